@@ -1,0 +1,56 @@
+import type { ComputeDriver } from './compute.js';
+import type { HostDriver } from './host.js';
+import type { NetworkDriver } from './network.js';
+import type { StorageDriver } from './storage.js';
+
+/** What a backend can do; the API refuses up front what it cannot. */
+export interface Capabilities {
+  compute: boolean;
+  network: boolean;
+  storage: boolean;
+  suspend: boolean;
+  /** A machine's size changes without a new machine. */
+  resize: boolean;
+  moveStopped: boolean;
+  snapshot: boolean;
+  guestRun: boolean;
+  fence: boolean;
+  loadBalancer: boolean;
+}
+
+export interface BackendEvent {
+  kind: 'MACHINE' | 'HOST' | 'DISK';
+  id: string;
+}
+
+/** How to reach one backend. The secret is opened by the caller and never logged. */
+export interface BackendConnection {
+  backendId: string;
+  installationId: string;
+  endpoint: string;
+  secret: string | null;
+  options: Record<string, unknown>;
+}
+
+/** One open connection to one backend, shared by all callers in the process. */
+export interface Driver {
+  readonly capabilities: Capabilities;
+  readonly compute: ComputeDriver;
+  readonly network: NetworkDriver;
+  readonly storage: StorageDriver;
+  readonly hosts: HostDriver;
+  /**
+   * Calls back for changes until the signal aborts; a hint that shortens latency and may miss some, so whoever uses
+   * it also looks from time to time. Resolves when the watch has ended.
+   */
+  watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Makes drivers of one kind of backend; named only where an app is composed. */
+export interface DriverFactory {
+  /** The backend row's kind, as `simulated`. */
+  readonly kind: string;
+  /** @throws INVALID_INPUT when endpoint or options are not of this kind's shape. */
+  connect(connection: BackendConnection): Promise<Driver>;
+}

@@ -1,0 +1,6 @@
+export * from './call.js';
+export * from './compute.js';
+export * from './driver.js';
+export * from './host.js';
+export * from './network.js';
+export * from './storage.js';

@@ -1,0 +1,54 @@
+import type { DriverCall, Outcome, Ownership } from './call.js';
+
+/** Desired parts of the realised network. The driver makes the backend equal to them; `revision` is theirs in Muon. */
+export interface NetworkSpecification {
+  networkId: string;
+  revision: number;
+  ownership: Ownership;
+  subnets: { subnetId: string; cidr: string; gatewayAddress: string }[];
+}
+
+export interface PortSpecification {
+  portId: string;
+  revision: number;
+  ownership: Ownership;
+  networkId: string;
+  subnetId: string;
+  macAddress: string;
+  ipAddress: string;
+  /** The backend's own name of the host that runs the port's machine. */
+  hostName: string;
+}
+
+export interface LoadBalancerSpecification {
+  loadBalancerId: string;
+  revision: number;
+  ownership: Ownership;
+  networkId: string;
+  /** The virtual address that clients use. */
+  address: string;
+  listeners: { port: number; protocol: 'TCP'; members: { address: string; port: number }[] }[];
+}
+
+export type ObservedNetworkPart = {
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
+  id: string;
+  installationId: string;
+  revision: number;
+};
+
+/** Each `ensure` makes that part equal to the desired, each `remove` ensures that it is absent (unknown ids are DONE). */
+export interface NetworkDriver {
+  ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
+  removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>>;
+  ensurePort(call: DriverCall, port: PortSpecification): Promise<Outcome<void>>;
+  removePort(call: DriverCall, portId: string): Promise<Outcome<void>>;
+  ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>>;
+  removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>>;
+  /**
+   * DONE when every live host that carries a port of the network has this revision of it; hosts that are dead are
+   * listed and caught up later.
+   */
+  realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
+  listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]>;
+}

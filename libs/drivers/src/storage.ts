@@ -1,0 +1,39 @@
+import type { DriverCall, Outcome, Ownership } from './call.js';
+
+export interface DiskSpecification {
+  diskId: string;
+  ownership: Ownership;
+  /** The backend's own name of the pool. */
+  poolName: string;
+  /** Where the disk must be reachable; local pools hold it there. */
+  hostName: string | null;
+  sizeGib: number;
+  /** Set when the disk begins as a copy of an image. */
+  imageReference: string | null;
+}
+
+export interface ObservedDisk {
+  diskId: string;
+  installationId: string;
+  poolName: string;
+  hostName: string | null;
+  sizeGib: number;
+  attachedTo: string | null;
+}
+
+export const DiskHealth = { HEALTHY: 'HEALTHY', DEGRADED: 'DEGRADED', UNAVAILABLE: 'UNAVAILABLE', UNKNOWN: 'UNKNOWN' } as const;
+export type DiskHealth = (typeof DiskHealth)[keyof typeof DiskHealth];
+
+export interface StorageDriver {
+  createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>>;
+  /** Only grows. */
+  resizeDisk(call: DriverCall, diskId: string, sizeGib: number): Promise<Outcome<void>>;
+  /** Ensures that it is absent; an unknown id is DONE, an attached disk is INVALID_STATE. */
+  deleteDisk(call: DriverCall, diskId: string): Promise<Outcome<void>>;
+  createSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>>;
+  deleteSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>>;
+  cloneDisk(call: DriverCall, sourceDiskId: string, specification: DiskSpecification): Promise<Outcome<ObservedDisk>>;
+  diskHealth(call: DriverCall, diskIds: string[]): Promise<Map<string, DiskHealth>>;
+  getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined>;
+  listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]>;
+}
