@@ -1,0 +1,1 @@
+export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOptions } from './postgres/test-database.js';

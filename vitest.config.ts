@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config';
+
+/** Types and tests read the sources; only what runs for real reads `dist`. */
+const conditions = ['source', 'node'];
+
+interface Project {
+  name: string;
+  include: string[];
+  testTimeout: number;
+}
+
+function project({ name, include, testTimeout }: Project) {
+  return { extends: true as const, test: { name, include, testTimeout, hookTimeout: Math.max(testTimeout, 60_000) } };
+}
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  // The global set-up is loaded in an environment of its own.
+  environments: { __vitest__: { resolve: { conditions } } },
+  // Set here and not only in tsconfig.json, so that a file outside of it is compiled the same way.
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    // The cache on disk does not notice a changed tsconfig.json.
+    fsModuleCache: false,
+    globalSetup: ['libs/testing/src/postgres/server.ts'],
+    projects: [
+      project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
+      project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),
+      project({ name: 'faults', include: ['test/faults/**/*.spec.ts'], testTimeout: 120_000 }),
+      project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),
+    ],
+  },
+});
