@@ -14,7 +14,7 @@ export function encodeEventCursor(cursor: EventCursor): string {
 /** @throws INVALID_INPUT when the text is no event cursor. */
 export function decodeEventCursor(text: string, field: string): EventCursor {
   const decoded = text.length <= 200 ? Buffer.from(text, 'base64url').toString('utf8') : '';
-  const match = /^([0-9a-f]{12})\.(\d{1,15})\.(\d{1,15})$/.exec(decoded);
+  const match = /^([0-9a-f]{12})\.(\d{1,15})\.(\d{1,16})$/.exec(decoded);
   if (match === null) {
     throw new MuonError('INVALID_INPUT', 'This is no event cursor; take one from a list or an event.', { field });
   }

@@ -149,9 +149,7 @@ export class EventFeed {
   private startTailer(head: EventCursor): void {
     if (this.tailer !== undefined) return;
     this.tail = head;
-    this.tailer = this.runTailer().finally(() => {
-      this.tailer = undefined;
-    });
+    this.tailer = this.runTailer();
   }
 
   private async runTailer(): Promise<void> {
@@ -171,6 +169,8 @@ export class EventFeed {
         await sleep(1000, this.stop.signal);
       }
     }
+    // In the same turn as the last look at the watchers, so that a new one starts the next tailer.
+    this.tailer = undefined;
   }
 
   private deliver(events: readonly FeedEvent[]): void {

@@ -18,13 +18,13 @@ export class EventEntity {
   @Column('text')
   kind!: string;
 
-  @Column('text', { name: 'resource_id', collation: 'C' })
+  @Column({ type: 'text', name: 'resource_id', collation: 'C' })
   resourceId!: string;
 
-  @Column('text', { name: 'tenant_id', collation: 'C', nullable: true })
+  @Column({ type: 'text', name: 'tenant_id', collation: 'C', nullable: true })
   tenantId!: string | null;
 
-  @Column('text', { name: 'project_id', collation: 'C', nullable: true })
+  @Column({ type: 'text', name: 'project_id', collation: 'C', nullable: true })
   projectId!: string | null;
 
   @Column('text')

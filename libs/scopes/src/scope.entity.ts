@@ -9,20 +9,20 @@ import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm
 @Index('scope_name', ['parentId', 'name'], { unique: true })
 @Index('scope_one_system', ['kind'], { unique: true, where: `(kind = 'SYSTEM'::text)` })
 export class ScopeEntity {
-  @PrimaryColumn('text', { collation: 'C', primaryKeyConstraintName: 'scope_pkey' })
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'scope_pkey' })
   id!: string;
 
   @Column('text')
   kind!: string;
 
   @ForeignKey(() => ScopeEntity, { name: 'scope_parent' })
-  @Column('text', { name: 'parent_id', collation: 'C', nullable: true })
+  @Column({ type: 'text', name: 'parent_id', collation: 'C', nullable: true })
   parentId!: string | null;
 
-  @Column('text', { name: 'tenant_id', collation: 'C', nullable: true })
+  @Column({ type: 'text', name: 'tenant_id', collation: 'C', nullable: true })
   tenantId!: string | null;
 
-  @Column('text', { name: 'project_id', collation: 'C', nullable: true })
+  @Column({ type: 'text', name: 'project_id', collation: 'C', nullable: true })
   projectId!: string | null;
 
   @Column('text')

@@ -1,4 +1,4 @@
-import { assert, type ErrorRecord, type JsonObject } from '#core';
+import { assert, MuonError, type ErrorRecord, type JsonObject } from '#core';
 import type { Transaction } from '../transaction.js';
 
 /**
@@ -100,6 +100,16 @@ export class ChangeSet {
     changes.problems.push(...data.problems);
     changes.result = data.result;
     return changes;
+  }
+}
+
+/**
+ * A section's handler throws this when somebody else took what the plan had chosen (a place, an address) and another
+ * choice may exist: the mutation is planned again, a bounded number of times.
+ */
+export class LostRace extends MuonError {
+  constructor(fact: string, detail: string) {
+    super('CONFLICT', 'Others took the chosen place first; try again.', { data: { fact }, detail });
   }
 }
 
