@@ -58,7 +58,7 @@ async function createCluster(
   ephemeral: boolean,
 ): Promise<void> {
   await removeAbandoned(folder);
-  const building = `${cluster}.new-${process.pid}`;
+  const building = `${cluster}.new-${process.pid}-${randomBytes(4).toString('hex')}`;
   const creator = creatorAccount();
   const passwordFile = join(building, 'password');
   await mkdir(building, { mode: 0o700 });
@@ -94,7 +94,7 @@ function initdbArguments(data: string, passwordFile: string, ephemeral: boolean)
 
 async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    const owner = /^cluster\.new-(\d+)$/.exec(name)?.[1];
+    const owner = /^cluster\.new-(\d+)-/.exec(name)?.[1];
     if (owner !== undefined && !isAlive(Number(owner))) await rm(join(folder, name), { recursive: true, force: true });
   }
 }

@@ -75,12 +75,15 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const programs = await postgresPrograms(account);
   const cluster = await openCluster(dataDirectory, programs, ephemeral);
   const settings = { ...DEFAULT_SETTINGS, ...(ephemeral ? EPHEMERAL_SETTINGS : {}), ...options.settings };
-  const starter = new Starter(cluster, programs, settings, ephemeral ? dataDirectory : undefined);
+  // A folder that was named may hold more than ours.
+  const disposable = options.dataDirectory === undefined ? dataDirectory : cluster.folder;
+  const removeAfterwards = ephemeral ? disposable : undefined;
+  const starter = new Starter(cluster, programs, settings, removeAfterwards);
   const { server, port } = await starter.start().catch(async (error: unknown) => {
-    if (ephemeral) await rm(dataDirectory, { recursive: true, force: true });
+    if (removeAfterwards !== undefined) await rm(removeAfterwards, { recursive: true, force: true });
     throw error;
   });
-  return new RunningPostgres(cluster, server, port, dataDirectory, ephemeral);
+  return new RunningPostgres(cluster, server, port, dataDirectory, removeAfterwards);
 }
 
 async function temporaryDirectory(): Promise<string> {
@@ -103,7 +106,7 @@ class RunningPostgres implements EmbeddedPostgres {
     private readonly server: Supervised,
     readonly port: number,
     readonly dataDirectory: string,
-    private readonly ephemeral: boolean,
+    private readonly removeAfterwards: string | undefined,
   ) {
     this.pid = server.pid;
   }
@@ -126,7 +129,7 @@ class RunningPostgres implements EmbeddedPostgres {
 
   async stop(): Promise<void> {
     await this.server.stop();
-    if (this.ephemeral) await rm(this.dataDirectory, { recursive: true, force: true });
+    if (this.removeAfterwards !== undefined) await rm(this.removeAfterwards, { recursive: true, force: true });
   }
 
   private async administer(sql: string): Promise<void> {
