@@ -1,0 +1,91 @@
+import { statement } from '#database';
+import type { Role } from '../access/access.js';
+
+export interface CredentialRow {
+  token_id: string;
+  secret_hash: string;
+  expires_at: Date | null;
+  principal_id: string;
+  kind: 'USER' | 'SERVICE_ACCOUNT';
+  name: string;
+  grants: { role: Role; tenantId: string | null; projectId: string | null }[];
+}
+
+/** Everything that a request needs to know of its caller, in one look-up; revoked, expired and disabled ones find nothing. */
+export const findCredentials = statement<CredentialRow, [tokenIds: string[]]>(
+  'principal.credentials',
+  `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
+     coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+               FROM role_binding AS b WHERE b.principal_id = p.id), '[]') AS grants
+   FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
+   WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
+     AND (t.expires_at IS NULL OR t.expires_at > now())`,
+);
+
+/** At most once a minute a token, so that reading costs no writes. */
+export const touchTokens = statement<never, [tokenIds: string[]]>(
+  'principal.touch_tokens',
+  `UPDATE api_token SET last_used_at = now()
+   WHERE id = ANY($1) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`,
+);
+
+export interface PrincipalRow {
+  id: string;
+  kind: 'USER' | 'SERVICE_ACCOUNT';
+  scope_id: string;
+  tenant_id: string | null;
+  project_id: string | null;
+  name: string;
+  disabled_at: Date | null;
+  version: number;
+  revision: number;
+  created_at: Date;
+}
+
+const COLUMNS = 'id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at';
+
+export const findPrincipals = statement<PrincipalRow, [ids: string[]]>(
+  'principal.find',
+  `SELECT ${COLUMNS} FROM principal WHERE id = ANY($1)`,
+);
+
+export interface TokenRow {
+  id: string;
+  principal_id: string;
+  tenant_id: string | null;
+  project_id: string | null;
+  name: string;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  last_used_at: Date | null;
+  version: number;
+  created_at: Date;
+}
+
+export const findTokens = statement<TokenRow, [ids: string[]]>(
+  'principal.find_tokens',
+  `SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
+   FROM api_token WHERE id = ANY($1)`,
+);
+
+export const insertBootstrapToken = statement<never, [id: string, principalId: string, secretHash: string]>(
+  'principal.bootstrap_token',
+  `INSERT INTO api_token (id, principal_id, name, secret_hash) VALUES ($1, $2, 'bootstrap', $3)
+   ON CONFLICT (principal_id, name) DO UPDATE SET id = excluded.id, secret_hash = excluded.secret_hash, revoked_at = NULL
+   WHERE api_token.secret_hash <> excluded.secret_hash`,
+);
+
+export const insertBootstrapOwner = statement<{ id: string }, [id: string, scopeId: string]>(
+  'principal.bootstrap_owner',
+  `WITH made AS (
+     INSERT INTO principal (id, kind, scope_id, name) VALUES ($1, 'USER', $2, 'owner')
+     ON CONFLICT (scope_id, kind, name) DO NOTHING RETURNING id
+   )
+   SELECT id FROM made UNION ALL SELECT id FROM principal WHERE scope_id = $2 AND kind = 'USER' AND name = 'owner' LIMIT 1`,
+);
+
+export const insertBootstrapBinding = statement<never, [id: string, principalId: string, scopeId: string]>(
+  'principal.bootstrap_binding',
+  `INSERT INTO role_binding (id, principal_id, scope_id, role) VALUES ($1, $2, $3, 'OWNER')
+   ON CONFLICT (principal_id, scope_id, role) DO NOTHING`,
+);
