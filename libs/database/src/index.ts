@@ -8,6 +8,7 @@ export { Database, type DatabaseOptions, type TransactionOptions } from './datab
 export { insertRows, updateVersioned, versionConflict } from './guarded.js';
 export * from './keyset.js';
 export { migrate, pendingMigrations, schemaDrift } from './migrate.js';
+export { RowTimes } from './row.entity.js';
 export type { RoomSchema } from './room-schema.js';
 export { declaredStatements, statement, type Reader, type Statement } from './statement.js';
 export { refuseInsideTransaction, Transaction } from './transaction.js';

@@ -12,7 +12,7 @@ export class EventEntity {
   })
   sequence!: number;
 
-  @Column('bigint', { name: 'transaction_id', default: () => '((pg_current_xact_id())::text)::bigint' })
+  @Column('bigint', { name: 'transaction_id' })
   transactionId!: number;
 
   @Column('text')

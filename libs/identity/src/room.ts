@@ -1,4 +1,11 @@
 import type { RoomSchema } from '#database';
+import { AuditEntryEntity } from './audit/audit.entity.js';
+import { IdempotencyKeyEntity, PlanEntity } from './command/command.entity.js';
 import { Identity1764000400000 } from './migrations/1764000400000-identity.js';
+import { ApiTokenEntity, PrincipalEntity, RoleBindingEntity } from './principal/principal.entity.js';
 
-export const identityRoom: RoomSchema = { name: 'identity', entities: [], migrations: [Identity1764000400000] };
+export const identityRoom: RoomSchema = {
+  name: 'identity',
+  entities: [PrincipalEntity, RoleBindingEntity, ApiTokenEntity, AuditEntryEntity, IdempotencyKeyEntity, PlanEntity],
+  migrations: [Identity1764000400000],
+};

@@ -1,4 +1,5 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
 
 @Entity('scope')
 @Check('scope_kind', `kind IN ('SYSTEM', 'TENANT', 'PROJECT')`)
@@ -8,7 +9,7 @@ import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm
   OR (kind = 'PROJECT' AND parent_id = tenant_id AND project_id = id)`)
 @Index('scope_name', ['parentId', 'name'], { unique: true })
 @Index('scope_one_system', ['kind'], { unique: true, where: `(kind = 'SYSTEM'::text)` })
-export class ScopeEntity {
+export class ScopeEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'scope_pkey' })
   id!: string;
 
@@ -30,16 +31,4 @@ export class ScopeEntity {
 
   @Column('text', { default: 'ACTIVE' })
   state!: string;
-
-  @Column('bigint', { default: 1 })
-  version!: number;
-
-  @Column('bigint', { default: 1 })
-  revision!: number;
-
-  @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
-  createdAt!: Date;
-
-  @Column('timestamptz', { name: 'updated_at', default: () => 'now()' })
-  updatedAt!: Date;
 }

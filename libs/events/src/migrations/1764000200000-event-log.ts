@@ -11,7 +11,7 @@ export class EventLog1764000200000 implements MigrationInterface {
     await runner.query(`
       CREATE TABLE event (
         sequence bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT event_pkey PRIMARY KEY,
-        transaction_id bigint NOT NULL DEFAULT (pg_current_xact_id()::text)::bigint,
+        transaction_id bigint NOT NULL,
         kind text NOT NULL,
         resource_id text COLLATE "C" NOT NULL,
         tenant_id text COLLATE "C",
@@ -36,11 +36,11 @@ export class EventLog1764000200000 implements MigrationInterface {
       CREATE FUNCTION muon_watch() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         IF TG_OP = 'DELETE' THEN
-          INSERT INTO event (kind, resource_id, tenant_id, project_id, change, revision)
-          VALUES (TG_ARGV[0], OLD.id, OLD.tenant_id, OLD.project_id, 'DELETED', OLD.revision + 1);
+          INSERT INTO event (transaction_id, kind, resource_id, tenant_id, project_id, change, revision)
+          VALUES ((pg_current_xact_id()::text)::bigint, TG_ARGV[0], OLD.id, OLD.tenant_id, OLD.project_id, 'DELETED', OLD.revision + 1);
         ELSE
-          INSERT INTO event (kind, resource_id, tenant_id, project_id, change, revision)
-          VALUES (TG_ARGV[0], NEW.id, NEW.tenant_id, NEW.project_id,
+          INSERT INTO event (transaction_id, kind, resource_id, tenant_id, project_id, change, revision)
+          VALUES ((pg_current_xact_id()::text)::bigint, TG_ARGV[0], NEW.id, NEW.tenant_id, NEW.project_id,
                   CASE TG_OP WHEN 'INSERT' THEN 'CREATED' ELSE 'UPDATED' END, NEW.revision);
         END IF;
         RETURN NULL;

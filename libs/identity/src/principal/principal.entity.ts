@@ -1,0 +1,87 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
+
+@Entity('principal')
+@Check('principal_kind', `kind IN ('USER', 'SERVICE_ACCOUNT')`)
+@Index('principal_name', ['scopeId', 'kind', 'name'], { unique: true })
+export class PrincipalEntity extends RowTimes {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'principal_pkey' })
+  id!: string;
+
+  @Column('text')
+  kind!: string;
+
+  @ForeignKey('scope', { name: 'principal_scope' })
+  @Column({ name: 'scope_id', type: 'text', collation: 'C' })
+  scopeId!: string;
+
+  @Column({ name: 'tenant_id', type: 'text', collation: 'C', nullable: true })
+  tenantId!: string | null;
+
+  @Column({ name: 'project_id', type: 'text', collation: 'C', nullable: true })
+  projectId!: string | null;
+
+  @Column('text')
+  name!: string;
+
+  @Column('timestamptz', { name: 'disabled_at', nullable: true })
+  disabledAt!: Date | null;
+}
+
+@Entity('role_binding')
+@Check('role_binding_role', `role IN ('OWNER')`)
+@Index('role_binding_once', ['principalId', 'scopeId', 'role'], { unique: true })
+@Index('role_binding_of_scope', ['scopeId'])
+export class RoleBindingEntity extends RowTimes {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'role_binding_pkey' })
+  id!: string;
+
+  @ForeignKey('principal', { name: 'role_binding_principal', onDelete: 'CASCADE' })
+  @Column({ name: 'principal_id', type: 'text', collation: 'C' })
+  principalId!: string;
+
+  @ForeignKey('scope', { name: 'role_binding_scope' })
+  @Column({ name: 'scope_id', type: 'text', collation: 'C' })
+  scopeId!: string;
+
+  @Column({ name: 'tenant_id', type: 'text', collation: 'C', nullable: true })
+  tenantId!: string | null;
+
+  @Column({ name: 'project_id', type: 'text', collation: 'C', nullable: true })
+  projectId!: string | null;
+
+  @Column('text')
+  role!: string;
+}
+
+@Entity('api_token')
+@Index('api_token_name', ['principalId', 'name'], { unique: true })
+export class ApiTokenEntity extends RowTimes {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'api_token_pkey' })
+  id!: string;
+
+  @ForeignKey('principal', { name: 'api_token_principal', onDelete: 'CASCADE' })
+  @Column({ name: 'principal_id', type: 'text', collation: 'C' })
+  principalId!: string;
+
+  @Column({ name: 'tenant_id', type: 'text', collation: 'C', nullable: true })
+  tenantId!: string | null;
+
+  @Column({ name: 'project_id', type: 'text', collation: 'C', nullable: true })
+  projectId!: string | null;
+
+  @Column('text')
+  name!: string;
+
+  @Column('text', { name: 'secret_hash' })
+  secretHash!: string;
+
+  @Column('timestamptz', { name: 'expires_at', nullable: true })
+  expiresAt!: Date | null;
+
+  @Column('timestamptz', { name: 'revoked_at', nullable: true })
+  revokedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'last_used_at', nullable: true })
+  lastUsedAt!: Date | null;
+}
