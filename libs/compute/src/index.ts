@@ -1,0 +1,1 @@
+export { computeRoom } from './room.js';

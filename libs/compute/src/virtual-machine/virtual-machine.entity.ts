@@ -1,0 +1,90 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
+
+@Entity('virtual_machine')
+@Check('virtual_machine_desired_power', `desired_power IN ('RUNNING', 'STOPPED', 'SUSPENDED')`)
+@Check('virtual_machine_recovery', `recovery IN ('NONE', 'RECREATE')`)
+@Check('virtual_machine_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
+@Check('virtual_machine_observed_power', `observed_power IN ('RUNNING', 'STOPPED', 'SUSPENDED', 'UNKNOWN')`)
+@Index('virtual_machine_name', ['projectId', 'name'], { unique: true })
+@Index('virtual_machine_of_project', ['projectId', 'createdAt', 'id'])
+@Index('virtual_machine_of_tenant', ['tenantId', 'createdAt', 'id'])
+@Index('virtual_machine_of_host', ['hostId'])
+@Index('virtual_machine_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
+@Index('virtual_machine_of_flavor', ['flavorId'])
+@Index('virtual_machine_of_image', ['imageId'])
+@Index('virtual_machine_of_group', ['affinityGroupId'], { where: '(affinity_group_id IS NOT NULL)' })
+export class VirtualMachineEntity extends RowTimes {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'virtual_machine_pkey' })
+  id!: string;
+
+  @Column({ name: 'tenant_id', type: 'text', collation: 'C' })
+  tenantId!: string;
+
+  @Column({ name: 'project_id', type: 'text', collation: 'C' })
+  projectId!: string;
+
+  @Column('text')
+  name!: string;
+
+  /** The cluster that the machine is a node of. */
+  @Column({ name: 'owner_id', type: 'text', collation: 'C', nullable: true })
+  ownerId!: string | null;
+
+  @ForeignKey('flavor', { name: 'virtual_machine_flavor' })
+  @Column({ name: 'flavor_id', type: 'text', collation: 'C' })
+  flavorId!: string;
+
+  @ForeignKey('image', { name: 'virtual_machine_image' })
+  @Column({ name: 'image_id', type: 'text', collation: 'C' })
+  imageId!: string;
+
+  @ForeignKey('affinity_group', { name: 'virtual_machine_affinity_group' })
+  @Column({ name: 'affinity_group_id', type: 'text', collation: 'C', nullable: true })
+  affinityGroupId!: string | null;
+
+  @Column('integer')
+  cpu!: number;
+
+  @Column('integer', { name: 'memory_mib' })
+  memoryMib!: number;
+
+  @Column('text', { name: 'desired_power' })
+  desiredPower!: string;
+
+  @Column('text', { default: 'NONE' })
+  recovery!: string;
+
+  @Column('text', { name: 'user_data', default: '' })
+  userData!: string;
+
+  @Column('jsonb', { default: {} })
+  metadata!: Record<string, string>;
+
+  @Column({ name: 'zone_id', type: 'text', collation: 'C' })
+  zoneId!: string;
+
+  @Column({ name: 'rack_id', type: 'text', collation: 'C', nullable: true })
+  rackId!: string | null;
+
+  @Column({ name: 'host_id', type: 'text', collation: 'C' })
+  hostId!: string;
+
+  @Column({ name: 'backend_id', type: 'text', collation: 'C' })
+  backendId!: string;
+
+  @Column('text')
+  lifecycle!: string;
+
+  @Column('text', { name: 'observed_power', default: 'UNKNOWN' })
+  observedPower!: string;
+
+  @Column('timestamptz', { name: 'observed_at', nullable: true })
+  observedAt!: Date | null;
+
+  @Column('text', { name: 'observed_reason', nullable: true })
+  observedReason!: string | null;
+
+  @Column('jsonb', { nullable: true })
+  failure!: unknown;
+}
