@@ -4,7 +4,8 @@ import { RowTimes } from '#database';
 @Entity('image')
 @Check('image_disk', 'minimum_disk_gib > 0')
 @Check('image_state', `state IN ('ACTIVE', 'PENDING_DELETE')`)
-@Index('image_name', ['projectId', 'name'], { unique: true, nullsNotDistinct: true })
+@Index('image_name', ['projectId', 'name'], { unique: true })
+@Index('image_shared_name', ['name'], { unique: true, where: '(project_id IS NULL)' })
 export class ImageEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'image_pkey' })
   id!: string;

@@ -31,7 +31,8 @@ const TABLES = [
     state text NOT NULL DEFAULT 'ACTIVE' CONSTRAINT image_state CHECK (state IN ('ACTIVE', 'PENDING_DELETE')),
     ${BOOKKEEPING}
   )`,
-  'CREATE UNIQUE INDEX image_name ON image (project_id, name) NULLS NOT DISTINCT',
+  'CREATE UNIQUE INDEX image_name ON image (project_id, name)',
+  'CREATE UNIQUE INDEX image_shared_name ON image (name) WHERE project_id IS NULL',
   `CREATE TABLE affinity_group (
     id text COLLATE "C" CONSTRAINT affinity_group_pkey PRIMARY KEY,
     tenant_id text COLLATE "C" NOT NULL,
