@@ -20,20 +20,22 @@ constraintMeans(
   () => new MuonError('ALREADY_EXISTS', 'An affinity group of this name exists already in the project.', { field: 'input.name' }),
 );
 
-/** Groups that get new members: locked, so that two plans cannot put two members of one group on one host. */
-export const AFFINITY_GROUPS: Section<{ groupId: string }> = { name: 'affinityGroups' };
-
-export async function applyGroupLocks(transaction: Transaction, items: readonly { groupId: string }[]): Promise<void> {
-  await transaction.rows(lockAffinityGroups, [...new Set(items.map((item) => item.groupId))]);
+/** A machine that joins a group at a place. */
+export interface GroupJoin {
+  groupId: string;
+  resourceId: string;
+  hostId: string;
+  rackId: string | null;
+  zoneId: string;
 }
 
-/**
- * Checked once the new members' rows are written, under the group's lock.
- * @throws LostRace when another plan placed a member of the same group at the same time.
- */
-export async function requireGroupsKept(transaction: Transaction, groupIds: readonly string[]): Promise<void> {
-  if (groupIds.length === 0) return;
-  const broken = await transaction.first(brokenGroups, [...groupIds]);
+/** The group is locked, so that two plans cannot put two members that must be apart on one host. */
+export const AFFINITY_GROUPS: Section<GroupJoin> = { name: 'affinityGroups' };
+
+/** @throws LostRace when another plan placed a member of the same group in the meantime, against its rule. */
+export async function applyGroupJoins(transaction: Transaction, items: readonly GroupJoin[]): Promise<void> {
+  await transaction.rows(lockAffinityGroups, [...new Set(items.map((item) => item.groupId))]);
+  const broken = await transaction.first(brokenGroups, JSON.stringify(items));
   if (broken !== undefined) throw new LostRace(`affinity group ${broken.name}`, `members of ${broken.id} met on a place`);
 }
 

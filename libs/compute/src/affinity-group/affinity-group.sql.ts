@@ -40,16 +40,24 @@ export const lockAffinityGroups = statement<{ id: string }, [ids: string[]]>(
   'SELECT id FROM affinity_group WHERE id = ANY($1) ORDER BY id FOR UPDATE',
 );
 
-/** Members that stand against a REQUIRE rule of their group; seen under the group's lock. */
-export const brokenGroups = statement<{ id: string; name: string }, [ids: string[]]>(
+/** Groups whose REQUIRE rule the present members and the new ones would break together; seen under the group's lock. */
+export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
-  `SELECT g.id, g.name FROM affinity_group AS g
-   JOIN LATERAL (
-     SELECT count(*) AS members, count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END) AS places
-     FROM virtual_machine AS m WHERE m.affinity_group_id = g.id AND m.lifecycle <> 'FAILED'
-   ) AS seen ON true
-   WHERE g.id = ANY($1) AND g.strength = 'REQUIRE'
-     AND ((g.policy = 'ANTI_AFFINITY' AND seen.places < seen.members) OR (g.policy = 'AFFINITY' AND seen.places > 1))`,
+  `WITH joining AS (
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text)
+   ), member AS (
+     SELECT "groupId" AS group_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+     UNION ALL
+     SELECT m.affinity_group_id, m.host_id, m.rack_id, m.zone_id FROM virtual_machine AS m
+     WHERE m.affinity_group_id IN (SELECT "groupId" FROM joining) AND m.lifecycle <> 'FAILED'
+       AND m.id NOT IN (SELECT "resourceId" FROM joining)
+   )
+   SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
+   WHERE g.strength = 'REQUIRE'
+   GROUP BY g.id
+   HAVING CASE g.policy
+     WHEN 'ANTI_AFFINITY' THEN count(*) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END)
+     ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END) > 1 END`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];
