@@ -1,0 +1,135 @@
+import { keysetList, statement } from '#database';
+import { visible } from '#identity';
+import type { VirtualMachineRow } from './virtual-machine.js';
+
+const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+  desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+  observed_at, observed_reason, failure, version, revision, created_at, updated_at`;
+
+export const findVirtualMachines = statement<VirtualMachineRow, [ids: string[]]>(
+  'virtual_machine.find',
+  `SELECT ${COLUMNS} FROM virtual_machine WHERE id = ANY($1)`,
+);
+
+export const findVisibleVirtualMachines = statement<
+  VirtualMachineRow,
+  [all: boolean, tenantIds: string[], projectIds: string[], ids: string[]]
+>('virtual_machine.find_visible', `SELECT ${COLUMNS} FROM virtual_machine AS m WHERE ${visible('m', 1)} AND id = ANY($4)`);
+
+export const findVirtualMachineByName = statement<VirtualMachineRow, [projectId: string, name: string]>(
+  'virtual_machine.find_by_name',
+  `SELECT ${COLUMNS} FROM virtual_machine WHERE project_id = $1 AND name = $2`,
+);
+
+export const findVirtualMachinesOfOwners = statement<VirtualMachineRow, [ownerIds: string[]]>(
+  'virtual_machine.find_of_owners',
+  `SELECT ${COLUMNS} FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name`,
+);
+
+/** At most `limit` machines of a host, for maintenance and healing. */
+export const findVirtualMachinesOfHosts = statement<VirtualMachineRow, [hostIds: string[], limit: number]>(
+  'virtual_machine.find_of_hosts',
+  `SELECT ${COLUMNS} FROM virtual_machine WHERE host_id = ANY($1) AND lifecycle <> 'FAILED' ORDER BY id LIMIT $2::int`,
+);
+
+/** Everything that the compute driver is told of machines, in one row each. */
+export interface MachineToRealise {
+  id: string;
+  name: string;
+  tenant_id: string;
+  project_id: string;
+  backend_id: string;
+  host_id: string;
+  image_reference: string;
+  cpu: number;
+  memory_mib: number;
+  user_data: string;
+  desired_power: VirtualMachineRow['desired_power'];
+  lifecycle: VirtualMachineRow['lifecycle'];
+}
+
+export const findMachineToRealise = statement<MachineToRealise, [id: string]>(
+  'virtual_machine.to_realise',
+  `SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.host_id, i.reference AS image_reference,
+     m.cpu, m.memory_mib, m.user_data, m.desired_power, m.lifecycle
+   FROM virtual_machine AS m JOIN image AS i ON i.id = m.image_id WHERE m.id = $1`,
+);
+
+type ListParameters = [
+  all: boolean,
+  tenantIds: string[],
+  projectIds: string[],
+  projectId: string | null,
+  tenantId: string | null,
+  ownerId: string | null,
+  hostId: string | null,
+  name: string | null,
+  lifecycles: string[] | null,
+];
+
+export const virtualMachines = keysetList<VirtualMachineRow, ListParameters>(
+  'virtual_machine.list',
+  `SELECT ${COLUMNS} FROM virtual_machine AS m
+   WHERE ${visible('m', 1)}
+     AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+     AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+     AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))`,
+  9,
+  {
+    CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
+    NEWEST: { column: 'created_at', direction: 'DESC', type: 'timestamptz' },
+    NAME: { column: 'name', direction: 'ASC', type: 'text' },
+  },
+);
+
+/** What the backend showed; writes only what differs, so that looking costs no events. */
+export const observePower = statement<{ id: string }, [observations: string]>(
+  'virtual_machine.observe_power',
+  `UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason
+   FROM jsonb_to_recordset($1::jsonb) AS seen(id text, power text, reason text)
+   WHERE m.id = seen.id AND m.lifecycle = 'PRESENT'
+     AND (m.observed_power <> seen.power OR m.observed_reason IS DISTINCT FROM seen.reason)
+   RETURNING m.id`,
+);
+
+export const markPresent = statement<never, [id: string, power: string]>(
+  'virtual_machine.mark_present',
+  `UPDATE virtual_machine SET lifecycle = 'PRESENT', observed_power = $2, observed_at = now(), observed_reason = NULL,
+     failure = NULL WHERE id = $1`,
+);
+
+export const markFailed = statement<never, [id: string, failure: string | null]>(
+  'virtual_machine.mark_failed',
+  `UPDATE virtual_machine SET lifecycle = 'FAILED', failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
+   WHERE id = $1`,
+);
+
+/** A change was undone: what was desired before holds again. */
+export const restoreDesired = statement<
+  never,
+  [id: string, desiredPower: string, flavorId: string, cpu: number, memoryMib: number, lifecycle: string]
+>(
+  'virtual_machine.restore_desired',
+  `UPDATE virtual_machine SET desired_power = $2, flavor_id = $3, cpu = $4, memory_mib = $5, lifecycle = $6,
+     version = version + 1 WHERE id = $1`,
+);
+
+export const moveToHost = statement<never, [id: string, hostId: string, rackId: string | null]>(
+  'virtual_machine.move_to_host',
+  'UPDATE virtual_machine SET host_id = $2, rack_id = $3 WHERE id = $1',
+);
+
+export const removeVirtualMachine = statement<never, [id: string]>(
+  'virtual_machine.remove',
+  'DELETE FROM virtual_machine WHERE id = $1',
+);
+
+/** Machines of a backend that shall be there, a batch after an id, for the drift reconciler. */
+export const presentMachines = statement<
+  { id: string; host_id: string; observed_power: string; desired_power: string },
+  [backendId: string, after: string, limit: number]
+>(
+  'virtual_machine.present',
+  `SELECT id, host_id, observed_power, desired_power FROM virtual_machine
+   WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' ORDER BY id LIMIT $3::int`,
+);
