@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MuonError } from '#core';
+import { applyRows, ChangeSet, LostRace, ROWS, statement, type Reader } from '#database';
+import { eventsRoom } from '#events';
+import { auditEntries, CommandRunner, identityRoom, type Access, type Command } from '#identity';
+import { scopesRoom } from '#scopes';
+import { accessWith, roomDatabase, systemAccess, type RoomDatabase } from '#testing';
+
+const countShelves = statement<{ count: number }>('spec.count_shelves', 'SELECT count(*) AS count FROM shelf');
+const oneShelf = statement<{ version: number }, [id: string]>('spec.one_shelf', 'SELECT version FROM shelf WHERE id = $1');
+
+describe('the command runner', () => {
+  let room: RoomDatabase;
+  let commands: CommandRunner;
+  const access = systemAccess();
+  const place = { tenantId: null, projectId: null };
+
+  beforeAll(async () => {
+    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom], async (database) => {
+      await database.dataSource.query('CREATE TABLE shelf (id text PRIMARY KEY, label text, version bigint NOT NULL DEFAULT 1)');
+    });
+    room.applier.register(ROWS, applyRows);
+    commands = new CommandRunner(room.database, room.applier, room.log);
+  });
+  afterAll(() => room.close());
+
+  const command = (more: Partial<Command> = {}): Command => ({ access, name: 'createShelf', input: { label: 'a' }, place, ...more });
+  let made = 0;
+  const create = async (): Promise<ChangeSet> => {
+    made += 1;
+    const id = `shelf-${made}`;
+    access.requireSystem('CREATE_CHILD', 'shelf');
+    const changes = new ChangeSet().add(ROWS, { table: 'shelf', insert: { id, label: 'a' } });
+    changes.result = { id };
+    return changes;
+  };
+  const relabel = (id: string) => async (reader: Reader): Promise<ChangeSet> => {
+    const row = await reader.first(oneShelf, id);
+    const changes = new ChangeSet().add(ROWS, { table: 'shelf', update: { label: 'b' }, id, version: row?.version ?? 0 });
+    changes.result = { id };
+    return changes;
+  };
+  const shelves = async (): Promise<number> => (await room.database.first(countShelves))?.count ?? 0;
+  const audited = async (by: Access): Promise<unknown[]> => {
+    const page = await auditEntries.page(room.database, [...by.filter, null, null], 'NEWEST', { first: 1 });
+    return page.rows.map((row) => [row.command, row.outcome, row.error_code, row.resource_id]);
+  };
+
+  it('applies a change set and audits it in one transaction', async () => {
+    const { result } = await commands.run(command(), create);
+    expect(await room.database.first(oneShelf, String(result.id))).toEqual({ version: 1 });
+    expect(await audited(access)).toEqual([['createShelf', 'ACCEPTED', null, result.id]]);
+  });
+
+  it('answers a repeated idempotency key with the first result, also when both come at once', async () => {
+    const before = await shelves();
+    const both = await Promise.all([1, 2].map(() => commands.run(command({ idempotencyKey: 'k1' }), create)));
+    const third = await commands.run(command({ idempotencyKey: 'k1' }), create);
+    expect(new Set([...both, third].map((each) => each.result.id)).size).toBe(1);
+    expect([...both, third].filter((each) => each.replayed)).toHaveLength(2);
+    expect(await shelves()).toBe(before + 1);
+  });
+
+  it('refuses a key with another input, and forgets the key of a failed request', async () => {
+    const other = commands.run(command({ idempotencyKey: 'k1', input: { label: 'z' } }), create);
+    await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+    const failing = commands.run(command({ idempotencyKey: 'k2' }), async () => {
+      throw new MuonError('QUOTA_EXCEEDED', 'full');
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+    expect(await audited(access)).toEqual([['createShelf', 'REFUSED', 'QUOTA_EXCEEDED', null]]);
+    expect((await commands.run(command({ idempotencyKey: 'k2' }), create)).replayed).toBe(false);
+  });
+
+  it('plans without writing, and applies the plan exactly once', async () => {
+    const before = await shelves();
+    const { plan } = await commands.run(command({ dryRun: true }), create);
+    expect(await shelves()).toBe(before);
+    expect(plan?.snapshot).toMatch(/^\d+:\d+:/);
+    const id = String(plan?.id);
+    const applied = await commands.applyPlan(access, id);
+    expect(applied.result).toEqual(plan?.changes.result);
+    expect(await shelves()).toBe(before + 1);
+    await expect(commands.applyPlan(access, id)).rejects.toMatchObject({ code: 'PLAN_STALE', data: { fact: 'plan' } });
+  });
+
+  it('refuses a plan when a fact that it rests on has changed, a foreign one, and one whose right is gone', async () => {
+    const { result } = await commands.run(command(), create);
+    const id = String(result.id);
+    const planned = await commands.run(command({ dryRun: true }), relabel(id));
+    await commands.run(command(), relabel(id));
+    await expect(commands.applyPlan(access, String(planned.plan?.id))).rejects.toMatchObject({ code: 'PLAN_STALE' });
+
+    const fresh = await commands.run(command({ dryRun: true }), create);
+    const stranger = accessWith([], 'pri_00000000000000000000000002');
+    await expect(commands.applyPlan(stranger, String(fresh.plan?.id))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const demoted = accessWith([]);
+    await expect(commands.applyPlan(demoted, String(fresh.plan?.id))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('shows all problems of a plan and throws the first when applied', async () => {
+    const troubled = async (): Promise<ChangeSet> => {
+      const changes = await create();
+      changes.problems.push(new MuonError('QUOTA_EXCEEDED', 'one').toRecord(), new MuonError('INSUFFICIENT_CAPACITY', 'two').toRecord());
+      return changes;
+    };
+    const { plan } = await commands.run(command({ dryRun: true }), troubled);
+    expect(plan?.changes.problems.map((problem) => problem.code)).toEqual(['QUOTA_EXCEEDED', 'INSUFFICIENT_CAPACITY']);
+    await expect(commands.run(command(), troubled)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+    await expect(commands.applyPlan(access, String(plan?.id))).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+  });
+
+  it('plans again after a lost race, a bounded number of times', async () => {
+    let attempts = 0;
+    const unlucky = (losses: number) => async (): Promise<ChangeSet> => {
+      attempts += 1;
+      if (attempts <= losses) throw new LostRace('host', 'taken');
+      return create();
+    };
+    await commands.run(command(), unlucky(6));
+    expect(attempts).toBe(7);
+    attempts = 0;
+    await expect(commands.run(command(), unlucky(1000))).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(attempts).toBe(20);
+  });
+});
