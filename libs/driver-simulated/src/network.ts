@@ -1,0 +1,87 @@
+import type {
+  DriverCall,
+  LoadBalancerSpecification,
+  NetworkDriver,
+  NetworkSpecification,
+  ObservedNetworkPart,
+  Outcome,
+  Ownership,
+  PortSpecification,
+} from '#drivers';
+import type { Request, SimulatedBackend } from './backend.js';
+
+interface Part {
+  id: string;
+  kind: ObservedNetworkPart['kind'];
+  revision: number;
+  ownership: Ownership;
+  networkId?: string;
+  hostName?: string;
+}
+
+export class SimulatedNetwork implements NetworkDriver {
+  constructor(private readonly backend: SimulatedBackend) {}
+
+  async ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>> {
+    const { networkId, revision, ownership, ...specification } = network;
+    return this.ensure(call, 'ensureNetwork', { id: networkId, kind: 'NETWORK', revision, ownership }, specification);
+  }
+
+  async removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeNetwork', networkId);
+  }
+
+  async ensurePort(call: DriverCall, port: PortSpecification): Promise<Outcome<void>> {
+    const { portId, revision, ownership, networkId, hostName, ...specification } = port;
+    const part: Part = { id: portId, kind: 'PORT', revision, ownership, networkId, hostName };
+    return this.ensure(call, 'ensurePort', part, { ...specification, hostName });
+  }
+
+  async removePort(call: DriverCall, portId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removePort', portId);
+  }
+
+  async ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>> {
+    const { loadBalancerId, revision, ownership, networkId, ...specification } = loadBalancer;
+    const part: Part = { id: loadBalancerId, kind: 'LOAD_BALANCER', revision, ownership, networkId };
+    return this.ensure(call, 'ensureLoadBalancer', part, specification, ['network', 'loadBalancer']);
+  }
+
+  async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeLoadBalancer', loadBalancerId, ['network', 'loadBalancer']);
+  }
+
+  async realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    return this.backend.ask(call, { method: 'realised', effect: 'READ', needs: ['network'], ids: [networkId] });
+  }
+
+  async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {
+    return this.backend.look(call, { method: 'listParts', effect: 'READ', needs: ['network'], arguments: { after, limit } });
+  }
+
+  private async ensure(
+    call: DriverCall,
+    method: string,
+    part: Part,
+    specification: Record<string, unknown>,
+    needs: Request['needs'] = ['network'],
+  ): Promise<Outcome<void>> {
+    const { id, ownership, ...rest } = part;
+    return this.backend.ask(call, {
+      method,
+      effect: 'CHANGE',
+      needs,
+      ids: part.networkId === undefined ? [id] : [id, part.networkId],
+      arguments: { ...rest, ...ownership, specification },
+    });
+  }
+
+  private async remove(
+    call: DriverCall,
+    method: string,
+    id: string,
+    needs: Request['needs'] = ['network'],
+  ): Promise<Outcome<void>> {
+    return this.backend.ask(call, { method, effect: 'REMOVE', needs, ids: [id] });
+  }
+}

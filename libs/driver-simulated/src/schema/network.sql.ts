@@ -1,0 +1,56 @@
+/** What a simulated backend does with networks, ports and load balancers; realised at once on every live host. */
+export const NETWORK = `
+CREATE OR REPLACE FUNCTION part_ensure(b text, i text, a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE p network_part; new_revision bigint := a ->> 'revision'; network text := a ->> 'networkId';
+BEGIN
+  SELECT * INTO p FROM network_part WHERE backend_id = b AND id = i FOR UPDATE;
+  IF FOUND THEN
+    IF p.kind <> a ->> 'kind' OR p.installation_id <> a ->> 'installationId' THEN RETURN conflicting('part', i); END IF;
+    -- A request that was overtaken by a newer one changes nothing.
+    IF p.revision > new_revision OR (p.revision = new_revision AND p.specification = a -> 'specification') THEN
+      RETURN unchanged();
+    END IF;
+  END IF;
+  IF network IS NOT NULL THEN
+    PERFORM FROM network_part WHERE backend_id = b AND id = network AND kind = 'NETWORK' FOR KEY SHARE;
+    IF NOT FOUND THEN RETURN unknown('network', network); END IF;
+  END IF;
+  INSERT INTO network_part (backend_id, id, kind, installation_id, tenant_id, project_id, revision, network_id, host_name, specification)
+  VALUES (b, i, a ->> 'kind', a ->> 'installationId', a ->> 'tenantId', a ->> 'projectId', new_revision, network,
+    a ->> 'hostName', a -> 'specification')
+  ON CONFLICT (backend_id, id) DO UPDATE
+  SET revision = excluded.revision, network_id = excluded.network_id, host_name = excluded.host_name,
+    specification = excluded.specification;
+  RETURN changed();
+END $$;
+
+CREATE OR REPLACE FUNCTION part_remove(b text, i text, part_kind text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM network_part WHERE backend_id = b AND id = i AND kind = part_kind FOR UPDATE;
+  IF NOT FOUND THEN RETURN unchanged(); END IF;
+  IF part_kind = 'NETWORK' AND EXISTS (SELECT FROM network_part WHERE backend_id = b AND network_id = i) THEN
+    RETURN failure('INVALID_STATE', format('The network "%s" still has ports or load balancers.', i));
+  END IF;
+  DELETE FROM network_part WHERE backend_id = b AND id = i;
+  RETURN changed();
+END $$;
+
+CREATE OR REPLACE FUNCTION network_realised(b text, i text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM network_part WHERE backend_id = b AND id = i AND kind = 'NETWORK') THEN
+    RETURN unknown('network', i);
+  END IF;
+  RETURN unchanged((
+    SELECT jsonb_build_object('pendingHostNames', coalesce(jsonb_agg(h.name ORDER BY h.name), '[]'))
+    FROM host h
+    WHERE h.backend_id = b AND h.state <> 'ALIVE'
+      AND EXISTS (SELECT FROM network_part p
+        WHERE p.backend_id = b AND p.network_id = i AND p.kind = 'PORT' AND p.host_name = h.name)));
+END $$;
+
+CREATE OR REPLACE FUNCTION part_list(b text, after text, most int) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'id', p.id, 'installationId', p.installation_id,
+    'revision', p.revision) ORDER BY p.id), '[]')
+  FROM (SELECT * FROM network_part WHERE backend_id = b AND id > coalesce(after, '') ORDER BY id LIMIT most) p
+$$;
+`;
