@@ -1,0 +1,54 @@
+import { defineId, type ErrorRecord, type Id } from '#core';
+import type { Wanted } from '../network/network.js';
+
+export const loadBalancerId = defineId('lb');
+export type LoadBalancerId = Id<'lb'>;
+
+export const MAX_LISTENERS = 16;
+export const MAX_MEMBERS = 256;
+
+export const LoadBalancerState = {
+  CREATING: 'CREATING',
+  ACTIVE: 'ACTIVE',
+  UPDATING: 'UPDATING',
+  FAILED: 'FAILED',
+  DELETING: 'DELETING',
+} as const;
+export type LoadBalancerState = (typeof LoadBalancerState)[keyof typeof LoadBalancerState];
+
+/** What a load balancer listens on, and the port of its members that it sends to. TCP. */
+export interface Listener {
+  port: number;
+  memberPort: number;
+}
+
+/** One stable address in front of ports of the same network. Its members change by adding and removing, each on its own. */
+export interface LoadBalancerRow {
+  id: string;
+  tenant_id: string;
+  project_id: string;
+  name: string;
+  version: number;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+  network_id: string;
+  subnet_id: string;
+  address: string;
+  /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
+  owner_id: string | null;
+  backend_id: string;
+  wanted: Wanted;
+  desired_revision: number;
+  realised_revision: number;
+  failure: ErrorRecord | null;
+}
+
+export function loadBalancerState(
+  row: Pick<LoadBalancerRow, 'wanted' | 'desired_revision' | 'realised_revision' | 'failure'>,
+): LoadBalancerState {
+  if (row.failure !== null) return 'FAILED';
+  if (row.wanted === 'ABSENT') return 'DELETING';
+  if (row.realised_revision === 0) return 'CREATING';
+  return row.realised_revision < row.desired_revision ? 'UPDATING' : 'ACTIVE';
+}

@@ -1,0 +1,64 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+
+@Entity('network')
+@Check('network_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Index('network_name', ['project_id', 'name'], { unique: true })
+@Index('network_tenant', ['tenant_id'])
+export class NetworkEntity {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_pkey' })
+  id!: string;
+
+  @Column({ type: 'text', collation: 'C' })
+  tenant_id!: string;
+
+  @Column({ type: 'text', collation: 'C' })
+  project_id!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('bigint', { default: 1 })
+  version!: number;
+
+  @Column('bigint', { default: 1 })
+  revision!: number;
+
+  @Column('timestamptz', { default: () => 'now()' })
+  created_at!: Date;
+
+  @Column('timestamptz', { default: () => 'now()' })
+  updated_at!: Date;
+
+  @Column('text', { default: '' })
+  description!: string;
+
+  @Column('text', { default: 'PRESENT' })
+  wanted!: string;
+
+  @Column('bigint', { default: 1 })
+  desired_revision!: number;
+
+  @Column('timestamptz', { nullable: true })
+  realised_at!: Date | null;
+
+  @Column('timestamptz', { nullable: true })
+  removing_since!: Date | null;
+
+  @Column('jsonb', { nullable: true })
+  failure!: object | null;
+}
+
+/** A backend that the network spans, and what that backend was last known to have. */
+@Entity('network_backend')
+@Index('network_backend_backend', ['backend_id'])
+export class NetworkBackendEntity {
+  @ForeignKey(() => NetworkEntity, { name: 'network_backend_network', deferrable: 'INITIALLY DEFERRED' })
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_backend_pkey' })
+  network_id!: string;
+
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_backend_pkey' })
+  backend_id!: string;
+
+  @Column('bigint', { default: 0 })
+  realised_revision!: number;
+}

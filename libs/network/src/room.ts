@@ -1,0 +1,22 @@
+import type { RoomSchema } from '#database';
+import { AddressAllocationEntity } from './address/address.entity.js';
+import { LoadBalancerEntity, LoadBalancerListenerEntity, LoadBalancerMemberEntity } from './load-balancer/load-balancer.entity.js';
+import { Network1764001000000 } from './migrations/1764001000000-network.js';
+import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
+import { PortEntity } from './port/port.entity.js';
+import { SubnetEntity } from './subnet/subnet.entity.js';
+
+export const networkRoom: RoomSchema = {
+  name: 'network',
+  entities: [
+    NetworkEntity,
+    NetworkBackendEntity,
+    SubnetEntity,
+    AddressAllocationEntity,
+    PortEntity,
+    LoadBalancerEntity,
+    LoadBalancerListenerEntity,
+    LoadBalancerMemberEntity,
+  ],
+  migrations: [Network1764001000000],
+};

@@ -1,0 +1,57 @@
+import { Check, Column, Entity, Exclusion, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { NetworkEntity } from '../network/network.entity.js';
+
+@Entity('subnet')
+@Check('subnet_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Check('subnet_cidr_size', 'family(cidr) = 4 AND masklen(cidr) BETWEEN 16 AND 29')
+@Check('subnet_gateway_inside', 'gateway << cidr')
+@Exclusion('subnet_overlap', 'USING gist (project_id WITH =, cidr inet_ops WITH &&)')
+@Index('subnet_name', ['network_id', 'name'], { unique: true })
+@Index('subnet_tenant', ['tenant_id'])
+export class SubnetEntity {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'subnet_pkey' })
+  id!: string;
+
+  @Column({ type: 'text', collation: 'C' })
+  tenant_id!: string;
+
+  @Column({ type: 'text', collation: 'C' })
+  project_id!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('bigint', { default: 1 })
+  version!: number;
+
+  @Column('bigint', { default: 1 })
+  revision!: number;
+
+  @Column('timestamptz', { default: () => 'now()' })
+  created_at!: Date;
+
+  @Column('timestamptz', { default: () => 'now()' })
+  updated_at!: Date;
+
+  @ForeignKey(() => NetworkEntity, { name: 'subnet_network', deferrable: 'INITIALLY DEFERRED' })
+  @Column({ type: 'text', collation: 'C' })
+  network_id!: string;
+
+  @Column('cidr')
+  cidr!: string;
+
+  @Column('inet')
+  gateway!: string;
+
+  @Column('jsonb')
+  pools!: object;
+
+  @Column('text', { default: 'PRESENT' })
+  wanted!: string;
+
+  @Column('timestamptz', { nullable: true })
+  realised_at!: Date | null;
+
+  @Column('jsonb', { nullable: true })
+  failure!: object | null;
+}
