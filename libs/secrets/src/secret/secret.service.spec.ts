@@ -113,12 +113,14 @@ test('one secret cannot take the place of another of the same owner', async () =
 
 test('a changed bit anywhere is refused: format, nonce, tag, content, and the same of the wrapped key', async () => {
   const ref = await database.transaction(async (transaction) => service.put(transaction, secret('123')));
-  for (const flip of Object.values(flips)) {
+  for (const [column, flip] of Object.entries(flips)) {
     // Bytes 0 (format), 1 to 12 (nonce), 13 to 28 (tag), then the content.
     for (const bit of [0, 8, 8 * 12, 8 * 13, 8 * 28, 8 * 29, 8 * 31 + 7]) {
       await database.transaction(async (transaction) => transaction.execute(flip, ref, bit));
       const error = await caught(service.open(database, ref, 'kc_1'));
-      expect(error, `${flip.name} ${bit}`).toMatchObject({ code: 'INTERNAL', fault: 'OPERATOR', data: { secretId: ref, keyId: 'k1' } });
+      expect({ column, bit, error }).toMatchObject({
+        error: { code: 'INTERNAL', fault: 'OPERATOR', data: { secretId: ref, keyId: 'k1' } },
+      });
       await database.transaction(async (transaction) => transaction.execute(flip, ref, bit));
     }
   }
