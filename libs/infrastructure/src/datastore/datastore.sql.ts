@@ -1,0 +1,20 @@
+import { keysetList, statement } from '#database';
+import type { DatastoreRow } from './datastore.js';
+
+export const DATASTORE_COLUMNS = `id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
+  version, revision, created_at, updated_at`;
+
+export const findDatastores = statement<DatastoreRow, [ids: string[]]>(
+  'datastore.find',
+  `SELECT ${DATASTORE_COLUMNS} FROM datastore WHERE id = ANY($1)`,
+);
+
+type ListParameters = [zoneId: string | null, backendId: string | null, hostId: string | null];
+
+export const datastores = keysetList<DatastoreRow, ListParameters>(
+  'datastore.list',
+  `SELECT ${DATASTORE_COLUMNS} FROM datastore
+   WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)`,
+  3,
+  { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
+);

@@ -1,0 +1,19 @@
+import { keysetList, statement } from '#database';
+import type { HostRow } from './host.js';
+
+export const HOST_COLUMNS = `id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
+  memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
+  fence_reason, version, revision, created_at, updated_at`;
+
+export const findHosts = statement<HostRow, [ids: string[]]>('host.find', `SELECT ${HOST_COLUMNS} FROM host WHERE id = ANY($1)`);
+
+type ListParameters = [zoneId: string | null, rackId: string | null, backendId: string | null, name: string | null, health: string | null];
+
+export const hosts = keysetList<HostRow, ListParameters>(
+  'host.list',
+  `SELECT ${HOST_COLUMNS} FROM host
+   WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
+     AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)`,
+  5,
+  { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
+);

@@ -1,0 +1,15 @@
+export { backendId, Health, type BackendId, type BackendRow } from './backend/backend.js';
+export { backends, findBackends } from './backend/backend.sql.js';
+export { datastoreId, DatastoreState, type DatastoreId, type DatastoreRow } from './datastore/datastore.js';
+export { datastores, findDatastores } from './datastore/datastore.sql.js';
+export { DriverRegistry, type DriverRegistryOptions } from './driver/driver-registry.js';
+export * from './host/host.js';
+export { HostOccupancy, type HostOccupant, type HostOccupants } from './host/host-occupants.js';
+export { HostStateNews, type HostStateChange, type HostStateListener } from './host/host-state-listener.js';
+export { findHosts, hosts } from './host/host.sql.js';
+export { installationId } from './installation/installation.js';
+export { rackId, type RackId, type RackRow } from './rack/rack.js';
+export { findRacks, racks } from './rack/rack.sql.js';
+export { infrastructureRoom } from './room.js';
+export { CatalogueState, zoneId, type ZoneId, type ZoneRow } from './zone/zone.js';
+export { findZones, findZonesByReference, zones } from './zone/zone.sql.js';

@@ -1,0 +1,23 @@
+import type { RoomSchema } from '#database';
+import { BackendEntity } from './backend/backend.entity.js';
+import { DatastoreEntity, DatastoreHeartbeatEntity } from './datastore/datastore.entity.js';
+import { HostEntity, HostHeartbeatEntity } from './host/host.entity.js';
+import { InstallationEntity } from './installation/installation.entity.js';
+import { Infrastructure1764000700000 } from './migrations/1764000700000-infrastructure.js';
+import { RackEntity } from './rack/rack.entity.js';
+import { ZoneEntity } from './zone/zone.entity.js';
+
+export const infrastructureRoom: RoomSchema = {
+  name: 'infrastructure',
+  entities: [
+    InstallationEntity,
+    ZoneEntity,
+    RackEntity,
+    BackendEntity,
+    HostEntity,
+    HostHeartbeatEntity,
+    DatastoreEntity,
+    DatastoreHeartbeatEntity,
+  ],
+  migrations: [Infrastructure1764000700000],
+};
