@@ -1,0 +1,233 @@
+import { typeidUnboxed } from 'typeid-js';
+import { expect, type TestContext } from 'vitest';
+import { MuonError, sleep, type ErrorCode } from '#core';
+import type { DriverCall, Outcome, Ownership } from '../call.js';
+import type { MachineSpecification, ObservedMachine } from '../compute.js';
+import type { Capabilities, Driver } from '../driver.js';
+import type { NetworkSpecification, PortSpecification } from '../network.js';
+import type { DiskSpecification } from '../storage.js';
+import type { ConformanceHooks, ConformanceSubject } from './subject.js';
+
+const CALL_TIMEOUT_MS = 30_000;
+const MAX_WAIT_MS = 250;
+
+type Attempt<Value> = (call: DriverCall) => Promise<Outcome<Value>>;
+
+/** The tools of the examination: makes calls and things, and removes the things again. */
+export class Bench {
+  readonly ownership: Ownership = {
+    installationId: typeidUnboxed('installation'),
+    tenantId: typeidUnboxed('tenant'),
+    projectId: typeidUnboxed('project'),
+  };
+  private readonly made: (() => Promise<Outcome<void>>)[] = [];
+  private readonly skips = new Set<string>();
+  private opened: ConformanceSubject | undefined;
+
+  get subject(): ConformanceSubject {
+    if (this.opened === undefined) throw new Error('the subject of the examination was not set up');
+    return this.opened;
+  }
+
+  set subject(subject: ConformanceSubject | undefined) {
+    this.opened = subject;
+  }
+
+  get driver(): Driver {
+    return this.subject.driver;
+  }
+
+  get host(): string {
+    return this.subject.hostNames[0];
+  }
+
+  /** What was left out, and why. */
+  get skipped(): readonly string[] {
+    return [...this.skips].sort();
+  }
+
+  /** Skips the test, visibly, when the backend cannot do this by its own declaration. */
+  needs(context: TestContext, ...capabilities: (keyof Capabilities)[]): void {
+    for (const capability of capabilities) {
+      if (!this.driver.capabilities[capability]) this.skip(context, `the backend does not offer "${capability}"`);
+    }
+  }
+
+  hook<Name extends keyof ConformanceHooks>(context: TestContext, name: Name): NonNullable<ConformanceHooks[Name]> {
+    const found = this.subject.hooks[name];
+    if (found === undefined) this.skip(context, `the set-up offers no "${name}"`);
+    return found as NonNullable<ConformanceHooks[Name]>;
+  }
+
+  otherHost(context: TestContext): string {
+    const other = this.subject.hostNames[1];
+    if (other === undefined) this.skip(context, 'the set-up offers only one host');
+    return other as string;
+  }
+
+  skip(context: TestContext, reason: string): never {
+    this.skips.add(`${context.task.name}: ${reason}`);
+    return context.skip(reason);
+  }
+
+  call(overrides: Partial<DriverCall> = {}): DriverCall {
+    return {
+      idempotencyKey: typeidUnboxed('call'),
+      timeoutMs: CALL_TIMEOUT_MS,
+      signal: new AbortController().signal,
+      ...overrides,
+    };
+  }
+
+  /** Repeats one call, under one key, until it is DONE, as an operation's step does. */
+  async finish<Value>(attempt: Attempt<Value>, call: DriverCall = this.call()): Promise<Value> {
+    const deadline = Date.now() + this.subject.patienceMs;
+    for (;;) {
+      const outcome = await attempt(call);
+      if (outcome.state === 'DONE') return outcome.value;
+      expect(outcome.retryAfterMs, 'retryAfterMs of a PENDING answer').toBeGreaterThan(0);
+      if (Date.now() > deadline) throw new Error(`still PENDING after ${this.subject.patienceMs} ms`);
+      await sleep(Math.min(outcome.retryAfterMs, MAX_WAIT_MS));
+    }
+  }
+
+  /** Looks again until it is so. */
+  async eventually(what: string, look: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + this.subject.patienceMs;
+    while (!(await look())) {
+      if (Date.now() > deadline) throw new Error(`not within ${this.subject.patienceMs} ms: ${what}`);
+      await sleep(50);
+    }
+  }
+
+  /** The promise fails with one of these codes. @returns the error */
+  async refused(promise: Promise<unknown>, ...codes: ErrorCode[]): Promise<MuonError> {
+    const error: unknown = await promise.then(
+      (value) => new Error(`it answered ${JSON.stringify(value)}`),
+      (reason: unknown) => reason,
+    );
+    if (!(error instanceof MuonError)) throw new Error(`expected ${codes.join(' or ')}`, { cause: error });
+    expect(codes, error.message).toContain(error.code);
+    return error;
+  }
+
+  diskSpecification(overrides: Partial<DiskSpecification> = {}): DiskSpecification {
+    return {
+      diskId: typeidUnboxed('disk'),
+      ownership: this.ownership,
+      poolName: this.subject.poolName,
+      hostName: this.host,
+      sizeGib: 4,
+      imageReference: null,
+      ...overrides,
+    };
+  }
+
+  async disk(overrides: Partial<DiskSpecification> = {}): Promise<DiskSpecification> {
+    const specification = this.diskSpecification(overrides);
+    this.willRemoveDisk(specification.diskId);
+    await this.finish(async (call) => this.driver.storage.createDisk(call, specification));
+    return specification;
+  }
+
+  /** A machine that is not made yet, on a root disk that is, where the backend has disks. */
+  async machineSpecification(overrides: Partial<MachineSpecification> = {}): Promise<MachineSpecification> {
+    const hostName = overrides.hostName ?? this.host;
+    const { imageReference } = this.subject;
+    const diskIds = this.driver.capabilities.storage ? [(await this.disk({ hostName, imageReference })).diskId] : [];
+    const specification: MachineSpecification = {
+      machineId: typeidUnboxed('vm'),
+      hostname: 'conformance',
+      ownership: this.ownership,
+      hostName,
+      imageReference,
+      cpu: 1,
+      memoryMib: 512,
+      interfaces: [],
+      diskIds,
+      userData: '#cloud-config\n{}\n',
+      ...this.subject.machine,
+      ...overrides,
+    };
+    this.willRemoveMachine(specification.machineId);
+    return specification;
+  }
+
+  async machine(overrides: Partial<MachineSpecification> = {}): Promise<MachineSpecification> {
+    const specification = await this.machineSpecification(overrides);
+    await this.finish(async (call) => this.driver.compute.createMachine(call, specification));
+    return specification;
+  }
+
+  async runningMachine(overrides: Partial<MachineSpecification> = {}): Promise<MachineSpecification> {
+    const specification = await this.machine(overrides);
+    await this.finish(async (call) => this.driver.compute.startMachine(call, specification.machineId));
+    return specification;
+  }
+
+  async observed(machineId: string): Promise<ObservedMachine> {
+    const machine = await this.driver.compute.getMachine(this.call(), machineId);
+    if (machine === undefined) throw new Error(`the backend has no machine ${machineId}`);
+    return machine;
+  }
+
+  networkSpecification(overrides: Partial<NetworkSpecification> = {}): NetworkSpecification {
+    return {
+      networkId: typeidUnboxed('net'),
+      revision: 1,
+      ownership: this.ownership,
+      subnets: [{ subnetId: typeidUnboxed('subnet'), cidr: '10.201.0.0/24', gatewayAddress: '10.201.0.1' }],
+      ...overrides,
+    };
+  }
+
+  async network(): Promise<NetworkSpecification> {
+    const specification = this.networkSpecification();
+    this.willRemove(async (call) => this.driver.network.removeNetwork(call, specification.networkId));
+    await this.finish(async (call) => this.driver.network.ensureNetwork(call, specification));
+    return specification;
+  }
+
+  portSpecification(network: NetworkSpecification, overrides: Partial<PortSpecification> = {}): PortSpecification {
+    return {
+      portId: typeidUnboxed('port'),
+      revision: 1,
+      ownership: this.ownership,
+      networkId: network.networkId,
+      subnetId: network.subnets[0]?.subnetId ?? '',
+      macAddress: '02:00:00:c0:ff:01',
+      ipAddress: '10.201.0.10',
+      hostName: this.host,
+      ...overrides,
+    };
+  }
+
+  async port(network: NetworkSpecification, overrides: Partial<PortSpecification> = {}): Promise<PortSpecification> {
+    const specification = this.portSpecification(network, overrides);
+    this.willRemovePort(specification.portId);
+    await this.finish(async (call) => this.driver.network.ensurePort(call, specification));
+    return specification;
+  }
+
+  willRemovePort(portId: string): void {
+    this.willRemove(async (call) => this.driver.network.removePort(call, portId));
+  }
+
+  willRemoveMachine(machineId: string): void {
+    this.willRemove(async (call) => this.driver.compute.deleteMachine(call, machineId));
+  }
+
+  willRemoveDisk(diskId: string): void {
+    this.willRemove(async (call) => this.driver.storage.deleteDisk(call, diskId));
+  }
+
+  willRemove(remove: Attempt<void>): void {
+    const call = this.call();
+    this.made.push(async () => remove(call));
+  }
+
+  /** Removes what the test made, the last first. */
+  async clear(): Promise<void> {
+    for (const remove of this.made.splice(0).reverse()) await this.finish(remove);
+  }
+}

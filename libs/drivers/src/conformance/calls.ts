@@ -1,0 +1,111 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { sleep } from '#core';
+import type { Capabilities } from '../driver.js';
+import type { Bench } from './bench.js';
+import { ENSURE_ABSENCE, everyCall, NEED_THEIR_RESOURCE } from './every-call.js';
+
+const CAPABILITIES = [
+  'compute',
+  'network',
+  'storage',
+  'suspend',
+  'resize',
+  'moveStopped',
+  'snapshot',
+  'guestRun',
+  'fence',
+  'loadBalancer',
+] as const satisfies (keyof Capabilities)[];
+
+/** No call may take longer than its own time and this. */
+const GRACE_MS = 5_000;
+
+/** Rules that hold for every method: what it says of the unknown, how it ends, when it must not be made at all. */
+export function callConformance(bench: Bench): void {
+  afterEach(async () => bench.clear());
+
+  describe('unknown ids', () => {
+    const find = (method: string) => {
+      const found = everyCall(bench).find((each) => each.method === method);
+      if (found === undefined) throw new Error(`${method} is not among the calls`);
+      return found;
+    };
+    for (const method of NEED_THEIR_RESOURCE) {
+      it(`${method} of an unknown resource is NOT_FOUND`, async (context) => {
+        const named = find(method);
+        bench.needs(context, ...named.needs);
+        const error = await bench.refused(named.make(bench.driver, bench.call()), 'NOT_FOUND');
+        expect(error.retryable).toBe(false);
+      });
+    }
+    for (const method of ENSURE_ABSENCE) {
+      it(`${method} of an unknown resource is DONE`, async (context) => {
+        const named = find(method);
+        bench.needs(context, ...named.needs);
+        await bench.finish(async (call) => named.make(bench.driver, call) as Promise<{ state: 'DONE'; value: unknown }>);
+      });
+    }
+    it('looking for an unknown machine or disk finds nothing', async () => {
+      const { compute, storage, capabilities } = bench.driver;
+      if (capabilities.compute) expect(await compute.getMachine(bench.call(), 'vm_unknown')).toBeUndefined();
+      if (capabilities.storage) expect(await storage.getDisk(bench.call(), 'disk_unknown')).toBeUndefined();
+    });
+  });
+
+  describe('time and giving up', () => {
+    it('a call without an answer ends with TIMEOUT when its time is over', async (context) => {
+      await bench.hook(context, 'hangNext')('listHosts');
+      const timeoutMs = 150;
+      const call = bench.driver.hosts.listHosts(bench.call({ timeoutMs }));
+      const error = await bench.refused(Promise.race([call, late(timeoutMs + GRACE_MS)]), 'TIMEOUT');
+      expect(error.retryable).toBe(true);
+    });
+    it('a call without an answer ends with CANCELLED when its signal aborts', async (context) => {
+      await bench.hook(context, 'hangNext')('listHosts');
+      const controller = new AbortController();
+      const call = bench.driver.hosts.listHosts(bench.call({ signal: controller.signal }));
+      setTimeout(() => controller.abort(), 50);
+      await bench.refused(Promise.race([call, late(GRACE_MS)]), 'CANCELLED');
+    });
+    it('no call is made whose signal has aborted already', async () => {
+      const signal = AbortSignal.abort();
+      for (const { method, needs, make } of everyCall(bench)) {
+        if (!needs.every((capability) => bench.driver.capabilities[capability])) continue;
+        const error = await bench.refused(make(bench.driver, bench.call({ signal })), 'CANCELLED');
+        expect(error.code, method).toBe('CANCELLED');
+      }
+    });
+  });
+
+  it('every call is refused inside an open unit of work', async (context) => {
+    await bench.hook(context, 'insideUnitOfWork')(async () => {
+      for (const { method, make } of everyCall(bench)) {
+        const error = await bench.refused(make(bench.driver, bench.call()), 'INTERNAL');
+        expect(error.detail, method).toContain('unit of work');
+      }
+    });
+  });
+
+  describe('capabilities', () => {
+    for (const capability of CAPABILITIES) {
+      it(`without "${capability}" what needs it is UNSUPPORTED`, async (context) => {
+        const lacking = !bench.driver.capabilities[capability];
+        const driver = lacking ? bench.driver : await bench.hook(context, 'connectWithout')(capability);
+        try {
+          expect(driver.capabilities[capability]).toBe(false);
+          for (const { method, needs, make } of everyCall(bench).filter((each) => each.needs.includes(capability))) {
+            const error = await bench.refused(make(driver, bench.call()), 'UNSUPPORTED');
+            expect(error.retryable, `${method} ${needs.join()}`).toBe(false);
+          }
+        } finally {
+          if (!lacking) await driver.close();
+        }
+      });
+    }
+  });
+}
+
+async function late(milliseconds: number): Promise<never> {
+  await sleep(milliseconds);
+  throw new Error(`the call was still open after ${milliseconds} ms`);
+}

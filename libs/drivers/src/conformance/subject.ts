@@ -1,0 +1,38 @@
+import type { Capabilities, Driver } from '../driver.js';
+import type { MachineSpecification } from '../compute.js';
+
+/** What a driver room brings so that its driver can be examined: a running backend and what may be used there. */
+export interface ConformanceSubject {
+  driver: Driver;
+  /** Hosts of the backend, by its own names, all alive; with two of them moves are examined too. */
+  hostNames: readonly [string, ...string[]];
+  /** A pool that all of them reach, or that each of them has. */
+  poolName: string;
+  imageReference: string;
+  /** How long a call may stay PENDING, a listing stale and a hint away, in milliseconds. */
+  patienceMs: number;
+  /** What each machine needs here beside the usual, as interfaces on ports that another driver has made. */
+  machine?: Partial<MachineSpecification>;
+  hooks: ConformanceHooks;
+  teardown(): Promise<void>;
+}
+
+/** What only some backends let a test do to them. What is missing is skipped, and the report says so. */
+export interface ConformanceHooks {
+  /** Opens a unit of work of libs/database around the work. */
+  insideUnitOfWork?(work: () => Promise<void>): Promise<void>;
+  /** A second connection to the same backend, as from another process. */
+  connectAgain?(): Promise<Driver>;
+  /** A connection whose backend lacks one capability. */
+  connectWithout?(capability: keyof Capabilities): Promise<Driver>;
+  /** The next call of this method takes effect, and its answer is lost. */
+  loseNextAnswer?(method: string): Promise<void>;
+  /** The next call of this method gets no answer. */
+  hangNext?(method: string): Promise<void>;
+  /** The next call of this method times out and takes effect about this much later, unless something stops it. */
+  delayNextEffect?(method: string, milliseconds: number): Promise<void>;
+  killHost?(hostName: string): Promise<void>;
+  /** Nobody can reach it, but its machines run on. */
+  cutOffHost?(hostName: string): Promise<void>;
+  returnHost?(hostName: string): Promise<void>;
+}
