@@ -38,12 +38,12 @@ export class SimulatedBackend {
       if (!this.settings.capabilities[capability]) {
         throw new MuonError('UNSUPPORTED', `This backend does not offer "${capability}".`, {
           data: { backend: this.backendId, capability },
-          fault: 'OPERATOR',
         });
       }
     }
     if (call.signal.aborted) throw new MuonError('CANCELLED', 'The simulated backend was not asked: the call was given up.');
-    return withTimeout('The simulated backend', call.timeoutMs, async (signal) => this.answer<Value>(call, request, signal), call.signal);
+    const work = async (signal: AbortSignal): Promise<Outcome<Value>> => this.answer(call, request, signal);
+    return withTimeout('The simulated backend', call.timeoutMs, work, call.signal);
   }
 
   /** For what is never PENDING: looks, and `fence`. */

@@ -49,4 +49,4 @@ async function setup(options: SimulatedOptions): Promise<ConformanceSubject> {
 }
 
 driverConformance('simulated, at once', async () => setup({}));
-driverConformance('simulated, taking its time', async () => setup({ delayMs: { min: 1, max: 60 } }));
+driverConformance('simulated, taking its time', async () => setup({ delayMs: { min: 1, max: 20 } }));

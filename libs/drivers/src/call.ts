@@ -1,6 +1,10 @@
 import { MuonError } from '#core';
 
-/** What every driver call is given: how long it may take, and under which name a repeat is the same call. */
+/**
+ * What every driver call is given: how long it may take, and under which name a repeat is the same call. A call whose
+ * time is over throws TIMEOUT, and what it asked for may have happened, may yet happen, or may not; one whose signal
+ * aborts throws CANCELLED, and none is made whose signal has aborted already.
+ */
 export interface DriverCall {
   /** Operation, attempt, step and resource: a backend that remembers calls may use it to recognise a repeat. */
   readonly idempotencyKey: string;

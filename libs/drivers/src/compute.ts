@@ -61,7 +61,11 @@ export interface GuestRunResult {
   standardError: string;
 }
 
-/** Every call may be repeated and then answers as if it had been made once. Unknown ids are NOT_FOUND unless said otherwise. */
+/**
+ * Every call may be repeated and then answers as if it had been made once. Unknown ids are NOT_FOUND unless said otherwise;
+ * what a machine's power state does not allow is INVALID_STATE; a machine whose host is away is UNAVAILABLE, except that
+ * it can still be looked at, with power UNKNOWN.
+ */
 export interface ComputeDriver {
   /** Makes the machine, stopped. A machine of this id with another specification is a BACKEND_FAILED conflict. */
   createMachine(call: DriverCall, specification: MachineSpecification): Promise<Outcome<ObservedMachine>>;
@@ -70,19 +74,22 @@ export interface ComputeDriver {
   stopMachine(call: DriverCall, machineId: string, force: boolean): Promise<Outcome<void>>;
   suspendMachine(call: DriverCall, machineId: string): Promise<Outcome<void>>;
   resumeMachine(call: DriverCall, machineId: string): Promise<Outcome<void>>;
+  /** Of what runs; a repeat is told from another restart by its idempotency key. */
   restartMachine(call: DriverCall, machineId: string): Promise<Outcome<void>>;
   /** Only while stopped. */
   resizeMachine(call: DriverCall, machineId: string, size: { cpu: number; memoryMib: number }): Promise<Outcome<void>>;
-  /** Moves a stopped machine to another host of the backend. */
+  /** Moves a stopped machine, with its local disks, to another host of the backend. */
   moveMachine(call: DriverCall, machineId: string, hostName: string): Promise<Outcome<void>>;
   /**
    * Ensures that it is absent: waits for or cancels pending work on that id, deletes, and is DONE only when it is gone
-   * and nothing pending can bring it back. An unknown id is DONE.
+   * and nothing pending can bring it back. An unknown id is DONE. Its disks stay, free again.
    */
   deleteMachine(call: DriverCall, machineId: string): Promise<Outcome<void>>;
+  /** A disk that is attached to another machine is INVALID_STATE. */
   attachDisk(call: DriverCall, machineId: string, diskId: string): Promise<Outcome<void>>;
+  /** A disk that is not attached to it is DONE. */
   detachDisk(call: DriverCall, machineId: string, diskId: string): Promise<Outcome<void>>;
-  /** Starts the run, or finds it under its id; PENDING until the guest has ended it. */
+  /** Starts the run, or finds it under its id; PENDING until the guest has ended it. Another script under its id is BACKEND_FAILED. */
   runInGuest(call: DriverCall, run: GuestRun): Promise<Outcome<GuestRunResult>>;
   /** The last lines of the machine's console. */
   readConsole(call: DriverCall, machineId: string): Promise<string>;

@@ -3,7 +3,7 @@ import type { HostDriver } from './host.js';
 import type { NetworkDriver } from './network.js';
 import type { StorageDriver } from './storage.js';
 
-/** What a backend can do; the API refuses up front what it cannot. */
+/** What a backend can do; the API refuses up front what it cannot, and a driver answers UNSUPPORTED to it. */
 export interface Capabilities {
   compute: boolean;
   network: boolean;
@@ -32,7 +32,10 @@ export interface BackendConnection {
   options: Record<string, unknown>;
 }
 
-/** One open connection to one backend, shared by all callers in the process. */
+/**
+ * One open connection to one backend, shared by all callers in the process. Every call is refused with INTERNAL inside
+ * an open unit of work. The rules of all contracts are examined by `#drivers/conformance`.
+ */
 export interface Driver {
   readonly capabilities: Capabilities;
   readonly compute: ComputeDriver;

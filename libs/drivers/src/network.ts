@@ -37,7 +37,12 @@ export type ObservedNetworkPart = {
   revision: number;
 };
 
-/** Each `ensure` makes that part equal to the desired, each `remove` ensures that it is absent (unknown ids are DONE). */
+/**
+ * Each `ensure` makes that part equal to the desired, unless a newer revision of it is there already; a part of another
+ * installation is a BACKEND_FAILED conflict, and ports and load balancers of an unknown network are NOT_FOUND. Each
+ * `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`; a network that still has ports or load
+ * balancers is INVALID_STATE.
+ */
 export interface NetworkDriver {
   ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
   removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>>;

@@ -25,14 +25,18 @@ export const DiskHealth = { HEALTHY: 'HEALTHY', DEGRADED: 'DEGRADED', UNAVAILABL
 export type DiskHealth = (typeof DiskHealth)[keyof typeof DiskHealth];
 
 export interface StorageDriver {
+  /** A disk of this id with another specification is a BACKEND_FAILED conflict, an unknown pool is NOT_FOUND. */
   createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>>;
-  /** Only grows. */
+  /** Only grows; a smaller size is INVALID_STATE. */
   resizeDisk(call: DriverCall, diskId: string, sizeGib: number): Promise<Outcome<void>>;
-  /** Ensures that it is absent; an unknown id is DONE, an attached disk is INVALID_STATE. */
+  /** Ensures that it is absent, like `deleteMachine`, with its snapshots; an unknown id is DONE, an attached disk is INVALID_STATE. */
   deleteDisk(call: DriverCall, diskId: string): Promise<Outcome<void>>;
   createSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>>;
+  /** Ensures that it is absent; an unknown disk or snapshot is DONE. */
   deleteSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>>;
+  /** The copy has at least the size of its source, and outlives it. */
   cloneDisk(call: DriverCall, sourceDiskId: string, specification: DiskSpecification): Promise<Outcome<ObservedDisk>>;
+  /** One entry for each id that was asked for; UNKNOWN when there is no such disk. */
   diskHealth(call: DriverCall, diskIds: string[]): Promise<Map<string, DiskHealth>>;
   getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined>;
   listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]>;

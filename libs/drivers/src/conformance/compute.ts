@@ -115,7 +115,7 @@ function machineConformance(bench: Bench): void {
     bench.needs(context, 'compute');
     const wanted = await bench.machineSpecification();
     const { compute } = bench.driver;
-    const lateMs = 300;
+    const lateMs = 150;
     await bench.hook(context, 'delayNextEffect')('createMachine', lateMs);
     const began = Date.now();
     await bench.refused(compute.createMachine(bench.call(), wanted), 'TIMEOUT');
