@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { defineId, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader, type Section, type Transaction } from '#database';
-import { Action, type Access, type CommandResult, type CommandRunner } from '#identity';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { findScopes, requireActive, SCOPES } from '#scopes';
-import type { CommandOptions } from '../command-options.js';
 import {
   brokenGroups,
   findAffinityGroups,

@@ -12,8 +12,7 @@ import {
   parseInput,
 } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
-import { Action, SYSTEM_PLACE, type Access, type CommandResult, type CommandRunner } from '#identity';
-import type { CommandOptions } from '../command-options.js';
+import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { findFlavors, findFlavorsByReference, flavorInUse, type FlavorRow } from './flavor.sql.js';
 
 export const flavorId = defineId('flv');

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { defineId, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
-import { Action, SYSTEM_PLACE, type Access, type CommandResult, type CommandRunner } from '#identity';
-import type { CommandOptions } from '../command-options.js';
+import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { findImages, findImagesByReference, imageInUse, type ImageRow } from './image.sql.js';
 
 export const imageId = defineId('img');

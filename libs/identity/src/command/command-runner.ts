@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
 import { assert, defineId, MuonError, toMuonError, type JsonObject, type Logger } from '#core';
 import {
   ChangeSet,
+  ChangeSetApplier,
   currentSnapshot,
+  Database,
   LostRace,
-  type ChangeSetApplier,
   type ChangeSetData,
-  type Database,
   type Reader,
   type Transaction,
 } from '#database';
@@ -67,6 +68,7 @@ export interface StoredPlan {
 }
 
 /** The one way of every mutation through the house: key, plan, apply, audit, all in one transaction. */
+@Injectable()
 export class CommandRunner {
   private readonly refusals = new Map<string, { minute: number; count: number }>();
 

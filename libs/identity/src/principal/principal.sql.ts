@@ -1,5 +1,5 @@
-import { statement } from '#database';
-import type { Role } from '../access/access.js';
+import { keysetList, statement } from '#database';
+import { visible, type Role } from '../access/access.js';
 
 export interface CredentialRow {
   token_id: string;
@@ -88,4 +88,35 @@ export const insertBootstrapBinding = statement<never, [id: string, principalId:
   'principal.bootstrap_binding',
   `INSERT INTO role_binding (id, principal_id, scope_id, role) VALUES ($1, $2, $3, 'OWNER')
    ON CONFLICT (principal_id, scope_id, role) DO NOTHING`,
+);
+
+export interface BindingRow {
+  id: string;
+  principal_id: string;
+  scope_id: string;
+  tenant_id: string | null;
+  project_id: string | null;
+  role: Role;
+  version: number;
+  created_at: Date;
+}
+
+export const findBindings = statement<BindingRow, [ids: string[]]>(
+  'principal.find_bindings',
+  'SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding WHERE id = ANY($1)',
+);
+
+export const findBindingsOfPrincipals = statement<BindingRow, [principalIds: string[]]>(
+  'principal.find_bindings_of',
+  `SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding
+   WHERE principal_id = ANY($1) ORDER BY principal_id, id`,
+);
+
+type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], scopeId: string | null];
+
+export const principals = keysetList<PrincipalRow, ListParameters>(
+  'principal.list',
+  `SELECT ${COLUMNS} FROM principal AS p WHERE ${visible('p', 1)} AND ($4::text IS NULL OR scope_id = $4)`,
+  4,
+  { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
 );
