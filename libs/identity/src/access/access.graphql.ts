@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { MuonError } from '#core';
+import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential } from '#graphql';
+import { Authenticator } from '../principal/authenticator.js';
+import { Access } from './access.js';
+
+/** The caller's access; fields that reach it have passed the guard, so there is one. */
+export function accessOf(context: GraphqlContext): Access {
+  if (context.principal instanceof Access) return context.principal;
+  throw new MuonError('UNAUTHENTICATED', 'Sign in first: a valid credential is needed here.');
+}
+
+/** Lets the GraphQL server know callers by their bearer tokens. */
+@Injectable()
+export class BearerAuthenticator implements AuthenticatorPort {
+  constructor(private readonly authenticator: Authenticator) {}
+
+  async authenticate(presented: PresentedCredential): Promise<Authentication> {
+    if (presented.authorization === undefined) return {};
+    const [scheme, token = ''] = presented.authorization.split(' ', 2);
+    if (scheme?.toLowerCase() !== 'bearer') {
+      throw new MuonError('UNAUTHENTICATED', 'The Authorization header must read "Bearer <token>".');
+    }
+    const origin = { requestId: presented.requestId, address: presented.remoteAddress };
+    const access = await this.authenticator.authenticate(token, origin);
+    return access.expiresAt === null ? { principal: access } : { principal: access, expiresAt: access.expiresAt };
+  }
+
+  async findInvalid(authentications: readonly Authentication[]): Promise<readonly Authentication[]> {
+    const byAccess = new Map<Access, Authentication>();
+    for (const each of authentications) if (each.principal instanceof Access) byAccess.set(each.principal, each);
+    const gone = await this.authenticator.invalid([...byAccess.keys()]);
+    return [...gone].flatMap((access) => byAccess.get(access) ?? []);
+  }
+}
