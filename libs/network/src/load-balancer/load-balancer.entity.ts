@@ -1,10 +1,11 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
 import { AddressAllocationEntity } from '../address/address.entity.js';
 import { NetworkEntity } from '../network/network.entity.js';
 import { PortEntity } from '../port/port.entity.js';
 
 @Entity('load_balancer')
-@Check('load_balancer_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Check('load_balancer_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Index('load_balancer_name', ['project_id', 'name'], { unique: true })
 @Index('load_balancer_network_id', ['network_id'])
 @Index('load_balancer_backend', ['backend_id', 'id'])
@@ -14,7 +15,7 @@ import { PortEntity } from '../port/port.entity.js';
   name: 'load_balancer_address',
   deferrable: 'INITIALLY DEFERRED',
 })
-export class LoadBalancerEntity {
+export class LoadBalancerEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'load_balancer_pkey' })
   id!: string;
 
@@ -27,27 +28,15 @@ export class LoadBalancerEntity {
   @Column('text')
   name!: string;
 
-  @Column('bigint', { default: 1 })
-  version!: number;
-
-  @Column('bigint', { default: 1 })
-  revision!: number;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  created_at!: Date;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  updated_at!: Date;
-
   @ForeignKey(() => NetworkEntity, { name: 'load_balancer_network', deferrable: 'INITIALLY DEFERRED' })
   @Column({ type: 'text', collation: 'C' })
   network_id!: string;
 
-  @Column({ type: 'text', collation: 'C' })
-  subnet_id!: string;
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  subnet_id!: string | null;
 
-  @Column('inet')
-  address!: string;
+  @Column('inet', { nullable: true })
+  address!: string | null;
 
   @Column({ type: 'text', collation: 'C', nullable: true })
   owner_id!: string | null;
@@ -55,8 +44,8 @@ export class LoadBalancerEntity {
   @Column({ type: 'text', collation: 'C' })
   backend_id!: string;
 
-  @Column('text', { default: 'PRESENT' })
-  wanted!: string;
+  @Column('text', { default: 'CREATING' })
+  lifecycle!: string;
 
   @Column('bigint', { default: 1 })
   desired_revision!: number;

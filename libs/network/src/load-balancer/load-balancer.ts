@@ -1,5 +1,4 @@
 import { defineId, type ErrorRecord, type Id } from '#core';
-import type { Wanted } from '../network/network.js';
 
 export const loadBalancerId = defineId('lb');
 export type LoadBalancerId = Id<'lb'>;
@@ -33,22 +32,22 @@ export interface LoadBalancerRow {
   created_at: Date;
   updated_at: Date;
   network_id: string;
-  subnet_id: string;
-  address: string;
+  /** Null, like the address, when its making failed: a FAILED one holds only its name. */
+  subnet_id: string | null;
+  address: string | null;
   /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
   owner_id: string | null;
   backend_id: string;
-  wanted: Wanted;
+  lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
   desired_revision: number;
   realised_revision: number;
   failure: ErrorRecord | null;
 }
 
 export function loadBalancerState(
-  row: Pick<LoadBalancerRow, 'wanted' | 'desired_revision' | 'realised_revision' | 'failure'>,
+  row: Pick<LoadBalancerRow, 'lifecycle' | 'desired_revision' | 'realised_revision'>,
 ): LoadBalancerState {
-  if (row.failure !== null) return 'FAILED';
-  if (row.wanted === 'ABSENT') return 'DELETING';
+  if (row.lifecycle !== 'PRESENT') return row.lifecycle;
   if (row.realised_revision === 0) return 'CREATING';
   return row.realised_revision < row.desired_revision ? 'UPDATING' : 'ACTIVE';
 }

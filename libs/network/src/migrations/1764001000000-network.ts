@@ -43,13 +43,11 @@ async function networks(runner: QueryRunner): Promise<void> {
     CREATE TABLE network (
       ${RESOURCE},
       description text NOT NULL DEFAULT '',
-      wanted text NOT NULL DEFAULT 'PRESENT',
+      lifecycle text NOT NULL DEFAULT 'CREATING',
       desired_revision bigint NOT NULL DEFAULT 1,
-      realised_at timestamptz,
-      removing_since timestamptz,
       failure jsonb,
       CONSTRAINT network_pkey PRIMARY KEY (id),
-      CONSTRAINT network_wanted CHECK (wanted IN ('PRESENT', 'ABSENT'))
+      CONSTRAINT network_lifecycle CHECK (lifecycle IN ('CREATING', 'PRESENT', 'PENDING_DELETE', 'DELETING', 'FAILED'))
     )`);
   await runner.query('CREATE UNIQUE INDEX network_name ON network (project_id, name)');
   await runner.query('CREATE INDEX network_tenant ON network (tenant_id)');
@@ -72,11 +70,10 @@ async function subnets(runner: QueryRunner): Promise<void> {
       cidr cidr NOT NULL,
       gateway inet NOT NULL,
       pools jsonb NOT NULL,
-      wanted text NOT NULL DEFAULT 'PRESENT',
-      realised_at timestamptz,
+      lifecycle text NOT NULL DEFAULT 'CREATING',
       failure jsonb,
       CONSTRAINT subnet_pkey PRIMARY KEY (id),
-      CONSTRAINT subnet_wanted CHECK (wanted IN ('PRESENT', 'ABSENT')),
+      CONSTRAINT subnet_lifecycle CHECK (lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')),
       CONSTRAINT subnet_cidr_size CHECK (family(cidr) = 4 AND masklen(cidr) BETWEEN 16 AND 29),
       CONSTRAINT subnet_gateway_inside CHECK (gateway << cidr),
       CONSTRAINT subnet_network FOREIGN KEY (network_id) REFERENCES network (id) DEFERRABLE INITIALLY DEFERRED,
@@ -110,11 +107,11 @@ async function ports(runner: QueryRunner): Promise<void> {
       owner_id text COLLATE "C" NOT NULL,
       backend_id text COLLATE "C" NOT NULL,
       host_id text COLLATE "C" NOT NULL,
-      wanted text NOT NULL DEFAULT 'PRESENT',
+      lifecycle text NOT NULL DEFAULT 'PRESENT',
       desired_revision bigint NOT NULL DEFAULT 1,
       realised_revision bigint NOT NULL DEFAULT 0,
       CONSTRAINT port_pkey PRIMARY KEY (id),
-      CONSTRAINT port_wanted CHECK (wanted IN ('PRESENT', 'ABSENT')),
+      CONSTRAINT port_lifecycle CHECK (lifecycle IN ('PRESENT', 'DELETING')),
       CONSTRAINT port_network FOREIGN KEY (network_id) REFERENCES network (id) DEFERRABLE INITIALLY DEFERRED,
       CONSTRAINT port_address FOREIGN KEY (subnet_id, address) REFERENCES address_allocation (subnet_id, address) DEFERRABLE INITIALLY DEFERRED
     )`);
@@ -132,16 +129,16 @@ async function loadBalancers(runner: QueryRunner): Promise<void> {
     CREATE TABLE load_balancer (
       ${RESOURCE},
       network_id text COLLATE "C" NOT NULL,
-      subnet_id text COLLATE "C" NOT NULL,
-      address inet NOT NULL,
+      subnet_id text COLLATE "C",
+      address inet,
       owner_id text COLLATE "C",
       backend_id text COLLATE "C" NOT NULL,
-      wanted text NOT NULL DEFAULT 'PRESENT',
+      lifecycle text NOT NULL DEFAULT 'CREATING',
       desired_revision bigint NOT NULL DEFAULT 1,
       realised_revision bigint NOT NULL DEFAULT 0,
       failure jsonb,
       CONSTRAINT load_balancer_pkey PRIMARY KEY (id),
-      CONSTRAINT load_balancer_wanted CHECK (wanted IN ('PRESENT', 'ABSENT')),
+      CONSTRAINT load_balancer_lifecycle CHECK (lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')),
       CONSTRAINT load_balancer_network FOREIGN KEY (network_id) REFERENCES network (id) DEFERRABLE INITIALLY DEFERRED,
       CONSTRAINT load_balancer_address FOREIGN KEY (subnet_id, address) REFERENCES address_allocation (subnet_id, address) DEFERRABLE INITIALLY DEFERRED
     )`);

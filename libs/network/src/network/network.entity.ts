@@ -1,10 +1,11 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
 
 @Entity('network')
-@Check('network_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Check('network_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'PENDING_DELETE', 'DELETING', 'FAILED')`)
 @Index('network_name', ['project_id', 'name'], { unique: true })
 @Index('network_tenant', ['tenant_id'])
-export class NetworkEntity {
+export class NetworkEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_pkey' })
   id!: string;
 
@@ -17,32 +18,14 @@ export class NetworkEntity {
   @Column('text')
   name!: string;
 
-  @Column('bigint', { default: 1 })
-  version!: number;
-
-  @Column('bigint', { default: 1 })
-  revision!: number;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  created_at!: Date;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  updated_at!: Date;
-
   @Column('text', { default: '' })
   description!: string;
 
-  @Column('text', { default: 'PRESENT' })
-  wanted!: string;
+  @Column('text', { default: 'CREATING' })
+  lifecycle!: string;
 
   @Column('bigint', { default: 1 })
   desired_revision!: number;
-
-  @Column('timestamptz', { nullable: true })
-  realised_at!: Date | null;
-
-  @Column('timestamptz', { nullable: true })
-  removing_since!: Date | null;
 
   @Column('jsonb', { nullable: true })
   failure!: object | null;

@@ -3,46 +3,68 @@ import { defineId, type ErrorRecord, type Id } from '#core';
 export const networkId = defineId('net');
 export type NetworkId = Id<'net'>;
 
-/** What shall be; `ABSENT` takes no new users and goes with its last one. */
-export const Wanted = { PRESENT: 'PRESENT', ABSENT: 'ABSENT' } as const;
-export type Wanted = (typeof Wanted)[keyof typeof Wanted];
-
 export const NetworkState = {
+  /** Admitted: an operation is making it real. Ports and subnets may be planned on it already. */
   CREATING: 'CREATING',
   ACTIVE: 'ACTIVE',
-  /** Its making failed and was undone; it holds nothing but its name, and can be retried or deleted. */
-  FAILED: 'FAILED',
   /** Deleted while in use: it takes no new users and goes with its last one. */
   PENDING_DELETE: 'PENDING_DELETE',
   DELETING: 'DELETING',
+  /** Its making failed and was undone: it holds nothing but its name, and can be retried or deleted. */
+  FAILED: 'FAILED',
 } as const;
 export type NetworkState = (typeof NetworkState)[keyof typeof NetworkState];
 
-/** A network: one broadcast domain of a project. `desired_revision` rises with whatever backends must be told. */
+/** The column; the state is derived from it. */
+export type NetworkLifecycle = Exclude<NetworkState, 'ACTIVE'> | 'PRESENT';
+
+/** A network: one broadcast domain of a project. */
 export interface NetworkRow {
   id: string;
   tenant_id: string;
   project_id: string;
   name: string;
   description: string;
+  lifecycle: NetworkLifecycle;
+  /** Rises with whatever its backends must be told: its subnets. */
+  desired_revision: number;
+  /** Why its making failed. */
+  failure: ErrorRecord | null;
   version: number;
   revision: number;
   created_at: Date;
   updated_at: Date;
-  wanted: Wanted;
-  desired_revision: number;
-  /** When it was first made true on all its backends. */
-  realised_at: Date | null;
-  /** When its deletion found it unused and began. */
-  removing_since: Date | null;
-  /** Why its making failed. */
-  failure: ErrorRecord | null;
 }
 
-export function networkState(
-  row: Pick<NetworkRow, 'wanted' | 'realised_at' | 'removing_since' | 'failure'>,
-): NetworkState {
-  if (row.wanted === 'ABSENT') return row.removing_since === null ? 'PENDING_DELETE' : 'DELETING';
-  if (row.failure !== null) return 'FAILED';
-  return row.realised_at === null ? 'CREATING' : 'ACTIVE';
+/** A backend that a network spans, and the revision that it was last known to have; 0 for nothing. */
+export interface NetworkBackendRow {
+  network_id: string;
+  backend_id: string;
+  realised_revision: number;
+}
+
+export function networkState(row: Pick<NetworkRow, 'lifecycle'>): NetworkState {
+  return row.lifecycle === 'PRESENT' ? 'ACTIVE' : row.lifecycle;
+}
+
+export interface NetworkCondition {
+  type: 'REALISED';
+  status: 'TRUE' | 'FALSE';
+  reason: 'AS_DESIRED' | 'BEHIND' | 'CREATE_FAILED' | 'NOT_PLACED';
+  message: string;
+}
+
+/** Whether the backends that the network spans have what is desired. */
+export function networkConditions(row: Pick<NetworkRow, 'desired_revision' | 'failure'>, backends: readonly NetworkBackendRow[]): NetworkCondition[] {
+  const type = 'REALISED' as const;
+  if (row.failure !== null) return [{ type, status: 'FALSE', reason: 'CREATE_FAILED', message: row.failure.message }];
+  if (backends.length === 0) return [{ type, status: 'TRUE', reason: 'NOT_PLACED', message: 'Nothing uses it yet; it is realised where its first port lands.' }];
+  const behind = backends.filter((backend) => backend.realised_revision < row.desired_revision).length;
+  if (behind === 0) return [{ type, status: 'TRUE', reason: 'AS_DESIRED', message: `It is as desired on ${backends.length} of ${backends.length} backends.` }];
+  return [{ type, status: 'FALSE', reason: 'BEHIND', message: `${behind} of ${backends.length} backends do not have the latest revision yet.` }];
+}
+
+/** Whether something new may use it. */
+export function takesUsers(row: Pick<NetworkRow, 'lifecycle'>): boolean {
+  return row.lifecycle === 'CREATING' || row.lifecycle === 'PRESENT';
 }

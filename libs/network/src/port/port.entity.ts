@@ -1,9 +1,10 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
 import { AddressAllocationEntity } from '../address/address.entity.js';
 import { NetworkEntity } from '../network/network.entity.js';
 
 @Entity('port')
-@Check('port_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Check('port_lifecycle', `lifecycle IN ('PRESENT', 'DELETING')`)
 @Index('port_mac_address', ['network_id', 'mac_address'], { unique: true })
 @Index('port_owner', ['owner_id'])
 @Index('port_backend', ['backend_id', 'id'])
@@ -14,7 +15,7 @@ import { NetworkEntity } from '../network/network.entity.js';
   name: 'port_address',
   deferrable: 'INITIALLY DEFERRED',
 })
-export class PortEntity {
+export class PortEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'port_pkey' })
   id!: string;
 
@@ -26,18 +27,6 @@ export class PortEntity {
 
   @Column('text')
   name!: string;
-
-  @Column('bigint', { default: 1 })
-  version!: number;
-
-  @Column('bigint', { default: 1 })
-  revision!: number;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  created_at!: Date;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  updated_at!: Date;
 
   @ForeignKey(() => NetworkEntity, { name: 'port_network', deferrable: 'INITIALLY DEFERRED' })
   @Column({ type: 'text', collation: 'C' })
@@ -62,7 +51,7 @@ export class PortEntity {
   host_id!: string;
 
   @Column('text', { default: 'PRESENT' })
-  wanted!: string;
+  lifecycle!: string;
 
   @Column('bigint', { default: 1 })
   desired_revision!: number;

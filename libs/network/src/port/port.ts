@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { defineId, type Id } from '#core';
-import type { Wanted } from '../network/network.js';
 
 export const portId = defineId('prt');
 export type PortId = Id<'prt'>;
@@ -25,14 +24,14 @@ export interface PortRow {
   owner_id: string;
   backend_id: string;
   host_id: string;
-  wanted: Wanted;
+  lifecycle: 'PRESENT' | 'DELETING';
   desired_revision: number;
   /** What the backend was last known to have; 0 for nothing. */
   realised_revision: number;
 }
 
-export function portState(row: Pick<PortRow, 'wanted' | 'desired_revision' | 'realised_revision'>): PortState {
-  if (row.wanted === 'ABSENT') return 'DELETING';
+export function portState(row: Pick<PortRow, 'lifecycle' | 'desired_revision' | 'realised_revision'>): PortState {
+  if (row.lifecycle === 'DELETING') return 'DELETING';
   if (row.realised_revision === 0) return 'PENDING';
   return row.realised_revision < row.desired_revision ? 'UPDATING' : 'ACTIVE';
 }

@@ -1,14 +1,15 @@
 import { Check, Column, Entity, Exclusion, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
 import { NetworkEntity } from '../network/network.entity.js';
 
 @Entity('subnet')
-@Check('subnet_wanted', `wanted IN ('PRESENT', 'ABSENT')`)
+@Check('subnet_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('subnet_cidr_size', 'family(cidr) = 4 AND masklen(cidr) BETWEEN 16 AND 29')
 @Check('subnet_gateway_inside', 'gateway << cidr')
 @Exclusion('subnet_overlap', 'USING gist (project_id WITH =, cidr inet_ops WITH &&)')
 @Index('subnet_name', ['network_id', 'name'], { unique: true })
 @Index('subnet_tenant', ['tenant_id'])
-export class SubnetEntity {
+export class SubnetEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'subnet_pkey' })
   id!: string;
 
@@ -20,18 +21,6 @@ export class SubnetEntity {
 
   @Column('text')
   name!: string;
-
-  @Column('bigint', { default: 1 })
-  version!: number;
-
-  @Column('bigint', { default: 1 })
-  revision!: number;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  created_at!: Date;
-
-  @Column('timestamptz', { default: () => 'now()' })
-  updated_at!: Date;
 
   @ForeignKey(() => NetworkEntity, { name: 'subnet_network', deferrable: 'INITIALLY DEFERRED' })
   @Column({ type: 'text', collation: 'C' })
@@ -46,11 +35,8 @@ export class SubnetEntity {
   @Column('jsonb')
   pools!: object;
 
-  @Column('text', { default: 'PRESENT' })
-  wanted!: string;
-
-  @Column('timestamptz', { nullable: true })
-  realised_at!: Date | null;
+  @Column('text', { default: 'CREATING' })
+  lifecycle!: string;
 
   @Column('jsonb', { nullable: true })
   failure!: object | null;

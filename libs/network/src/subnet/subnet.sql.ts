@@ -1,0 +1,77 @@
+import { keysetList, statement } from '#database';
+import { visible } from '#identity';
+import type { SubnetRow } from './subnet.js';
+
+const COLUMNS = `id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
+  created_at, updated_at`;
+
+export const findSubnets = statement<SubnetRow, [ids: string[]]>('subnet.find', `SELECT ${COLUMNS} FROM subnet WHERE id = ANY($1)`);
+
+export const findVisibleSubnets = statement<
+  SubnetRow,
+  [all: boolean, tenantIds: string[], projectIds: string[], ids: string[]]
+>('subnet.find_visible', `SELECT ${COLUMNS} FROM subnet AS s WHERE ${visible('s', 1)} AND s.id = ANY($4)`);
+
+/** The oldest first: addresses are taken from it until it is full. */
+export const findSubnetsOfNetworks = statement<SubnetRow, [networkIds: string[]]>(
+  'subnet.of_networks',
+  `SELECT ${COLUMNS} FROM subnet WHERE network_id = ANY($1) ORDER BY network_id, id`,
+);
+
+export const findBlocksOfProject = statement<Pick<SubnetRow, 'id' | 'name' | 'cidr' | 'network_id'>, [projectId: string]>(
+  'subnet.blocks_of_project',
+  'SELECT id, name, cidr, network_id FROM subnet WHERE project_id = $1 ORDER BY id',
+);
+
+export const subnets = keysetList<
+  SubnetRow,
+  [
+    all: boolean,
+    tenantIds: string[],
+    projectIds: string[],
+    projectId: string | null,
+    tenantId: string | null,
+    networkId: string | null,
+    name: string | null,
+  ]
+>(
+  'subnet.list',
+  `SELECT ${COLUMNS} FROM subnet AS s
+   WHERE ${visible('s', 1)} AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+     AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)`,
+  7,
+  {
+    CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
+    NAME: { column: 'name', direction: 'ASC', type: 'text' },
+  },
+);
+
+export const shareSubnets = statement<Pick<SubnetRow, 'id' | 'name' | 'lifecycle'>, [ids: string[]]>(
+  'subnet.share',
+  'SELECT id, name, lifecycle FROM subnet WHERE id = ANY($1) ORDER BY id FOR SHARE',
+);
+
+export const lockSubnets = statement<Pick<SubnetRow, 'id' | 'name' | 'lifecycle'>, [ids: string[]]>(
+  'subnet.lock',
+  'SELECT id, name, lifecycle FROM subnet WHERE id = ANY($1) ORDER BY id FOR UPDATE',
+);
+
+/** Subnets of a network that its backends are told of. */
+export const findRealSubnets = statement<Pick<SubnetRow, 'id' | 'network_id' | 'cidr' | 'gateway'>, [networkIds: string[]]>(
+  'subnet.real',
+  `SELECT id, network_id, cidr, gateway FROM subnet
+   WHERE network_id = ANY($1) AND lifecycle IN ('CREATING', 'PRESENT') ORDER BY network_id, id`,
+);
+
+export const setSubnetLifecycle = statement<never, [id: string, lifecycle: string, failure: string | null]>(
+  'subnet.set_lifecycle',
+  'UPDATE subnet SET lifecycle = $2, failure = $3::jsonb WHERE id = $1',
+);
+
+/** What was made together with its network ends as the network ends. */
+export const setSubnetsOfNetwork = statement<never, [networkId: string, from: string, to: string]>(
+  'subnet.set_of_network',
+  'UPDATE subnet SET lifecycle = $3 WHERE network_id = $1 AND lifecycle = $2',
+);
+
+export const removeSubnet = statement<never, [id: string]>('subnet.remove', 'DELETE FROM subnet WHERE id = $1');
