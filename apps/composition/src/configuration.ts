@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { readConfiguration } from '#core';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+/** What every process of Muon is told by its environment; the README lists it. */
+export const configurationSchema = z.object({
+  /** `postgres://user:password@host:port/name`; PostgreSQL 17 or newer. */
+  MUON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }),
+  /** Key-encryption keys, `keyId:base64 of 32 bytes` a line, the current one first. */
+  MUON_SECRET_KEYS: z.string().min(1, 'must hold at least one key'),
+  MUON_HTTP_HOST: z.string().default('127.0.0.1'),
+  MUON_HTTP_PORT: port.default(8080),
+  /** Health and metrics of a worker; an api process serves them on its own port. */
+  MUON_WORKER_PORT: port.default(8081),
+  MUON_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  MUON_POOL_SIZE: z.coerce.number().int().min(4).max(200).default(20),
+  /** Operations that one worker runs at once. */
+  MUON_WORKER_SLOTS: z.coerce.number().int().min(1).max(256).default(16),
+  /** Token of the first owner, as `muon token generate` prints one; give it by MUON_BOOTSTRAP_TOKEN_FILE. */
+  MUON_BOOTSTRAP_TOKEN: z.string().optional(),
+  /** Serves GraphiQL at /graphiql. */
+  MUON_GRAPHIQL: flag.default(false),
+  /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */
+  MUON_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// address' }).optional(),
+});
+export type Configuration = z.output<typeof configurationSchema>;
+
+export function configurationFrom(environment: NodeJS.ProcessEnv): Configuration {
+  return readConfiguration(configurationSchema, environment);
+}

@@ -1,0 +1,75 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { createLogger, type LogLevel } from '#core';
+import { chooseDataDirectory, startEmbeddedPostgres } from '#database/embedded';
+import { bootstrapOwner, createToken } from '#identity';
+import { keysFromFile } from '#secrets';
+import { startApi } from '../../api/src/api.js';
+import { configurationFrom } from '../../composition/src/configuration.js';
+import { openHouse } from '../../composition/src/house.js';
+import { migrateDatabase } from '../../composition/src/migrate.js';
+
+export interface StandaloneOptions {
+  /** Where everything is kept between two runs. */
+  dataDirectory: string;
+  port: number;
+  logLevel: LogLevel;
+}
+
+export interface Standalone {
+  readonly url: string;
+  /** The system owner's, made at the first start. */
+  readonly token: string;
+  readonly dataDirectory: string;
+  close(): Promise<void>;
+}
+
+/** Everything in one process on one machine: PostgreSQL, api and worker. What it keeps survives a restart. */
+export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
+  const dataDirectory = resolve(options.dataDirectory);
+  await mkdir(dataDirectory, { recursive: true });
+  const log = createLogger('muon', options.logLevel);
+  const postgres = await startEmbeddedPostgres({ dataDirectory: chooseDataDirectory(join(dataDirectory, 'postgres')) });
+  try {
+    await postgres.createDatabase('muon');
+    const keyFile = join(dataDirectory, 'secret-keys');
+    await keysFromFile(keyFile);
+    const token = await ownerToken(join(dataDirectory, 'owner-token'));
+    const configuration = configurationFrom({
+      ...process.env,
+      MUON_DATABASE_URL: postgres.url('muon'),
+      MUON_SECRET_KEYS_FILE: keyFile,
+      MUON_HTTP_PORT: String(options.port),
+    });
+    await migrateDatabase(configuration.MUON_DATABASE_URL, log);
+    const house = await openHouse(configuration, log, 'muon standalone');
+    await bootstrapOwner(house.database, token);
+    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, graphiql: { token } });
+    return {
+      url: api.url,
+      token,
+      dataDirectory,
+      async close() {
+        await api.close();
+        await house.close();
+        await postgres.stop();
+      },
+    };
+  } catch (error) {
+    await postgres.stop();
+    throw error;
+  }
+}
+
+/** The first owner's token, kept in a file that only the owner of the process can read. */
+async function ownerToken(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const { text } = createToken();
+  await writeFile(file, `${text}\n`, { mode: 0o600, flag: 'wx' });
+  await chmod(file, 0o600);
+  return text;
+}
