@@ -14,6 +14,8 @@ export interface GraphqlLimits {
   cost: number;
   /** Parsed documents that a process keeps. */
   documents: number;
+  /** Characters of all the documents it keeps; in memory each takes some 100 to 250 bytes. */
+  documentCharacters: number;
   /** Open sockets of a process. */
   sockets: number;
   /** Operations running at once on one socket. */
@@ -29,13 +31,14 @@ export const DEFAULT_LIMITS: Readonly<GraphqlLimits> = {
   depth: 12,
   cost: 10_000,
   documents: 256,
+  documentCharacters: 500_000,
   sockets: 2000,
   subscriptionsPerSocket: 100,
   socketBufferBytes: 4_194_304,
 };
 
 /** The refusal of what is too much, with the numbers. */
-export function limitExceeded(limit: keyof GraphqlLimits | string, allowed: number, found?: number): MuonError {
+export function limitExceeded(limit: string, allowed: number, found?: number): MuonError {
   const amount = found === undefined ? `more than ${allowed}` : `${found} of at most ${allowed}`;
   return new MuonError('LIMIT_EXCEEDED', `The request exceeds the limit of ${limit}: ${amount}.`, {
     data: found === undefined ? { limit, allowed } : { limit, allowed, found },

@@ -67,6 +67,8 @@ export const MAX_VALIDATION_ERRORS = 20;
 export class GraphqlEngine {
   /** What the hooks must know of a request beyond its context. */
   readonly #requests = new WeakMap<object, GraphqlRequest>();
+  /** An upper bound of what Mercurius keeps. */
+  #keptCharacters = 0;
 
   constructor(
     private readonly fastify: FastifyInstance,
@@ -74,7 +76,10 @@ export class GraphqlEngine {
     private readonly limits: GraphqlLimits,
     private readonly formatter: ErrorFormatter,
   ) {
-    fastify.graphql.addHook('preValidation', async (_schema, document) => this.#checkDepth(document));
+    fastify.graphql.addHook('preValidation', async (_schema, document) => {
+      this.#checkDepth(document);
+      this.#makeRoom(document);
+    });
     fastify.graphql.addHook('preExecution', async (_schema, document, context, variables) => {
       const request = this.#requests.get(context);
       if (request === undefined) return undefined;
@@ -143,6 +148,15 @@ export class GraphqlEngine {
     if (depth > this.limits.depth) throw limitExceeded('depth', this.limits.depth, depth);
   }
 
+  /** Mercurius bounds how many documents it keeps, but not how large they are: forget all when they come to too much. */
+  #makeRoom(document: DocumentNode): void {
+    const characters = document.loc?.source.body.length ?? 0;
+    this.#keptCharacters += characters;
+    if (this.#keptCharacters <= this.limits.documentCharacters) return;
+    this.fastify.graphql.replaceSchema(this.schema);
+    this.#keptCharacters = characters;
+  }
+
   #checkLength(query: string): void {
     if (query.length > this.limits.documentLength) {
       throw limitExceeded('documentLength', this.limits.documentLength, query.length);
@@ -190,6 +204,11 @@ export class GraphqlEngine {
     contextOfEvent: () => GraphqlContext,
     onEnd: () => void,
   ): AsyncIterableIterator<unknown> {
+    const leave = (): void => {
+      onEnd();
+      // Not awaited: a source that is an async generator answers only after the event it waits for.
+      source.return?.().catch(() => undefined);
+    };
     const next = async (): Promise<IteratorResult<unknown>> => {
       const context = contextOfEvent();
       try {
@@ -201,14 +220,13 @@ export class GraphqlEngine {
         const { data, errors } = await execute({ ...operation, rootValue: event.value, contextValue: context });
         return { done: false, value: errors === undefined ? { data } : { data, errors: this.formatter.format(errors, context.requestId) } };
       } catch (error) {
-        onEnd();
+        leave();
         throw this.formatter.formatOne(error, context.requestId);
       }
     };
-    // Not an async generator: its `return` would wait for the event that a quiet source may never send.
+    // Not an async generator itself, for the same reason.
     const end = async (): Promise<IteratorResult<unknown>> => {
-      onEnd();
-      source.return?.().catch(() => undefined);
+      leave();
       return { done: true, value: undefined };
     };
     const answers: AsyncIterableIterator<unknown> = { next, return: end, [Symbol.asyncIterator]: () => answers };

@@ -157,14 +157,14 @@ function errorsOfDocument(error: unknown): GraphQLError[] | undefined {
 
 function codeOfDocumentError(error: GraphQLError): WireCode {
   if (error.message.startsWith('Syntax Error')) return 'GRAPHQL_SYNTAX';
-  if (/^(Unknown operation named|Must provide an? operation)/.test(error.message)) return 'GRAPHQL_OPERATION';
+  if (/^(Unknown operation named|Must provide (an )?operation)/.test(error.message)) return 'GRAPHQL_OPERATION';
   return 'GRAPHQL_VALIDATION';
 }
 
-/** The cause that a resolver threw, below the GraphQL errors that place it. */
+/** What a resolver threw, below the GraphQL errors that place it; an error of input is told whole, for it has the place. */
 function innermost(error: unknown): unknown {
   let inner = error;
-  while (inner instanceof GraphQLError && inner.originalError != null) inner = inner.originalError;
+  while (inner instanceof GraphQLError && inner.originalError != null && !isInputError(inner)) inner = inner.originalError;
   return inner;
 }
 

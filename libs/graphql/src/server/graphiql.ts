@@ -18,8 +18,12 @@ const POLICY = [
   "frame-ancestors 'none'",
 ];
 
+/** What a bearer token may consist of; anything else could break out of the page's script. */
+const TOKEN = /^[\w.~+/=-]+$/;
+
 /** GraphiQL at `/graphiql`: one page that holds all it needs, under a policy that lets it load nothing from elsewhere. */
 export function registerGraphiql(scope: FastifyInstance, endpoint: string, options: GraphiqlOptions): void {
+  if (options.token !== undefined && !TOKEN.test(options.token)) throw new Error('the token for GraphiQL is no bearer token');
   let page: Promise<{ html: string; policy: string }> | undefined;
   scope.get('/graphiql', async (_request, reply) => {
     page ??= renderPage(endpoint, options);
@@ -39,11 +43,13 @@ export function registerGraphiql(scope: FastifyInstance, endpoint: string, optio
 /** The page is 9 MB of text, so it is loaded at the first request only. */
 async function renderPage(endpoint: string, { token }: GraphiqlOptions): Promise<{ html: string; policy: string }> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+  const credential = { Authorization: `Bearer ${token}` };
   const html = renderGraphiQL({
     title: 'Muon GraphiQL',
     endpoint,
     subscriptionsProtocol: 'WS',
-    ...(token === undefined ? {} : { headers: JSON.stringify({ Authorization: `Bearer ${token}` }, null, 2) }),
+    // The page does not send its headers when it opens a socket, so the token is given for both.
+    ...(token === undefined ? {} : { headers: JSON.stringify(credential, null, 2), connectionParams: credential }),
   });
   const hashes = inlineScripts(html).map((script) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`);
   return { html, policy: [...POLICY, `script-src ${hashes.join(' ')}`].join('; ') };

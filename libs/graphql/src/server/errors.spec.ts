@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bookId } from '../fixture/resolvers.js';
+import { post, startFixture, type FixtureAnswer, type FixtureApp, type PostOptions } from '../fixture/app.js';
+
+let fixture: FixtureApp;
+beforeAll(async () => {
+  fixture = await startFixture();
+});
+afterAll(() => fixture.app.close());
+
+const UUID = /^[0-9a-f-]{36}$/;
+
+/** Asks often enough for the document to be compiled, and expects the same answer every time. */
+async function errorsOf(query: string, options: PostOptions = {}): Promise<NonNullable<FixtureAnswer['errors']>> {
+  const answers = [];
+  for (let round = 0; round < 6; round += 1) {
+    const { body } = await post(fixture.url, query, options);
+    for (const error of body.errors ?? []) {
+      expect(error.extensions['requestId']).toMatch(UUID);
+      delete error.extensions['requestId'];
+    }
+    answers.push(body);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  for (const answer of answers) expect(answer).toEqual(answers[0]);
+  return answers[0]?.errors ?? [];
+}
+
+describe('errors of fields', () => {
+  test('carry what the room said in public, and no more', async () => {
+    const mutation = 'mutation Add($input: AddBookInput!) { added: addBook(input: $input) { book { id } } }';
+    expect(await errorsOf(mutation, { token: 'ann', variables: { input: { title: 'taken' } } })).toEqual([
+      {
+        message: 'There is such a book.',
+        path: ['added'],
+        extensions: { code: 'ALREADY_EXISTS', fault: 'USER', retryable: false, field: 'input.title', data: { id: bookId(1) } },
+      },
+    ]);
+  });
+
+  test.each(['unknown', 'text', 'assertion'])('hide what is ours: %s', async (how) => {
+    expect(await errorsOf('query Fail($how: String!) { fail(how: $how) }', { variables: { how } })).toEqual([
+      {
+        message: 'An internal error occurred. The log knows it by the request id.',
+        path: ['fail'],
+        extensions: { code: 'INTERNAL', fault: 'SYSTEM', retryable: false },
+      },
+    ]);
+  });
+
+  test('are found in the log by the id that the client got', async () => {
+    const { body, headers } = await post(fixture.url, '{ fail(how: "unknown") }');
+    const requestId = body.errors?.[0]?.extensions['requestId'] as string;
+    expect(headers.get('x-request-id')).toBe(requestId);
+    const lines = fixture.log.filter((line) => line.includes(requestId));
+    expect(lines.join('')).toContain('cannot read secrets of undefined');
+  });
+
+  test('keep the detail of a backend for the log', async () => {
+    const [error] = await errorsOf('{ fail(how: "backend") }');
+    expect(error).toMatchObject({ message: 'The backend is away.', extensions: { code: 'UNAVAILABLE', fault: 'OPERATOR', retryable: true } });
+    expect(JSON.stringify(error)).not.toContain('10.0.0.1');
+    expect(fixture.log.join('')).toContain('10.0.0.1');
+  });
+
+  test('have numbers for list indexes in their path', async () => {
+    const query = '{ books(first: 4) { nodes { secret } edges { node { secret } } } }';
+    const errors = await errorsOf(query, { token: 'ann' });
+    expect(errors.map(({ path }) => path)).toEqual(
+      expect.arrayContaining([
+        ['books', 'nodes', 2, 'secret'],
+        ['books', 'edges', 2, 'node', 'secret'],
+      ]),
+    );
+    expect(errors).toHaveLength(2);
+    expect(JSON.stringify(errors)).not.toContain('hunter2');
+  });
+
+  test('of a value that a scalar cannot represent are ours', async () => {
+    const [error] = await errorsOf('{ brokenTime }');
+    expect(error).toMatchObject({ path: ['brokenTime'], extensions: { code: 'INTERNAL' } });
+  });
+
+  test('leave the rest of the answer in place', async () => {
+    const { body, status } = await post(fixture.url, '{ hello fail(how: "quota") }', { headers: { accept: 'application/graphql-response+json' } });
+    expect(status).toBe(200);
+    expect(body.data).toEqual({ hello: 'hello', fail: null });
+    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'QUOTA_EXCEEDED', fault: 'ADMIN', data: { key: 'vm.cpu', limit: 4 } });
+  });
+});
+
+describe('errors of requests', () => {
+  const cases: [what: string, query: string, options: PostOptions, expected: object][] = [
+    ['a document that is none', '{ hello', {}, { code: 'GRAPHQL_SYNTAX', fault: 'USER' }],
+    ['a document in JSON', '{"kind": "Document", "definitions": []}', {}, { code: 'GRAPHQL_SYNTAX' }],
+    ['an empty map', '{}', {}, { code: 'GRAPHQL_SYNTAX' }],
+    ['null', 'null', {}, { code: 'GRAPHQL_SYNTAX' }],
+    ['an unknown field', '{ nonsense }', {}, { code: 'GRAPHQL_VALIDATION' }],
+    ['an unused variable', 'query A($a: Int) { hello }', {}, { code: 'GRAPHQL_VALIDATION' }],
+    ['cyclic fragments', '{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }', {}, { code: 'GRAPHQL_VALIDATION' }],
+    ['an operation that is not there', 'query A { hello }', { operationName: 'B' }, { code: 'GRAPHQL_OPERATION' }],
+    ['two operations and no name', 'query A { hello } query B { hello }', {}, { code: 'GRAPHQL_OPERATION' }],
+    ['only fragments', 'fragment A on Query { hello }', {}, { code: 'GRAPHQL_VALIDATION' }],
+    ['a name that none can have', '{ hello }', { operationName: 'A\n{ hello }' }, { code: 'GRAPHQL_OPERATION' }],
+    ['a subscription over HTTP', 'subscription { ticks }', { token: 'ann' }, { code: 'GRAPHQL_OPERATION' }],
+    ['a missing variable', 'query A($x: Int!) { nothing(required: $x) }', {}, { code: 'INVALID_INPUT', field: 'x' }],
+    ['a wrong variable', 'query A($x: Int!) { nothing(required: $x) }', { variables: { x: 'one' } }, { code: 'INVALID_INPUT', field: 'x' }],
+    ['null where a default stood', 'query A($x: Int = 5) { nothing(required: $x) }', { variables: { x: null } }, { code: 'INVALID_INPUT', field: 'required' }],
+    [
+      'a wrong field deep in a variable',
+      'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
+      { token: 'ann', variables: { input: { title: 'a', parts: [1, 2, 'x'] } } },
+      { code: 'INVALID_INPUT', field: 'input.parts.2' },
+    ],
+    [
+      'an unknown enum value',
+      'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
+      { token: 'ann', variables: { input: { title: 'a', genre: 'DRAMA' } } },
+      { code: 'INVALID_INPUT', field: 'input.genre' },
+    ],
+  ];
+  test.each(cases)('%s', async (_what, query, options, expected) => {
+    const errors = await errorsOf(query, options);
+    expect(errors[0]?.extensions).toMatchObject(expected);
+  });
+
+  test('say where a document is wrong', async () => {
+    const [error] = await errorsOf('{ hello\n  nonsense }');
+    expect(error).toMatchObject({ message: expect.stringContaining('nonsense') as string, locations: [{ line: 2, column: 3 }] });
+  });
+
+  test('say that hashes are not enough', async () => {
+    const extensions = { persistedQuery: { version: 1, sha256Hash: 'abc' } };
+    const response = await fetch(fixture.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ extensions }),
+    });
+    const body = (await response.json()) as FixtureAnswer;
+    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'PERSISTED_QUERY_NOT_SUPPORTED' });
+  });
+
+  test.each([
+    ['a batch', '[{"query":"{ hello }"}]', 'application/json', 400],
+    ['no JSON', '{"query', 'application/json', 400],
+    ['JSON that poisons prototypes', '{"query":"{ hello }","__proto__":{"a":1}}', 'application/json', 400],
+    ['a form', 'query={hello}', 'application/x-www-form-urlencoded', 415],
+    ['a text', '{ hello }', 'text/plain', 415],
+    ['a document alone', '{ hello }', 'application/graphql', 415],
+    ['2 MB', `{"query":"${' '.repeat(2_000_000)}"}`, 'application/json', 413],
+  ])('of the transport: %s', async (_what, body, type, status) => {
+    const response = await fetch(fixture.url, { method: 'POST', headers: { 'content-type': type }, body });
+    expect(response.status).toBe(status);
+    const answer = (await response.json()) as FixtureAnswer;
+    expect(answer.errors?.[0]?.extensions).toMatchObject({ code: 'GRAPHQL_REQUEST', fault: 'USER', retryable: false });
+    expect(answer).not.toHaveProperty('data');
+  });
+
+  test('a mutation over GET is refused, also when a query of the same document was compiled', async () => {
+    const document = 'query Read { hello } mutation Write { addBook(input: { title: "x" }) { book { title } } }';
+    const headers = { authorization: 'Bearer ann' };
+    const ask = (operationName: string): Promise<Response> =>
+      fetch(`${fixture.url}?query=${encodeURIComponent(document)}&operationName=${operationName}`, { headers });
+    for (let round = 0; round < 10; round += 1) {
+      expect((await ask('Read')).status).toBe(200);
+      const refused = await ask('Write');
+      expect(refused.status).toBe(405);
+      expect(refused.headers.get('allow')).toBe('POST');
+    }
+    // The same text by POST runs the operation asked for, compiled or not.
+    for (let round = 0; round < 10; round += 1) {
+      const written = await post(fixture.url, document, { token: 'ann', operationName: 'Write' });
+      expect(written.body).toEqual({ data: { addBook: { book: { title: 'x' } } } });
+      const read = await post(fixture.url, document, { operationName: 'Read' });
+      expect(read.body).toEqual({ data: { hello: 'hello' } });
+    }
+  });
+});
