@@ -1,8 +1,9 @@
-import { Module } from '@nestjs/common';
+import { Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
-import { BearerAuthenticator, identityResolvers } from '#identity/api';
+import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
 import type { House } from '../../composition/src/house.js';
 
 export interface ApiOptions {
@@ -19,13 +20,14 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...identityResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {
   const services = house.services.map((service) => ({ provide: service.constructor, useValue: service }));
+  const providers: Provider[] = [...services, BearerAuthenticator, { provide: EVENT_VISIBILITY, useClass: GrantedEvents }];
 
-  @Module({ providers: [...services, BearerAuthenticator], exports: [...services.map((service) => service.provide), BearerAuthenticator] })
+  @Module({ providers, exports: providers })
   class ServicesModule {}
 
   const graphql = graphqlModule({

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MuonError } from '#core';
+import type { EventRow } from '#events';
+import type { EventVisibility } from '#events/api';
 import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential } from '#graphql';
 import { Authenticator } from '../principal/authenticator.js';
 import { Access } from './access.js';
@@ -31,5 +33,14 @@ export class BearerAuthenticator implements AuthenticatorPort {
     for (const each of authentications) if (each.principal instanceof Access) byAccess.set(each.principal, each);
     const gone = await this.authenticator.invalid([...byAccess.keys()]);
     return [...gone].flatMap((access) => byAccess.get(access) ?? []);
+  }
+}
+
+/** A caller sees the events of what it may see. */
+@Injectable()
+export class GrantedEvents implements EventVisibility {
+  visibleTo(context: GraphqlContext): (event: EventRow) => boolean {
+    const access = accessOf(context);
+    return (event) => access.sees({ tenantId: event.tenant_id, projectId: event.project_id });
   }
 }

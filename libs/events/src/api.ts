@@ -1,0 +1,5 @@
+import { EventResolver } from './event.graphql.js';
+
+export { EVENT_VISIBILITY, type EventVisibility } from './event.graphql.js';
+
+export const eventsResolvers = [EventResolver];
