@@ -222,6 +222,7 @@ test('an opened secret shows itself nowhere', async () => {
     Object.keys(value).join(),
   ];
   expect(lines.join('')).toContain('[secret]');
+  expect([inspect(value), `${careless}`, JSON.stringify(value)]).toEqual(['[secret]', '[secret]', '"[secret]"']);
   expect(inspect(value, { customInspect: false, showHidden: true, depth: 10 })).not.toContain(CANARY);
   for (const text of shown) {
     expect(text).not.toContain(CANARY);
