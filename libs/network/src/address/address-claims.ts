@@ -119,7 +119,7 @@ function requireUsable(
   for (const id of ids) {
     const row = byId.get(id);
     if (row === undefined) throw new LostRace(noun, `${noun} ${id} is gone`);
-    if (row.lifecycle === 'CREATING' || row.lifecycle === 'PRESENT') continue;
+    if (row.lifecycle === 'PRESENT') continue;
     throw new MuonError('INVALID_STATE', `The ${noun} "${row.name}" is ${row.lifecycle} and takes no new users.`, {
       data: { id, state: row.lifecycle, fact: noun },
     });

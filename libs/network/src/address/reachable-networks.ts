@@ -1,7 +1,7 @@
 import { MuonError, notFound } from '#core';
 import { ROWS, type ChangeSet, type Reader } from '#database';
 import { Action, type Access } from '#identity';
-import { takesUsers, type NetworkRow } from '../network/network.js';
+import type { NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import type { SubnetRow } from '../subnet/subnet.js';
 import { findSubnetsOfNetworks } from '../subnet/subnet.sql.js';
@@ -43,7 +43,7 @@ export async function usableNetworks(
       const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
       const network = access.require(Action.CREATE_CHILD, 'network', known, use.networkId, use.field);
       requireTakesUsers(network, use.field);
-      const open = subnets.filter((subnet) => subnet.network_id === network.id && (subnet.lifecycle === 'PRESENT' || subnet.lifecycle === 'CREATING'));
+      const open = subnets.filter((subnet) => subnet.network_id === network.id && subnet.lifecycle === 'PRESENT');
       found = { network, subnets: open };
       usable.set(network.id, found);
     }
@@ -55,7 +55,7 @@ export async function usableNetworks(
 }
 
 function requireTakesUsers(network: NetworkRow, field: string): void {
-  if (takesUsers(network)) return;
+  if (network.lifecycle === 'PRESENT') return;
   throw new MuonError('INVALID_STATE', `The network "${network.name}" is ${network.lifecycle} and takes no new users.`, {
     field,
     data: { id: network.id, state: network.lifecycle },

@@ -46,17 +46,18 @@ export async function requireProject(reader: Reader, access: Access, id: string,
 
 /**
  * Plans a network, and with it its first subnet. A network is realised lazily, on each backend where its first port lands.
- * @param options.backendIds backends that shall have it from the start
- * @param options.lifecycle PRESENT when no operation of its own makes it real: its first port does
+ * @param options.backendIds backends that shall have it from the start: then it is CREATING until an operation has made it
+ * so, and takes no users before; without them it can be used at once, also by the rest of the same change set
  */
 export async function planNetwork(
   reader: Reader,
   access: Access,
   raw: CreateNetworkInput,
-  options: { backendIds?: readonly string[]; lifecycle?: 'CREATING' | 'PRESENT'; field?: string } = {},
+  options: { backendIds?: readonly string[]; field?: string } = {},
 ): Promise<PlannedNetwork> {
   const field = options.field ?? 'input';
-  const lifecycle = options.lifecycle ?? 'CREATING';
+  const backendIds = options.backendIds ?? [];
+  const lifecycle = backendIds.length > 0 ? 'CREATING' : 'PRESENT';
   const input = parseInput(createNetworkInput, raw, field);
   const project = await requireProject(reader, access, input.projectId, `${field}.projectId`);
   const place = { networkId: networkId.create() as string, tenantId: project.tenant_id, projectId: project.id };
@@ -77,7 +78,7 @@ export async function planNetwork(
     zoneId: null,
     amounts: { [NETWORK_COUNT]: 1 },
   });
-  for (const backendId of options.backendIds ?? []) {
+  for (const backendId of backendIds) {
     changes.add(ADDRESS_CLAIMS, { action: 'SPAN', networkId: place.networkId, backendId });
   }
   changes.resources.push({ action: 'CREATE', kind: 'network', id: place.networkId, name });

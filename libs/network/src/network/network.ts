@@ -4,7 +4,7 @@ export const networkId = defineId('net');
 export type NetworkId = Id<'net'>;
 
 export const NetworkState = {
-  /** Admitted: an operation is making it real. Ports and subnets may be planned on it already. */
+  /** Admitted: an operation is making it real on the backends that were asked for; it takes no users yet. */
   CREATING: 'CREATING',
   ACTIVE: 'ACTIVE',
   /** Deleted while in use: it takes no new users and goes with its last one. */
@@ -62,9 +62,4 @@ export function networkConditions(row: Pick<NetworkRow, 'desired_revision' | 'fa
   const behind = backends.filter((backend) => backend.realised_revision < row.desired_revision).length;
   if (behind === 0) return [{ type, status: 'TRUE', reason: 'AS_DESIRED', message: `It is as desired on ${backends.length} of ${backends.length} backends.` }];
   return [{ type, status: 'FALSE', reason: 'BEHIND', message: `${behind} of ${backends.length} backends do not have the latest revision yet.` }];
-}
-
-/** Whether something new may use it. */
-export function takesUsers(row: Pick<NetworkRow, 'lifecycle'>): boolean {
-  return row.lifecycle === 'CREATING' || row.lifecycle === 'PRESENT';
 }

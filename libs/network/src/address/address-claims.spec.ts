@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MuonError } from '#core';
+import { applyRows, ChangeSet, ROWS, statement } from '#database';
+import { eventsRoom } from '#events';
+import { CommandRunner, identityRoom } from '#identity';
+import { quotaRoom, registerQuotaSections, QuotaLedger } from '#quota';
+import { registerScopeSections, scopesRoom } from '#scopes';
+import { accessWith, newTenant, roomDatabase, systemAccess, type RoomDatabase, type TestTenant } from '#testing';
+import { planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
+import { ADDRESS_CLAIMS } from './address-claims.js';
+
+const allocated = statement<{ address: string }, [subnetId: string]>(
+  'spec.allocated',
+  'SELECT host(address) AS address FROM address_allocation WHERE subnet_id = $1',
+);
+const used = statement<{ used_amount: number }, [scopeId: string, key: string]>(
+  'spec.used',
+  `SELECT used_amount FROM quota_counter WHERE scope_id = $1 AND resource_key = $2 AND zone_id = ''`,
+);
+
+describe('addresses', () => {
+  let room: RoomDatabase;
+  let commands: CommandRunner;
+  let tenant: TestTenant;
+  const access = systemAccess();
+  let owners = 0;
+
+  beforeAll(async () => {
+    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom, quotaRoom, networkRoom]);
+    room.applier.register(ROWS, applyRows);
+    registerScopeSections(room.applier);
+    registerQuotaSections(room.applier, new QuotaLedger());
+    registerNetworkSections(room.applier);
+    commands = new CommandRunner(room.database, room.applier, room.log);
+    tenant = await newTenant(room.database, 4);
+  });
+  afterAll(() => room.close());
+
+  const project = (index = 0): string => tenant.projectIds[index] ?? '';
+  const place = (index = 0) => ({ tenantId: tenant.id, projectId: project(index) });
+  const run = (name: string, plan: () => Promise<ChangeSet>) =>
+    commands.run({ access, name, input: {}, place: place() }, plan);
+
+  async function makeNetwork(name: string, cidr: string, index = 0): Promise<{ networkId: string; subnetId: string }> {
+    const { result } = await commands.run({ access, name: 'createNetwork', input: {}, place: place(index) }, async (reader) => {
+      const planned = await planNetwork(reader, access, { projectId: project(index), name, subnet: { cidr } });
+      planned.changes.result = { networkId: planned.networkId, subnetId: planned.subnet?.id ?? '' };
+      return planned.changes;
+    });
+    return result as { networkId: string; subnetId: string };
+  }
+
+  function request(networkId: string, index = 0): PortRequest {
+    owners += 1;
+    const ownerId = `vm_${owners}`;
+    return { name: `machine-${owners}`, networkId, ownerId, ...place(index), hostId: 'hst_1', backendId: 'bck_1', zoneId: null };
+  }
+
+  async function makePorts(networkId: string, amount: number, index = 0): Promise<{ address: string; portId: string }[]> {
+    let made: { address: string; portId: string }[] = [];
+    await commands.run({ access, name: 'createPorts', input: {}, place: place(index) }, async (reader) => {
+      const { changes, ports } = await planPorts(reader, access, Array.from({ length: amount }, () => request(networkId, index)));
+      made = ports;
+      return changes;
+    });
+    return made;
+  }
+
+  it('gives 200 parallel claims in a /24 distinct addresses, and then exactly as many as are free', async () => {
+    const { networkId, subnetId } = await makeNetwork('race', '10.0.0.0/24');
+    const first = await Promise.all(Array.from({ length: 200 }, () => makePorts(networkId, 1)));
+    expect(new Set(first.flat().map((port) => port.address)).size).toBe(200);
+    const second = await Promise.allSettled(Array.from({ length: 200 }, () => makePorts(networkId, 1)));
+    const refused = second.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
+    // 256 less the block's own, its broadcast address and the gateway.
+    expect(second.length - refused.length).toBe(53);
+    expect(new Set(refused.map((error) => `${error.code}/${error.fault}/${error.retryable}`))).toEqual(new Set(['INSUFFICIENT_CAPACITY/USER/false']));
+    expect(refused[0]?.message).toContain('"default" (10.0.0.0/24, 253 of 253 used)');
+    const addresses = (await room.database.rows(allocated, subnetId)).map((row) => row.address);
+    expect(addresses).toHaveLength(253);
+    expect(addresses).not.toContain('10.0.0.0');
+    expect(addresses).not.toContain('10.0.0.1');
+    expect(addresses).not.toContain('10.0.0.255');
+    expect((await room.database.first(used, project(), 'port.count'))?.used_amount).toBe(253);
+  }, 60_000);
+
+  it('takes the last address of a block, and one that was given back', async () => {
+    const { networkId } = await makeNetwork('small', '10.0.1.0/29', 1);
+    const five = await makePorts(networkId, 5, 1);
+    expect(five.map((port) => port.address).sort()).toEqual(['10.0.1.2', '10.0.1.3', '10.0.1.4', '10.0.1.5', '10.0.1.6']);
+    await expect(makePorts(networkId, 1, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { free: 0, requested: 1 } });
+    const [gone] = five;
+    await run('removePorts', async () => planPortRemoval([gone?.portId ?? '']));
+    const [again] = await makePorts(networkId, 1, 1);
+    expect(again?.address).toBe(gone?.address);
+    expect((await room.database.first(used, project(1), 'port.count'))?.used_amount).toBe(5);
+  });
+
+  it('plans a set at once, all or nothing, going on to the next subnet', async () => {
+    const made = await makeNetwork('two-subnets', '10.0.2.0/29', 1);
+    await expect(makePorts(made.networkId, 6, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { free: 5, requested: 6 } });
+    expect(await room.database.rows(allocated, made.subnetId)).toEqual([]);
+    const second = statement<never, [networkId: string]>(
+      'spec.second_subnet',
+      `INSERT INTO subnet (id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle)
+       SELECT 'sub_zzzz', tenant_id, project_id, network_id, 'more', '10.0.3.0/28', '10.0.3.1',
+         '[{"first":"10.0.3.1","last":"10.0.3.2"},{"first":"10.0.3.9","last":"10.0.3.9"}]', 'PRESENT' FROM subnet WHERE network_id = $1`,
+    );
+    await room.database.transaction((transaction) => transaction.execute(second, made.networkId));
+    const seven = await makePorts(made.networkId, 7, 1);
+    expect(seven.map((port) => port.address).filter((address) => address.startsWith('10.0.3.')).sort()).toEqual(['10.0.3.2', '10.0.3.9']);
+    await expect(makePorts(made.networkId, 1, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+  });
+
+  it('lets one change set make a network and use it', async () => {
+    const { networkId, ports } = await room.database.transaction(async (transaction) => {
+      const changes = new ChangeSet();
+      const network = await planNetwork(transaction, access, { projectId: project(2), name: 'own', subnet: {} });
+      changes.include(network.changes);
+      const requests = [request(network.networkId, 2), request(network.networkId, 2)];
+      const one = await planPorts(transaction, access, requests, changes);
+      changes.include(one.changes);
+      const other = await planPorts(transaction, access, [request(network.networkId, 2)], changes);
+      changes.include(other.changes);
+      await room.applier.apply(transaction, changes, { principalId: null, requestId: null });
+      return { networkId: network.networkId, ports: [...one.ports, ...other.ports] };
+    });
+    expect(new Set(ports.map((port) => port.address)).size).toBe(3);
+    expect(await makePorts(networkId, 1, 2)).toHaveLength(1);
+  });
+
+  it('chooses in a full /16 what alone is free, and few of many in time', async () => {
+    const { networkId, subnetId } = await makeNetwork('large', '10.64.0.0/16', 2);
+    const fill = statement<never, [subnetId: string, free: string]>(
+      'spec.fill',
+      `INSERT INTO address_allocation (subnet_id, address, owner_id, tenant_id, project_id)
+       SELECT s.id, '10.64.0.2'::inet + n, 'filler', s.tenant_id, s.project_id FROM subnet AS s, generate_series(0, 65532) AS n
+       WHERE s.id = $1 AND '10.64.0.2'::inet + n <> $2::inet`,
+    );
+    await room.database.transaction((transaction) => transaction.execute(fill, subnetId, '10.64.77.7'));
+    const [port] = await makePorts(networkId, 1, 2);
+    expect(port?.address).toBe('10.64.77.7');
+    await expect(makePorts(networkId, 1, 2)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+  });
+
+  it('refuses overlapping blocks of a project that come by two connections, and lets others have them', async () => {
+    const results = await Promise.allSettled([
+      makeNetwork('one', '10.100.0.0/20', 3),
+      makeNetwork('other', '10.100.8.0/24', 3),
+    ]);
+    expect(results.filter((each) => each.status === 'fulfilled')).toHaveLength(1);
+    const [refused] = results.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
+    expect(refused).toMatchObject({ code: 'INVALID_INPUT', field: 'input.subnet.cidr' });
+    expect(refused?.message).toMatch(/overlaps the subnet "default" \(10\.100\.[08]\.0\/2[04]\)/);
+    const stranger = await newTenant(room.database);
+    const { result } = await commands.run(
+      { access, name: 'createNetwork', input: {}, place: { tenantId: stranger.id, projectId: stranger.projectIds[0] ?? '' } },
+      async (reader) => {
+        const planned = await planNetwork(reader, access, {
+          projectId: stranger.projectIds[0] ?? '',
+          name: 'same-range',
+          subnet: { cidr: '10.100.0.0/20' },
+        });
+        planned.changes.result = { id: planned.networkId };
+        return planned.changes;
+      },
+    );
+    expect(result.id).toMatch(/^net_/);
+  });
+
+  it('holds the guard in the database when two plans saw the same free range', async () => {
+    const plans = await room.database.transaction(async (transaction) =>
+      Promise.all(['left', 'right'].map((name) => planNetwork(transaction, access, { projectId: project(3), name, subnet: { cidr: '10.101.0.0/24' } }))),
+    );
+    const results = await Promise.allSettled(
+      plans.map((plan) =>
+        room.database.transaction((transaction) => room.applier.apply(transaction, plan.changes, { principalId: null, requestId: null })),
+      ),
+    );
+    expect(results.map((each) => each.status).sort()).toEqual(['fulfilled', 'rejected']);
+    const [lost] = results.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
+    expect(lost).toMatchObject({ code: 'CONFLICT', data: { fact: 'subnet' } });
+  });
+
+  it('chooses different blocks for networks that are made at once without naming one', async () => {
+    await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) =>
+      commands.run({ access, name: 'createNetwork', input: {}, place: place(3) }, async (reader) =>
+        (await planNetwork(reader, access, { projectId: project(3), name, subnet: {} })).changes,
+      ),
+    ));
+  });
+
+  it('lets nobody in while a network closes, whoever comes first', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const { networkId } = await makeNetwork(`closing-${round}`, `10.102.${round}.0/24`, 3);
+      const close = run('close', async () => new ChangeSet().add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId }).add(ROWS, { table: 'network', update: { lifecycle: 'DELETING' }, id: networkId, version: 1 }));
+      const [closed, used_] = await Promise.allSettled([close, makePorts(networkId, 1, 3)]);
+      expect([closed.status, used_.status].sort()).toEqual(['fulfilled', 'rejected']);
+      const refusal = (closed.status === 'rejected' ? closed.reason : used_.status === 'rejected' ? used_.reason : undefined) as MuonError;
+      expect(refusal.code).toBe('INVALID_STATE');
+    }
+  });
+
+  it('does not show or lend a network to those who may not use it', async () => {
+    const { networkId } = await makeNetwork('private', '10.103.0.0/24', 3);
+    const stranger = accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: project(0) }]);
+    await expect(planPorts(room.database, stranger, [request(networkId, 3)])).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    // Its own project's machine in another project's network.
+    await expect(planPorts(room.database, access, [request(networkId, 0)])).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});

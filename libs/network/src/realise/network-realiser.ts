@@ -1,0 +1,248 @@
+import { MuonError } from '#core';
+import type { DriverRegistry } from '#infrastructure';
+import type { NetworkDriver, Outcome } from '#drivers';
+import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
+import { findNetworkBackends, markNetworkBehind, markNetworksRealised } from '../network/network.sql.js';
+import { findPorts, markPortsRealised } from '../port/port.sql.js';
+import { isMissing, settleAll } from './outcomes.js';
+import { loadBalancerSpecifications, networkParts, portSpecifications, type NetworkPart } from './specifications.js';
+
+export interface NetworkRealiserOptions {
+  /** How long an undo lets a late effect of a lost call show itself before it looks again. */
+  settleMs?: number;
+}
+
+export interface RemoveOptions {
+  /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */
+  settle?: boolean;
+}
+
+type AnyContext = StepContext<unknown>;
+type Answer = StepDone | StepWait;
+
+/** One network on one backend. */
+interface Place {
+  networkId: string;
+  backendId: string;
+}
+
+const DEFAULT_SETTLE_MS = 500;
+const BLOCKED_RETRY_MS = 1000;
+
+/**
+ * Makes backends equal to the rows, for the steps of this room's operations and of those above. Everything here may be
+ * repeated at any point; nothing is called inside a transaction; what was reached is written with the step's outcome.
+ */
+export class NetworkRealiser {
+  private readonly settleMs: number;
+
+  constructor(
+    private readonly drivers: DriverRegistry,
+    options: NetworkRealiserOptions = {},
+  ) {
+    this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+  }
+
+  /** Makes these networks equal to their rows on all backends that they span. `force`: also where they are known to be. */
+  async ensureNetworks(context: AnyContext, networkIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
+    const parts = await networkParts(context.reader, networkIds);
+    const behind = parts.filter((part) => options.force === true || part.realisedRevision < part.specification.revision);
+    return this.bringUp(context, behind);
+  }
+
+  /** Ensures that these networks are on none of the backends that they span. */
+  async removeNetworks(context: AnyContext, networkIds: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
+    const backends = await context.reader.rows(findNetworkBackends, [...networkIds]);
+    return this.remove(context, backends.map((row) => ({ id: row.network_id, backendId: row.backend_id })), 'removeNetwork', options);
+  }
+
+  /** Makes these ports real, with their networks first, and waits until the live hosts have them. */
+  async ensurePorts(context: AnyContext, portIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findPorts, [...portIds]);
+    requireAll('port', portIds, rows);
+    const places = distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id })));
+    const prepared = await this.ensureAt(context, places);
+    if (prepared.type === 'WAIT') return prepared;
+    const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
+    const specifications = await portSpecifications(context.reader, behind);
+    const lost = await this.callAll(
+      behind.map((row, index) => ({
+        place: { networkId: row.network_id, backendId: row.backend_id },
+        call: (driver) => driver.ensurePort(context.call(row.id), at(specifications, index)),
+      })),
+    );
+    if (lost.type === 'LOST') return forget(lost.places);
+    if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the ports.' });
+    const barrier = await this.realised(context, places);
+    if (barrier !== null) return barrier;
+    const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
+    return done({
+      commit: async (transaction, apply) => {
+        await prepared.commit?.(transaction, apply);
+        if (behind.length > 0) await transaction.execute(markPortsRealised, realised);
+      },
+    });
+  }
+
+  /** Ensures that these ports are on no backend. Their rows are removed by `planPortRemoval`. */
+  async removePorts(context: AnyContext, portIds: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findPorts, [...portIds]);
+    return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removePort', options);
+  }
+
+  /** Makes these load balancers real with the members that their rows have now, their networks first. */
+  async ensureLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findLoadBalancers, [...loadBalancerIds]);
+    requireAll('load balancer', loadBalancerIds, rows);
+    const prepared = await this.ensureAt(context, distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id }))));
+    if (prepared.type === 'WAIT') return prepared;
+    const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
+    const specifications = await loadBalancerSpecifications(context.reader, behind);
+    const lost = await this.callAll(
+      behind.map((row, index) => ({
+        place: { networkId: row.network_id, backendId: row.backend_id },
+        // Another membership is another call, also within one step.
+        call: (driver) => driver.ensureLoadBalancer(context.call(`${row.id}/${row.desired_revision}`), at(specifications, index)),
+      })),
+    );
+    if (lost.type === 'LOST') return forget(lost.places);
+    if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the load balancer.' });
+    const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
+    return done({
+      commit: async (transaction, apply) => {
+        await prepared.commit?.(transaction, apply);
+        if (behind.length > 0) await transaction.execute(markLoadBalancersRealised, realised);
+      },
+    });
+  }
+
+  /** Ensures that these load balancers are on no backend. Their rows are removed by `planLoadBalancerRemoval`. */
+  async removeLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findLoadBalancers, [...loadBalancerIds]);
+    return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removeLoadBalancer', options);
+  }
+
+  private async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
+    const parts = await networkParts(context.reader, places.map((place) => place.networkId));
+    const wanted = new Set(places.map(keyOf));
+    const behind = parts.filter(
+      (part) =>
+        part.realisedRevision < part.specification.revision &&
+        wanted.has(keyOf({ networkId: part.specification.networkId, backendId: part.backendId })),
+    );
+    return this.bringUp(context, behind);
+  }
+
+  private async bringUp(context: AnyContext, parts: readonly NetworkPart[]): Promise<Answer> {
+    const calls = parts.map(async ({ backendId, specification }) => {
+      const call = `${specification.networkId}/${specification.revision}`;
+      return (await this.network(backendId)).ensureNetwork(context.call(call), specification);
+    });
+    const again = await settleAll(calls);
+    if (again !== null) return wait({ afterMs: again, blocker: 'The backend is making the network.' });
+    if (parts.length === 0) return done();
+    const realised = JSON.stringify(
+      parts.map(({ backendId, specification }) => ({ networkId: specification.networkId, backendId, revision: specification.revision })),
+    );
+    return done({
+      commit: async (transaction) => {
+        await transaction.execute(markNetworksRealised, realised);
+      },
+    });
+  }
+
+  /** Calls for parts that lie in networks; a backend that does not know the network is told of it again. */
+  private async callAll(
+    parts: readonly { place: Place; call: (driver: NetworkDriver) => Promise<Outcome<void>> }[],
+  ): Promise<{ type: 'DONE' } | { type: 'AGAIN'; afterMs: number } | { type: 'LOST'; places: Place[] }> {
+    const lost: Place[] = [];
+    const again = await settleAll(
+      parts.map(async ({ place, call }): Promise<Outcome<void>> => {
+        const driver = await this.network(place.backendId);
+        try {
+          return await call(driver);
+        } catch (error) {
+          if (!isMissing(error)) throw error;
+          lost.push(place);
+          return { state: 'DONE', value: undefined };
+        }
+      }),
+    );
+    if (lost.length > 0) return { type: 'LOST', places: distinct(lost) };
+    return again === null ? { type: 'DONE' } : { type: 'AGAIN', afterMs: again };
+  }
+
+  /** The barrier before a machine starts: its hosts have what its ports need. Dead hosts are caught up later. */
+  private async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
+    const again = await settleAll(
+      places.map(async (place) => (await this.network(place.backendId)).realised(context.call(`${place.networkId}/realised`), place.networkId)),
+    );
+    return again === null ? null : wait({ afterMs: again, blocker: 'The hosts are taking over the network.' });
+  }
+
+  private async remove(
+    context: AnyContext,
+    parts: readonly { id: string; backendId: string }[],
+    method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer',
+    options: RemoveOptions,
+  ): Promise<Answer> {
+    const looksAgain = options.settle === true && context.step.memo === 'settled';
+    const suffix = looksAgain ? '/again' : '';
+    try {
+      const again = await settleAll(
+        parts.map(async (part) => (await this.network(part.backendId))[method](context.call(`${part.id}${suffix}`), part.id)),
+      );
+      if (again !== null) return wait({ afterMs: again, blocker: 'The backend is removing it.', ...memoOf(context) });
+    } catch (error) {
+      // Something unknown to us still hangs on it, as a port that a lost call brought late: the sweep takes that away.
+      if (!(error instanceof MuonError) || error.code !== 'INVALID_STATE') throw error;
+      const { code, message, fault } = error;
+      return wait({ afterMs: BLOCKED_RETRY_MS, blocker: { code, message, fault }, ...memoOf(context) });
+    }
+    if (options.settle !== true || looksAgain || parts.length === 0) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+
+  private async network(backendId: string): Promise<NetworkDriver> {
+    return (await this.drivers.driver(backendId)).network;
+  }
+}
+
+function memoOf(context: AnyContext): { memo?: string } {
+  return context.step.memo === 'settled' ? { memo: 'settled' } : {};
+}
+
+/** The backend has lost networks that it was known to have: they are made again before the step goes on. */
+function forget(places: readonly Place[]): StepWait {
+  return wait({
+    afterMs: 0,
+    blocker: 'The backend has lost the network; it is told again.',
+    commit: async (transaction) => {
+      for (const place of places) await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
+    },
+  });
+}
+
+function keyOf(place: Place): string {
+  return `${place.networkId}/${place.backendId}`;
+}
+
+function distinct(places: readonly Place[]): Place[] {
+  return [...new Map(places.map((place) => [keyOf(place), place])).values()];
+}
+
+function at<Item>(list: readonly Item[], index: number): Item {
+  const item = list[index];
+  if (item === undefined) throw new MuonError('INTERNAL', 'An internal error occurred.', { detail: `no item ${index}` });
+  return item;
+}
+
+function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  for (const id of ids) {
+    const row = byId.get(id);
+    if (row !== undefined && row.lifecycle !== 'DELETING') continue;
+    throw new MuonError('INVALID_STATE', `The ${noun} "${id}" is gone or on its way out.`);
+  }
+}
