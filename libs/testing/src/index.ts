@@ -1,3 +1,4 @@
 export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOptions } from './postgres/test-database.js';
 export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
 export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
+export { newTenant, type TestTenant } from './scopes.js';
