@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { post, startFixture, type FixtureApp } from './fixture/app.js';
+import { post, startFixture, warmUp, type FixtureApp } from './fixture/app.js';
 import { seen } from './fixture/resolvers.js';
 import { Cursor, DateTime, JsonObjectScalar, Long } from './scalars.js';
 
@@ -37,10 +37,8 @@ const literal = (value: unknown): string => {
 describe.each(cases)('%s', (type, field, argument, taken, refused) => {
   test.each(taken)('takes %j as a variable and as a literal, and gives it back', async (value) => {
     const query = `query Give($value: ${type}) { ${field}(${argument}: $value) }`;
-    for (let round = 0; round < 6; round += 1) {
-      const { body } = await post(fixture.url, query, { variables: { value } });
-      expect(body).toEqual({ data: { [field]: value } });
-    }
+    const answers = [...(await warmUp(fixture.url, query, { variables: { value } })), (await post(fixture.url, query, { variables: { value } })).body];
+    for (const body of answers) expect(body).toEqual({ data: { [field]: value } });
     expect((await post(fixture.url, `{ ${field}(${argument}: ${literal(value)}) }`)).body).toEqual({ data: { [field]: value } });
   });
 
@@ -56,10 +54,8 @@ describe.each(cases)('%s', (type, field, argument, taken, refused) => {
 
 test('DateTime arrives as a date, also from the default of a variable of a query that comes often', async () => {
   const query = 'query Default($at: DateTime = "2026-11-23T18:00:00.000Z") { time(at: $at) }';
-  for (let round = 0; round < 8; round += 1) {
-    expect((await post(fixture.url, query)).body).toEqual({ data: { time: '2026-11-23T18:00:00.000Z' } });
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  const answers = [...(await warmUp(fixture.url, query)), (await post(fixture.url, query)).body];
+  for (const body of answers) expect(body).toEqual({ data: { time: '2026-11-23T18:00:00.000Z' } });
   expect(seen.times.every((time) => time instanceof Date)).toBe(true);
 });
 

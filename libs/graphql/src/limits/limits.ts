@@ -16,6 +16,8 @@ export interface GraphqlLimits {
   documents: number;
   /** Characters of all the documents it keeps; in memory each takes some 100 to 250 bytes. */
   documentCharacters: number;
+  /** How busy a process may be, from 0 to 1, and still compile queries that come often. */
+  compileUtilization: number;
   /** Open sockets of a process. */
   sockets: number;
   /** Operations running at once on one socket. */
@@ -32,6 +34,7 @@ export const DEFAULT_LIMITS: Readonly<GraphqlLimits> = {
   cost: 10_000,
   documents: 256,
   documentCharacters: 500_000,
+  compileUtilization: 0.8,
   sockets: 2000,
   subscriptionsPerSocket: 100,
   socketBufferBytes: 4_194_304,

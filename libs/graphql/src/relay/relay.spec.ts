@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { post, startFixture, type FixtureApp } from '../fixture/app.js';
+import { post, startFixture, warmUp, type FixtureApp } from '../fixture/app.js';
 import { Book, BookConnection, bookId, seen } from '../fixture/resolvers.js';
 import { loader, MAX_LOADER_BATCH } from '../loader.js';
 import type { GraphqlContext } from '../context.js';
@@ -16,15 +16,12 @@ beforeEach(() => {
   seen.counted = 0;
 });
 
-/** Asks until the document is surely compiled, and expects one answer. */
+/** The answer to a document before and after it is compiled, which must be the same. */
 async function ask(query: string, variables: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
-  const bodies = [];
-  for (let round = 0; round < 6; round += 1) {
-    bodies.push((await post(fixture.url, query, { token: 'ann', variables })).body);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  for (const body of bodies) expect(body).toEqual(bodies[0]);
-  return bodies[0]?.data ?? { errors: bodies[0]?.errors };
+  const options = { token: 'ann', variables };
+  const answers = [...(await warmUp(fixture.url, query, options)), (await post(fixture.url, query, options)).body];
+  for (const answer of answers) expect(answer).toEqual(answers[0]);
+  return answers[0]?.data ?? { errors: answers[0]?.errors };
 }
 
 describe('node', () => {
@@ -89,7 +86,7 @@ describe('connections', () => {
   ];
   test.each(counting)('count only when asked: %s', async (_what, query, variables, isCounted) => {
     await ask(query, variables);
-    expect(seen.counted).toBe(isCounted ? 6 : 0);
+    expect(seen.counted).toBe(isCounted ? 5 : 0);
   });
 
   test('load what stands below the rows by one call', async () => {

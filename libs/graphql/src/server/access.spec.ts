@@ -46,6 +46,12 @@ describe('access', () => {
     expect(headers.get('retry-after')).toBe('2');
   });
 
+  test('guards of a resolver run too', async () => {
+    expect((await post(fixture.url, '{ ofBob }', { token: 'bob' })).body).toEqual({ data: { ofBob: 1 } });
+    const { body } = await post(fixture.url, '{ ofBob }', { token: 'ann' });
+    expect(body.errors?.[0]).toMatchObject({ path: ['ofBob'], extensions: { code: 'FORBIDDEN' } });
+  });
+
   test('two callers at once never share a context', async () => {
     seen.contexts.length = 0;
     const names = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? 'ann' : 'bob'));

@@ -40,7 +40,7 @@ export class GraphqlServerDriver extends MercuriusDriver {
       routes: false,
       cache: limits.documents,
       // Compiling pays from the third use on and must not starve a busy process.
-      jit: { minCount: 3, eluThreshold: 0.8, maxCompilePerTick: 1, maxQueueSize: 100 },
+      jit: { minCount: 3, eluThreshold: limits.compileUtilization, maxCompilePerTick: 1, maxQueueSize: 100 },
       graphql: { parseOptions: { maxTokens: limits.tokens }, validateOptions: { maxErrors: MAX_VALIDATION_ERRORS } },
       // Errors are formatted once, by the engine, with the request's id.
       errorFormatter: ({ data, errors }) => ({ statusCode: 200, response: { data: data ?? null, errors: [...(errors ?? [])] } }),
@@ -72,8 +72,9 @@ export class GraphqlServerDriver extends MercuriusDriver {
     const engine = new GraphqlEngine(scope, schema, limits, formatter);
     const http = new HttpTransport(engine, authenticator, formatter, limits);
     const sockets = new WebSocketTransport({ engine, schema, authenticator, formatter, limits, logger });
+    // Before the plug-in's own hook of this kind, which closes sockets without saying why.
+    scope.addHook('preClose', async () => sockets.stop());
     await scope.register(websocket, { options: { maxPayload: limits.bodyBytes, handleProtocols } });
-    scope.addHook('onClose', async () => sockets.stop());
     http.register(scope, path);
     scope.route({
       method: 'GET',

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import {
+  BREAK,
   createSourceEventStream,
   execute,
   getNamedType,
@@ -10,14 +11,17 @@ import {
   parse,
   typeFromAST,
   validate,
+  visit,
   type DocumentNode,
   type FragmentDefinitionNode,
+  type GraphQLNamedType,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
+  type VariableDefinitionNode,
 } from '../graphql-js.js';
 import 'mercurius';
-import { MuonError } from '#core';
+import { MuonError, withLogFields } from '#core';
 import type { GraphqlContext } from '../context.js';
 import { operationCost } from '../limits/cost.js';
 import { documentDepth } from '../limits/depth.js';
@@ -67,6 +71,8 @@ export const MAX_VALIDATION_ERRORS = 20;
 export class GraphqlEngine {
   /** What the hooks must know of a request beyond its context. */
   readonly #requests = new WeakMap<object, GraphqlRequest>();
+  /** By the document that Mercurius keeps, which holds for one operation because of its key. */
+  readonly #compiledWrongly = new WeakMap<DocumentNode, boolean>();
   /** An upper bound of what Mercurius keeps. */
   #keptCharacters = 0;
 
@@ -85,7 +91,7 @@ export class GraphqlEngine {
       if (request === undefined) return undefined;
       const operation = this.#checkOperation(document, request, variables ?? {}, context as unknown as GraphqlContext);
       // A document given back is executed as it is, without compiling it.
-      return this.#compilesWrongly(operation) ? { document } : undefined;
+      return this.#compilesWrongly(document, operation) ? { document } : undefined;
     });
   }
 
@@ -114,23 +120,25 @@ export class GraphqlEngine {
   async run(request: GraphqlRequest, contextOf: (signal: AbortSignal) => GraphqlContext): Promise<Outcome | RequestFailure> {
     const ending = new AbortController();
     const context = contextOf(ending.signal);
-    try {
-      this.#checkLength(request.query);
-      const document = parse(request.query, { maxTokens: this.limits.tokens });
-      if (getOperationAST(document, request.operationName)?.operation !== 'subscription') {
-        const answer = await this.execute(request, context);
-        return 'status' in answer ? answer : { document, result: answer };
+    return withLogFields({ requestId: context.requestId }, async () => {
+      try {
+        this.#checkLength(request.query);
+        const document = parse(request.query, { maxTokens: this.limits.tokens });
+        if (getOperationAST(document, request.operationName)?.operation !== 'subscription') {
+          const answer = await this.execute(request, context);
+          return 'status' in answer ? answer : { document, result: answer };
+        }
+        const operation = this.#checkSubscription(document, request, context);
+        const stream = await createSourceEventStream({ ...operation, contextValue: context });
+        if (!(Symbol.asyncIterator in stream)) {
+          return { status: 400, errors: this.formatter.format(stream.errors ?? [], context.requestId) };
+        }
+        const source = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+        return { document, result: this.#answers(source, operation, () => contextOf(ending.signal), () => ending.abort()) };
+      } catch (error) {
+        return this.formatter.formatFailure(error, context.requestId);
       }
-      const operation = this.#checkSubscription(document, request, context);
-      const stream = await createSourceEventStream({ ...operation, contextValue: context });
-      if (!(Symbol.asyncIterator in stream)) {
-        return { status: 400, errors: this.formatter.format(stream.errors ?? [], context.requestId) };
-      }
-      const source = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-      return { document, result: this.#answers(source, operation, () => contextOf(ending.signal), () => ending.abort()) };
-    } catch (error) {
-      return this.formatter.formatFailure(error, context.requestId);
-    }
+    });
   }
 
   #checkSubscription(document: DocumentNode, request: GraphqlRequest, context: GraphqlContext): SubscriptionArguments {
@@ -187,15 +195,24 @@ export class GraphqlEngine {
     return operation;
   }
 
-  /** GraphQL JIT puts a variable's default through JSON, which makes text of dates: such operations are not compiled. */
-  #compilesWrongly(operation: OperationDefinitionNode): boolean {
-    return (operation.variableDefinitions ?? []).some((definition) => {
-      if (definition.defaultValue === undefined || definition.defaultValue.kind === Kind.NULL) return false;
-      const type = typeFromAST(this.schema, definition.type);
-      if (type === undefined) return true;
-      const named = getNamedType(type);
-      return !isEnumType(named) && !isSpecifiedScalarType(named);
-    });
+  /**
+   * Where GraphQL JIT answers wrongly, so that such operations are interpreted: it takes the condition of a fragment's
+   * first spread for all of its spreads, and puts the default of a variable through JSON, which makes text of dates.
+   */
+  #compilesWrongly(document: DocumentNode, operation: OperationDefinitionNode): boolean {
+    let isWrong = this.#compiledWrongly.get(document);
+    if (isWrong === undefined) {
+      isWrong = hasConditions(document) || (operation.variableDefinitions ?? []).some((variable) => this.#hasDefaultOfOurs(variable));
+      this.#compiledWrongly.set(document, isWrong);
+    }
+    return isWrong;
+  }
+
+  /** Whether a variable has a default that is more than a number, a text or the like. */
+  #hasDefaultOfOurs({ defaultValue, type }: VariableDefinitionNode): boolean {
+    if (defaultValue === undefined || defaultValue.kind === Kind.NULL) return false;
+    const named = getNamedType(typeFromAST(this.schema, type));
+    return !isEnumType(named) && !isSpecifiedScalarType(named as GraphQLNamedType);
   }
 
   #answers(
@@ -217,7 +234,9 @@ export class GraphqlEngine {
           onEnd();
           return { done: true, value: undefined };
         }
-        const { data, errors } = await execute({ ...operation, rootValue: event.value, contextValue: context });
+        const { data, errors } = await withLogFields({ requestId: context.requestId }, () =>
+          execute({ ...operation, rootValue: event.value, contextValue: context }),
+        );
         return { done: false, value: errors === undefined ? { data } : { data, errors: this.formatter.format(errors, context.requestId) } };
       } catch (error) {
         leave();
@@ -240,6 +259,19 @@ export class GraphqlEngine {
  */
 function cacheKey(request: GraphqlRequest): string {
   return `${request.query} #${request.operationName ?? ''}`;
+}
+
+/** Whether anything in a document is skipped or included by a condition. */
+function hasConditions(document: DocumentNode): boolean {
+  let isFound = false;
+  visit(document, {
+    Directive({ name }) {
+      if (name.value !== 'skip' && name.value !== 'include') return undefined;
+      isFound = true;
+      return BREAK;
+    },
+  });
+  return isFound;
 }
 
 /** How many fields a mutation runs: one for each name in its answer, fragments opened up. */

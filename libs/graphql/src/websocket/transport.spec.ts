@@ -144,6 +144,14 @@ describe('operations', () => {
 });
 
 describe('subscriptions', () => {
+  test('are held back by guards', async () => {
+    const [ann, bob] = [await signIn('ann'), await signIn('bob')];
+    ann.subscribe('1', 'subscription { forBob }');
+    bob.subscribe('1', 'subscription { forBob }');
+    expect((await ann.next(({ type }) => type === 'error')).payload).toMatchObject([{ path: ['forBob'], extensions: { code: 'FORBIDDEN' } }]);
+    expect((await bob.next(({ type }) => type === 'next')).payload).toEqual({ data: { forBob: 1 } });
+  });
+
   test('deliver what is pushed, and end when the client says so, though nothing more comes', async () => {
     const socket = await signIn();
     socket.subscribe('1', 'subscription { ticks }');
@@ -286,6 +294,18 @@ test('a process takes no more sockets than its limit, and takes others when some
   many[0]?.close();
   await many[0]?.closed;
   await vi.waitFor(() => signIn(), 2000);
+});
+
+test('a process that ends sends its clients away at once, with a reason, even those that do not answer', async () => {
+  const ending = await startFixture();
+  const polite = await TestSocket.signIn(ending.socketUrl, 'ann');
+  const rude = await TestSocket.signIn(ending.socketUrl, 'ann');
+  (rude.socket as unknown as { _socket: Socket })._socket.pause();
+  const start = Date.now();
+  const [end] = await Promise.all([polite.closed, ending.app.close()]);
+  expect(end).toEqual({ code: 1001, reason: 'The server is going away.' });
+  expect(Date.now() - start).toBeLessThan(3000);
+  rude.close();
 });
 
 test('malformed frames do not hurt the process', async () => {

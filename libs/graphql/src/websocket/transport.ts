@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
 import { makeServer, type Context, type SubscribePayload } from 'graphql-ws';
 import type { WebSocket } from 'ws';
-import { MuonError, withLogFields, type Logger } from '#core';
+import { MuonError, type Logger } from '#core';
 import type { Authenticator, GraphqlContext } from '../context.js';
 import { limitExceeded, type GraphqlLimits } from '../limits/limits.js';
 import type { GraphqlEngine } from '../server/engine.js';
@@ -18,6 +18,7 @@ interface Extra {
 }
 type SocketContext = Context<Record<string, unknown>, Extra>;
 
+const GOING_AWAY = 1001;
 const INTERNAL_SERVER_ERROR = 4500;
 const INITIALISATION_TIME_MS = 3000;
 
@@ -37,7 +38,7 @@ export interface WebSocketParts {
 export class WebSocketTransport {
   readonly #watch: CredentialWatch;
   readonly #server;
-  #open = 0;
+  readonly #open = new Set<SocketConnection>();
 
   constructor(private readonly parts: WebSocketParts) {
     this.#watch = new CredentialWatch(parts.authenticator, parts.logger);
@@ -52,14 +53,15 @@ export class WebSocketTransport {
     });
   }
 
-  /** Ends the shared timer; the sockets are closed by the server that holds them. */
+  /** Sends all clients away, as the process ends; those of this protocol connect again, to another process. */
   stop(): void {
     this.#watch.stop();
+    for (const connection of this.#open) connection.close(GOING_AWAY, 'The server is going away.');
   }
 
   /** Refuses the upgrade when the process has as many sockets as it will bear. */
   async refuseWhenFull(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    if (!request.ws || this.#open < this.parts.limits.sockets) return;
+    if (!request.ws || this.#open.size < this.parts.limits.sockets) return;
     const { errors } = this.parts.formatter.formatFailure(limitExceeded('sockets', this.parts.limits.sockets), randomUUID());
     await reply.code(503).header('retry-after', '5').send({ errors });
   }
@@ -67,7 +69,7 @@ export class WebSocketTransport {
   /** Serves one socket until it closes. */
   serve(socket: WebSocket, request: FastifyRequest): void {
     const connection = new SocketConnection(socket, this.parts.limits.socketBufferBytes);
-    this.#open += 1;
+    this.#open.add(connection);
     const fail = (error: unknown): void => {
       this.parts.logger.error({ err: error }, 'a socket failed');
       connection.close(INTERNAL_SERVER_ERROR, 'Internal server error');
@@ -86,7 +88,7 @@ export class WebSocketTransport {
       { connection, request },
     );
     socket.once('close', (code, reason) => {
-      this.#open -= 1;
+      this.#open.delete(connection);
       closed(code, String(reason)).catch(fail);
     });
   }
@@ -128,26 +130,19 @@ export class WebSocketTransport {
       idempotencyKey: undefined,
       signal,
     });
-    const requestId = randomUUID();
-    return withLogFields({ requestId }, async () => {
-      try {
-        const running = Object.keys(subscriptions).length;
-        if (running > limits.subscriptionsPerSocket) {
-          throw limitExceeded('subscriptionsPerSocket', limits.subscriptionsPerSocket, running);
-        }
-        const graphqlRequest = parseGraphqlRequest(payload, false);
-        const outcome = await engine.run(graphqlRequest, contextOf);
-        if ('status' in outcome) return outcome.errors;
-        return {
-          schema,
-          document: outcome.document,
-          operationName: graphqlRequest.operationName,
-          contextValue: outcome.result,
-        };
-      } catch (error) {
-        return formatter.formatFailure(error, requestId).errors;
+    try {
+      const running = Object.keys(subscriptions).length;
+      if (running > limits.subscriptionsPerSocket) {
+        throw limitExceeded('subscriptionsPerSocket', limits.subscriptionsPerSocket, running);
       }
-    });
+      const graphqlRequest = parseGraphqlRequest(payload, false);
+      const outcome = await engine.run(graphqlRequest, contextOf);
+      if ('status' in outcome) return outcome.errors;
+      const { document, result } = outcome;
+      return { schema, document, operationName: graphqlRequest.operationName, contextValue: result };
+    } catch (error) {
+      return formatter.formatFailure(error, randomUUID()).errors;
+    }
   }
 }
 
