@@ -1,0 +1,98 @@
+import { assert, MuonError, notFound } from '#core';
+import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import { findDatastores } from '#infrastructure';
+import { DATASTORE_CLAIMS } from '#placement';
+import { CHARGES } from '#quota';
+import { diskId } from './disk.js';
+
+constraintMeans('disk_name', () => new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' }));
+
+/** A disk that shall be made, on a datastore that placement chose. */
+export interface DiskRequest {
+  /** Made when left out. */
+  diskId?: string;
+  name: string;
+  tenantId: string;
+  projectId: string;
+  datastoreId: string;
+  zoneId: string | null;
+  sizeGib: number;
+  /** Set when it begins as a copy of an image. */
+  imageReference: string | null;
+  /** The machine that it is made for; null for one of its own. */
+  ownerId: string | null;
+  /** 0 is the root disk. */
+  position?: number;
+}
+
+export interface PlannedDisk {
+  diskId: string;
+  ownerId: string | null;
+  datastoreId: string;
+}
+
+export interface PlannedDisks {
+  /** Rows, charges and claims; no operation, no locks, no scope locks. */
+  changes: ChangeSet;
+  /** In the order of the requests. */
+  disks: PlannedDisk[];
+}
+
+/** Plans any number of disks by one statement. */
+export async function planDisks(reader: Reader, requests: readonly DiskRequest[]): Promise<PlannedDisks> {
+  const changes = new ChangeSet();
+  const ids = [...new Set(requests.map((request) => request.datastoreId))];
+  const datastores = new Map((ids.length === 0 ? [] : await reader.rows(findDatastores, ids)).map((row) => [row.id, row]));
+  const disks = requests.map((request): PlannedDisk => {
+    const datastore = datastores.get(request.datastoreId);
+    if (datastore === undefined) throw notFound('datastore', request.datastoreId);
+    assert(request.sizeGib > 0, 'a disk needs a size');
+    const id = request.diskId ?? diskId.create();
+    const { tenantId, projectId, sizeGib } = request;
+    changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: datastore.id, tenantId, projectId, gib: sizeGib });
+    changes.add(ROWS, {
+      table: 'disk',
+      insert: {
+        id,
+        tenant_id: tenantId,
+        project_id: projectId,
+        name: request.name,
+        size_gib: sizeGib,
+        image_reference: request.imageReference,
+        owner_id: request.ownerId,
+        position: request.position ?? 0,
+        datastore_id: datastore.id,
+        backend_id: datastore.backend_id,
+        zone_id: request.zoneId,
+        host_id: datastore.host_id,
+        lifecycle: 'CREATING',
+      },
+    });
+    changes.add(CHARGES, {
+      action: 'CHARGE',
+      resourceId: id,
+      resourceKind: diskId.prefix,
+      tenantId,
+      projectId,
+      zoneId: request.zoneId,
+      amounts: { 'disk.count': 1, 'disk.capacity': sizeGib },
+    });
+    changes.resources.push({
+      action: 'CREATE',
+      kind: 'disk',
+      id,
+      name: request.name,
+      data: { sizeGib, datastore: datastore.name, datastoreId: datastore.id },
+    });
+    return { diskId: id, ownerId: request.ownerId, datastoreId: datastore.id };
+  });
+  return { changes, disks };
+}
+
+/** What ends disks besides their rows: claims and charges. The rows go by `removeDiskRows` in the same transaction. */
+export function planDiskRelease(diskIds: readonly string[]): ChangeSet {
+  const changes = new ChangeSet();
+  changes.add(DATASTORE_CLAIMS, ...diskIds.map((resourceId) => ({ action: 'RELEASE' as const, resourceId })));
+  changes.add(CHARGES, ...diskIds.map((resourceId) => ({ action: 'REFUND' as const, resourceId })));
+  return changes;
+}

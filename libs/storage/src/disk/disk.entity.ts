@@ -1,0 +1,67 @@
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { RowTimes } from '#database';
+
+@Entity('disk')
+@Check('disk_size', 'size_gib > 0')
+@Check('disk_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
+@Check('disk_health', `health IN ('HEALTHY', 'DEGRADED', 'UNAVAILABLE', 'UNKNOWN')`)
+@Index('disk_name', ['projectId', 'name'], { unique: true })
+@Index('disk_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
+@Index('disk_of_backend', ['backendId', 'id'])
+@Index('disk_of_tenant', ['tenantId'])
+export class DiskEntity extends RowTimes {
+  @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'disk_pkey' })
+  id!: string;
+
+  @Column({ name: 'tenant_id', type: 'text', collation: 'C' })
+  tenantId!: string;
+
+  @Column({ name: 'project_id', type: 'text', collation: 'C' })
+  projectId!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('integer', { name: 'size_gib' })
+  sizeGib!: number;
+
+  @Column('text', { name: 'image_reference', nullable: true })
+  imageReference!: string | null;
+
+  /** The machine that it is attached to, and goes with when it is that machine's root disk. */
+  @Column({ name: 'owner_id', type: 'text', collation: 'C', nullable: true })
+  ownerId!: string | null;
+
+  /** 0 is the root disk. */
+  @Column('integer', { default: 0 })
+  position!: number;
+
+  @Column({ name: 'datastore_id', type: 'text', collation: 'C' })
+  datastoreId!: string;
+
+  @Column({ name: 'backend_id', type: 'text', collation: 'C' })
+  backendId!: string;
+
+  @Column({ name: 'zone_id', type: 'text', collation: 'C', nullable: true })
+  zoneId!: string | null;
+
+  /** Where a local pool holds it; null on a shared one. */
+  @Column({ name: 'host_id', type: 'text', collation: 'C', nullable: true })
+  hostId!: string | null;
+
+  @Column('text')
+  lifecycle!: string;
+
+  /** The size that the backend was last known to have; 0 for nothing. */
+  @Column('integer', { name: 'realised_gib', default: 0 })
+  realisedGib!: number;
+
+  @Column('text', { default: 'UNKNOWN' })
+  health!: string;
+
+  @Column('timestamptz', { name: 'observed_at', nullable: true })
+  observedAt!: Date | null;
+
+  @Column('jsonb', { nullable: true })
+  failure!: unknown;
+}

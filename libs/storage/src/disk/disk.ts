@@ -1,0 +1,46 @@
+import { defineId, type ErrorRecord, type Id } from '#core';
+import type { DiskHealth } from '#drivers';
+
+export const diskId = defineId('dsk');
+export type DiskId = Id<'dsk'>;
+
+export const DiskState = {
+  CREATING: 'CREATING',
+  AVAILABLE: 'AVAILABLE',
+  ATTACHED: 'ATTACHED',
+  RESIZING: 'RESIZING',
+  DELETING: 'DELETING',
+  FAILED: 'FAILED',
+} as const;
+export type DiskState = (typeof DiskState)[keyof typeof DiskState];
+
+/** A block device of a project. */
+export interface DiskRow {
+  id: string;
+  tenant_id: string;
+  project_id: string;
+  name: string;
+  size_gib: number;
+  image_reference: string | null;
+  owner_id: string | null;
+  position: number;
+  datastore_id: string;
+  backend_id: string;
+  zone_id: string | null;
+  host_id: string | null;
+  lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
+  realised_gib: number;
+  health: DiskHealth;
+  observed_at: Date | null;
+  failure: ErrorRecord | null;
+  version: number;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+}
+
+export function diskState(row: Pick<DiskRow, 'lifecycle' | 'owner_id' | 'size_gib' | 'realised_gib'>): DiskState {
+  if (row.lifecycle !== 'PRESENT') return row.lifecycle;
+  if (row.realised_gib < row.size_gib) return DiskState.RESIZING;
+  return row.owner_id === null ? DiskState.AVAILABLE : DiskState.ATTACHED;
+}

@@ -1,0 +1,120 @@
+import { MuonError, toMuonError } from '#core';
+import type { Reader } from '#database';
+import type { DiskSpecification, Outcome } from '#drivers';
+import { findDatastores, findHosts, installationId, type DriverRegistry } from '#infrastructure';
+import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import type { DiskRow } from '../disk/disk.js';
+import { findDisks, markDisksRealised } from '../disk/disk.sql.js';
+
+export interface DiskRealiserOptions {
+  /** How long an undo lets a late effect of a lost call show itself before it looks again. */
+  settleMs?: number;
+}
+
+export interface RemoveDiskOptions {
+  /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */
+  settle?: boolean;
+}
+
+const DEFAULT_SETTLE_MS = 500;
+const ATTACHED_RETRY_MS = 500;
+
+/** Makes backends equal to the disks' rows, for the steps of this room's operations and of those above. */
+export class DiskRealiser {
+  private readonly settleMs: number;
+
+  constructor(
+    private readonly drivers: DriverRegistry,
+    options: DiskRealiserOptions = {},
+  ) {
+    this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+  }
+
+  /** Makes these disks real in their size. */
+  async ensureDisks(context: StepContext<unknown>, diskIds: readonly string[]): Promise<StepDone | StepWait> {
+    const rows = await context.reader.rows(findDisks, [...diskIds]);
+    const found = new Set(rows.filter((row) => row.lifecycle !== 'DELETING').map((row) => row.id));
+    const missing = diskIds.find((id) => !found.has(id));
+    if (missing !== undefined) throw new MuonError('INVALID_STATE', `The disk "${missing}" is gone or on its way out.`);
+    const behind = rows.filter((row) => row.realised_gib !== row.size_gib);
+    const specifications = await diskSpecifications(context.reader, behind);
+    const again = await settleAll(
+      behind.map(async (row) => {
+        const { storage } = await this.drivers.driver(row.backend_id);
+        const specification = specifications.get(row.id);
+        if (specification === undefined) throw new MuonError('INTERNAL', 'An internal error occurred.', { detail: `no specification of ${row.id}` });
+        if (row.realised_gib > 0) return storage.resizeDisk(context.call(`${row.id}/${row.size_gib}`), row.id, row.size_gib);
+        return storage.createDisk(context.call(row.id), specification);
+      }),
+    );
+    if (again !== null) return wait({ afterMs: again, blocker: 'The backend is making the disks.' });
+    return done({
+      commit: async (transaction) => {
+        if (behind.length > 0) await transaction.execute(markDisksRealised, behind.map((row) => row.id));
+      },
+    });
+  }
+
+  /** Ensures that these disks are on no backend. Their rows, claims and charges go with the operation's end. */
+  async removeDisks(
+    context: StepContext<unknown>,
+    diskIds: readonly string[],
+    options: RemoveDiskOptions = {},
+  ): Promise<StepDone | StepWait> {
+    const rows = await context.reader.rows(findDisks, [...diskIds]);
+    const looksAgain = options.settle === true && context.step.memo === 'settled';
+    const memo = looksAgain ? { memo: 'settled' } : {};
+    try {
+      const again = await settleAll(
+        rows.map(async (row) => {
+          const { storage } = await this.drivers.driver(row.backend_id);
+          return storage.deleteDisk(context.call(looksAgain ? `${row.id}/again` : row.id), row.id);
+        }),
+      );
+      if (again !== null) return wait({ afterMs: again, blocker: 'The backend is deleting the disks.', ...memo });
+    } catch (error) {
+      // A machine that a lost call brought late still holds it: the sweep takes that machine away.
+      if (!(error instanceof MuonError) || error.code !== 'INVALID_STATE') throw error;
+      const { code, message, fault } = error;
+      return wait({ afterMs: ATTACHED_RETRY_MS, blocker: { code, message, fault }, ...memo });
+    }
+    if (options.settle !== true || looksAgain || rows.length === 0) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+}
+
+/** What the storage driver is told of each disk, read by a handful of statements. */
+async function diskSpecifications(reader: Reader, rows: readonly DiskRow[]): Promise<Map<string, DiskSpecification>> {
+  if (rows.length === 0) return new Map();
+  const datastores = await reader.rows(findDatastores, [...new Set(rows.map((row) => row.datastore_id))]);
+  const hostIds = [...new Set(rows.flatMap((row) => (row.host_id === null ? [] : [row.host_id])))];
+  const hosts = hostIds.length === 0 ? [] : await reader.rows(findHosts, hostIds);
+  const pools = new Map(datastores.map((row) => [row.id, row.name]));
+  const names = new Map(hosts.map((row) => [row.id, row.name]));
+  const installation = await installationId(reader);
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      {
+        diskId: row.id,
+        ownership: { installationId: installation, tenantId: row.tenant_id, projectId: row.project_id },
+        poolName: pools.get(row.datastore_id) ?? '',
+        hostName: row.host_id === null ? null : (names.get(row.host_id) ?? null),
+        sizeGib: row.size_gib,
+        imageReference: row.image_reference,
+      },
+    ]),
+  );
+}
+
+/** Waits for all calls, so that none is on its way when the step ends; in how many milliseconds to look again, or null. */
+async function settleAll(calls: readonly Promise<Outcome<unknown>>[]): Promise<number | null> {
+  const results = await Promise.allSettled(calls);
+  const errors = results.flatMap((result) => (result.status === 'rejected' ? [toMuonError(result.reason)] : []));
+  const worst = errors.find((error) => !error.retryable) ?? errors[0];
+  if (worst !== undefined) throw worst;
+  const waits = results.flatMap((result) =>
+    result.status === 'fulfilled' && result.value.state === 'PENDING' ? [result.value.retryAfterMs] : [],
+  );
+  return waits.length === 0 ? null : Math.min(...waits);
+}
