@@ -39,10 +39,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function add(): FakeSocket {
+function add(principal: object = {}): FakeSocket {
   const socket = new FakeSocket();
   const connection = new SocketConnection(socket as unknown as WebSocket, 1000);
-  connection.authentication = { principal: {} };
+  connection.authentication = { principal };
   watch.add(connection);
   return socket;
 }
@@ -80,6 +80,14 @@ test('a check that hangs does not hold up expiry, and counts as failed', async (
   await vi.advanceTimersByTimeAsync(1500);
   expect(late.closed).toBe(4403);
   expect(socket.closed).toBeUndefined();
+});
+
+test('all sockets of one principal end, though one of them alone is found', async () => {
+  const principal = {};
+  const [one, two, other] = [add(principal), add(principal), add()];
+  findInvalid = async () => [{ principal }];
+  await vi.advanceTimersByTimeAsync(1000);
+  expect([one.closed, two.closed, other.closed]).toEqual([4403, 4403, undefined]);
 });
 
 test('no timer runs while no socket is open', async () => {

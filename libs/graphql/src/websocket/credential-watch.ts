@@ -71,10 +71,10 @@ export class CredentialWatch {
       const held = new Set<Authentication>();
       for (const { authentication } of this.#connections) if (authentication !== undefined) held.add(authentication);
       if (held.size > 0) {
-        const invalid = new Set(
-          await withTimeout('the check of credentials', CHECK_TIMEOUT_MS, () => this.authenticator.findInvalid([...held])),
-        );
-        this.#close((connection) => invalid.has(connection.authentication as Authentication), FORBIDDEN, 'The credential is no longer valid.');
+        const found = await withTimeout('the check of credentials', CHECK_TIMEOUT_MS, () => this.authenticator.findInvalid([...held]));
+        // By principal, so that none of several sockets of one caller is left when only one of them is named.
+        const invalid = new Set(found.map(({ principal }) => principal));
+        this.#close(({ authentication }) => invalid.has(authentication?.principal), FORBIDDEN, 'The credential is no longer valid.');
       }
       this.#lastChecked = Date.now();
     } catch (error) {
