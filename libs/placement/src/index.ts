@@ -1,3 +1,4 @@
+export { auditClaims, type ClaimDrift } from './claim/claim-audit.sql.js';
 export {
   applyDatastoreClaims,
   applyHostClaims,

@@ -213,7 +213,7 @@ it('prefers what is preferred and goes on without it', async () => {
   expect(different(three.placements.map((each) => each.zoneId))).toBe(3);
   const five = await place({ machines: machines(5, { groupIds: ['afg_1'] }), groups: [apart] });
   const counts = center.zoneIds.map((zone) => five.placements.filter((each) => each.zoneId === zone).length);
-  expect(counts.sort()).toEqual([1, 2, 2]);
+  expect(counts.toSorted((one, other) => one - other)).toEqual([1, 2, 2]);
   // Near an old member, although its host is the fullest.
   await claim(hostAt(0, 2, 2), 4, 16_384);
   const near = await place({
