@@ -1,26 +1,47 @@
 import type { ChangeSetApplier } from '#database';
+import type { OperationKind } from '#operations';
 import { ADDRESS_CLAIMS, applyAddressClaims } from './address/address-claims.js';
+import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
+import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
+import type { NetworkRealiser } from './realise/network-realiser.js';
+import { subnetOperations } from './subnet/subnet.operations.js';
 
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
-export type { AddressPool } from './address/ipv4.js';
+export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
+export { poolSize, type AddressPool } from './address/ipv4.js';
+export type { CommandOptions } from './command-options.js';
 export * from './load-balancer/load-balancer.js';
 export {
   planLoadBalancer,
   planLoadBalancerRemoval,
+  planMemberChange,
   type LoadBalancerRequest,
   type PlannedLoadBalancer,
 } from './load-balancer/load-balancer-plan.js';
+export {
+  LoadBalancerService,
+  type CreateLoadBalancerInput,
+  type UpdateLoadBalancerMembersInput,
+} from './load-balancer/load-balancer.service.js';
 export { findLoadBalancers, findLoadBalancersOfOwners, findMembers, type MemberRow } from './load-balancer/load-balancer.sql.js';
 export * from './network/network.js';
 export { planNetwork, resolveNetwork, type CreateNetworkInput, type PlannedNetwork } from './network/network-plan.js';
+export { NetworkService, type DeleteNetworkInput } from './network/network.service.js';
 export { findNetworks, findNetworksByReference } from './network/network.sql.js';
 export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
+export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
 export { networkRoom } from './room.js';
 export * from './subnet/subnet.js';
+export { SubnetService, type CreateSubnetInput } from './subnet/subnet.service.js';
 export { findSubnets, findSubnetsOfNetworks } from './subnet/subnet.sql.js';
 
 export function registerNetworkSections(applier: ChangeSetApplier): void {
   applier.register(ADDRESS_CLAIMS, applyAddressClaims);
+}
+
+/** Every kind of operation of this room, for the registry of whoever submits or runs them. */
+export function networkOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
+  return [...kindsOfNetworks(realiser), ...subnetOperations(realiser), ...loadBalancerOperations(realiser)];
 }

@@ -1,9 +1,17 @@
 import { MuonError } from '#core';
-import { LostRace, ROWS, type ApplyContext, type Section, type Transaction } from '#database';
-import { findLoadBalancersOfPorts, raiseLoadBalancerRevision, removeLoadBalancers } from '../load-balancer/load-balancer.sql.js';
-import { lockNetworks, raiseNetworkRevision, shareNetworks, spanBackends } from '../network/network.sql.js';
+import { LostRace, ROWS, type ApplyContext, type Section, type Statement, type Transaction } from '#database';
+import {
+  deleteMembers,
+  findLoadBalancersOfPorts,
+  insertMembers,
+  loadBalancerRemade,
+  lockLoadBalancers,
+  raiseLoadBalancerRevision,
+  removeLoadBalancers,
+} from '../load-balancer/load-balancer.sql.js';
+import { lockNetworks, networkRemade, raiseNetworkRevision, shareNetworks, spanBackends } from '../network/network.sql.js';
 import { removePorts } from '../port/port.sql.js';
-import { lockSubnets, shareSubnets } from '../subnet/subnet.sql.js';
+import { lockSubnets, moveSubnet, shareSubnets } from '../subnet/subnet.sql.js';
 import { deleteAllocations, insertAllocations } from './address.sql.js';
 import { refuseUsedNetwork, refuseUsedSubnet } from './users.js';
 
@@ -29,8 +37,8 @@ export type AddressClaim =
       backendId: string;
     }
   | {
-      /** Its backends must be told anew: a subnet comes or goes. */
-      action: 'CHANGE_NETWORK';
+      /** Its backends must be told anew: a subnet goes, or comes (EXTEND, which only an active network takes). */
+      action: 'CHANGE_NETWORK' | 'EXTEND_NETWORK';
       networkId: string;
     }
   | {
@@ -38,13 +46,36 @@ export type AddressClaim =
       action: 'CLOSE_NETWORK';
       networkId: string;
     }
-  | { action: 'CLOSE_SUBNET'; networkId: string; subnetId: string }
+  | {
+      /** Its making failed and is tried again, with the subnets that failed with it. */
+      action: 'REMAKE_NETWORK';
+      networkId: string;
+    }
+  | {
+      /** Nobody may use the subnet; or, its making failed and is tried again. */
+      action: 'CLOSE_SUBNET' | 'REMAKE_SUBNET';
+      networkId: string;
+      subnetId: string;
+    }
   | {
       /** The rows of these ports go, with their addresses; load balancers forget them. */
       action: 'REMOVE_PORTS';
       portIds: string[];
     }
   | { action: 'REMOVE_LOAD_BALANCERS'; loadBalancerIds: string[] }
+  | {
+      /** Ports of the same network; those that are members already, or not there any more, are left out. */
+      action: 'ADD_MEMBERS' | 'REMOVE_MEMBERS';
+      loadBalancerId: string;
+      portIds: string[];
+    }
+  | {
+      /** Its making failed and is tried again with this address, which the same change set claims. */
+      action: 'REMAKE_LOAD_BALANCER';
+      loadBalancerId: string;
+      subnetId: string;
+      address: string;
+    }
   | {
       /** The addresses of load balancers that were not made; their rows stay. */
       action: 'RELEASE';
@@ -68,9 +99,17 @@ export async function applyAddressClaims(
   for (const item of items) {
     if (item.action === 'CLOSE_NETWORK') await refuseUsedNetwork(transaction, item.networkId);
     else if (item.action === 'CLOSE_SUBNET') await refuseUsedSubnet(transaction, item);
+    else if (item.action === 'REMAKE_NETWORK') await transaction.execute(networkRemade, item.networkId);
+    else if (item.action === 'REMAKE_SUBNET') await transaction.rows(moveSubnet, item.subnetId, 'FAILED', 'CREATING', null);
   }
   await release(transaction, items);
+  await changeMembers(transaction, items);
   await claim(transaction, items.filter((item) => item.action === 'CLAIM'));
+  for (const item of items) {
+    if (item.action === 'REMAKE_LOAD_BALANCER') {
+      await transaction.execute(loadBalancerRemade, item.loadBalancerId, item.subnetId, item.address);
+    }
+  }
   const spans = items.filter((item) => item.action === 'SPAN');
   if (spans.length > 0) {
     await transaction.execute(
@@ -79,7 +118,8 @@ export async function applyAddressClaims(
       spans.map((item) => item.backendId),
     );
   }
-  const changed = items.flatMap((item) => (item.action === 'CHANGE_NETWORK' ? [item.networkId] : []));
+  const isChange = (item: AddressClaim): boolean => item.action === 'CHANGE_NETWORK' || item.action === 'EXTEND_NETWORK';
+  const changed = items.flatMap((item) => (isChange(item) && 'networkId' in item ? [item.networkId] : []));
   if (changed.length > 0) await transaction.execute(raiseNetworkRevision, changed);
 }
 
@@ -92,22 +132,25 @@ function madeHere(context: ApplyContext): ReadonlySet<string> {
   return made;
 }
 
+/** Which rows each kind of item locks, and which of them must be there and active. */
 async function lock(transaction: Transaction, items: readonly AddressClaim[], made: ReadonlySet<string>): Promise<void> {
-  const changed = new Set<string>();
-  const used = new Set<string>();
-  const closedSubnets = new Set<string>();
-  const usedSubnets = new Set<string>();
+  const networks = { changed: new Set<string>(), used: new Set<string>(), extended: new Set<string>() };
+  const subnets = { changed: new Set<string>(), used: new Set<string>() };
   for (const item of items) {
-    if (item.action === 'CLOSE_NETWORK' || item.action === 'CHANGE_NETWORK') changed.add(item.networkId);
-    else if (item.action === 'CLAIM' || item.action === 'SPAN') used.add(item.networkId);
-    if (item.action === 'CLOSE_SUBNET') closedSubnets.add(item.subnetId);
-    else if (item.action === 'CLAIM') usedSubnets.add(item.subnetId);
+    if (item.action === 'CLOSE_NETWORK' || item.action === 'CHANGE_NETWORK' || item.action === 'REMAKE_NETWORK') networks.changed.add(item.networkId);
+    else if (item.action === 'EXTEND_NETWORK') networks.changed.add(item.networkId) && networks.extended.add(item.networkId);
+    else if (item.action === 'CLAIM' || item.action === 'SPAN') networks.used.add(item.networkId);
+    if (item.action === 'CLOSE_SUBNET' || item.action === 'REMAKE_SUBNET') subnets.changed.add(item.subnetId);
+    else if (item.action === 'CLAIM') subnets.used.add(item.subnetId);
   }
-  const missing = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => !made.has(id));
-  if (changed.size > 0) await transaction.rows(lockNetworks, missing(changed));
-  requireUsable('network', missing(used), used.size === 0 ? [] : await transaction.rows(shareNetworks, missing(used)));
-  if (closedSubnets.size > 0) await transaction.rows(lockSubnets, missing(closedSubnets));
-  requireUsable('subnet', missing(usedSubnets), usedSubnets.size === 0 ? [] : await transaction.rows(shareSubnets, missing(usedSubnets)));
+  const stored = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => !made.has(id));
+  const rowsOf = async <Row>(query: Statement<Row, [ids: string[]]>, ids: string[]): Promise<Row[]> =>
+    ids.length === 0 ? [] : transaction.rows(query, ids);
+  const changed = await rowsOf(lockNetworks, stored(networks.changed));
+  requireUsable('network', stored(networks.extended), changed);
+  requireUsable('network', stored(networks.used), await rowsOf(shareNetworks, stored(networks.used)));
+  await rowsOf(lockSubnets, stored(subnets.changed));
+  requireUsable('subnet', stored(subnets.used), await rowsOf(shareSubnets, stored(subnets.used)));
 }
 
 function requireUsable(
@@ -139,6 +182,20 @@ async function release(transaction: Transaction, items: readonly AddressClaim[])
   if (loadBalancerIds.length > 0) await transaction.execute(removeLoadBalancers, loadBalancerIds);
   const owners = [...portIds, ...loadBalancerIds, ...others];
   if (owners.length > 0) await transaction.execute(deleteAllocations, owners);
+}
+
+async function changeMembers(transaction: Transaction, items: readonly AddressClaim[]): Promise<void> {
+  const changes = items.flatMap((item) => (item.action === 'ADD_MEMBERS' || item.action === 'REMOVE_MEMBERS' ? [item] : []));
+  if (changes.length === 0) return;
+  const ids = [...new Set(changes.map((change) => change.loadBalancerId))];
+  await transaction.rows(lockLoadBalancers, ids);
+  for (const action of ['REMOVE_MEMBERS', 'ADD_MEMBERS'] as const) {
+    const pairs = changes.flatMap((change) => (change.action === action ? change.portIds.map((portId) => [change.loadBalancerId, portId] as const) : []));
+    if (pairs.length === 0) continue;
+    const query = action === 'ADD_MEMBERS' ? insertMembers : deleteMembers;
+    await transaction.execute(query, pairs.map(([id]) => id), pairs.map(([, portId]) => portId));
+  }
+  await transaction.execute(raiseLoadBalancerRevision, ids);
 }
 
 async function claim(transaction: Transaction, claims: readonly Claim[]): Promise<void> {

@@ -23,11 +23,12 @@ interface NetworkUse {
 
 /**
  * The networks that a plan wants to put something into, stored or made by the same change set.
+ * @param access null for the system's own work
  * @throws NOT_FOUND when one is not there, of another project or not the caller's to use; INVALID_STATE when it is going
  */
 export async function usableNetworks(
   reader: Reader,
-  access: Access,
+  access: Access | null,
   uses: readonly NetworkUse[],
   alongside?: ChangeSet,
 ): Promise<Map<string, UsableNetwork>> {
@@ -40,8 +41,9 @@ export async function usableNetworks(
     let found = usable.get(use.networkId);
     if (found === undefined) {
       const row = networks.get(use.networkId);
-      const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-      const network = access.require(Action.CREATE_CHILD, 'network', known, use.networkId, use.field);
+      if (row === undefined) throw notFound('network', use.networkId, use.field);
+      const place = { tenantId: row.tenant_id, projectId: row.project_id };
+      const network = access === null ? row : access.require(Action.CREATE_CHILD, 'network', { ...row, ...place }, row.id, use.field);
       requireTakesUsers(network, use.field);
       const open = subnets.filter((subnet) => subnet.network_id === network.id && subnet.lifecycle === 'PRESENT');
       found = { network, subnets: open };

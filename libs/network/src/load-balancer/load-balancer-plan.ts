@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { assert, invalidInput, MuonError, nameSchema, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import type { Access } from '#identity';
-import { CHARGES } from '#quota';
+import { CHARGES, type Charge } from '#quota';
 import { chooseAddresses } from '../address/address-choice.js';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { usableNetworks } from '../address/reachable-networks.js';
 import { LOAD_BALANCER_COUNT } from '../quota-keys.js';
-import { loadBalancerId, MAX_LISTENERS, MAX_MEMBERS, type Listener } from './load-balancer.js';
+import { loadBalancerId, MAX_LISTENERS, MAX_MEMBERS, type Listener, type LoadBalancerRow } from './load-balancer.js';
 import { findLoadBalancerByName } from './load-balancer.sql.js';
 
 constraintMeans('load_balancer_name', () => nameTaken('input.name'));
@@ -52,12 +52,13 @@ export interface PlannedLoadBalancer {
 }
 
 /**
+ * @param access null for the system's own work, as healing a cluster
  * @param alongside the change set that this will be part of, as for `planPorts`
  * @throws as `planPorts` does; INVALID_INPUT for listeners
  */
 export async function planLoadBalancer(
   reader: Reader,
-  access: Access,
+  access: Access | null,
   request: LoadBalancerRequest,
   alongside?: ChangeSet,
 ): Promise<PlannedLoadBalancer> {
@@ -120,15 +121,7 @@ function addLoadBalancer(changes: ChangeSet, made: NewLoadBalancer): void {
   for (const portId of made.members) {
     changes.add(ROWS, { table: 'load_balancer_member', insert: { load_balancer_id: id, port_id: portId } });
   }
-  changes.add(CHARGES, {
-    action: 'CHARGE',
-    resourceId: id,
-    resourceKind: loadBalancerId.prefix,
-    tenantId,
-    projectId,
-    zoneId: null,
-    amounts: { [LOAD_BALANCER_COUNT]: 1 },
-  });
+  changes.add(CHARGES, chargeOf({ id, tenant_id: tenantId, project_id: projectId }));
   changes.resources.push({
     action: 'CREATE',
     kind: 'load balancer',
@@ -136,6 +129,45 @@ function addLoadBalancer(changes: ChangeSet, made: NewLoadBalancer): void {
     name,
     data: { address: place.address, networkId, listeners: made.listeners.map((listener) => ({ ...listener })) },
   });
+}
+
+/** Another place for a load balancer whose making failed: it gave its address back. */
+export async function planLoadBalancerRetry(reader: Reader, row: LoadBalancerRow): Promise<ChangeSet> {
+  const { id, network_id: networkId, tenant_id: tenantId, project_id: projectId } = row;
+  const networks = await usableNetworks(reader, null, [{ networkId, tenantId, projectId, field: 'input.networkId' }]);
+  const usable = networks.get(networkId);
+  assert(usable !== undefined, `network ${networkId} was not looked up`);
+  const wish = { ownerId: id, networkId, networkName: usable.network.name, subnets: usable.subnets };
+  const place = (await chooseAddresses(reader, [wish])).get(id);
+  assert(place !== undefined, `no address was chosen for ${id}`);
+  return new ChangeSet()
+    .add(
+      ADDRESS_CLAIMS,
+      { action: 'CLAIM', networkId, ...place, ownerId: id, tenantId, projectId },
+      { action: 'REMAKE_LOAD_BALANCER', loadBalancerId: id, ...place },
+    )
+    .add(CHARGES, chargeOf(row));
+}
+
+function chargeOf(row: Pick<LoadBalancerRow, 'id' | 'tenant_id' | 'project_id'>): Charge {
+  return {
+    action: 'CHARGE',
+    resourceId: row.id,
+    resourceKind: loadBalancerId.prefix,
+    tenantId: row.tenant_id,
+    projectId: row.project_id,
+    zoneId: null,
+    amounts: { [LOAD_BALANCER_COUNT]: 1 },
+  };
+}
+
+/** Members come and go each on its own; who is one already, or none, is left out. */
+export function planMemberChange(id: string, change: { add?: readonly string[]; remove?: readonly string[] }): ChangeSet {
+  const { add = [], remove = [] } = change;
+  const changes = new ChangeSet();
+  if (add.length > 0) changes.add(ADDRESS_CLAIMS, { action: 'ADD_MEMBERS', loadBalancerId: id, portIds: [...add] });
+  if (remove.length > 0) changes.add(ADDRESS_CLAIMS, { action: 'REMOVE_MEMBERS', loadBalancerId: id, portIds: [...remove] });
+  return changes;
 }
 
 /** What ends load balancers: their rows, addresses and charges. For the change set of whoever owned them. */

@@ -127,16 +127,30 @@ export const markLoadBalancersBehind = statement<never, [ids: string[]]>(
   'UPDATE load_balancer SET realised_revision = 0 WHERE id = ANY($1) AND realised_revision > 0',
 );
 
-export const setLoadBalancerLifecycle = statement<never, [id: string, lifecycle: string, failure: string | null]>(
-  'load_balancer.set_lifecycle',
-  'UPDATE load_balancer SET lifecycle = $2, failure = $3::jsonb WHERE id = $1',
+export const loadBalancerMade = statement<never, [id: string]>(
+  'load_balancer.made',
+  `UPDATE load_balancer SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING'`,
 );
 
 /** Its making failed and was undone: only the name is left. */
 export const failLoadBalancer = statement<never, [id: string, failure: string | null]>(
   'load_balancer.fail',
-  `UPDATE load_balancer SET lifecycle = 'FAILED', failure = $2::jsonb, subnet_id = NULL, address = NULL, realised_revision = 0
+  `UPDATE load_balancer SET failure = $2::jsonb, subnet_id = NULL, address = NULL, realised_revision = 0,
+     lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
    WHERE id = $1`,
+);
+
+export const loadBalancerRemade = statement<never, [id: string, subnetId: string, address: string]>(
+  'load_balancer.remade',
+  `UPDATE load_balancer SET lifecycle = 'CREATING', failure = NULL, subnet_id = $2, address = $3::inet,
+     desired_revision = desired_revision + 1
+   WHERE id = $1 AND lifecycle = 'FAILED'`,
+);
+
+/** Its deletion was called off before it began. */
+export const loadBalancerKept = statement<never, [id: string]>(
+  'load_balancer.kept',
+  `UPDATE load_balancer SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
 );
 
 export const removeLoadBalancers = statement<never, [ids: string[]]>(

@@ -96,9 +96,38 @@ export const markNetworkBehind = statement<never, [networkIds: string[], backend
   'UPDATE network_backend SET realised_revision = 0 WHERE network_id = ANY($1) AND backend_id = $2 AND realised_revision > 0',
 );
 
-export const setNetworkLifecycle = statement<never, [id: string, lifecycle: string, failure: string | null]>(
-  'network.set_lifecycle',
-  'UPDATE network SET lifecycle = $2, failure = $3::jsonb WHERE id = $1',
+/** Made: unless its deletion has been asked for meanwhile. Its subnets were made with it. */
+export const networkMade = statement<never, [id: string]>(
+  'network.made',
+  `WITH blocks AS (UPDATE subnet SET lifecycle = 'PRESENT' WHERE network_id = $1 AND lifecycle = 'CREATING')
+   UPDATE network SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING'`,
+);
+
+/** Not made: only the names and blocks are left. */
+export const networkFailed = statement<never, [id: string, failure: string]>(
+  'network.failed',
+  `WITH blocks AS (UPDATE subnet SET lifecycle = 'FAILED', failure = $2::jsonb WHERE network_id = $1 AND lifecycle = 'CREATING'),
+     spans AS (UPDATE network_backend SET realised_revision = 0 WHERE network_id = $1)
+   UPDATE network SET failure = $2::jsonb, lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+   WHERE id = $1`,
+);
+
+/** To be made once more, with the subnets that failed with it. */
+export const networkRemade = statement<never, [id: string]>(
+  'network.remade',
+  `WITH blocks AS (UPDATE subnet SET lifecycle = 'CREATING', failure = NULL WHERE network_id = $1 AND lifecycle = 'FAILED')
+   UPDATE network SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED'`,
+);
+
+export const networkRemoving = statement<never, [id: string]>(
+  'network.removing',
+  `UPDATE network SET lifecycle = 'DELETING' WHERE id = $1`,
+);
+
+/** Its deletion was called off before it began. */
+export const networkKept = statement<never, [id: string]>(
+  'network.kept',
+  `UPDATE network SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
 );
 
 /** Its subnets and spans go with it; the addresses must be gone. */

@@ -49,13 +49,14 @@ export interface PlannedPorts {
 
 /**
  * Plans any number of ports by a handful of statements.
+ * @param access null for the system's own work, as healing a cluster
  * @param alongside the change set that these will be part of: networks and subnets that it makes can be used, addresses
  * that it takes are left alone
  * @throws NOT_FOUND, INVALID_STATE of networks; INSUFFICIENT_CAPACITY when a network's subnets are full
  */
 export async function planPorts(
   reader: Reader,
-  access: Access,
+  access: Access | null,
   requests: readonly PortRequest[],
   alongside?: ChangeSet,
 ): Promise<PlannedPorts> {

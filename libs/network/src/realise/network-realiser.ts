@@ -29,6 +29,8 @@ interface Place {
 
 const DEFAULT_SETTLE_MS = 500;
 const BLOCKED_RETRY_MS = 1000;
+const TOLD_AGAIN = 'network told again';
+const SETTLED = 'settled';
 
 /**
  * Makes backends equal to the rows, for the steps of this room's operations and of those above. Everything here may be
@@ -67,6 +69,7 @@ export class NetworkRealiser {
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await portSpecifications(context.reader, behind);
     const lost = await this.callAll(
+      context,
       behind.map((row, index) => ({
         place: { networkId: row.network_id, backendId: row.backend_id },
         call: (driver) => driver.ensurePort(context.call(row.id), at(specifications, index)),
@@ -100,6 +103,7 @@ export class NetworkRealiser {
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await loadBalancerSpecifications(context.reader, behind);
     const lost = await this.callAll(
+      context,
       behind.map((row, index) => ({
         place: { networkId: row.network_id, backendId: row.backend_id },
         // Another membership is another call, also within one step.
@@ -154,6 +158,7 @@ export class NetworkRealiser {
 
   /** Calls for parts that lie in networks; a backend that does not know the network is told of it again. */
   private async callAll(
+    context: AnyContext,
     parts: readonly { place: Place; call: (driver: NetworkDriver) => Promise<Outcome<void>> }[],
   ): Promise<{ type: 'DONE' } | { type: 'AGAIN'; afterMs: number } | { type: 'LOST'; places: Place[] }> {
     const lost: Place[] = [];
@@ -163,7 +168,7 @@ export class NetworkRealiser {
         try {
           return await call(driver);
         } catch (error) {
-          if (!isMissing(error)) throw error;
+          if (!isMissing(error) || context.step.memo === TOLD_AGAIN) throw error;
           lost.push(place);
           return { state: 'DONE', value: undefined };
         }
@@ -187,7 +192,7 @@ export class NetworkRealiser {
     method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer',
     options: RemoveOptions,
   ): Promise<Answer> {
-    const looksAgain = options.settle === true && context.step.memo === 'settled';
+    const looksAgain = options.settle === true && context.step.memo === SETTLED;
     const suffix = looksAgain ? '/again' : '';
     try {
       const again = await settleAll(
@@ -201,7 +206,7 @@ export class NetworkRealiser {
       return wait({ afterMs: BLOCKED_RETRY_MS, blocker: { code, message, fault }, ...memoOf(context) });
     }
     if (options.settle !== true || looksAgain || parts.length === 0) return done();
-    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: SETTLED });
   }
 
   private async network(backendId: string): Promise<NetworkDriver> {
@@ -210,7 +215,7 @@ export class NetworkRealiser {
 }
 
 function memoOf(context: AnyContext): { memo?: string } {
-  return context.step.memo === 'settled' ? { memo: 'settled' } : {};
+  return context.step.memo === SETTLED ? { memo: SETTLED } : {};
 }
 
 /** The backend has lost networks that it was known to have: they are made again before the step goes on. */
@@ -218,6 +223,7 @@ function forget(places: readonly Place[]): StepWait {
   return wait({
     afterMs: 0,
     blocker: 'The backend has lost the network; it is told again.',
+    memo: TOLD_AGAIN,
     commit: async (transaction) => {
       for (const place of places) await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
     },

@@ -63,15 +63,10 @@ export const findRealSubnets = statement<Pick<SubnetRow, 'id' | 'network_id' | '
    WHERE network_id = ANY($1) AND lifecycle IN ('CREATING', 'PRESENT') ORDER BY network_id, id`,
 );
 
-export const setSubnetLifecycle = statement<never, [id: string, lifecycle: string, failure: string | null]>(
-  'subnet.set_lifecycle',
-  'UPDATE subnet SET lifecycle = $2, failure = $3::jsonb WHERE id = $1',
-);
-
-/** What was made together with its network ends as the network ends. */
-export const setSubnetsOfNetwork = statement<never, [networkId: string, from: string, to: string]>(
-  'subnet.set_of_network',
-  'UPDATE subnet SET lifecycle = $3 WHERE network_id = $1 AND lifecycle = $2',
+/** From one place in its life to the next; does nothing when it has left that place. */
+export const moveSubnet = statement<{ id: string }, [id: string, from: string, to: string, failure: string | null]>(
+  'subnet.move',
+  'UPDATE subnet SET lifecycle = $3, failure = $4::jsonb WHERE id = $1 AND lifecycle = $2 RETURNING id',
 );
 
 export const removeSubnet = statement<never, [id: string]>('subnet.remove', 'DELETE FROM subnet WHERE id = $1');

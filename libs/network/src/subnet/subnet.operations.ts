@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { MuonError } from '#core';
+import { ChangeSet } from '#database';
+import { defineOperation, wait, type OperationKind } from '#operations';
+import { ADDRESS_CLAIMS } from '../address/address-claims.js';
+import { failureOf } from '../network/network.operations.js';
+import { raiseNetworkRevision } from '../network/network.sql.js';
+import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { findSubnets, moveSubnet, removeSubnet } from './subnet.sql.js';
+
+export const SUBNET_CREATE = 'network.subnet.create';
+export const SUBNET_DELETE = 'network.subnet.delete';
+
+const MINUTE_MS = 60_000;
+
+const input = z.strictObject({ subnetId: z.string(), networkId: z.string() });
+type Input = z.output<typeof input>;
+
+export function subnetOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
+  return [createKind(realiser), deleteKind(realiser)] as OperationKind<unknown>[];
+}
+
+function createKind(realiser: NetworkRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: SUBNET_CREATE,
+    version: 1,
+    input,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        run: (context) => realiser.ensureNetworks(context, [context.operation.input.networkId]),
+        async undo(context) {
+          const { subnetId, networkId } = context.operation.input;
+          const [subnet] = await context.reader.rows(findSubnets, [subnetId]);
+          if (subnet?.lifecycle !== 'CREATING') return realiser.ensureNetworks(context, [networkId]);
+          // Backends take only what is newer: first the network gets a revision without the subnet.
+          return wait({
+            afterMs: 0,
+            blocker: 'The subnet is being taken out of the network.',
+            commit: async (transaction) => {
+              const moved = await transaction.rows(moveSubnet, subnetId, 'CREATING', 'FAILED', null);
+              if (moved.length > 0) await transaction.execute(raiseNetworkRevision, [networkId]);
+            },
+          });
+        },
+      },
+    ],
+    async onSucceeded(transaction, { operation }) {
+      await transaction.rows(moveSubnet, operation.input.subnetId, 'CREATING', 'PRESENT', null);
+    },
+    async onFailed(transaction, { operation, error }) {
+      const failure = JSON.stringify(failureOf(error, 'subnet'));
+      for (const from of ['CREATING', 'FAILED']) await transaction.rows(moveSubnet, operation.input.subnetId, from, 'FAILED', failure);
+    },
+    async readmit({ operation, reader }) {
+      const { subnetId, networkId } = operation.input;
+      const [subnet] = await reader.rows(findSubnets, [subnetId]);
+      if (subnet?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a subnet whose making has failed can be made again.');
+      return new ChangeSet().add(
+        ADDRESS_CLAIMS,
+        { action: 'REMAKE_SUBNET', networkId, subnetId },
+        { action: 'CHANGE_NETWORK', networkId },
+      );
+    },
+  });
+}
+
+function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: SUBNET_DELETE,
+    version: 1,
+    input,
+    deadlineMs: 60 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        pivot: true,
+        run: (context) => realiser.ensureNetworks(context, [context.operation.input.networkId]),
+      },
+    ],
+    async onSucceeded(transaction, { operation }) {
+      await transaction.execute(removeSubnet, operation.input.subnetId);
+    },
+    async onFailed(transaction, { operation, apply }) {
+      const { subnetId, networkId } = operation.input;
+      const [subnet] = await transaction.rows(findSubnets, [subnetId]);
+      const before = subnet === undefined || subnet.failure === null ? 'PRESENT' : 'FAILED';
+      await transaction.rows(moveSubnet, subnetId, 'DELETING', before, subnet?.failure == null ? null : JSON.stringify(subnet.failure));
+      await apply(new ChangeSet().add(ADDRESS_CLAIMS, { action: 'CHANGE_NETWORK', networkId }));
+    },
+  });
+}
