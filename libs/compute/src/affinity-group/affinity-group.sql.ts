@@ -28,10 +28,10 @@ export const findAffinityGroupsByReference = statement<AffinityGroupRow, [projec
   `SELECT ${COLUMNS} FROM affinity_group WHERE project_id = $1 AND (id = ANY($2) OR name = ANY($2))`,
 );
 
-/** Where the members of these groups are, for the scheduler. */
+/** Where the members of these groups are, one row a member, for the scheduler. */
 export const findGroupHosts = statement<{ affinity_group_id: string; host_id: string }, [ids: string[]]>(
   'affinity_group.hosts',
-  `SELECT DISTINCT affinity_group_id, host_id FROM virtual_machine
+  `SELECT affinity_group_id, host_id FROM virtual_machine
    WHERE affinity_group_id = ANY($1) AND lifecycle <> 'FAILED'`,
 );
 

@@ -1,8 +1,21 @@
-import type { ChangeSet } from '#database';
-import type { AffinityGroupRow } from '../affinity-group/affinity-group.sql.js';
+import { assert, MuonError, type JsonObject } from '#core';
+import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import type { Access } from '#identity';
+import { planPorts, portId, type PlannedPort } from '#network';
+import { HOST_CLAIMS, placeMachines, type Placement, type PlacementGroup } from '#placement';
+import { CHARGES } from '#quota';
+import { diskId, planDisks, type PlannedDisk } from '#storage';
+import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
+import { findGroupHosts, type AffinityGroupRow } from '../affinity-group/affinity-group.sql.js';
+import { flavorCharges } from '../flavor/flavor.service.js';
 import type { FlavorRow } from '../flavor/flavor.sql.js';
 import type { ImageRow } from '../image/image.sql.js';
-import type { Power } from './virtual-machine.js';
+import { virtualMachineId, type Power } from './virtual-machine.js';
+
+constraintMeans(
+  'virtual_machine_name',
+  () => new MuonError('ALREADY_EXISTS', 'A machine of this name exists already in the project.', { field: 'input.name' }),
+);
 
 /** One machine of a set that is admitted together. */
 export interface MachineRequest {
@@ -29,6 +42,8 @@ export interface MachineSetRequest {
   tenantId: string;
   projectId: string;
   strategy: 'SPREAD' | 'PACK';
+  /** Also explains the places: for dry runs. */
+  explain?: boolean;
   machines: readonly MachineRequest[];
 }
 
@@ -52,4 +67,149 @@ export interface MachineSetPlan {
   changes: ChangeSet;
   machines: PlannedMachine[];
   lockIds: string[];
+}
+
+/**
+ * Plans a set of machines with their ports and root disks, by a number of statements that does not grow with the set.
+ * @param alongside the change set that this will be part of: networks and groups that it makes can be used
+ * @throws INSUFFICIENT_CAPACITY with the explanation; NOT_FOUND, INVALID_STATE of networks
+ */
+export async function planVirtualMachines(
+  reader: Reader,
+  access: Access,
+  request: MachineSetRequest,
+  alongside?: ChangeSet,
+): Promise<MachineSetPlan> {
+  const changes = new ChangeSet();
+  const placements = await place(reader, access, request, changes);
+  const { tenantId, projectId } = request;
+  const ports = await planPorts(
+    reader,
+    access,
+    request.machines.map((machine) => {
+      const { hostId, backendId, zoneId } = placementOf(placements, machine);
+      const { name, networkId, id, field } = machine;
+      const common = { portId: portId.create(), name, networkId, ownerId: id, tenantId, projectId, hostId, backendId, zoneId };
+      return { ...common, field: `${field}.networkId` };
+    }),
+    alongside,
+  );
+  const disks = await planDisks(
+    reader,
+    request.machines.map((machine) => {
+      const { datastoreId, zoneId } = placementOf(placements, machine);
+      assert(datastoreId !== null, `machine ${machine.id} was placed without a datastore`);
+      const { name, id, flavor, image } = machine;
+      const common = { diskId: diskId.create(), name, tenantId, projectId, datastoreId, zoneId, ownerId: id };
+      return { ...common, sizeGib: flavor.disk_gib, imageReference: image.reference };
+    }),
+  );
+  const machines = request.machines.map((machine, index) => {
+    const port = ports.ports[index] as PlannedPort;
+    const disk = disks.disks[index] as PlannedDisk;
+    const placement = placementOf(placements, machine);
+    addMachine(changes, request, machine, placement, port.address);
+    return plannedMachine(machine.id, placement, port, disk);
+  });
+  changes.include(ports.changes).include(disks.changes);
+  return { changes, machines, lockIds: machines.flatMap((each) => [each.id, each.portId, each.diskId]) };
+}
+
+async function place(
+  reader: Reader,
+  access: Access,
+  request: MachineSetRequest,
+  changes: ChangeSet,
+): Promise<Map<string, Placement>> {
+  const groups = new Map(request.machines.flatMap(({ affinityGroup }) => (affinityGroup === null ? [] : [[affinityGroup.id, affinityGroup]])));
+  const members = groups.size === 0 ? [] : await reader.rows(findGroupHosts, [...groups.keys()]);
+  const hostsOf = Map.groupBy(members, (row) => row.affinity_group_id);
+  const { placements, explanation } = await placeMachines(reader, {
+    zoneIds: [...new Set(request.machines.flatMap((machine) => machine.zoneIds))],
+    machines: request.machines.map((machine) => ({
+      resourceId: machine.id,
+      cpu: machine.flavor.cpu,
+      memoryMib: machine.flavor.memory_mib,
+      diskGib: machine.flavor.disk_gib,
+      zoneIds: machine.zoneIds,
+      ...(machine.affinityGroup === null ? {} : { groupIds: [machine.affinityGroup.id] }),
+    })),
+    groups: [...groups.values()].map(
+      (group): PlacementGroup => ({
+        id: group.id,
+        policy: group.policy,
+        strength: group.strength,
+        scope: group.scope,
+        existingHostIds: (hostsOf.get(group.id) ?? []).map((row) => row.host_id),
+      }),
+    ),
+    strategy: request.strategy,
+    explain: request.explain ?? false,
+    showHosts: access.isSystemWide,
+  });
+  if (explanation !== null) {
+    const message = `${explanation.fitting} of ${explanation.considered} hosts fit; ${placements.length} machines were placed to ${request.strategy.toLowerCase()}.`;
+    changes.reasons.push({ subject: 'placement', message, data: { ...explanation } as JsonObject });
+  }
+  return new Map(placements.map((placement) => [placement.resourceId, placement]));
+}
+
+function placementOf(placements: ReadonlyMap<string, Placement>, machine: MachineRequest): Placement {
+  const placement = placements.get(machine.id);
+  assert(placement !== undefined, `machine ${machine.id} was not placed`);
+  return placement;
+}
+
+function plannedMachine(id: string, placement: Placement, port: PlannedPort, disk: PlannedDisk): PlannedMachine {
+  const { hostId, zoneId, rackId, backendId } = placement;
+  return { id, hostId, zoneId, rackId, backendId, portId: port.portId, address: port.address, diskId: disk.diskId };
+}
+
+function addMachine(
+  changes: ChangeSet,
+  { tenantId, projectId }: MachineSetRequest,
+  machine: MachineRequest,
+  placement: Placement,
+  address: string,
+): void {
+  const { id, name, flavor, image, affinityGroup } = machine;
+  const { hostId, zoneId, rackId, backendId } = placement;
+  changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
+  if (affinityGroup !== null) {
+    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId });
+  }
+  changes.add(ROWS, {
+    table: 'virtual_machine',
+    insert: {
+      id,
+      tenant_id: tenantId,
+      project_id: projectId,
+      name,
+      owner_id: machine.ownerId,
+      flavor_id: flavor.id,
+      image_id: image.id,
+      affinity_group_id: affinityGroup?.id ?? null,
+      cpu: flavor.cpu,
+      memory_mib: flavor.memory_mib,
+      desired_power: machine.power,
+      recovery: machine.recovery,
+      user_data: machine.userData,
+      metadata: machine.metadata,
+      zone_id: zoneId,
+      rack_id: rackId,
+      host_id: hostId,
+      backend_id: backendId,
+      lifecycle: 'CREATING',
+    },
+  });
+  changes.add(CHARGES, {
+    action: 'CHARGE',
+    resourceId: id,
+    resourceKind: virtualMachineId.prefix,
+    tenantId,
+    projectId,
+    zoneId,
+    amounts: flavorCharges(flavor),
+  });
+  changes.resources.push({ action: 'CREATE', kind: 'virtual machine', id, name, data: { zoneId, hostId, address, flavor: flavor.name } });
 }

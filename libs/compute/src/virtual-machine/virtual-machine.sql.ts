@@ -104,14 +104,16 @@ export const markFailed = statement<never, [id: string, failure: string | null]>
    WHERE id = $1`,
 );
 
-/** A change was undone: what was desired before holds again. */
-export const restoreDesired = statement<
-  never,
-  [id: string, desiredPower: string, flavorId: string, cpu: number, memoryMib: number, lifecycle: string]
->(
-  'virtual_machine.restore_desired',
-  `UPDATE virtual_machine SET desired_power = $2, flavor_id = $3, cpu = $4, memory_mib = $5, lifecycle = $6,
-     version = version + 1 WHERE id = $1`,
+/** A change of power was undone: what was desired before holds again. */
+export const restorePower = statement<never, [id: string, desiredPower: string]>(
+  'virtual_machine.restore_power',
+  'UPDATE virtual_machine SET desired_power = $2, version = version + 1 WHERE id = $1 AND desired_power <> $2',
+);
+
+/** A resize was undone: the size of before holds again. */
+export const restoreSize = statement<never, [id: string, flavorId: string, cpu: number, memoryMib: number]>(
+  'virtual_machine.restore_size',
+  'UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1 WHERE id = $1',
 );
 
 export const moveToHost = statement<never, [id: string, hostId: string, rackId: string | null]>(

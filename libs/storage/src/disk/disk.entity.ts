@@ -5,7 +5,7 @@ import { RowTimes } from '#database';
 @Check('disk_size', 'size_gib > 0')
 @Check('disk_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('disk_health', `health IN ('HEALTHY', 'DEGRADED', 'UNAVAILABLE', 'UNKNOWN')`)
-@Index('disk_name', ['projectId', 'name'], { unique: true })
+@Index('disk_name', ['projectId', 'name'], { unique: true, where: '(image_reference IS NULL)' })
 @Index('disk_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
 @Index('disk_of_backend', ['backendId', 'id'])
 @Index('disk_of_tenant', ['tenantId'])

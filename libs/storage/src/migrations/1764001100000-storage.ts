@@ -25,7 +25,8 @@ const TABLES = [
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
   )`,
-  'CREATE UNIQUE INDEX disk_name ON disk (project_id, name)',
+  // A machine's root disk is called as its machine, which keeps names apart itself.
+  'CREATE UNIQUE INDEX disk_name ON disk (project_id, name) WHERE image_reference IS NULL',
   'CREATE INDEX disk_of_owner ON disk (owner_id) WHERE owner_id IS NOT NULL',
   'CREATE INDEX disk_of_backend ON disk (backend_id, id)',
   'CREATE INDEX disk_of_tenant ON disk (tenant_id)',

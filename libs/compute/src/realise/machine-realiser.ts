@@ -1,0 +1,155 @@
+import { MuonError, notFound } from '#core';
+import type { Reader } from '#database';
+import type { ComputeDriver, MachineSpecification, ObservedMachine } from '#drivers';
+import { findHosts, installationId, type DriverRegistry } from '#infrastructure';
+import { findPortsOfOwners } from '#network';
+import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { findDisksOfOwners } from '#storage';
+import type { Power } from '../virtual-machine/virtual-machine.js';
+import { findMachineToRealise, type MachineToRealise } from '../virtual-machine/virtual-machine.sql.js';
+
+export interface MachineRealiserOptions {
+  /** How long an undo lets a late effect of a lost call show itself before it looks again. */
+  settleMs?: number;
+}
+
+type Context = StepContext<unknown>;
+type Answer = StepDone | StepWait;
+
+const DEFAULT_SETTLE_MS = 500;
+const CONFIRM_RETRY_MS = 300;
+
+/** Makes backends equal to the machines' rows, for the steps of operations. Everything here may be repeated. */
+export class MachineRealiser {
+  private readonly settleMs: number;
+
+  constructor(
+    private readonly drivers: DriverRegistry,
+    options: MachineRealiserOptions = {},
+  ) {
+    this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+  }
+
+  /** Makes the machine, stopped, on the host that its row names. */
+  async ensureMachine(context: Context, machineId: string): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const specification = await machineSpecification(context.reader, machine);
+    const compute = await this.compute(machine.backend_id);
+    return fromOutcome(await compute.createMachine(context.call(machineId), specification), 'The backend is making the machine.');
+  }
+
+  /**
+   * Ensures that the machine is on no backend.
+   * @param settle for undos, whose create may still be on its way: look again after the settling time
+   */
+  async removeMachine(context: Context, machineId: string, settle = false): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const looksAgain = settle && context.step.memo === 'settled';
+    const memo = looksAgain ? { memo: 'settled' } : {};
+    const compute = await this.compute(machine.backend_id);
+    const outcome = await compute.deleteMachine(context.call(looksAgain ? `${machineId}/again` : machineId), machineId);
+    if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is deleting the machine.', ...memo });
+    if (!settle || looksAgain) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+
+  /** Brings the machine into this power state by the one call that leads there. */
+  async ensurePower(context: Context, machineId: string, power: Power, from: ObservedMachine['power'], force = false): Promise<Answer> {
+    if (from === power) return done();
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    const call = context.call(`${machineId}/${power}`);
+    const outcome = await changePower(compute, call, { machineId, power, from, force });
+    return fromOutcome(outcome, `The backend is bringing the machine to ${power.toLowerCase()}.`);
+  }
+
+  async restart(context: Context, machineId: string): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    return fromOutcome(await compute.restartMachine(context.call(machineId), machineId), 'The backend is restarting the machine.');
+  }
+
+  async resize(context: Context, machineId: string, size: { cpu: number; memoryMib: number }): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    const call = context.call(`${machineId}/${size.cpu}x${size.memoryMib}`);
+    return fromOutcome(await compute.resizeMachine(call, machineId, size), 'The backend is resizing the machine.');
+  }
+
+  async move(context: Context, machineId: string, hostId: string): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const hostName = await nameOfHost(context.reader, hostId);
+    const compute = await this.compute(machine.backend_id);
+    const outcome = await compute.moveMachine(context.call(`${machineId}/${hostName}`), machineId, hostName);
+    return fromOutcome(outcome, `The backend is moving the machine to ${hostName}.`);
+  }
+
+  /** What the backend shows of the machine now. */
+  async look(context: Context, machineId: string): Promise<ObservedMachine> {
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    const observed = await compute.getMachine(context.call(machineId), machineId);
+    if (observed !== undefined) return observed;
+    throw new MuonError('BACKEND_FAILED', 'The backend does not have the machine any more.', { data: { machineId }, fault: 'OPERATOR' });
+  }
+
+  /** A start that the backend has accepted is no proof: waits until the machine is seen in that state. */
+  async confirmPower(context: Context, machineId: string, power: Power): Promise<Answer> {
+    const observed = await this.look(context, machineId);
+    if (observed.power === power) return done({ output: { power } });
+    return wait({ afterMs: CONFIRM_RETRY_MS, blocker: `The machine is ${observed.power.toLowerCase()} and shall be ${power.toLowerCase()}.` });
+  }
+
+  private async compute(backendId: string): Promise<ComputeDriver> {
+    return (await this.drivers.driver(backendId)).compute;
+  }
+}
+
+async function changePower(
+  compute: ComputeDriver,
+  call: Parameters<ComputeDriver['startMachine']>[0],
+  change: { machineId: string; power: Power; from: ObservedMachine['power']; force: boolean },
+): ReturnType<ComputeDriver['startMachine']> {
+  const { machineId, power, from, force } = change;
+  if (power === 'STOPPED') return compute.stopMachine(call, machineId, force);
+  if (power === 'SUSPENDED') return compute.suspendMachine(call, machineId);
+  return from === 'SUSPENDED' ? compute.resumeMachine(call, machineId) : compute.startMachine(call, machineId);
+}
+
+async function readMachine(reader: Reader, machineId: string): Promise<MachineToRealise> {
+  const machine = await reader.first(findMachineToRealise, machineId);
+  if (machine === undefined) throw notFound('virtual machine', machineId);
+  return machine;
+}
+
+async function nameOfHost(reader: Reader, hostId: string): Promise<string> {
+  const [host] = await reader.rows(findHosts, [hostId]);
+  if (host === undefined) throw notFound('host', hostId);
+  return host.name;
+}
+
+async function machineSpecification(reader: Reader, machine: MachineToRealise): Promise<MachineSpecification> {
+  const [hostName, ports, disks, installation] = await Promise.all([
+    nameOfHost(reader, machine.host_id),
+    reader.rows(findPortsOfOwners, [machine.id]),
+    reader.rows(findDisksOfOwners, [machine.id]),
+    installationId(reader),
+  ]);
+  return {
+    machineId: machine.id,
+    hostname: machine.name,
+    ownership: { installationId: installation, tenantId: machine.tenant_id, projectId: machine.project_id },
+    hostName,
+    imageReference: machine.image_reference,
+    cpu: machine.cpu,
+    memoryMib: machine.memory_mib,
+    interfaces: ports.map((port) => ({
+      portId: port.id,
+      networkId: port.network_id,
+      macAddress: port.mac_address,
+      ipAddress: port.address,
+    })),
+    diskIds: disks.map((disk) => disk.id),
+    userData: machine.user_data,
+  };
+}

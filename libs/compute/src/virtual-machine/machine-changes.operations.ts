@@ -1,0 +1,195 @@
+import { z } from 'zod';
+import { notFound } from '#core';
+import { ChangeSet, type Reader } from '#database';
+import { findPortsOfOwners, movePorts } from '#network';
+import { defineOperation, done, type ApplyChanges, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { HOST_CLAIMS } from '#placement';
+import { CHARGES } from '#quota';
+import { placeElsewhere } from './machine-move.js';
+import type { MachineRealisers } from './virtual-machine.operations.js';
+import type { VirtualMachineRow } from './virtual-machine.js';
+import { findVirtualMachines, markPresent, moveToHost, restorePower, restoreSize } from './virtual-machine.sql.js';
+
+const MINUTE_MS = 60_000;
+
+const powerInput = z.strictObject({
+  machineId: z.string(),
+  action: z.enum(['START', 'STOP', 'RESTART', 'SUSPEND', 'RESUME']),
+  force: z.boolean(),
+  before: z.enum(['RUNNING', 'STOPPED', 'SUSPENDED']),
+});
+type PowerInput = z.output<typeof powerInput>;
+
+const POWER_AFTER = { START: 'RUNNING', STOP: 'STOPPED', RESTART: 'RUNNING', SUSPEND: 'SUSPENDED', RESUME: 'RUNNING' } as const;
+
+/** Changes the power of a machine; the desired state was written at admission and is put back when it fails. */
+export function powerMachineOperation({ machines }: MachineRealisers): OperationKind<PowerInput> {
+  return defineOperation<PowerInput>({
+    kind: 'compute.virtual_machine.power',
+    version: 1,
+    input: powerInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'change',
+        run: async (context) => {
+          const { machineId, action, force } = context.operation.input;
+          if (action === 'RESTART') return machines.restart(context, machineId);
+          const { power } = await machines.look(context, machineId);
+          return machines.ensurePower(context, machineId, POWER_AFTER[action], power, force);
+        },
+        undo: async (context) => {
+          const { machineId, before } = context.operation.input;
+          const { power } = await machines.look(context, machineId);
+          return power === 'UNKNOWN' ? done() : machines.ensurePower(context, machineId, before, power, true);
+        },
+      },
+      {
+        name: 'confirm',
+        run: (context) => {
+          const { machineId, action } = context.operation.input;
+          return machines.confirmPower(context, machineId, POWER_AFTER[action]);
+        },
+      },
+    ],
+    async onSucceeded(transaction, { operation }) {
+      await transaction.execute(markPresent, operation.input.machineId, POWER_AFTER[operation.input.action]);
+    },
+    async onFailed(transaction, { operation }) {
+      await transaction.execute(restorePower, operation.input.machineId, operation.input.before);
+    },
+  });
+}
+
+const sizeSchema = z.strictObject({ flavorId: z.string(), cpu: z.int(), memoryMib: z.int(), charges: z.record(z.string(), z.int()) });
+const resizeInput = z.strictObject({ machineId: z.string(), from: sizeSchema, to: sizeSchema });
+export type ResizeInput = z.output<typeof resizeInput>;
+
+/** Changes the size of a stopped machine. Quota and host hold the larger of the two until it has ended. */
+export function resizeMachineOperation({ machines }: MachineRealisers): OperationKind<ResizeInput> {
+  const settle = async (machineId: string, size: ResizeInput['to'], apply: ApplyChanges): Promise<void> => {
+    const changes = new ChangeSet();
+    changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: machineId, cpu: size.cpu, memoryMib: size.memoryMib });
+    changes.add(CHARGES, { action: 'ADJUST', resourceId: machineId, amounts: size.charges });
+    await apply(changes);
+  };
+  return defineOperation<ResizeInput>({
+    kind: 'compute.virtual_machine.resize',
+    version: 1,
+    input: resizeInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'resize',
+        run: (context) => {
+          const { machineId, to } = context.operation.input;
+          return machines.resize(context, machineId, to);
+        },
+        undo: (context) => {
+          const { machineId, from } = context.operation.input;
+          return machines.resize(context, machineId, from);
+        },
+      },
+    ],
+    async onSucceeded(_transaction, { operation, apply }) {
+      await settle(operation.input.machineId, operation.input.to, apply);
+    },
+    async onFailed(transaction, { operation, apply }) {
+      const { machineId, from } = operation.input;
+      await transaction.execute(restoreSize, machineId, from.flavorId, from.cpu, from.memoryMib);
+      await settle(machineId, from, apply);
+    },
+  });
+}
+
+const moveInput = z.strictObject({ machineId: z.string(), fromHostId: z.string() });
+type MoveInput = z.output<typeof moveInput>;
+
+/** Takes a machine to another host of its backend, which it chooses itself; a running one is stopped meanwhile. */
+export function moveMachineOperation({ machines, networks }: MachineRealisers): OperationKind<MoveInput> {
+  const current = (context: StepContext<MoveInput>): Promise<VirtualMachineRow> => readMachine(context.reader, context.operation.input.machineId);
+  const target = (context: StepContext<MoveInput>): { hostId: string; rackId: string | null } =>
+    context.outputs.place as { hostId: string; rackId: string | null };
+  const ports = async (context: StepContext<MoveInput>): Promise<string[]> =>
+    (await context.reader.rows(findPortsOfOwners, [context.operation.input.machineId])).map((row) => row.id);
+  return defineOperation<MoveInput>({
+    kind: 'compute.virtual_machine.move',
+    version: 1,
+    input: moveInput,
+    deadlineMs: 30 * MINUTE_MS,
+    steps: [
+      {
+        name: 'place',
+        run: async (context) => placeElsewhere(context.reader, await current(context)),
+      },
+      {
+        name: 'stop',
+        run: async (context) => {
+          const { machineId } = context.operation.input;
+          return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
+        },
+        undo: async (context) => restoreRunning(context, machines, await current(context)),
+      },
+      {
+        name: 'move',
+        run: async (context) => {
+          const { machineId } = context.operation.input;
+          const { hostId, rackId } = target(context);
+          const moved = await machines.move(context, machineId, hostId);
+          if (moved.type === 'WAIT') return moved;
+          const { backend_id } = await current(context);
+          return done({
+            commit: async (transaction) => {
+              await transaction.execute(moveToHost, machineId, hostId, rackId);
+              await transaction.execute(movePorts, [machineId], hostId, backend_id);
+            },
+          });
+        },
+        undo: async (context) => {
+          const { machineId, fromHostId } = context.operation.input;
+          const moved = await machines.move(context, machineId, fromHostId);
+          if (moved.type === 'WAIT') return moved;
+          const machine = await current(context);
+          return done({
+            commit: async (transaction) => {
+              await transaction.execute(moveToHost, machineId, fromHostId, null);
+              await transaction.execute(movePorts, [machineId], fromHostId, machine.backend_id);
+            },
+          });
+        },
+      },
+      { name: 'ports', run: async (context) => networks.ensurePorts(context, await ports(context)) },
+      { name: 'start', run: async (context) => restoreRunning(context, machines, await current(context)) },
+      {
+        name: 'confirm',
+        run: async (context) => machines.confirmPower(context, context.operation.input.machineId, (await current(context)).desired_power),
+      },
+    ],
+    async onSucceeded(transaction, { operation, outputs, apply }) {
+      const { hostId } = outputs.place as { hostId: string };
+      const { power } = outputs.confirm as { power: string };
+      await transaction.execute(markPresent, operation.input.machineId, power);
+      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: operation.input.machineId, hostId }));
+    },
+    async onFailed(_transaction, { operation, apply }) {
+      const { machineId, fromHostId } = operation.input;
+      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: machineId, hostId: fromHostId }));
+    },
+  });
+}
+
+async function readMachine(reader: Reader, machineId: string): Promise<VirtualMachineRow> {
+  const [machine] = await reader.rows(findVirtualMachines, [machineId]);
+  if (machine === undefined) throw notFound('virtual machine', machineId);
+  return machine;
+}
+
+/** Brings a machine that was stopped for the move back to what is desired of it. */
+async function restoreRunning(
+  context: StepContext<MoveInput>,
+  machines: MachineRealisers['machines'],
+  machine: VirtualMachineRow,
+): Promise<StepDone | StepWait> {
+  const { power } = await machines.look(context, machine.id);
+  return machines.ensurePower(context, machine.id, machine.desired_power, power);
+}

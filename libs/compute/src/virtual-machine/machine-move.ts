@@ -1,0 +1,50 @@
+import type { Reader } from '#database';
+import { ChangeSet } from '#database';
+import { done, type StepDone } from '#operations';
+import { HOST_CLAIMS, placeMachines } from '#placement';
+import { findGroupHosts, findAffinityGroups } from '../affinity-group/affinity-group.sql.js';
+import type { VirtualMachineRow } from './virtual-machine.js';
+
+/**
+ * Chooses another host of the same zone and backend, and claims it beside the present one with the step's outcome. A race
+ * that is lost is a retryable error of the step, which then chooses again.
+ * @throws INSUFFICIENT_CAPACITY when no other host fits
+ */
+export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow): Promise<StepDone> {
+  const { id, affinity_group_id } = machine;
+  const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
+  const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
+  const others = members.map((row) => row.host_id);
+  // One entry a member: the moving machine itself stands in nobody's way.
+  const own = others.indexOf(machine.host_id);
+  if (own >= 0) others.splice(own, 1);
+  const { placements } = await placeMachines(reader, {
+    zoneIds: [machine.zone_id],
+    machines: [
+      {
+        resourceId: id,
+        cpu: machine.cpu,
+        memoryMib: machine.memory_mib,
+        diskGib: 0,
+        backendIds: [machine.backend_id],
+        excludedHostIds: [machine.host_id],
+        groupIds: groups.map((group) => group.id),
+      },
+    ],
+    groups: groups.map((group) => ({
+      id: group.id,
+      policy: group.policy,
+      strength: group.strength,
+      scope: group.scope,
+      existingHostIds: others,
+    })),
+  });
+  const [chosen] = placements;
+  const hostId = chosen?.hostId ?? machine.host_id;
+  return done({
+    output: { hostId, rackId: chosen?.rackId ?? null },
+    commit: async (_transaction, apply) => {
+      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId }));
+    },
+  });
+}
