@@ -1,7 +1,7 @@
 import type { ChangeSetApplier, RoomSchema } from '#database';
 import { Scopes1764000300000 } from './migrations/1764000300000-scopes.js';
 import { ScopeEntity } from './scope.entity.js';
-import { applyScopeLocks, SCOPES } from './scope.js';
+import { applyScopes, SCOPES } from './scope.js';
 
 export * from './scope.js';
 export { findScopeByName, findScopeChain, findScopes } from './scope.sql.js';
@@ -9,5 +9,5 @@ export { findScopeByName, findScopeChain, findScopes } from './scope.sql.js';
 export const scopesRoom: RoomSchema = { name: 'scopes', entities: [ScopeEntity], migrations: [Scopes1764000300000] };
 
 export function registerScopeSections(applier: ChangeSetApplier): void {
-  applier.register(SCOPES, applyScopeLocks);
+  applier.register(SCOPES, applyScopes);
 }

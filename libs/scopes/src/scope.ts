@@ -1,5 +1,5 @@
 import { defineId, MuonError, type Id } from '#core';
-import { statement, type Section, type Transaction } from '#database';
+import { statement, versionConflict, type Section, type Transaction } from '#database';
 
 export const ScopeKind = { SYSTEM: 'SYSTEM', TENANT: 'TENANT', PROJECT: 'PROJECT' } as const;
 export type ScopeKind = (typeof ScopeKind)[keyof typeof ScopeKind];
@@ -37,21 +37,50 @@ export interface ScopeLock {
   need: 'ACTIVE' | 'EXISTING';
 }
 
-/** Parents are locked FOR SHARE and their states checked, so nothing is created in a scope that is on its way out. */
-export const SCOPES: Section<ScopeLock> = { name: 'scopes' };
+/** A scope that is suspended, resumed, or begins to go; the plan rests on the version. */
+export interface ScopeStateChange {
+  scopeId: string;
+  version: number;
+  state: ScopeState;
+}
 
-const lockScopes = statement<Pick<ScopeRow, 'id' | 'kind' | 'name' | 'state'>, [ids: string[]]>(
+/**
+ * Scopes and the tenants above them are locked FOR SHARE and their states checked, so nothing is created in a scope that
+ * is on its way out: whoever changes a state waits for them, and they for it.
+ */
+export const SCOPES: Section<ScopeLock | ScopeStateChange> = { name: 'scopes' };
+
+type LockedScope = Pick<ScopeRow, 'id' | 'kind' | 'tenant_id' | 'name' | 'state'>;
+
+const lockScopes = statement<LockedScope, [ids: string[]]>(
   'scope.lock',
-  'SELECT id, kind, name, state FROM scope WHERE id = ANY($1) ORDER BY id FOR SHARE',
+  `SELECT id, kind, tenant_id, name, state FROM scope
+   WHERE id = ANY($1) OR id = ANY(SELECT tenant_id FROM scope WHERE id = ANY($1))
+   ORDER BY id FOR SHARE`,
 );
 
-export async function applyScopeLocks(transaction: Transaction, items: readonly ScopeLock[]): Promise<void> {
-  const found = await transaction.rows(lockScopes, [...new Set(items.map((item) => item.scopeId))]);
-  const byId = new Map(found.map((row) => [row.id, row]));
+const changeState = statement<{ id: string }, [id: string, version: number, state: ScopeState]>(
+  'scope.change_state',
+  'UPDATE scope SET state = $3, version = version + 1 WHERE id = $1 AND version = $2 RETURNING id',
+);
+
+export async function applyScopes(transaction: Transaction, items: readonly (ScopeLock | ScopeStateChange)[]): Promise<void> {
   for (const item of items) {
+    if (!('state' in item)) continue;
+    const changed = await transaction.first(changeState, item.scopeId, item.version, item.state);
+    if (changed === undefined) throw versionConflict('scope', { id: item.scopeId, version: item.version });
+  }
+  const locks = items.filter((item) => 'need' in item);
+  if (locks.length === 0) return;
+  const found = await transaction.rows(lockScopes, [...new Set(locks.map((item) => item.scopeId))]);
+  const byId = new Map(found.map((row) => [row.id, row]));
+  for (const item of locks) {
     const scope = byId.get(item.scopeId);
     if (scope === undefined) throw new MuonError('NOT_FOUND', `The scope "${item.scopeId}" is gone.`);
-    if (item.need === 'ACTIVE') requireActive(scope);
+    if (item.need !== 'ACTIVE') continue;
+    const tenant = scope.tenant_id === null ? undefined : byId.get(scope.tenant_id);
+    if (tenant !== undefined) requireActive(tenant);
+    requireActive(scope);
   }
 }
 
