@@ -1,5 +1,12 @@
+export { WorkFailed } from './engine/engine-store.js';
+export { LeaseLost, SimulatedCrash, type EngineHooks, type HookPoint } from './engine/hooks.js';
+export { OperationEngine, type EngineOptions } from './engine/operation-engine.js';
 export * from './kind/operation-kind.js';
 export { OperationRegistry } from './kind/operation-registry.js';
 export * from './kind/step-result.js';
+export { registerOperationSections } from './operation/apply-sections.js';
 export * from './operation/operation.js';
 export * from './operation/operation-sections.js';
+export { OperationService, type Caller } from './operation/operation.service.js';
+export { silentBell, type Bell } from './queue/bell.js';
+export { operationsRoom } from './room.js';

@@ -8,6 +8,14 @@ export interface SucceedRoots {
   successorId: string;
 }
 
+/** What people ask of an operation: `OperationService` plans it. */
+export type OperationCommand =
+  | { cancel: string }
+  | { resume: string }
+  | { abandon: string; reason: string };
+
+export type OperationRootItem = SucceedRoots | OperationCommand;
+
 export interface ResourceLockItem {
   resourceId: string;
   /** The operation that holds the lock from now on (TAKE), or next (SUCCEED). */
@@ -40,8 +48,8 @@ export interface RetriedOperation {
 
 export type OperationItem = NewOperation | RetriedOperation;
 
-/** Use `succeedResources`: it fills this section and the locks together. */
-export const OPERATION_ROOTS: Section<SucceedRoots> = { name: 'operationRoots' };
+/** Use `succeedResources`, which fills this section and the locks together, or `OperationService`. */
+export const OPERATION_ROOTS: Section<OperationRootItem> = { name: 'operationRoots' };
 /** Use `lockResources` or `succeedResources`. */
 export const RESOURCE_LOCKS: Section<ResourceLockItem> = { name: 'resourceLocks' };
 /** New operations, and one bell for all of them. */

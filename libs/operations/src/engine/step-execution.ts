@@ -1,0 +1,99 @@
+import { MuonError, sleep, type Logger } from '#core';
+import type { Reader } from '#database';
+import type { DriverCall } from '#drivers';
+import type { StepContext } from '../kind/operation-kind.js';
+import type { HeldOperation } from './held-operation.js';
+import { LeaseLost } from './hooks.js';
+
+export interface ExecutionOptions {
+  reader: Reader;
+  log: Logger;
+  /** Aborts when the worker can wait no longer for steps to end. */
+  drain: AbortSignal;
+  /** The longest that one driver call may take. */
+  callTimeoutMs: number;
+  /** Part of the lease that no call may use, for clocks and the way to the database. */
+  leaseMarginMs: number;
+  /** The longest that one run of a step may take; longer work is for `wait`. */
+  stepTimeoutMs: number;
+  /** How long a run that was told to stop may take to do so. */
+  graceMs: number;
+}
+
+/**
+ * Runs a step's code once, bounded in time. After it nothing can be called through its context any more, whatever the
+ * code still does.
+ */
+export async function executeStep<Result>(
+  held: HeldOperation,
+  options: ExecutionOptions,
+  code: (context: StepContext<unknown>) => Promise<Result>,
+): Promise<Result> {
+  const closed = new AbortController();
+  const timeout = AbortSignal.timeout(options.stepTimeoutMs);
+  const reasons = [held.lost.signal, options.drain, timeout, closed.signal];
+  const { progress } = held;
+  if (progress.direction === 'FORWARD' && !progress.pivot_passed) reasons.push(held.cancelled.signal);
+  const signal = AbortSignal.any(reasons);
+  try {
+    const running = code(contextOf(held, options, signal));
+    const ended = await firstOf(running, signal, options.graceMs);
+    if (ended !== undefined) return ended.result;
+    throw new MuonError('CANCELLED', 'The step was told to stop.');
+  } catch (error) {
+    if (held.lost.signal.aborted) throw new LeaseLost(held.id);
+    // What a run throws because it was told to stop says nothing; that it took too long does.
+    if (timeout.aborted) {
+      throw new MuonError('TIMEOUT', `A step did not answer within ${options.stepTimeoutMs} ms.`, { fault: 'SYSTEM', cause: error });
+    }
+    throw error;
+  } finally {
+    closed.abort();
+  }
+}
+
+/** The run's end; after the signal it still has the grace. undefined when even that was not enough. */
+async function firstOf<Result>(
+  running: Promise<Result>,
+  signal: AbortSignal,
+  graceMs: number,
+): Promise<{ result: Result } | undefined> {
+  const settled = running.then((result) => ({ result }));
+  // Raced below; an error that comes after everything is over has nobody left to hear it.
+  settled.catch(() => undefined);
+  const over = new AbortController();
+  const late = (async () => {
+    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal }));
+    await sleep(graceMs, over.signal);
+    return undefined;
+  })();
+  try {
+    return await Promise.race([settled, late]);
+  } finally {
+    over.abort();
+  }
+}
+
+function contextOf(held: HeldOperation, options: ExecutionOptions, signal: AbortSignal): StepContext<unknown> {
+  const step = held.stepAt(held.progress.step_index);
+  const part = held.progress.direction === 'FORWARD' ? step.name : `undo-${step.name}`;
+  return {
+    operation: held.view,
+    reader: options.reader,
+    outputs: held.outputs,
+    parentOutputs: held.row.parent_outputs,
+    step: { name: step.name, tries: step.tries, since: new Date(step.since), memo: step.memo ?? undefined },
+    signal,
+    log: options.log,
+    call(resourceId: string): DriverCall {
+      const remaining = held.leaseRemainingMs - options.leaseMarginMs;
+      if (remaining <= 0) throw new LeaseLost(held.id);
+      if (signal.aborted) throw new MuonError('CANCELLED', 'The step was told to stop.');
+      return {
+        idempotencyKey: `${held.id}/${held.row.attempt}/${part}/${resourceId}`,
+        timeoutMs: Math.max(1, Math.floor(Math.min(options.callTimeoutMs, remaining))),
+        signal,
+      };
+    },
+  };
+}
