@@ -1,88 +1,111 @@
 import { typeidUnboxed } from 'typeid-js';
 import type { DriverCall } from '../call.js';
+import type { ComputeDriver, MachineSpecification } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
+import type { HostDriver } from '../host.js';
+import type { LoadBalancerSpecification, NetworkDriver } from '../network.js';
+import type { StorageDriver } from '../storage.js';
 import type { Bench } from './bench.js';
 
 export interface NamedCall {
   method: string;
   needs: (keyof Capabilities)[];
-  make(driver: Driver, call: DriverCall): Promise<unknown>;
+  readonly make: (driver: Driver, call: DriverCall) => Promise<unknown>;
 }
 
 /** Every method of every contract once, about resources that do not exist: for rules that hold for all of them. */
 export function everyCall(bench: Bench): NamedCall[] {
+  const all = { ...machineCalls(bench), ...diskCalls(bench), ...partCalls(bench), ...hostCalls() };
+  return Object.entries(all).map(([method, [needs, make]]) => ({ method, needs, make }));
+}
+
+/** Every method of one contract, so that a new one cannot be forgotten here: what it needs, and one call. */
+type CallsOf<Contract> = Record<keyof Contract & string, readonly [needs: NamedCall['needs'], make: NamedCall['make']]>;
+
+function machineCalls(bench: Bench): CallsOf<ComputeDriver> {
   const id = typeidUnboxed('vm');
+  const diskId = typeidUnboxed('disk');
+  const run = { runId: typeidUnboxed('run'), machineId: id, script: 'true', timeoutSeconds: 5 };
+  const size = { cpu: 2, memoryMib: 512 };
+  const machine: MachineSpecification = {
+    machineId: id,
+    hostname: 'none',
+    ownership: bench.ownership,
+    hostName: bench.host,
+    imageReference: bench.subject.imageReference,
+    ...size,
+    interfaces: [],
+    diskIds: [],
+    userData: '',
+  };
+  return {
+    createMachine: [['compute'], async ({ compute }, call) => compute.createMachine(call, machine)],
+    startMachine: [['compute'], async ({ compute }, call) => compute.startMachine(call, id)],
+    stopMachine: [['compute'], async ({ compute }, call) => compute.stopMachine(call, id, true)],
+    suspendMachine: [['compute', 'suspend'], async ({ compute }, call) => compute.suspendMachine(call, id)],
+    resumeMachine: [['compute', 'suspend'], async ({ compute }, call) => compute.resumeMachine(call, id)],
+    restartMachine: [['compute'], async ({ compute }, call) => compute.restartMachine(call, id)],
+    resizeMachine: [['compute', 'resize'], async ({ compute }, call) => compute.resizeMachine(call, id, size)],
+    moveMachine: [['compute', 'moveStopped'], async ({ compute }, call) => compute.moveMachine(call, id, bench.host)],
+    attachDisk: [['compute'], async ({ compute }, call) => compute.attachDisk(call, id, diskId)],
+    detachDisk: [['compute'], async ({ compute }, call) => compute.detachDisk(call, id, diskId)],
+    runInGuest: [['compute', 'guestRun'], async ({ compute }, call) => compute.runInGuest(call, run)],
+    readConsole: [['compute'], async ({ compute }, call) => compute.readConsole(call, id)],
+    getMachine: [['compute'], async ({ compute }, call) => compute.getMachine(call, id)],
+    listMachines: [['compute'], async ({ compute }, call) => compute.listMachines(call, null, 1)],
+    deleteMachine: [['compute'], async ({ compute }, call) => compute.deleteMachine(call, id)],
+  };
+}
+
+function diskCalls(bench: Bench): CallsOf<StorageDriver> {
   const disk = bench.diskSpecification();
-  const network = bench.networkSpecification();
-  const { ownership } = bench;
-  const named = (
-    method: string,
-    needs: (keyof Capabilities)[],
-    make: (driver: Driver, call: DriverCall) => Promise<unknown>,
-  ): NamedCall => ({ method, needs, make });
-  return [
-    named('createMachine', ['compute'], async ({ compute }, call) =>
-      compute.createMachine(call, {
-        machineId: id,
-        hostname: 'none',
-        ownership,
-        hostName: bench.host,
-        imageReference: bench.subject.imageReference,
-        cpu: 1,
-        memoryMib: 512,
-        interfaces: [],
-        diskIds: [],
-        userData: '',
-      }),
-    ),
-    named('startMachine', ['compute'], async ({ compute }, call) => compute.startMachine(call, id)),
-    named('stopMachine', ['compute'], async ({ compute }, call) => compute.stopMachine(call, id, true)),
-    named('suspendMachine', ['compute', 'suspend'], async ({ compute }, call) => compute.suspendMachine(call, id)),
-    named('resumeMachine', ['compute', 'suspend'], async ({ compute }, call) => compute.resumeMachine(call, id)),
-    named('restartMachine', ['compute'], async ({ compute }, call) => compute.restartMachine(call, id)),
-    named('resizeMachine', ['compute', 'resize'], async ({ compute }, call) =>
-      compute.resizeMachine(call, id, { cpu: 2, memoryMib: 512 }),
-    ),
-    named('moveMachine', ['compute', 'moveStopped'], async ({ compute }, call) => compute.moveMachine(call, id, bench.host)),
-    named('attachDisk', ['compute'], async ({ compute }, call) => compute.attachDisk(call, id, disk.diskId)),
-    named('detachDisk', ['compute'], async ({ compute }, call) => compute.detachDisk(call, id, disk.diskId)),
-    named('runInGuest', ['compute', 'guestRun'], async ({ compute }, call) =>
-      compute.runInGuest(call, { runId: typeidUnboxed('run'), machineId: id, script: 'true', timeoutSeconds: 5 }),
-    ),
-    named('readConsole', ['compute'], async ({ compute }, call) => compute.readConsole(call, id)),
-    named('getMachine', ['compute'], async ({ compute }, call) => compute.getMachine(call, id)),
-    named('listMachines', ['compute'], async ({ compute }, call) => compute.listMachines(call, null, 1)),
-    named('deleteMachine', ['compute'], async ({ compute }, call) => compute.deleteMachine(call, id)),
-    named('createDisk', ['storage'], async ({ storage }, call) => storage.createDisk(call, disk)),
-    named('cloneDisk', ['storage'], async ({ storage }, call) => storage.cloneDisk(call, typeidUnboxed('disk'), disk)),
-    named('resizeDisk', ['storage'], async ({ storage }, call) => storage.resizeDisk(call, disk.diskId, 5)),
-    named('createSnapshot', ['storage', 'snapshot'], async ({ storage }, call) => storage.createSnapshot(call, disk.diskId, 'snapshot')),
-    named('deleteSnapshot', ['storage', 'snapshot'], async ({ storage }, call) => storage.deleteSnapshot(call, disk.diskId, 'snapshot')),
-    named('diskHealth', ['storage'], async ({ storage }, call) => storage.diskHealth(call, [disk.diskId])),
-    named('getDisk', ['storage'], async ({ storage }, call) => storage.getDisk(call, disk.diskId)),
-    named('listDisks', ['storage'], async ({ storage }, call) => storage.listDisks(call, null, 1)),
-    named('deleteDisk', ['storage'], async ({ storage }, call) => storage.deleteDisk(call, disk.diskId)),
-    named('ensureNetwork', ['network'], async (driver, call) => driver.network.ensureNetwork(call, network)),
-    named('ensurePort', ['network'], async (driver, call) => driver.network.ensurePort(call, bench.portSpecification(network))),
-    named('ensureLoadBalancer', ['network', 'loadBalancer'], async (driver, call) =>
-      driver.network.ensureLoadBalancer(call, {
-        loadBalancerId: id,
-        revision: 1,
-        ownership,
-        networkId: network.networkId,
-        address: '10.201.0.2',
-        listeners: [],
-      }),
-    ),
-    named('realised', ['network'], async (driver, call) => driver.network.realised(call, network.networkId)),
-    named('listParts', ['network'], async (driver, call) => driver.network.listParts(call, null, 1)),
-    named('removeLoadBalancer', ['network', 'loadBalancer'], async (driver, call) => driver.network.removeLoadBalancer(call, id)),
-    named('removePort', ['network'], async (driver, call) => driver.network.removePort(call, id)),
-    named('removeNetwork', ['network'], async (driver, call) => driver.network.removeNetwork(call, network.networkId)),
-    named('listHosts', [], async ({ hosts }, call) => hosts.listHosts(call)),
-    named('readLoad', [], async ({ hosts }, call) => hosts.readLoad(call)),
-    named('fence', ['fence'], async ({ hosts }, call) => hosts.fence(call, 'host-that-is-not')),
-  ];
+  const { diskId } = disk;
+  const source = typeidUnboxed('disk');
+  const snapshot = typeidUnboxed('snapshot');
+  return {
+    createDisk: [['storage'], async ({ storage }, call) => storage.createDisk(call, disk)],
+    cloneDisk: [['storage'], async ({ storage }, call) => storage.cloneDisk(call, source, disk)],
+    resizeDisk: [['storage'], async ({ storage }, call) => storage.resizeDisk(call, diskId, 5)],
+    createSnapshot: [['storage', 'snapshot'], async ({ storage }, call) => storage.createSnapshot(call, diskId, snapshot)],
+    deleteSnapshot: [['storage', 'snapshot'], async ({ storage }, call) => storage.deleteSnapshot(call, diskId, snapshot)],
+    diskHealth: [['storage'], async ({ storage }, call) => storage.diskHealth(call, [diskId])],
+    getDisk: [['storage'], async ({ storage }, call) => storage.getDisk(call, diskId)],
+    listDisks: [['storage'], async ({ storage }, call) => storage.listDisks(call, null, 1)],
+    deleteDisk: [['storage'], async ({ storage }, call) => storage.deleteDisk(call, diskId)],
+  };
+}
+
+function partCalls(bench: Bench): CallsOf<NetworkDriver> {
+  const networkPart = bench.networkSpecification();
+  const { networkId } = networkPart;
+  const port = bench.portSpecification(networkPart);
+  const loadBalancer: LoadBalancerSpecification = {
+    loadBalancerId: typeidUnboxed('lb'),
+    revision: 1,
+    ownership: bench.ownership,
+    networkId,
+    address: '10.201.0.2',
+    listeners: [],
+  };
+  const { loadBalancerId } = loadBalancer;
+  return {
+    ensureNetwork: [['network'], async ({ network }, call) => network.ensureNetwork(call, networkPart)],
+    ensurePort: [['network'], async ({ network }, call) => network.ensurePort(call, port)],
+    ensureLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.ensureLoadBalancer(call, loadBalancer)],
+    realised: [['network'], async ({ network }, call) => network.realised(call, networkId)],
+    listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
+    removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
+    removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
+    removeNetwork: [['network'], async ({ network }, call) => network.removeNetwork(call, networkId)],
+  };
+}
+
+function hostCalls(): CallsOf<HostDriver> {
+  return {
+    listHosts: [[], async ({ hosts }, call) => hosts.listHosts(call)],
+    readLoad: [[], async ({ hosts }, call) => hosts.readLoad(call)],
+    fence: [['fence'], async ({ hosts }, call) => hosts.fence(call, 'host-that-is-not')],
+  };
 }
 
 /** Methods whose resource must exist: about an unknown one they are NOT_FOUND. */
