@@ -6,5 +6,7 @@ export { PrincipalService } from './principal/principal.service.js';
 export { Authenticator } from './principal/authenticator.js';
 export { bootstrapOwner, principalId, roleBindingId } from './principal/bootstrap.js';
 export { findPrincipals, findTokens, type PrincipalRow, type TokenRow } from './principal/principal.sql.js';
+export { newBindingRow, newPrincipalRows, newTokenRow, type NewPrincipal, type PrincipalScope } from './principal/new-principal.js';
+export { removePrincipalsOf } from './principal/remove-principals.sql.js';
 export { createToken, readToken, tokenId, type NewToken } from './principal/token.js';
 export { identityRoom } from './room.js';

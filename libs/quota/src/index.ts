@@ -13,16 +13,16 @@ export {
   type NewCharge,
 } from './charge/charge.js';
 export { QuotaLedger, type QuotaPreview, type QuotaPreviewLine } from './charge/quota-ledger.js';
-export { findCharges, type ChargeRow } from './charge/charge.sql.js';
+export { chargesOfScope, countChargesOfScope, findCharges, type ChargeRow } from './charge/charge.sql.js';
 export type { MeteringRow, MeteringTotalRow } from './metering/metering.sql.js';
 export { QUOTA_LIMITS, quotaCounterSchema, quotaId, quotaLineSchema, quotaLinesSchema, type LimitChange, type QuotaLine } from './quota/quota.js';
+export { newQuotaRows, type NewScopeQuota } from './quota/quota.rows.js';
 export { planLimitChanges, removeQuotaOf } from './quota/quota.limits.js';
 export {
   QuotaService,
   ZONE_DIRECTORY,
   type MeteringQuery,
   type PatchQuotaInput,
-  type QuotaOptions,
   type RemoveQuotaLinesInput,
   type SetQuotaInput,
   type ZoneDirectory,

@@ -57,6 +57,18 @@ export const findCharges = statement<ChargeRow, [resourceIds: string[]]>(
   `SELECT ${COLUMNS} FROM quota_charge WHERE resource_id = ANY($1) ORDER BY resource_id, resource_key`,
 );
 
+/** What is charged in a tenant, or in one of its projects. */
+export const chargesOfScope = statement<ChargeRow, [tenantId: string, projectId: string | null, limit: number]>(
+  'quota_charge.of_scope',
+  `SELECT ${COLUMNS} FROM quota_charge WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2)
+   ORDER BY resource_id, resource_key LIMIT $3::int`,
+);
+
+export const countChargesOfScope = statement<{ count: number }, [tenantId: string, projectId: string | null]>(
+  'quota_charge.count_of_scope',
+  'SELECT count(*) AS count FROM quota_charge WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2)',
+);
+
 export const lockCharges = statement<ChargeRow, [resourceIds: string[]]>(
   'quota_charge.lock',
   `SELECT ${COLUMNS} FROM quota_charge WHERE resource_id = ANY($1) ORDER BY resource_id, resource_key FOR UPDATE`,

@@ -1,5 +1,6 @@
 import { assert, type MuonError } from '#core';
 import { ChangeSet, versionConflict, type Reader, type Transaction } from '#database';
+import { countChargesOfScope } from '../charge/charge.sql.js';
 import { quotaExceeded, type CounterState } from '../counter/counter.js';
 import { ensureCounters } from '../counter/counter.sql.js';
 import { belowUsage, counterName, QUOTA_LIMITS, type LimitChange } from './quota.js';
@@ -147,17 +148,19 @@ function lineReason(change: LimitChange, line: LimitLine, before: Simulated): { 
 }
 
 /**
- * Takes away the limits and counters of a scope that is going; its metering stays. A project's carve goes back to the
- * tenant.
+ * Takes away the limits and counters of a scope that is going, a tenant's with those of its projects; metering stays. A
+ * project's carve goes back to its tenant.
  * @throws INTERNAL while anything in the scope is still charged
  */
-export async function removeQuotaOf(transaction: Transaction, scope: { id: string; projectId: string | null }): Promise<void> {
+export async function removeQuotaOf(transaction: Transaction, scope: { tenantId: string; projectId: string | null }): Promise<void> {
+  const id = scope.projectId ?? scope.tenantId;
   if (scope.projectId !== null) {
-    const limits = await transaction.rows(findLimits, scope.id);
+    const limits = await transaction.rows(findLimits, id);
     const text = JSON.stringify(limits.map((row) => ({ ...row, new_limit: null })));
-    const refused = await transaction.rows(setProjectLimits, scope.id, text);
-    assert(refused.length === 0, `the carve of ${scope.id} could not be given back`);
+    const refused = await transaction.rows(setProjectLimits, id, text);
+    assert(refused.length === 0, `the carve of ${id} could not be given back`);
   }
-  const row = await transaction.first(removeQuotas, scope.id);
-  assert(row?.in_use === 0, `${scope.id} still uses quota`);
+  const charged = await transaction.first(countChargesOfScope, scope.tenantId, scope.projectId);
+  assert(charged?.count === 0, `${id} still uses quota`);
+  await transaction.execute(removeQuotas, id);
 }

@@ -296,13 +296,13 @@ test('a scope that goes gives its carve back and leaves no counters; while it is
   await service.setQuota(operator, { scopeId: tenant.id, lines: [limit('vm.cpu', 10)] });
   await service.setQuota(owner(), { scopeId: project, lines: [limit('vm.cpu', 6), limit('vm.count', 2)] });
   await use(project, 'vm_m', { 'vm.cpu': 1 });
-  const remove = (id: string, projectId: string | null): Promise<void> =>
-    database.transaction((transaction) => removeQuotaOf(transaction, { id, projectId }));
-  await expect(remove(project, project)).rejects.toMatchObject({ code: 'INTERNAL' });
+  const remove = (projectId: string | null): Promise<void> =>
+    database.transaction((transaction) => removeQuotaOf(transaction, { tenantId: tenant.id, projectId }));
+  await expect(remove(project)).rejects.toMatchObject({ code: 'INTERNAL' });
   await database.transaction((transaction) => ledger.refund(transaction, ['vm_m']));
-  await remove(project, project);
+  await remove(project);
   expect(await lines(tenant.id)).toEqual({ 'vm.cpu': [10, 0, 0] });
-  await remove(tenant.id, null);
+  await remove(null);
   expect(await lines(tenant.id)).toEqual({});
 });
 

@@ -2,7 +2,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { z } from 'zod';
 import { invalidInput, MuonError, notFound, parseInput, type JsonObject } from '#core';
 import { Database, type ChangeSet, type Page, type PageRequest, type Reader } from '#database';
-import { Action, CommandRunner, type Access, type CommandResult } from '#identity';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { requireActive, SCOPES } from '#scopes';
 import { meteringRecords, meteringTotals, type MeteringParameters, type MeteringRow, type MeteringTotalRow } from '../metering/metering.sql.js';
 import { quotaCounterSchema, quotaCountersSchema, quotaId, quotaLinesSchema, type LimitChange } from './quota.js';
@@ -26,11 +26,6 @@ export type SetQuotaInput = z.input<typeof setSchema>;
 export type PatchQuotaInput = z.input<typeof patchSchema>;
 export type RemoveQuotaLinesInput = z.input<typeof removeSchema>;
 
-export interface QuotaOptions {
-  dryRun?: boolean | undefined;
-  idempotencyKey?: string | undefined;
-}
-
 export interface MeteringQuery {
   tenantId: string;
   projectId?: string | null;
@@ -51,17 +46,17 @@ export class QuotaService {
   ) {}
 
   /** Replaces all lines: limits that are not named are taken away. The result's `id` is the scope's. */
-  async setQuota(access: Access, input: SetQuotaInput, options: QuotaOptions = {}): Promise<CommandResult> {
+  async setQuota(access: Access, input: SetQuotaInput, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'setQuota', parseInput(setSchema, input), true, options);
   }
 
   /** Changes the named lines and leaves the others. */
-  async patchQuota(access: Access, input: PatchQuotaInput, options: QuotaOptions = {}): Promise<CommandResult> {
+  async patchQuota(access: Access, input: PatchQuotaInput, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'patchQuota', parseInput(patchSchema, input), false, options);
   }
 
   /** Takes limits away: a tenant's key becomes unlimited, a project's draws on its tenant again. Absent lines are no error. */
-  async removeQuotaLines(access: Access, input: RemoveQuotaLinesInput, options: QuotaOptions = {}): Promise<CommandResult> {
+  async removeQuotaLines(access: Access, input: RemoveQuotaLinesInput, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'removeQuotaLines', parseInput(removeSchema, input), false, options);
   }
 
@@ -108,7 +103,7 @@ export class QuotaService {
     name: string,
     input: z.output<typeof setSchema> | z.output<typeof removeSchema>,
     replace: boolean,
-    options: QuotaOptions,
+    options: CommandOptions,
   ): Promise<CommandResult> {
     const place = { tenantId: null as string | null, projectId: null as string | null };
     return this.commands.run({ access, name, input: input as unknown as JsonObject, place, ...options }, async (reader) => {

@@ -134,13 +134,9 @@ export const findCounters = statement<
    WHERE scope_id = ANY($1) AND (limit_amount IS NOT NULL OR used_amount > 0)`,
 );
 
-/** Removes a scope's counters and header; says how many counters were still in use. */
-export const removeQuotas = statement<{ in_use: number }, [scopeId: string]>(
+/** Removes counters and headers of a scope and all below it. */
+export const removeQuotas = statement<never, [scopeId: string]>(
   'quota.remove',
-  `WITH gone AS (
-     DELETE FROM quota_counter AS c WHERE c.scope_id = $1 RETURNING c.used_amount
-   ), headers AS (
-     DELETE FROM quota WHERE scope_id = $1
-   )
-   SELECT count(*) FILTER (WHERE used_amount > 0) AS in_use FROM gone`,
+  `WITH headers AS (DELETE FROM quota WHERE scope_id = $1 OR tenant_id = $1)
+   DELETE FROM quota_counter WHERE scope_id = $1 OR tenant_id = $1`,
 );
