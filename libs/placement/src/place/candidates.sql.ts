@@ -35,16 +35,13 @@ const ZONE_OK = `(h.zone_id = ANY(d.zones) AND h.zone_id IN (SELECT id FROM zone
 const STATE_OK = `(h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE'))`;
 const EXCLUDED_OK = 'h.host_id <> ALL (d.excluded)';
 const NETWORK_OK = '(d.backends IS NULL OR h.backend_id = ANY (d.backends))';
-const TRAITS_OK = 'h.traits @> d.traits';
+const TRAITS_OK = `(d.traits = '{}' OR h.traits @> d.traits)`;
 const AFFINITY_OK = `((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR ${RACK} = ANY (d.only_racks))
   AND h.host_id <> ALL (d.not_hosts) AND ${RACK} <> ALL (d.not_racks))`;
 const CPU_OK = 'h.cpu_claimed + d.cpu <= h.cpu_limit';
 const MEMORY_OK = 'h.memory_claimed_mib + d.memory <= h.memory_limit_mib';
 const DATASTORE_OK = `(d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND ${HOLDS})
   OR EXISTS (SELECT FROM datastore_capacity AS s WHERE ${REACHES} AND ${HOLDS}))`;
-
-const CPU_SHARE = '(h.cpu_claimed + d.cpu)::float8 / greatest(h.cpu_limit, 1)';
-const MEMORY_SHARE = '(h.memory_claimed_mib + d.memory)::float8 / greatest(h.memory_limit_mib, 1)';
 
 export interface CandidateRow {
   class: number;
@@ -61,25 +58,30 @@ export interface CandidateRow {
 
 /**
  * The best hosts of each zone for each class: those that break no preference first, then the emptiest (or fullest), a
- * little shuffled so that equal ones do not always come in the same order. One narrow table, one pass for a class and zone.
+ * little shuffled so that equal ones do not always come in the same order. One narrow table, one pass for a class and
+ * zone: what is the same for all hosts (zone, backends) is looked up outside of the pass.
  */
 export const findCandidates = statement<CandidateRow, [demands: string, perZone: number]>(
   'placement.candidates',
-  `SELECT d.class, best.*
-   FROM ${DEMAND} CROSS JOIN LATERAL unnest(d.zones) AS wanted (zone_id)
+  `WITH usable AS (SELECT array_agg(id) AS backends FROM backend WHERE state = 'ACTIVE')
+   SELECT d.class, best.*
+   FROM ${DEMAND} CROSS JOIN usable JOIN zone ON zone.id = ANY (d.zones) AND zone.state = 'ACTIVE'
    CROSS JOIN LATERAL (
      SELECT h.host_id, h.host_name, h.backend_id, h.zone_id, h.rack_id, h.cpu_limit, h.memory_limit_mib, h.cpu_claimed,
             h.memory_claimed_mib
      FROM host_capacity AS h
-     WHERE h.zone_id = wanted.zone_id AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')
-       AND ${STATE_OK} AND ${CPU_OK} AND ${MEMORY_OK} AND ${TRAITS_OK} AND ${NETWORK_OK} AND ${EXCLUDED_OK}
-       AND ${AFFINITY_OK} AND ${DATASTORE_OK}
+     CROSS JOIN LATERAL (
+       SELECT (h.cpu_claimed + d.cpu)::float8 / greatest(h.cpu_limit, 1) AS cpu,
+              (h.memory_claimed_mib + d.memory)::float8 / greatest(h.memory_limit_mib, 1) AS memory
+     ) AS share
+     WHERE h.zone_id = zone.id AND h.state = 'ACTIVE' AND ${CPU_OK} AND ${MEMORY_OK} AND ${TRAITS_OK}
+       AND h.backend_id = ANY (usable.backends) AND ${NETWORK_OK} AND ${EXCLUDED_OK} AND ${AFFINITY_OK} AND ${DATASTORE_OK}
      ORDER BY
        (h.host_id = ANY (d.far_hosts))::int + (${RACK} = ANY (d.far_racks))::int
          + (d.near_hosts IS NOT NULL AND h.host_id <> ALL (d.near_hosts))::int
          + (d.near_racks IS NOT NULL AND ${RACK} <> ALL (d.near_racks))::int,
-       CASE WHEN d.pack THEN -(${CPU_SHARE} + ${MEMORY_SHARE}) / 2 ELSE greatest(${CPU_SHARE}, ${MEMORY_SHARE}) END
-         + 0.25 * abs(${CPU_SHARE} - ${MEMORY_SHARE}) + random() * 0.02
+       CASE WHEN d.pack THEN -(share.cpu + share.memory) / 2 ELSE greatest(share.cpu, share.memory) END
+         + 0.25 * abs(share.cpu - share.memory) + random() * 0.02
      LIMIT $2::int
    ) AS best`,
 );
