@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installNode, makeDebian, npmEnvironment } from './machine.mjs';
 
-const COMMANDS = ['npm test -- libs/database/src/embedded libs/testing scripts'];
+const COMMANDS = ['npm run demo -- --once', 'npm test -- libs/database/src/embedded scripts'];
 const USERS = [
   { title: 'root', uid: 0, home: '/root' },
   { title: 'ordinary user', uid: 1000, home: '/home/developer' },
