@@ -1,1 +1,35 @@
+import type { ChangeSetApplier } from '#database';
+import type { OperationKind } from '#operations';
+import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
+import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
+import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
+
+export { AFFINITY_GROUPS, affinityGroupId, AffinityGroupService, resolveAffinityGroups, type GroupJoin } from './affinity-group/affinity-group.service.js';
+export { findAffinityGroups, type AffinityGroupRow } from './affinity-group/affinity-group.sql.js';
+export { CatalogueState } from './catalogue.js';
+export { flavorCharges, flavorId, FlavorService, resolveFlavors } from './flavor/flavor.service.js';
+export { findFlavors, type FlavorRow } from './flavor/flavor.sql.js';
+export { imageId, ImageService, resolveImages } from './image/image.service.js';
+export { findImages, type ImageRow } from './image/image.sql.js';
+export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
+export { TenantZones } from './tenant-zones.js';
+export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
+export * from './virtual-machine/virtual-machine.js';
+export { PowerAction, VirtualMachineService } from './virtual-machine/virtual-machine.service.js';
+export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
+
+export function registerComputeSections(applier: ChangeSetApplier): void {
+  applier.register(AFFINITY_GROUPS, applyGroupJoins);
+}
+
+/** All kinds of operation of this room. */
+export function computeOperations(realisers: MachineRealisers): OperationKind<unknown>[] {
+  return [
+    createMachineOperation(realisers),
+    deleteMachineOperation(realisers),
+    powerMachineOperation(realisers),
+    resizeMachineOperation(realisers),
+    moveMachineOperation(realisers),
+  ] as OperationKind<unknown>[];
+}

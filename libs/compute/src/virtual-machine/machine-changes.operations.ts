@@ -102,7 +102,7 @@ export function resizeMachineOperation({ machines }: MachineRealisers): Operatio
   });
 }
 
-const moveInput = z.strictObject({ machineId: z.string(), fromHostId: z.string() });
+const moveInput = z.strictObject({ machineId: z.string(), fromHostId: z.string(), fromRackId: z.string().nullable() });
 type MoveInput = z.output<typeof moveInput>;
 
 /** Takes a machine to another host of its backend, which it chooses itself; a running one is stopped meanwhile. */
@@ -146,13 +146,13 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
           });
         },
         undo: async (context) => {
-          const { machineId, fromHostId } = context.operation.input;
+          const { machineId, fromHostId, fromRackId } = context.operation.input;
           const moved = await machines.move(context, machineId, fromHostId);
           if (moved.type === 'WAIT') return moved;
           const machine = await current(context);
           return done({
             commit: async (transaction) => {
-              await transaction.execute(moveToHost, machineId, fromHostId, null);
+              await transaction.execute(moveToHost, machineId, fromHostId, fromRackId);
               await transaction.execute(movePorts, [machineId], fromHostId, machine.backend_id);
             },
           });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Transaction } from '#database';
 import { findPortsOfOwners, planPortRemoval, type NetworkRealiser } from '#network';
-import { defineOperation, done, type ApplyChanges, type FinishContext, type OperationKind, type StepContext } from '#operations';
+import { defineOperation, type ApplyChanges, type FinishContext, type OperationKind, type StepContext } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, planDiskRelease, removeDiskRows, type DiskRealiser } from '#storage';

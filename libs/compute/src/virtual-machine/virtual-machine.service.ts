@@ -1,0 +1,283 @@
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { descriptionSchema, invalidInput, MuonError, nameSchema, parseInput } from '#core';
+import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
+import { DriverRegistry } from '#infrastructure';
+import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { HOST_CLAIMS } from '#placement';
+import { CHARGES, QuotaLedger } from '#quota';
+import { findScopes, requireActive, SCOPES } from '#scopes';
+import { findDisksOfOwners } from '#storage';
+import { findPortsOfOwners } from '#network';
+import { TenantZones } from '../tenant-zones.js';
+import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
+import { findFlavors } from '../flavor/flavor.sql.js';
+import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
+import { resolveImages } from '../image/image.service.js';
+import { planVirtualMachines, type MachineRequest } from './machine-plan.js';
+import { Lifecycle, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
+import { findVirtualMachines } from './virtual-machine.sql.js';
+
+const MAX_USER_DATA = 64 * 1024;
+const reference = z.string().min(1).max(100);
+
+export const createVirtualMachineInput = z.strictObject({
+  projectId: reference,
+  name: nameSchema,
+  /** Id or name. */
+  flavor: reference,
+  /** Id or name. */
+  image: reference,
+  networkId: reference,
+  /** Id or name; any zone of the tenant when left out. */
+  zone: reference.optional(),
+  /** Id or name. */
+  affinityGroup: reference.optional(),
+  power: z.enum(['RUNNING', 'STOPPED']).default('RUNNING'),
+  userData: z.string().max(MAX_USER_DATA, `User data has at most ${MAX_USER_DATA} characters.`).default(''),
+  metadata: z.record(nameSchema, descriptionSchema).refine((map) => Object.keys(map).length <= 50, 'At most 50 entries.').default({}),
+  recovery: z.enum(['NONE', 'RECREATE']).default('NONE'),
+});
+export type CreateVirtualMachineInput = z.input<typeof createVirtualMachineInput>;
+
+export const PowerAction = { START: 'START', STOP: 'STOP', RESTART: 'RESTART', SUSPEND: 'SUSPEND', RESUME: 'RESUME' } as const;
+export type PowerAction = (typeof PowerAction)[keyof typeof PowerAction];
+
+/** From which states an action leads where. */
+const POWER_RULES: Record<PowerAction, { from: readonly Power[]; to: Power }> = {
+  START: { from: ['STOPPED'], to: 'RUNNING' },
+  STOP: { from: ['RUNNING', 'SUSPENDED'], to: 'STOPPED' },
+  RESTART: { from: ['RUNNING'], to: 'RUNNING' },
+  SUSPEND: { from: ['RUNNING'], to: 'SUSPENDED' },
+  RESUME: { from: ['SUSPENDED'], to: 'RUNNING' },
+};
+
+export interface ChangeOptions extends CommandOptions {
+  /** Refused with CONFLICT when the machine's version is another. */
+  expectedVersion?: number | undefined;
+}
+
+type Located = VirtualMachineRow & Place;
+
+/** The rules of virtual machines: plan and apply. */
+@Injectable()
+export class VirtualMachineService {
+  constructor(
+    private readonly commands: CommandRunner,
+    private readonly ledger: QuotaLedger,
+    private readonly drivers: DriverRegistry,
+    private readonly zones: TenantZones,
+  ) {}
+
+  async create(access: Access, raw: CreateVirtualMachineInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const input = parseInput(createVirtualMachineInput, raw);
+    const place: Place = { tenantId: null, projectId: input.projectId };
+    const plan = async (reader: Reader): Promise<ChangeSet> => {
+      const { tenantId, projectId } = await this.requireProject(reader, access, input.projectId);
+      place.tenantId = tenantId;
+      const machine = await this.resolveRequest(reader, tenantId, projectId, input);
+      const request = { tenantId, projectId, strategy: 'SPREAD' as const, explain: options.dryRun === true, machines: [machine] };
+      const set = await planVirtualMachines(reader, access, request);
+      const changes = new ChangeSet().include(set.changes);
+      changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
+      const backendId = set.machines[0]?.backendId ?? null;
+      this.start(changes, 'compute.virtual_machine.create', { id: machine.id, tenantId, projectId }, { machineId: machine.id }, backendId);
+      lockResources(changes, String(changes.result.operationId), set.lockIds);
+      await this.previewQuota(reader, changes);
+      return changes;
+    };
+    return this.commands.run({ access, name: 'createVirtualMachine', input, place, ...options }, plan);
+  }
+
+  async delete(access: Access, id: string, options: ChangeOptions = {}): Promise<CommandResult> {
+    return this.change(access, 'deleteVirtualMachine', Action.DELETE, id, { id }, options, async (reader, machine, changes) => {
+      if (machine.lifecycle === Lifecycle.DELETING) {
+        throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is being deleted already.`);
+      }
+      changes.add(ROWS, { table: 'virtual_machine', update: { lifecycle: 'DELETING' }, id, version: machine.version });
+      this.start(changes, 'compute.virtual_machine.delete', { id, ...located(machine) }, { machineId: id }, machine.backend_id);
+      succeedResources(changes, String(changes.result.operationId), await this.lockIds(reader, id));
+      changes.resources.push({ action: 'DELETE', kind: 'virtual machine', id, name: machine.name });
+    });
+  }
+
+  async power(access: Access, id: string, action: PowerAction, options: ChangeOptions & { force?: boolean } = {}): Promise<CommandResult> {
+    const input = { id, action, force: options.force ?? false };
+    const { force: _force, ...rest } = options;
+    return this.change(access, 'changePower', Action.MODIFY, id, input, rest, async (reader, machine, changes) => {
+      const rule = POWER_RULES[action];
+      requirePresent(machine);
+      if (!rule.from.includes(machine.observed_power as Power)) {
+        const state = machineState(machine);
+        throw new MuonError('INVALID_STATE', `To ${action.toLowerCase()}, the machine must be ${rule.from.join(' or ').toLowerCase()}; it is ${state.toLowerCase()}.`, {
+          data: { state, needed: [...rule.from] },
+        });
+      }
+      if (action === 'SUSPEND' || action === 'RESUME') {
+        await this.drivers.requireCapability(reader, machine.backend_id, 'suspend', 'input.action');
+      }
+      changes.add(ROWS, { table: 'virtual_machine', update: { desired_power: rule.to }, id, version: machine.version });
+      const operation = { machineId: id, action, force: input.force, before: machine.desired_power };
+      this.start(changes, 'compute.virtual_machine.power', { id, ...located(machine) }, operation, machine.backend_id);
+      lockResources(changes, String(changes.result.operationId), [id]);
+      changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { power: rule.to } });
+    });
+  }
+
+  /** Only while stopped. Quota and host hold the larger of the two sizes until it has ended. */
+  async resize(access: Access, id: string, flavorReference: string, options: ChangeOptions = {}): Promise<CommandResult> {
+    const input = { id, flavor: flavorReference };
+    return this.change(access, 'resizeVirtualMachine', Action.MODIFY, id, input, options, async (reader, machine, changes) => {
+      requirePresent(machine);
+      if (machine.observed_power !== 'STOPPED') {
+        throw new MuonError('INVALID_STATE', 'A machine is resized while it is stopped; stop it first.', { data: { state: machineState(machine) } });
+      }
+      await this.drivers.requireCapability(reader, machine.backend_id, 'resize', 'input.id');
+      const flavors = await resolveFlavors(reader, [{ reference: flavorReference, field: 'input.flavor' }]);
+      const [before] = await reader.rows(findFlavors, [machine.flavor_id]);
+      const after = flavors.get(flavorReference);
+      if (after === undefined || before === undefined) throw invalidInput('input.flavor', 'Name another flavor.');
+      if (after.disk_gib < before.disk_gib) {
+        throw invalidInput('input.flavor', `The root disk has ${before.disk_gib} GiB and cannot shrink to ${after.disk_gib}.`);
+      }
+      const [from, to] = [sizeOf(before), sizeOf(after)];
+      changes.add(ROWS, {
+        table: 'virtual_machine',
+        update: { flavor_id: to.flavorId, cpu: to.cpu, memory_mib: to.memoryMib },
+        id,
+        version: machine.version,
+      });
+      const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
+      changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
+      changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
+      this.start(changes, 'compute.virtual_machine.resize', { id, ...located(machine) }, { machineId: id, from, to }, machine.backend_id);
+      lockResources(changes, String(changes.result.operationId), [id]);
+      changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
+      await this.previewQuota(reader, changes);
+    });
+  }
+
+  private async change(
+    access: Access,
+    name: string,
+    action: Action,
+    id: string,
+    input: Record<string, string | boolean>,
+    options: ChangeOptions,
+    plan: (reader: Reader, machine: Located, changes: ChangeSet) => Promise<void>,
+  ): Promise<CommandResult> {
+    const place: Place = { tenantId: null, projectId: null };
+    const { expectedVersion, ...rest } = options;
+    const planner = async (reader: Reader): Promise<ChangeSet> => {
+      const [row] = await reader.rows(findVirtualMachines, [id]);
+      const found = row === undefined ? undefined : { ...row, ...located(row) };
+      const machine = access.require(action, 'virtual machine', found, id, 'input.id');
+      Object.assign(place, located(machine));
+      if (expectedVersion !== undefined && expectedVersion !== machine.version) {
+        throw versionConflict('virtual_machine', { id, version: expectedVersion });
+      }
+      const need = action === Action.DELETE ? ('EXISTING' as const) : ('ACTIVE' as const);
+      const changes = new ChangeSet();
+      changes.add(SCOPES, { scopeId: machine.tenant_id, need }, { scopeId: machine.project_id, need });
+      if (machine.owner_id !== null) {
+        throw new MuonError('INVALID_STATE', 'The machine is a node of a cluster; change the cluster instead.', { data: { ownerId: machine.owner_id } });
+      }
+      await plan(reader, machine, changes);
+      return changes;
+    };
+    return this.commands.run({ access, name, input: { ...input, ...(expectedVersion === undefined ? {} : { expectedVersion }) }, place, ...rest }, planner);
+  }
+
+  private start(
+    changes: ChangeSet,
+    kind: string,
+    resource: { id: string; tenantId: string; projectId: string },
+    input: NewOperation['input'],
+    backendId: string | null,
+  ): void {
+    const id = operationId.create();
+    const { tenantId, projectId } = resource;
+    changes.add(OPERATIONS, { id, kind, resourceKind: 'virtual_machine', resourceId: resource.id, tenantId, projectId, input, backendId });
+    changes.result = { id: resource.id, operationId: id };
+  }
+
+  private async requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {
+    const [scope] = await reader.rows(findScopes, [projectId]);
+    const row = scope?.kind === 'PROJECT' ? { tenantId: scope.tenant_id, projectId: scope.id } : undefined;
+    const project = access.require(Action.CREATE_CHILD, 'project', row, projectId, 'input.projectId');
+    if (scope !== undefined) requireActive(scope);
+    return { tenantId: String(project.tenantId), projectId: project.projectId };
+  }
+
+  private async resolveRequest(
+    reader: Reader,
+    tenantId: string,
+    projectId: string,
+    input: z.output<typeof createVirtualMachineInput>,
+  ): Promise<MachineRequest> {
+    const flavors = await resolveFlavors(reader, [{ reference: input.flavor, field: 'input.flavor' }]);
+    const images = await resolveImages(reader, projectId, [{ reference: input.image, field: 'input.image' }]);
+    const wanted = input.affinityGroup === undefined ? [] : [{ reference: input.affinityGroup, field: 'input.affinityGroup' }];
+    const groups = await resolveAffinityGroups(reader, projectId, wanted);
+    const flavor = flavors.get(input.flavor);
+    const image = images.get(input.image);
+    if (flavor === undefined || image === undefined) throw invalidInput('input', 'Name a flavor and an image.');
+    if (flavor.disk_gib < image.minimum_disk_gib) {
+      throw invalidInput('input.flavor', `The image needs a disk of ${image.minimum_disk_gib} GiB; this flavor has ${flavor.disk_gib}.`);
+    }
+    return {
+      id: virtualMachineId.create(),
+      name: input.name,
+      field: 'input',
+      flavor,
+      image,
+      networkId: input.networkId,
+      zoneIds: await this.zones.resolve(reader, tenantId, input.zone === undefined ? [] : [input.zone], 'input.zone'),
+      affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
+      ownerId: null,
+      power: input.power,
+      userData: input.userData,
+      metadata: input.metadata,
+      recovery: input.recovery,
+    };
+  }
+
+  /** What is held together with the machine. */
+  private async lockIds(reader: Reader, id: string): Promise<string[]> {
+    const ports = await reader.rows(findPortsOfOwners, [id]);
+    const disks = await reader.rows(findDisksOfOwners, [id]);
+    return [id, ...ports.map((row) => row.id), ...disks.map((row) => row.id)];
+  }
+
+  private async previewQuota(reader: Reader, changes: ChangeSet): Promise<void> {
+    const { problems, lines } = await this.ledger.preview(reader, changes.items(CHARGES));
+    changes.problems.push(...problems);
+    for (const line of lines) {
+      const limit = line.limit === null ? 'no limit' : `${line.limit} allowed`;
+      changes.reasons.push({
+        subject: 'quota',
+        message: `${line.resourceKey} of ${line.scopeName}: ${line.used} used, ${line.requested} more, ${limit}.`,
+        data: { ...line },
+      });
+    }
+  }
+}
+
+function located(row: VirtualMachineRow): { tenantId: string; projectId: string } {
+  return { tenantId: row.tenant_id, projectId: row.project_id };
+}
+
+function requirePresent(machine: VirtualMachineRow): void {
+  if (machine.lifecycle === Lifecycle.PRESENT) return;
+  throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is ${machine.lifecycle.toLowerCase()}.`, { data: { state: machine.lifecycle } });
+}
+
+function sizeOf(flavor: Parameters<typeof flavorCharges>[0]): { flavorId: string; cpu: number; memoryMib: number; charges: Record<string, number> } {
+  return { flavorId: flavor.id, cpu: flavor.cpu, memoryMib: flavor.memory_mib, charges: flavorCharges(flavor) };
+}
+
+function larger(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return Object.fromEntries([...keys].map((key) => [key, Math.max(one[key] ?? 0, other[key] ?? 0)]));
+}
