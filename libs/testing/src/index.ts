@@ -2,3 +2,4 @@ export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOpt
 export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
 export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
 export { newTenant, type TestTenant } from './scopes.js';
+export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';

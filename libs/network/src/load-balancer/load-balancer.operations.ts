@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
 import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
 import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
@@ -54,7 +54,9 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
       if (row?.lifecycle !== 'FAILED') {
         throw new MuonError('INVALID_STATE', 'Only a load balancer whose making has failed can be made again.');
       }
-      return planLoadBalancerRetry(reader, row);
+      const changes = await planLoadBalancerRetry(reader, row);
+      lockResources(changes, operation.id, [row.id]);
+      return changes;
     },
   });
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MuonError, type ErrorRecord } from '#core';
 import { ChangeSet } from '#database';
 import { CHARGES, type Charge } from '#quota';
-import { defineOperation, done, wait, type OperationKind } from '#operations';
+import { defineOperation, done, lockResources, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { NETWORK_COUNT } from '../quota-keys.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
@@ -68,6 +68,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
         throw new MuonError('INVALID_STATE', 'Only a network whose making has failed can be made again.');
       }
       const changes = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'REMAKE_NETWORK', networkId: network.id });
+      lockResources(changes, operation.id, [network.id]);
       return changes.add(CHARGES, {
         action: 'CHARGE',
         resourceId: network.id,

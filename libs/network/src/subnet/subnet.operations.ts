@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
 import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
 import { raiseNetworkRevision } from '../network/network.sql.js';
@@ -57,11 +57,13 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
       const { subnetId, networkId } = operation.input;
       const [subnet] = await reader.rows(findSubnets, [subnetId]);
       if (subnet?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a subnet whose making has failed can be made again.');
-      return new ChangeSet().add(
+      const changes = new ChangeSet().add(
         ADDRESS_CLAIMS,
         { action: 'REMAKE_SUBNET', networkId, subnetId },
-        { action: 'CHANGE_NETWORK', networkId },
+        { action: 'EXTEND_NETWORK', networkId },
       );
+      lockResources(changes, operation.id, [networkId, subnetId]);
+      return changes;
     },
   });
 }
