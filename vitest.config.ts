@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Types and tests read the sources; only what runs for real reads `dist`. */
@@ -14,7 +15,11 @@ function project({ name, include, testTimeout }: Project) {
 }
 
 export default defineConfig({
-  resolve: { conditions },
+  // One copy of graphql for our modules and for those that Node loads itself: its values know only their own realm.
+  resolve: {
+    conditions,
+    alias: [{ find: /^graphql$/, replacement: fileURLToPath(new URL('./node_modules/graphql/index.js', import.meta.url)) }],
+  },
   ssr: { resolve: { conditions } },
   // The global set-up is loaded in an environment of its own.
   environments: { __vitest__: { resolve: { conditions } } },
