@@ -1,6 +1,7 @@
 import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { ADDRESS_CLAIMS, applyAddressClaims } from './address/address-claims.js';
+import { repairOperation } from './drift/repair.operations.js';
 import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
 import type { NetworkRealiser } from './realise/network-realiser.js';
@@ -9,7 +10,7 @@ import { subnetOperations } from './subnet/subnet.operations.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
-export type { CommandOptions } from './command-options.js';
+export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
 export * from './load-balancer/load-balancer.js';
 export {
   planLoadBalancer,
@@ -43,5 +44,5 @@ export function registerNetworkSections(applier: ChangeSetApplier): void {
 
 /** Every kind of operation of this room, for the registry of whoever submits or runs them. */
 export function networkOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
-  return [...kindsOfNetworks(realiser), ...subnetOperations(realiser), ...loadBalancerOperations(realiser)];
+  return [...kindsOfNetworks(realiser), ...subnetOperations(realiser), ...loadBalancerOperations(realiser), repairOperation(realiser)];
 }

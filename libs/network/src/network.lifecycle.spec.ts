@@ -5,7 +5,7 @@ import { statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
-import { defineOperation, operationId, OPERATIONS, operationsRoom, type OperationKind } from '#operations';
+import { defineOperation, operationId, OPERATIONS, operationsRoom, type OperationKind, type ReconcilerContext } from '#operations';
 import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
@@ -18,6 +18,7 @@ import {
   findPorts,
   findSubnets,
   LoadBalancerService,
+  networkDrift,
   networkOperations,
   NetworkRealiser,
   networkRoom,
@@ -32,6 +33,10 @@ import {
 const used = statement<{ resource_key: string; used_amount: number }, [scopeId: string]>(
   'spec.network_used',
   `SELECT resource_key, used_amount FROM quota_counter WHERE scope_id = $1 AND zone_id = '' AND used_amount > 0 ORDER BY resource_key`,
+);
+const tombstones = statement<{ object_kind: string; reason: string }, [id: string]>(
+  'spec.network_tombstones',
+  'SELECT object_kind, reason FROM tombstone WHERE object_id = $1',
 );
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.network_leftovers',
@@ -155,6 +160,7 @@ describe('networks on a simulated datacenter', () => {
     expect(await objects()).not.toContain(made.id);
     expect(await usage(projectId)).toEqual({});
     expect(await room.database.rows(leftovers, projectId)).toEqual([]);
+    expect(await room.database.rows(tombstones, made.id)).toEqual([{ object_kind: 'network', reason: 'deleted' }]);
   });
 
   it('is there at once when no backend was named, and is realised where its first port lands', async () => {
@@ -201,11 +207,13 @@ describe('networks on a simulated datacenter', () => {
     await center.world.landPending();
     expect(await objects()).not.toContain(made.id);
     await expect(makeMachine(projectId, made.id)).rejects.toMatchObject({ code: 'INVALID_STATE' });
+    expect(await room.database.rows(tombstones, made.id)).toEqual([{ object_kind: 'network', reason: 'undone' }]);
     await center.operations.retry(String(made.operationId));
     expect((await center.ended(made.operationId)).state).toBe('SUCCEEDED');
     expect(await network(made.id)).toMatchObject({ lifecycle: 'PRESENT', failure: null });
     expect(await usage(projectId)).toEqual({ 'network.count': 1 });
     expect((await makeMachine(projectId, made.id)).ports).toHaveLength(1);
+    expect(await room.database.rows(tombstones, made.id)).toEqual([]);
   });
 
   it.each(['LOST_ANSWER', 'BUSY', 'UNAVAILABLE', 'STILL_RUNNING'] as const)('goes on after %s of every first call', async (kind) => {
@@ -356,5 +364,42 @@ describe('networks on a simulated datacenter', () => {
     expect(await find()).toMatchObject({ lifecycle: 'PRESENT', failure: null });
     expect((await find())?.address).toMatch(/^10\./);
     expect(await usage(projectId)).toEqual({ 'load_balancer.count': 1, 'network.count': 1, 'port.count': 1 });
+  });
+
+  it('repairs by an operation what a backend has lost, and leaves alone what is as it should be', async () => {
+    const projectId = freshProject();
+    const made = await makeNetwork(projectId);
+    const machine = await makeMachine(projectId, made.id, 2);
+    await center.ended(machine.operationId);
+    const front = await balancers.create(access, { networkId: made.id, name: 'front', listeners: [{ port: 80, memberPort: 80 }] });
+    await center.ended(front.result.operationId);
+    const submitted: string[] = [];
+    const run = async (): Promise<void> => {
+      const context: ReconcilerContext = {
+        signal: AbortSignal.timeout(10_000),
+        fence: 1,
+        reader: room.database,
+        log: room.log,
+        submit: async (changes) => {
+          const result = await center.operations.submit(changes);
+          submitted.push(String(result.operationId));
+          return result;
+        },
+      };
+      await networkDrift(center.drivers, { graceMs: 0 }).run(context);
+    };
+    await run();
+    expect(submitted).toEqual([]);
+    const { network: driver } = await center.drivers.driver(center.backendId);
+    const call = () => ({ idempotencyKey: `lost-${names}`, timeoutMs: 1000, signal: new AbortController().signal });
+    const [one] = machine.ports.map((port) => port.portId);
+    await driver.removePort(call(), one ?? '');
+    await driver.removeLoadBalancer(call(), String(front.result.id));
+    await run();
+    expect(submitted).toHaveLength(1);
+    expect(await center.ended(submitted[0])).toMatchObject({ state: 'SUCCEEDED', kind: 'network.network.repair' });
+    expect(await objects()).toEqual(expect.arrayContaining([one, String(front.result.id)]));
+    await run();
+    expect(submitted).toHaveLength(1);
   });
 });

@@ -3,6 +3,7 @@ import { MuonError } from '#core';
 import { applyRows, ChangeSet, ROWS, statement } from '#database';
 import { eventsRoom } from '#events';
 import { CommandRunner, identityRoom } from '#identity';
+import { operationsRoom } from '#operations';
 import { quotaRoom, registerQuotaSections, QuotaLedger } from '#quota';
 import { registerScopeSections, scopesRoom } from '#scopes';
 import { accessWith, newTenant, roomDatabase, systemAccess, type RoomDatabase, type TestTenant } from '#testing';
@@ -26,7 +27,7 @@ describe('addresses', () => {
   let owners = 0;
 
   beforeAll(async () => {
-    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom, quotaRoom, networkRoom]);
+    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, networkRoom]);
     room.applier.register(ROWS, applyRows);
     registerScopeSections(room.applier);
     registerQuotaSections(room.applier, new QuotaLedger());

@@ -12,6 +12,7 @@ import {
 import { lockNetworks, networkRemade, raiseNetworkRevision, shareNetworks, spanBackends } from '../network/network.sql.js';
 import { removePorts } from '../port/port.sql.js';
 import { lockSubnets, moveSubnet, shareSubnets } from '../subnet/subnet.sql.js';
+import { bury, networkPartsOf, ObjectKind, raise } from '../tombstones.js';
 import { deleteAllocations, insertAllocations } from './address.sql.js';
 import { refuseUsedNetwork, refuseUsedSubnet } from './users.js';
 
@@ -99,7 +100,7 @@ export async function applyAddressClaims(
   for (const item of items) {
     if (item.action === 'CLOSE_NETWORK') await refuseUsedNetwork(transaction, item.networkId);
     else if (item.action === 'CLOSE_SUBNET') await refuseUsedSubnet(transaction, item);
-    else if (item.action === 'REMAKE_NETWORK') await transaction.execute(networkRemade, item.networkId);
+    else if (item.action === 'REMAKE_NETWORK') await remakeNetwork(transaction, item.networkId);
     else if (item.action === 'REMAKE_SUBNET') await transaction.rows(moveSubnet, item.subnetId, 'FAILED', 'CREATING', null);
   }
   await release(transaction, items);
@@ -107,7 +108,8 @@ export async function applyAddressClaims(
   await claim(transaction, items.filter((item) => item.action === 'CLAIM'));
   for (const item of items) {
     if (item.action === 'REMAKE_LOAD_BALANCER') {
-      await transaction.execute(loadBalancerRemade, item.loadBalancerId, item.subnetId, item.address);
+      const made = await transaction.rows(loadBalancerRemade, item.loadBalancerId, item.subnetId, item.address);
+      await raise(transaction, ObjectKind.LOAD_BALANCER, made);
     }
   }
   const spans = items.filter((item) => item.action === 'SPAN');
@@ -169,6 +171,11 @@ function requireUsable(
   }
 }
 
+async function remakeNetwork(transaction: Transaction, networkId: string): Promise<void> {
+  const remade = await transaction.rows(networkRemade, networkId);
+  if (remade.length > 0) await raise(transaction, ObjectKind.NETWORK, await networkPartsOf(transaction, networkId));
+}
+
 async function release(transaction: Transaction, items: readonly AddressClaim[]): Promise<void> {
   const portIds = items.flatMap((item) => (item.action === 'REMOVE_PORTS' ? item.portIds : []));
   const loadBalancerIds = items.flatMap((item) => (item.action === 'REMOVE_LOAD_BALANCERS' ? item.loadBalancerIds : []));
@@ -177,9 +184,11 @@ async function release(transaction: Transaction, items: readonly AddressClaim[])
     // Members go with their ports; the new revision lets drift tell the backends of it.
     const without = await transaction.rows(findLoadBalancersOfPorts, portIds);
     if (without.length > 0) await transaction.execute(raiseLoadBalancerRevision, without.map((row) => row.id));
-    await transaction.execute(removePorts, portIds);
+    await bury(transaction, ObjectKind.PORT, await transaction.rows(removePorts, portIds), 'deleted');
   }
-  if (loadBalancerIds.length > 0) await transaction.execute(removeLoadBalancers, loadBalancerIds);
+  if (loadBalancerIds.length > 0) {
+    await bury(transaction, ObjectKind.LOAD_BALANCER, await transaction.rows(removeLoadBalancers, loadBalancerIds), 'deleted');
+  }
   const owners = [...portIds, ...loadBalancerIds, ...others];
   if (owners.length > 0) await transaction.execute(deleteAllocations, owners);
 }

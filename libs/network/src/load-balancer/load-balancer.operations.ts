@@ -6,6 +6,7 @@ import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { bury, ObjectKind } from '../tombstones.js';
 import { planLoadBalancerRemoval, planLoadBalancerRetry, planMemberChange } from './load-balancer-plan.js';
 import { failLoadBalancer, findLoadBalancers, loadBalancerKept, loadBalancerMade } from './load-balancer.sql.js';
 
@@ -45,7 +46,8 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
     },
     async onFailed(transaction, { operation, error, apply }) {
       const { loadBalancerId: id } = operation.input;
-      await transaction.execute(failLoadBalancer, id, JSON.stringify(failureOf(error, 'load balancer')));
+      const failed = await transaction.rows(failLoadBalancer, id, JSON.stringify(failureOf(error, 'load balancer')));
+      await bury(transaction, ObjectKind.LOAD_BALANCER, failed, 'undone');
       const given = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'RELEASE', ownerIds: [id] });
       await apply(given.add(CHARGES, { action: 'REFUND', resourceId: id }));
     },

@@ -133,18 +133,18 @@ export const loadBalancerMade = statement<never, [id: string]>(
 );
 
 /** Its making failed and was undone: only the name is left. */
-export const failLoadBalancer = statement<never, [id: string, failure: string | null]>(
+export const failLoadBalancer = statement<{ id: string; backend_id: string }, [id: string, failure: string | null]>(
   'load_balancer.fail',
   `UPDATE load_balancer SET failure = $2::jsonb, subnet_id = NULL, address = NULL, realised_revision = 0,
      lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
-   WHERE id = $1`,
+   WHERE id = $1 RETURNING id, backend_id`,
 );
 
-export const loadBalancerRemade = statement<never, [id: string, subnetId: string, address: string]>(
+export const loadBalancerRemade = statement<{ id: string; backend_id: string }, [id: string, subnetId: string, address: string]>(
   'load_balancer.remade',
   `UPDATE load_balancer SET lifecycle = 'CREATING', failure = NULL, subnet_id = $2, address = $3::inet,
      desired_revision = desired_revision + 1
-   WHERE id = $1 AND lifecycle = 'FAILED'`,
+   WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id`,
 );
 
 /** Its deletion was called off before it began. */
@@ -153,7 +153,8 @@ export const loadBalancerKept = statement<never, [id: string]>(
   `UPDATE load_balancer SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
 );
 
-export const removeLoadBalancers = statement<never, [ids: string[]]>(
+export const removeLoadBalancers = statement<{ id: string; backend_id: string }, [ids: string[]]>(
   'load_balancer.remove',
-  'DELETE FROM load_balancer WHERE id = ANY($1)',
+  `DELETE FROM load_balancer WHERE id IN (SELECT id FROM load_balancer WHERE id = ANY($1) ORDER BY id FOR UPDATE)
+   RETURNING id, backend_id`,
 );

@@ -6,6 +6,7 @@ import { defineOperation, done, lockResources, wait, type OperationKind } from '
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { NETWORK_COUNT } from '../quota-keys.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { bury, networkPartsOf, ObjectKind } from '../tombstones.js';
 import { networkId } from './network.js';
 import {
   countNetworkUsers,
@@ -59,6 +60,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
     },
     async onFailed(transaction, { operation, error, apply }) {
       const { networkId: id } = operation.input;
+      await bury(transaction, ObjectKind.NETWORK, await networkPartsOf(transaction, id), 'undone');
       await transaction.execute(networkFailed, id, JSON.stringify(failureOf(error, 'network')));
       await apply(refundOf([id]));
     },
@@ -112,6 +114,7 @@ function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
     ],
     async onSucceeded(transaction, { operation, apply }) {
       const { networkId: id } = operation.input;
+      await bury(transaction, ObjectKind.NETWORK, await networkPartsOf(transaction, id), 'deleted');
       await transaction.execute(removeNetwork, id);
       await apply(refundOf([id]));
     },

@@ -113,10 +113,10 @@ export const networkFailed = statement<never, [id: string, failure: string]>(
 );
 
 /** To be made once more, with the subnets that failed with it. */
-export const networkRemade = statement<never, [id: string]>(
+export const networkRemade = statement<{ id: string }, [id: string]>(
   'network.remade',
   `WITH blocks AS (UPDATE subnet SET lifecycle = 'CREATING', failure = NULL WHERE network_id = $1 AND lifecycle = 'FAILED')
-   UPDATE network SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED'`,
+   UPDATE network SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id`,
 );
 
 export const networkRemoving = statement<never, [id: string]>(

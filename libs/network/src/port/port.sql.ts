@@ -65,4 +65,7 @@ export const movePorts = statement<never, [ownerIds: string[], hostId: string, b
    WHERE owner_id = ANY($1) AND host_id <> $2`,
 );
 
-export const removePorts = statement<never, [ids: string[]]>('port.remove', 'DELETE FROM port WHERE id = ANY($1)');
+export const removePorts = statement<{ id: string; backend_id: string }, [ids: string[]]>(
+  'port.remove',
+  `DELETE FROM port WHERE id IN (SELECT id FROM port WHERE id = ANY($1) ORDER BY id FOR UPDATE) RETURNING id, backend_id`,
+);

@@ -46,10 +46,17 @@ export class NetworkRealiser {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
   }
 
-  /** Makes these networks equal to their rows on all backends that they span. `force`: also where they are known to be. */
-  async ensureNetworks(context: AnyContext, networkIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
+  /**
+   * Makes these networks equal to their rows on all backends that they span, or on one of them.
+   * @param options.force also where they are known to be so
+   */
+  async ensureNetworks(context: AnyContext, networkIds: readonly string[], options: { force?: boolean; backendId?: string } = {}): Promise<Answer> {
     const parts = await networkParts(context.reader, networkIds);
-    const behind = parts.filter((part) => options.force === true || part.realisedRevision < part.specification.revision);
+    const behind = parts.filter(
+      (part) =>
+        (options.backendId === undefined || part.backendId === options.backendId) &&
+        (options.force === true || part.realisedRevision < part.specification.revision),
+    );
     return this.bringUp(context, behind);
   }
 
