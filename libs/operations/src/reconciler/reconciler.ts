@@ -1,0 +1,40 @@
+import { assert, type JsonObject, type Logger } from '#core';
+import type { ChangeSet, Reader } from '#database';
+
+export interface ReconcilerContext {
+  /** Aborts at the run's time limit, when the lease is lost and when the worker drains. */
+  readonly signal: AbortSignal;
+  /** Rises with each run. */
+  readonly fence: number;
+  readonly reader: Reader;
+  readonly log: Logger;
+  /**
+   * Starts operations (their origin becomes RECONCILER), which take the locks of what they change: RESOURCE_BUSY means
+   * somebody is at it already.
+   * @returns the change set's result
+   * @throws when another worker has taken the run over
+   */
+  submit(changes: ChangeSet): Promise<JsonObject>;
+}
+
+/**
+ * Keeps something true: looks at what is, compares it with what shall be, and starts operations for the difference. It
+ * takes no input, so that any wake-up is as good as any other.
+ */
+export interface Reconciler {
+  /** Lower-case words with hyphens, unique. */
+  readonly name: string;
+  /** The longest time between two runs, all workers together. */
+  readonly everyMs: number;
+  /** How long one run may take; a minute when not said. */
+  readonly timeoutMs?: number;
+  run(context: ReconcilerContext): Promise<void>;
+}
+
+const NAME = /^[a-z][a-z0-9-]{0,62}$/;
+
+export function defineReconciler(reconciler: Reconciler): Reconciler {
+  assert(NAME.test(reconciler.name), `reconciler name "${reconciler.name}" must be lower-case words with hyphens`);
+  assert(reconciler.everyMs >= 100, `reconciler "${reconciler.name}" would run more often than every 100 ms`);
+  return reconciler;
+}
