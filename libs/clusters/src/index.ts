@@ -1,0 +1,1 @@
+export { clustersRoom } from './room.js';
