@@ -1,10 +1,26 @@
+import {
+  AffinityGroupService,
+  computeOperations,
+  FlavorService,
+  ImageService,
+  MachineRealiser,
+  registerComputeSections,
+} from '#compute';
 import type { Logger } from '#core';
 import { applyRows, ChangeSetApplier, Database, ROWS } from '#database';
+import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
 import { Authenticator, CommandRunner, PrincipalService } from '#identity';
+import { DriverRegistry } from '#infrastructure';
+import { LoadBalancerService, networkOperations, NetworkRealiser, NetworkService, registerNetworkSections, SubnetService } from '#network';
+import { OperationRegistry, OperationService, registerOperationSections, WorkQueue, type Keeper, type QueueBackend, type Reconciler } from '#operations';
+import { registerPlacementSections } from '#placement';
+import { QuotaLedger, QuotaService, registerQuotaSections } from '#quota';
 import { registerScopeSections } from '#scopes';
-import { KeyRing, SecretService } from '#secrets';
+import { KeyRing, refuseKeyProblems, SecretService } from '#secrets';
+import { DiskRealiser } from '#storage';
 import type { Configuration } from './configuration.js';
+import { housekeeping } from './housekeeping.js';
 import { allRooms } from './rooms.js';
 
 /**
@@ -14,14 +30,30 @@ import { allRooms } from './rooms.js';
 export interface House {
   readonly log: Logger;
   readonly database: Database;
+  readonly applier: ChangeSetApplier;
   readonly feed: EventFeed;
   readonly authenticator: Authenticator;
+  readonly commands: CommandRunner;
+  readonly drivers: DriverRegistry;
+  readonly registry: OperationRegistry;
+  readonly queue: WorkQueue;
+  readonly reconcilers: readonly Reconciler[];
+  readonly keepers: readonly Keeper[];
   /** Everything that resolvers may ask for, by class. */
   readonly services: readonly object[];
   close(): Promise<void>;
 }
 
-export async function openHouse(configuration: Configuration, log: Logger, applicationName: string): Promise<House> {
+export interface HouseParts {
+  configuration: Configuration;
+  log: Logger;
+  /** Shown by PostgreSQL for this process's connections. */
+  applicationName: string;
+  /** Named here and nowhere below: the backends that this deployment can drive. */
+  drivers: readonly DriverFactory[];
+}
+
+export async function openHouse({ configuration, log, applicationName, drivers: factories }: HouseParts): Promise<House> {
   const keys = KeyRing.parse(configuration.MUON_SECRET_KEYS);
   const database = await Database.open({
     url: configuration.MUON_DATABASE_URL,
@@ -29,23 +61,72 @@ export async function openHouse(configuration: Configuration, log: Logger, appli
     poolSize: configuration.MUON_POOL_SIZE,
     applicationName,
   });
+  const secrets = new SecretService(keys);
+  refuseKeyProblems(await secrets.checkKeys(database));
+  const backend = queueBackend(configuration);
+  const queue = await WorkQueue.open({ database, backend, log });
   const applier = new ChangeSetApplier();
+  const registry = new OperationRegistry();
+  const ledger = new QuotaLedger();
   applier.register(ROWS, applyRows);
   registerScopeSections(applier);
-  const secrets = new SecretService(keys);
+  registerQuotaSections(applier, ledger);
+  registerPlacementSections(applier);
+  registerOperationSections(applier, { registry, bell: queue });
+  registerNetworkSections(applier);
+  registerComputeSections(applier);
+
+  const drivers = new DriverRegistry(database, secrets, log);
+  for (const factory of factories) drivers.register(factory);
+  const realisers = { networks: new NetworkRealiser(drivers), disks: new DiskRealiser(drivers), machines: new MachineRealiser(drivers) };
+  registry.register(...networkOperations(realisers.networks), ...computeOperations(realisers));
+  registry.verify();
+
   const feed = new EventFeed(database, log);
   const authenticator = new Authenticator(database);
   const commands = new CommandRunner(database, applier, log);
-  const principals = new PrincipalService(commands);
+  const networks = new NetworkService(commands, ledger);
+  const services = [
+    database,
+    feed,
+    secrets,
+    authenticator,
+    commands,
+    ledger,
+    drivers,
+    networks,
+    new PrincipalService(commands),
+    new QuotaService(database, commands),
+    new OperationService(database, applier, registry, queue),
+    new SubnetService(commands, networks),
+    new LoadBalancerService(commands, ledger, networks),
+    new FlavorService(commands),
+    new ImageService(commands),
+    new AffinityGroupService(commands),
+  ];
   return {
     log,
     database,
+    applier,
     feed,
     authenticator,
-    services: [database, feed, secrets, authenticator, commands, principals],
+    commands,
+    drivers,
+    registry,
+    queue,
+    reconcilers: housekeeping({ feed, commands }),
+    keepers: [],
+    services,
     async close() {
       await feed.close();
+      await queue.close();
+      await drivers.close();
       await database.close();
     },
   };
+}
+
+export function queueBackend(configuration: Configuration): QueueBackend {
+  const url = configuration.MUON_REDIS_URL;
+  return url === undefined ? { kind: 'postgres' } : { kind: 'redis', url };
 }

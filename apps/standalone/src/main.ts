@@ -16,10 +16,12 @@ console.log(`Muon is ready.
   API       ${standalone.url}/graphql
   GraphiQL  ${standalone.url}/graphiql
   token     ${standalone.token}
-  data      ${standalone.dataDirectory}`);
+  data      ${standalone.dataDirectory}
+  database  ${standalone.databaseDirectory}`);
 
 const end = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  // `on`, not `once`: npm passes a second SIGINT on, which must not end us before we have closed.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
 });
 if (!values.once) await end;
 await standalone.close();

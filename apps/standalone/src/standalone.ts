@@ -2,12 +2,16 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createLogger, type LogLevel } from '#core';
 import { chooseDataDirectory, startEmbeddedPostgres } from '#database/embedded';
+import { simulatedDriverFactory } from '#driver-simulated';
 import { bootstrapOwner, createToken } from '#identity';
 import { keysFromFile } from '#secrets';
 import { startApi } from '../../api/src/api.js';
 import { configurationFrom } from '../../composition/src/configuration.js';
-import { openHouse } from '../../composition/src/house.js';
+import { openHouse, queueBackend } from '../../composition/src/house.js';
 import { migrateDatabase } from '../../composition/src/migrate.js';
+import { startWorker } from '../../worker/src/worker.js';
+
+const DRAIN_MS = 5000;
 
 export interface StandaloneOptions {
   /** Where everything is kept between two runs. */
@@ -21,6 +25,8 @@ export interface Standalone {
   /** The system owner's, made at the first start. */
   readonly token: string;
   readonly dataDirectory: string;
+  /** Where PostgreSQL keeps its files; elsewhere than the rest when its uid cannot reach that. */
+  readonly databaseDirectory: string;
   close(): Promise<void>;
 }
 
@@ -41,16 +47,19 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       MUON_SECRET_KEYS_FILE: keyFile,
       MUON_HTTP_PORT: String(options.port),
     });
-    await migrateDatabase(configuration.MUON_DATABASE_URL, log);
-    const house = await openHouse(configuration, log, 'muon standalone');
+    await migrateDatabase(configuration.MUON_DATABASE_URL, queueBackend(configuration), log);
+    const house = await openHouse({ configuration, log, applicationName: 'muon standalone', drivers: [simulatedDriverFactory()] });
     await bootstrapOwner(house.database, token);
+    const worker = await startWorker(house, { configuration });
     const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, graphiql: { token } });
     return {
       url: api.url,
       token,
       dataDirectory,
+      databaseDirectory: postgres.dataDirectory,
       async close() {
         await api.close();
+        await worker.drain(DRAIN_MS);
         await house.close();
         await postgres.stop();
       },
