@@ -26,9 +26,9 @@ export {
 } from './load-balancer/load-balancer.service.js';
 export { findLoadBalancers, findLoadBalancersOfOwners, findMembers, type MemberRow } from './load-balancer/load-balancer.sql.js';
 export * from './network/network.js';
-export { planNetwork, resolveNetwork, type CreateNetworkInput, type PlannedNetwork } from './network/network-plan.js';
+export { planNetwork, planNetworkRemoval, resolveNetwork, type CreateNetworkInput, type PlannedNetwork } from './network/network-plan.js';
 export { NetworkService, type DeleteNetworkInput } from './network/network.service.js';
-export { findNetworks, findNetworksByReference } from './network/network.sql.js';
+export { countNetworkUsers, findNetworks, findNetworksByReference, type NetworkUsersRow } from './network/network.sql.js';
 export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';

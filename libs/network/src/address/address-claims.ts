@@ -9,7 +9,7 @@ import {
   raiseLoadBalancerRevision,
   removeLoadBalancers,
 } from '../load-balancer/load-balancer.sql.js';
-import { lockNetworks, networkRemade, raiseNetworkRevision, shareNetworks, spanBackends } from '../network/network.sql.js';
+import { lockNetworks, networkRemade, raiseNetworkRevision, removeNetwork, shareNetworks, spanBackends } from '../network/network.sql.js';
 import { removePorts } from '../port/port.sql.js';
 import { lockSubnets, moveSubnet, shareSubnets } from '../subnet/subnet.sql.js';
 import { bury, networkPartsOf, ObjectKind, raise } from '../tombstones.js';
@@ -65,6 +65,11 @@ export type AddressClaim =
     }
   | { action: 'REMOVE_LOAD_BALANCERS'; loadBalancerIds: string[] }
   | {
+      /** The rows of these networks go, with their subnets; nobody may use them any more once this change set has let go. */
+      action: 'REMOVE_NETWORKS';
+      networkIds: string[];
+    }
+  | {
       /** Ports of the same network; those that are members already, or not there any more, are left out. */
       action: 'ADD_MEMBERS' | 'REMOVE_MEMBERS';
       loadBalancerId: string;
@@ -104,6 +109,7 @@ export async function applyAddressClaims(
     else if (item.action === 'REMAKE_SUBNET') await transaction.rows(moveSubnet, item.subnetId, 'FAILED', 'CREATING', null);
   }
   await release(transaction, items);
+  for (const item of items) if (item.action === 'REMOVE_NETWORKS') await removeNetworks(transaction, item.networkIds);
   await changeMembers(transaction, items);
   await claim(transaction, items.filter((item) => item.action === 'CLAIM'));
   for (const item of items) {
@@ -141,6 +147,7 @@ async function lock(transaction: Transaction, items: readonly AddressClaim[], ma
   for (const item of items) {
     if (item.action === 'CLOSE_NETWORK' || item.action === 'CHANGE_NETWORK' || item.action === 'REMAKE_NETWORK') networks.changed.add(item.networkId);
     else if (item.action === 'EXTEND_NETWORK') networks.changed.add(item.networkId) && networks.extended.add(item.networkId);
+    else if (item.action === 'REMOVE_NETWORKS') for (const id of item.networkIds) networks.changed.add(id);
     else if (item.action === 'CLAIM' || item.action === 'SPAN') networks.used.add(item.networkId);
     if (item.action === 'CLOSE_SUBNET' || item.action === 'REMAKE_SUBNET') subnets.changed.add(item.subnetId);
     else if (item.action === 'CLAIM') subnets.used.add(item.subnetId);
@@ -174,6 +181,14 @@ function requireUsable(
 async function remakeNetwork(transaction: Transaction, networkId: string): Promise<void> {
   const remade = await transaction.rows(networkRemade, networkId);
   if (remade.length > 0) await raise(transaction, ObjectKind.NETWORK, await networkPartsOf(transaction, networkId));
+}
+
+async function removeNetworks(transaction: Transaction, networkIds: readonly string[]): Promise<void> {
+  for (const networkId of networkIds) {
+    await refuseUsedNetwork(transaction, networkId);
+    await bury(transaction, ObjectKind.NETWORK, await networkPartsOf(transaction, networkId), 'deleted');
+    await transaction.execute(removeNetwork, networkId);
+  }
 }
 
 async function release(transaction: Transaction, items: readonly AddressClaim[]): Promise<void> {

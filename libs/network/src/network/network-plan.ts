@@ -86,6 +86,18 @@ export async function planNetwork(
   return { changes, ...place, name, subnet };
 }
 
+/**
+ * What ends networks that were made for something else and go with it: rows, subnets and charges. For the change set of
+ * whoever owned them; they are on no backend any more. Applying it is refused while anything else uses them.
+ */
+export function planNetworkRemoval(networkIds: readonly string[]): ChangeSet {
+  const changes = new ChangeSet();
+  if (networkIds.length === 0) return changes;
+  changes.add(ADDRESS_CLAIMS, { action: 'REMOVE_NETWORKS', networkIds: [...networkIds] });
+  changes.add(CHARGES, ...networkIds.map((resourceId) => ({ action: 'REFUND' as const, resourceId })));
+  return changes;
+}
+
 /** Scope locks of whatever is made in a project. */
 export function lockScopes(changes: ChangeSet, place: { tenantId: string; projectId: string }, need: 'ACTIVE' | 'EXISTING'): void {
   changes.add(SCOPES, { scopeId: place.tenantId, need }, { scopeId: place.projectId, need });
