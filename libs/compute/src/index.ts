@@ -5,6 +5,7 @@ import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } f
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
 
 export { AFFINITY_GROUPS, affinityGroupId, AffinityGroupService, resolveAffinityGroups, type GroupJoin } from './affinity-group/affinity-group.service.js';
+export { planAffinityGroup, planAffinityGroupRemoval, type AffinityGroupRequest, type PlannedAffinityGroup } from './affinity-group/affinity-group-plan.js';
 export { findAffinityGroups, type AffinityGroupRow } from './affinity-group/affinity-group.sql.js';
 export { CatalogueState } from './catalogue.js';
 export { flavorCharges, flavorId, FlavorService, resolveFlavors } from './flavor/flavor.service.js';
@@ -17,7 +18,7 @@ export { TenantZones } from './tenant-zones.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService } from './virtual-machine/virtual-machine.service.js';
-export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
+export { findVirtualMachines, findVirtualMachinesOfOwners, removeFailedMachines } from './virtual-machine/virtual-machine.sql.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {
   applier.register(AFFINITY_GROUPS, applyGroupJoins);

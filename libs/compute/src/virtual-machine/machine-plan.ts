@@ -71,12 +71,13 @@ export interface MachineSetPlan {
 
 /**
  * Plans a set of machines with their ports and root disks, by a number of statements that does not grow with the set.
+ * @param access null for the system's own work, as healing a cluster
  * @param alongside the change set that this will be part of: networks and groups that it makes can be used
  * @throws INSUFFICIENT_CAPACITY with the explanation; NOT_FOUND, INVALID_STATE of networks
  */
 export async function planVirtualMachines(
   reader: Reader,
-  access: Access,
+  access: Access | null,
   request: MachineSetRequest,
   alongside?: ChangeSet,
 ): Promise<MachineSetPlan> {
@@ -117,7 +118,7 @@ export async function planVirtualMachines(
 
 async function place(
   reader: Reader,
-  access: Access,
+  access: Access | null,
   request: MachineSetRequest,
   changes: ChangeSet,
 ): Promise<Map<string, Placement>> {
@@ -145,7 +146,7 @@ async function place(
     ),
     strategy: request.strategy,
     explain: request.explain ?? false,
-    showHosts: access.isSystemWide,
+    showHosts: access?.isSystemWide ?? false,
   });
   if (explanation !== null) {
     const message = `${explanation.fitting} of ${explanation.considered} hosts fit; ${placements.length} machines were placed to ${request.strategy.toLowerCase()}.`;

@@ -126,6 +126,13 @@ export const removeVirtualMachine = statement<never, [id: string]>(
   'DELETE FROM virtual_machine WHERE id = $1',
 );
 
+/** Rows of machines that were never made, or taken back, with whatever they were made for; others of these are left. */
+export const removeFailedMachines = statement<{ id: string }, [ids: string[]]>(
+  'virtual_machine.remove_failed',
+  `DELETE FROM virtual_machine WHERE id IN (
+     SELECT id FROM virtual_machine WHERE id = ANY($1) AND lifecycle = 'FAILED' ORDER BY id FOR UPDATE) RETURNING id`,
+);
+
 /** Machines of a backend that shall be there, a batch after an id, for the drift reconciler. */
 export const presentMachines = statement<
   { id: string; host_id: string; observed_power: string; desired_power: string },
