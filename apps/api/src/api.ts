@@ -1,9 +1,11 @@
 import { Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance } from 'fastify';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
+import { Health } from '../../composition/src/health.js';
 import type { House } from '../../composition/src/house.js';
 
 export interface ApiOptions {
@@ -45,7 +47,30 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
     logger: false,
     abortOnError: false,
   });
+  const health = new Health(house);
+  serveHealth(app, health);
   await house.feed.initialise();
   await app.listen(options.port, options.host);
-  return { url: await app.getUrl(), close: () => app.close() };
+  return { url: await app.getUrl(), close: () => closing(app, health) };
 }
+
+/** Health and metrics beside the API, and the time of every request. */
+function serveHealth(app: NestFastifyApplication, health: Health): void {
+  const fastify = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  fastify.addHook('onResponse', async (_request, reply) => {
+    health.requestSeconds.observe({ status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+  });
+  for (const path of ['/livez', '/readyz', '/metrics']) {
+    fastify.get(path, async (_request, reply) => {
+      const answer = await health.answer(path);
+      return reply.code(answer?.status ?? 404).header('content-type', answer?.contentType ?? 'text/plain').send(answer?.body ?? '');
+    });
+  }
+}
+
+/** Not ready first, so that balancers send nothing new while what is under way ends. */
+async function closing(app: NestFastifyApplication, health: Health): Promise<void> {
+  health.startDraining();
+  await app.close();
+}
+

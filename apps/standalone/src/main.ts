@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { untilStopped } from '../../composition/src/process.js';
 import { startStandalone } from './standalone.js';
 
 const { values } = parseArgs({
@@ -19,9 +20,5 @@ console.log(`Muon is ready.
   data      ${standalone.dataDirectory}
   database  ${standalone.databaseDirectory}`);
 
-const end = new Promise<void>((resolve) => {
-  // `on`, not `once`: npm passes a second SIGINT on, which must not end us before we have closed.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
-});
-if (!values.once) await end;
+if (!values.once) await untilStopped();
 await standalone.close();

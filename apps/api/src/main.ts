@@ -1,0 +1,19 @@
+import { createLogger } from '#core';
+import { simulatedDriverFactory } from '#driver-simulated';
+import { configurationFrom } from '../../composition/src/configuration.js';
+import { openHouse } from '../../composition/src/house.js';
+import { untilStopped } from '../../composition/src/process.js';
+import { startApi } from './api.js';
+
+const configuration = configurationFrom(process.env);
+const log = createLogger('muon-api', configuration.MUON_LOG_LEVEL);
+const house = await openHouse({ configuration, log, applicationName: 'muon api', drivers: [simulatedDriverFactory()] });
+const api = await startApi(house, {
+  host: configuration.MUON_HTTP_HOST,
+  port: configuration.MUON_HTTP_PORT,
+  graphiql: configuration.MUON_GRAPHIQL ? {} : false,
+});
+log.info({ url: api.url, node: process.version }, 'the api is ready');
+await untilStopped(log);
+await api.close();
+await house.close();
