@@ -3,3 +3,4 @@ export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './roo
 export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
 export { newTenant, type TestTenant } from './scopes.js';
 export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';
+export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './tenancy.js';

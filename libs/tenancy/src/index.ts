@@ -1,0 +1,12 @@
+export { goingOperations, type GoingOptions } from './going/going.operations.js';
+export { DELETE_PROJECT, OFFBOARD_TENANT } from './going/plan-going.js';
+export { ContentsOrder, ScopeContentsRegistry, type GoingScope, type ScopeContent, type ScopeContents } from './going/scope-contents.js';
+export { projectState, type ProjectRow } from './project/project.js';
+export { ProjectService, type CreateProjectInput, type ProjectTargetInput, type UpdateProjectInput } from './project/project.service.js';
+export { findProjectByName, findProjects, projects } from './project/project.sql.js';
+export { tenancyRoom } from './room.js';
+export type { OnboardTenantInput } from './tenant/onboarding.js';
+export type { TenantRow } from './tenant/tenant.js';
+export { TenantService, type TenantTargetInput, type UpdateTenantInput } from './tenant/tenant.service.js';
+export { findTenantByName, findTenants, tenants } from './tenant/tenant.sql.js';
+export { chooseZones, usableZones } from './zone-grant/zone-grant.js';
