@@ -1,4 +1,5 @@
 export { auditClaims, type ClaimDrift } from './claim/claim-audit.sql.js';
+export { findDatastoreClaims, findHostClaims, type ClaimRow } from './claim/claim.sql.js';
 export {
   applyDatastoreClaims,
   applyHostClaims,
