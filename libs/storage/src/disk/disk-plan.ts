@@ -2,10 +2,15 @@ import { assert, MuonError, notFound } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import { findDatastores } from '#infrastructure';
 import { DATASTORE_CLAIMS } from '#placement';
-import { CHARGES } from '#quota';
+import { CHARGES, ResourceKey } from '#quota';
 import { diskId } from './disk.js';
 
 constraintMeans('disk_name', () => new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' }));
+
+/** What a disk costs. */
+export function diskAmounts(sizeGib: number): Record<string, number> {
+  return { [ResourceKey.DISK_COUNT]: 1, [ResourceKey.DISK_CAPACITY]: sizeGib };
+}
 
 /** A disk that shall be made, on a datastore that placement chose. */
 export interface DiskRequest {
@@ -75,7 +80,7 @@ export async function planDisks(reader: Reader, requests: readonly DiskRequest[]
       tenantId,
       projectId,
       zoneId: request.zoneId,
-      amounts: { 'disk.count': 1, 'disk.capacity': sizeGib },
+      amounts: diskAmounts(sizeGib),
     });
     changes.resources.push({
       action: 'CREATE',

@@ -18,29 +18,143 @@ export const findDisksOfOwners = statement<DiskRow, [ownerIds: string[]]>(
   `SELECT ${COLUMNS} FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id`,
 );
 
+export const findDiskByName = statement<DiskRow, [projectId: string, name: string]>(
+  'disk.find_by_name',
+  `SELECT ${COLUMNS} FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL`,
+);
+
 export const disks = keysetList<
   DiskRow,
-  [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null, tenantId: string | null, ownerId: string | null]
+  [
+    all: boolean,
+    tenantIds: string[],
+    projectIds: string[],
+    projectId: string | null,
+    tenantId: string | null,
+    ownerId: string | null,
+    name: string | null,
+    lifecycles: string[] | null,
+  ]
 >(
   'disk.list',
   `SELECT ${COLUMNS} FROM disk AS d
    WHERE ${visible('d', 1)} AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-     AND ($6::text IS NULL OR owner_id = $6)`,
-  6,
+     AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+     AND ($8::text[] IS NULL OR lifecycle = ANY($8))`,
+  8,
   {
     CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
+    NEWEST: { column: 'created_at', direction: 'DESC', type: 'timestamptz' },
     NAME: { column: 'name', direction: 'ASC', type: 'text' },
   },
 );
 
 export const markDisksRealised = statement<never, [ids: string[]]>(
   'disk.mark_realised',
-  `UPDATE disk AS d SET realised_gib = d.size_gib, lifecycle = 'PRESENT', health = 'HEALTHY', observed_at = now(), failure = NULL
+  `UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
+     lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END
    FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
    WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING')`,
 );
 
+/** Not made, and everything taken back: only the name is left. */
+export const markDiskFailed = statement<{ id: string; backend_id: string }, [id: string, failure: string]>(
+  'disk.mark_failed',
+  `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+     lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+   WHERE id = $1 RETURNING id, backend_id`,
+);
+
+/** Its deletion was called off before it began. */
+export const markDiskKept = statement<never, [id: string]>(
+  'disk.mark_kept',
+  `UPDATE disk SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
+);
+
+/** What the backend was seen to have after a change that failed. */
+export const markDiskObserved = statement<never, [id: string, sizeGib: number]>(
+  'disk.mark_observed',
+  'UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1',
+);
+
+/** A change of size failed: the size of before holds again, or what the backend has if that is more. */
+export const restoreDiskSize = statement<{ size_gib: number }, [id: string, sizeGib: number]>(
+  'disk.restore_size',
+  'UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib',
+);
+
+export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
+  'disk.backends',
+  `SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int`,
+);
+
+/** A page of a backend's disks, by id. */
+export const findPresentDisks = statement<{ id: string }, [backendId: string, after: string, limit: number]>(
+  'disk.present',
+  `SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int`,
+);
+
+/** Writes only what differs, so that looking costs no events. */
+export const observeHealth = statement<{ id: string; health: string }, [observations: string]>(
+  'disk.observe_health',
+  `UPDATE disk AS d SET health = seen.health, observed_at = now()
+   FROM jsonb_to_recordset($1::jsonb) AS seen (id text, health text)
+   WHERE d.id = seen.id AND d.lifecycle = 'PRESENT' AND d.health <> seen.health
+   RETURNING d.id, d.health`,
+);
+
+/**
+ * The rows go, and from the same moment the sweep may delete whatever a late effect brings back: a tombstone for each, as
+ * `writeTombstones` of operations makes them.
+ */
 export const removeDiskRows = statement<never, [ids: string[]]>(
   'disk.remove_rows',
-  'DELETE FROM disk WHERE id IN (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE)',
+  `WITH gone AS (
+     DELETE FROM disk WHERE id IN (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) RETURNING id, backend_id
+   )
+   INSERT INTO tombstone (backend_id, object_kind, object_id, reason)
+   SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
+   ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL`,
+);
+
+export interface DatastoreChoice {
+  datastore_id: string;
+  backend_id: string;
+  host_id: string | null;
+  zone_id: string | null;
+  free_gib: number;
+  shared: boolean;
+}
+
+/**
+ * Where a disk of its own may lie: shared pools first, because any machine of the zone reaches them, then those with the
+ * most room. A pool of one host is there only while the host takes newcomers. Placement's claims check all of it again.
+ */
+export const chooseDatastores = statement<DatastoreChoice, [zoneIds: string[], sizeGib: number, limit: number]>(
+  'datastore.choose',
+  `SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
+     c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared
+   FROM datastore_capacity AS c
+   LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
+   WHERE c.state = 'ACTIVE' AND c.limit_gib - c.claimed_gib >= $2
+     AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY($1)
+              WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
+              ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
+   ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int`,
+);
+
+/** What a datastore could still promise. */
+export const findRoom = statement<{ free_gib: number }, [datastoreId: string]>(
+  'datastore.room',
+  'SELECT limit_gib - claimed_gib AS free_gib FROM datastore_capacity WHERE datastore_id = $1',
+);
+
+/** For the refusal: how many pools there are, and the most room that one of them has. */
+export const largestRoom = statement<{ datastores: number; largest_gib: number | null }, [zoneIds: string[]]>(
+  'datastore.largest_room',
+  `SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
+   FROM datastore_capacity AS c
+   LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
+   WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
+     AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))`,
 );

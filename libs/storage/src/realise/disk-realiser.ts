@@ -4,7 +4,7 @@ import type { DiskSpecification, Outcome } from '#drivers';
 import { findDatastores, findHosts, installationId, type DriverRegistry } from '#infrastructure';
 import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { DiskRow } from '../disk/disk.js';
-import { findDisks, markDisksRealised } from '../disk/disk.sql.js';
+import { findDisks, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
 
 export interface DiskRealiserOptions {
   /** How long an undo lets a late effect of a lost call show itself before it looks again. */
@@ -51,6 +51,22 @@ export class DiskRealiser {
     return done({
       commit: async (transaction) => {
         if (behind.length > 0) await transaction.execute(markDisksRealised, behind.map((row) => row.id));
+      },
+    });
+  }
+
+  /** Looks how large a disk really is and writes that down: after a change of size whose outcome is not known. */
+  async observeSize(context: StepContext<unknown>, diskId: string): Promise<StepDone | StepWait> {
+    const [row] = await context.reader.rows(findDisks, [diskId]);
+    if (row === undefined) return done();
+    if (context.step.memo !== 'settled') {
+      return wait({ afterMs: this.settleMs, blocker: 'Looking whether a late effect has changed the size.', memo: 'settled' });
+    }
+    const { storage } = await this.drivers.driver(row.backend_id);
+    const seen = await storage.getDisk(context.call(diskId), diskId);
+    return done({
+      commit: async (transaction) => {
+        if (seen !== undefined) await transaction.execute(markDiskObserved, diskId, seen.sizeGib);
       },
     });
   }

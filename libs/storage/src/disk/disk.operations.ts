@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import { MuonError, type ErrorRecord } from '#core';
+import { ChangeSet, ROWS } from '#database';
+import { defineOperation, liftTombstones, lockResources, wait, writeTombstones, type OperationKind } from '#operations';
+import { DATASTORE_CLAIMS } from '#placement';
+import { CHARGES } from '#quota';
+import type { DiskRealiser } from '../realise/disk-realiser.js';
+import { chooseDatastore } from './datastore-choice.js';
+import { diskAmounts, planDiskRelease } from './disk-plan.js';
+import { diskId } from './disk.js';
+import { findDisks, markDiskFailed, markDiskKept, removeDiskRows, restoreDiskSize } from './disk.sql.js';
+
+export const DISK_CREATE = 'storage.disk.create';
+export const DISK_RESIZE = 'storage.disk.resize';
+export const DISK_DELETE = 'storage.disk.delete';
+
+const MINUTE_MS = 60_000;
+const DISK_OBJECT = 'disk';
+
+const input = z.strictObject({ diskId: z.string() });
+type Input = z.output<typeof input>;
+const createInput = input.extend({ zoneIds: z.array(z.string()) });
+type CreateInput = z.output<typeof createInput>;
+const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
+type ResizeInput = z.output<typeof resizeInput>;
+
+/** Of disks of their own; those of machines are made and deleted with them. */
+export function storageOperations(realiser: DiskRealiser): OperationKind<unknown>[] {
+  return [createKind(realiser), resizeKind(realiser), deleteKind(realiser)] as OperationKind<unknown>[];
+}
+
+function failureOf(error: ErrorRecord | null): string {
+  return JSON.stringify(error ?? new MuonError('CANCELLED', 'The making of the disk was cancelled.').toRecord());
+}
+
+function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
+  return defineOperation<CreateInput>({
+    kind: DISK_CREATE,
+    version: 1,
+    input: createInput,
+    deadlineMs: 30 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        async run(context) {
+          const { diskId: id } = context.operation.input;
+          const isRetry = context.operation.attempt > 1 && context.step.memo === undefined;
+          if (!isRetry) return realiser.ensureDisks(context, [id]);
+          const [disk] = await context.reader.rows(findDisks, [id]);
+          // The attempt before was buried; from now on nothing may delete it.
+          return wait({
+            afterMs: 0,
+            blocker: 'The disk is being made again.',
+            memo: 'lifted',
+            commit: async (transaction) => {
+              if (disk !== undefined) await liftTombstones(transaction, [{ backendId: disk.backend_id, objectKind: DISK_OBJECT, objectId: id }]);
+            },
+          });
+        },
+        undo: (context) => realiser.removeDisks(context, [context.operation.input.diskId], { settle: true }),
+      },
+    ],
+    async onFailed(transaction, { operation, error, apply }) {
+      const { diskId: id } = operation.input;
+      const [failed] = await transaction.rows(markDiskFailed, id, failureOf(error));
+      if (failed !== undefined) {
+        await writeTombstones(transaction, [{ backendId: failed.backend_id, objectKind: DISK_OBJECT, objectId: id, reason: 'undone' }]);
+      }
+      await apply(planDiskRelease([id]));
+    },
+    async readmit({ operation, reader }) {
+      const [disk] = await reader.rows(findDisks, [operation.input.diskId]);
+      if (disk?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a disk whose making has failed can be made again.');
+      const { id, tenant_id: tenantId, project_id: projectId, size_gib: gib } = disk;
+      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib);
+      const changes = new ChangeSet();
+      const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
+      changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib });
+      changes.add(ROWS, { table: 'disk', update: { ...place, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
+      changes.add(CHARGES, {
+        action: 'CHARGE',
+        resourceId: id,
+        resourceKind: diskId.prefix,
+        tenantId,
+        projectId,
+        zoneId: chosen.zone_id,
+        amounts: diskAmounts(gib),
+      });
+      lockResources(changes, operation.id, [id]);
+      return changes;
+    },
+  });
+}
+
+function resizeKind(realiser: DiskRealiser): OperationKind<ResizeInput> {
+  return defineOperation<ResizeInput>({
+    kind: DISK_RESIZE,
+    version: 1,
+    input: resizeInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'resize',
+        run: (context) => realiser.ensureDisks(context, [context.operation.input.diskId]),
+        // A disk only grows: what a lost call has done cannot be taken back, only seen.
+        undo: (context) => realiser.observeSize(context, context.operation.input.diskId),
+      },
+    ],
+    async onFailed(transaction, { operation, apply }) {
+      const { diskId: id, fromGib } = operation.input;
+      const restored = await transaction.first(restoreDiskSize, id, fromGib);
+      const gib = restored?.size_gib ?? fromGib;
+      const changes = new ChangeSet().add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: id, gib });
+      await apply(changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(gib) }));
+    },
+  });
+}
+
+function deleteKind(realiser: DiskRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: DISK_DELETE,
+    version: 1,
+    input,
+    deadlineMs: 60 * MINUTE_MS,
+    steps: [
+      {
+        name: 'remove',
+        pivot: true,
+        run: (context) => realiser.removeDisks(context, [context.operation.input.diskId]),
+      },
+    ],
+    async onSucceeded(transaction, { operation, apply }) {
+      const { diskId: id } = operation.input;
+      await transaction.execute(removeDiskRows, [id]);
+      await apply(planDiskRelease([id]));
+    },
+    async onFailed(transaction, { operation }) {
+      await transaction.execute(markDiskKept, operation.input.diskId);
+    },
+  });
+}

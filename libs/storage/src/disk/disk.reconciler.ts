@@ -1,0 +1,54 @@
+import { toMuonError } from '#core';
+import type { Database } from '#database';
+import type { DriverRegistry } from '#infrastructure';
+import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
+import { findBackendsOfDisks, findPresentDisks, observeHealth } from './disk.sql.js';
+
+export interface DiskHealthOptions {
+  everyMs?: number;
+}
+
+const DEFAULT_EVERY_MS = 30_000;
+const CALL_TIMEOUT_MS = 10_000;
+const BATCH = 500;
+const MAX_BATCHES = 2000;
+const MAX_BACKENDS = 1000;
+
+/** Asks backends how their disks are and writes down what has changed. It only observes; nothing is repaired from here. */
+export function diskHealth(database: Database, drivers: DriverRegistry, options: DiskHealthOptions = {}): Reconciler {
+  const everyMs = options.everyMs ?? DEFAULT_EVERY_MS;
+  return defineReconciler({
+    name: 'storage-health',
+    everyMs,
+    timeoutMs: Math.max(everyMs, 60_000),
+    async run(context) {
+      for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfDisks, MAX_BACKENDS)) {
+        if (context.signal.aborted) return;
+        try {
+          await observeBackend(context, database, drivers, backendId);
+        } catch (error) {
+          const { code, message, detail } = toMuonError(error);
+          context.log.warn({ backendId, code, reason: message, detail }, 'the disks of a backend could not be looked at');
+        }
+      }
+    },
+  });
+}
+
+async function observeBackend(context: ReconcilerContext, database: Database, drivers: DriverRegistry, backendId: string): Promise<void> {
+  const { storage } = await drivers.driver(backendId);
+  let after = '';
+  for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
+    const ids = (await context.reader.rows(findPresentDisks, backendId, after, BATCH)).map((row) => row.id);
+    const last = ids.at(-1);
+    if (last === undefined) return;
+    const call = { idempotencyKey: `storage-health/${backendId}/${batch}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
+    const seen = await storage.diskHealth(call, ids);
+    const observations = ids.map((id) => ({ id, health: seen.get(id) ?? 'UNKNOWN' })).sort((one, other) => (one.id < other.id ? -1 : 1));
+    const changed = await database.transaction((transaction) => transaction.rows(observeHealth, JSON.stringify(observations)));
+    for (const disk of changed.filter((row) => row.health !== 'HEALTHY').slice(0, 20)) {
+      context.log.warn({ diskId: disk.id, health: disk.health }, 'a disk is not healthy');
+    }
+    after = last;
+  }
+}

@@ -1,0 +1,189 @@
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { MAX_DISK_GIB, MuonError, nameSchema, parseInput } from '#core';
+import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
+import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { DATASTORE_CLAIMS } from '#placement';
+import { CHARGES, QuotaLedger } from '#quota';
+import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
+import { chooseZones } from '#tenancy';
+import { chooseDatastore } from './datastore-choice.js';
+import { diskAmounts, planDisks } from './disk-plan.js';
+import { diskId, type DiskRow } from './disk.js';
+import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
+import { findDiskByName, findRoom, findVisibleDisks } from './disk.sql.js';
+
+const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
+
+export const createDiskInput = z.strictObject({
+  projectId: z.string().max(100),
+  name: nameSchema,
+  sizeGib,
+  /** Id or name; any zone of the tenant when left out. */
+  zone: z.string().min(1).max(100).optional(),
+});
+export type CreateDiskInput = z.input<typeof createDiskInput>;
+
+export const resizeDiskInput = z.strictObject({ id: z.string().max(100), sizeGib, expectedVersion: z.int().optional() });
+export type ResizeDiskInput = z.input<typeof resizeDiskInput>;
+
+/** The rules of disks of their own. A machine's root disk is made, resized and deleted with the machine. */
+@Injectable()
+export class DiskService {
+  constructor(
+    private readonly commands: CommandRunner,
+    private readonly ledger: QuotaLedger,
+  ) {}
+
+  /** @throws NOT_FOUND, FORBIDDEN, INVALID_STATE of project and zone; ALREADY_EXISTS; INSUFFICIENT_CAPACITY; QUOTA_EXCEEDED */
+  async create(access: Access, raw: CreateDiskInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const input = parseInput(createDiskInput, raw);
+    const place: Place = { tenantId: null, projectId: input.projectId };
+    return this.commands.run({ access, name: 'createDisk', input, place, ...options }, async (reader) => {
+      const project = await this.requireProject(reader, access, input.projectId);
+      const { tenant_id: tenantId, id: projectId } = project;
+      place.tenantId = tenantId;
+      const references = input.zone === undefined ? null : [input.zone];
+      const zoneIds = (await chooseZones(reader, tenantId, references, 'input.zone')).map((zone) => zone.id);
+      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib);
+      const request = {
+        name: input.name,
+        tenantId,
+        projectId,
+        datastoreId: datastore.datastore_id,
+        zoneId: datastore.zone_id,
+        sizeGib: input.sizeGib,
+        imageReference: null,
+        ownerId: null,
+      };
+      const { changes, disks } = await planDisks(reader, [request]);
+      const id = disks[0]?.diskId ?? '';
+      if ((await reader.first(findDiskByName, projectId, input.name)) !== undefined) {
+        const taken = new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' });
+        changes.problems.push(taken.toRecord());
+      }
+      changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
+      this.start(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
+      lockResources(changes, String(changes.result.operationId), [id]);
+      await this.previewQuota(reader, changes);
+      return changes;
+    });
+  }
+
+  /**
+   * Makes a disk larger. Claims and charges are raised at once; a change that fails gives back what the disk has not got.
+   * @throws INVALID_INPUT when it would not grow; INSUFFICIENT_CAPACITY when its datastore is full; QUOTA_EXCEEDED
+   */
+  async resize(access: Access, raw: ResizeDiskInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const input = parseInput(resizeDiskInput, raw);
+    return this.change(access, 'resizeDisk', Action.MODIFY, input.id, { ...input }, options, async (reader, disk, changes) => {
+      if (input.expectedVersion !== undefined && input.expectedVersion !== disk.version) {
+        throw versionConflict('disk', { id: disk.id, version: input.expectedVersion });
+      }
+      if (disk.lifecycle !== 'PRESENT') {
+        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there can be resized.`, {
+          data: { state: disk.lifecycle },
+        });
+      }
+      if (input.sizeGib <= disk.size_gib) {
+        throw new MuonError('INVALID_INPUT', `The disk has ${disk.size_gib} GiB and only grows.`, {
+          field: 'input.sizeGib',
+          data: { sizeGib: disk.size_gib },
+        });
+      }
+      await this.requireRoom(reader, changes, disk, input.sizeGib);
+      changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
+      changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: disk.id, gib: input.sizeGib });
+      changes.add(ROWS, { table: 'disk', update: { size_gib: input.sizeGib }, id: disk.id, version: disk.version });
+      changes.add(CHARGES, { action: 'ADJUST', resourceId: disk.id, amounts: diskAmounts(input.sizeGib) });
+      this.start(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
+      lockResources(changes, String(changes.result.operationId), [disk.id]);
+      const data = { fromGib: disk.size_gib, toGib: input.sizeGib };
+      changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data });
+      await this.previewQuota(reader, changes);
+    });
+  }
+
+  async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (_reader, disk, changes) => {
+      this.planDeletion(changes, disk);
+    });
+  }
+
+  /** Adds to a change set what deletes a disk of its own. */
+  planDeletion(changes: ChangeSet, disk: DiskRow): void {
+    if (disk.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is being deleted already.`);
+    changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
+    this.start(changes, DISK_DELETE, disk, { diskId: disk.id });
+    succeedResources(changes, String(changes.result.operationId), [disk.id]);
+    changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
+  }
+
+  /** @throws NOT_FOUND, FORBIDDEN */
+  async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<DiskRow> {
+    const [row] = await reader.rows(findVisibleDisks, ...access.filter, [id]);
+    const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
+    return access.require(action, 'disk', known, id, field);
+  }
+
+  private async change(
+    access: Access,
+    name: string,
+    action: Action,
+    id: string,
+    input: Record<string, string | number | undefined>,
+    options: CommandOptions,
+    plan: (reader: Reader, disk: DiskRow, changes: ChangeSet) => Promise<void>,
+  ): Promise<CommandResult> {
+    const place: Place = { tenantId: null, projectId: null };
+    return this.commands.run({ access, name, input, place, ...options }, async (reader) => {
+      const disk = await this.find(reader, access, action, id);
+      Object.assign(place, { tenantId: disk.tenant_id, projectId: disk.project_id });
+      if (disk.owner_id !== null) {
+        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" belongs to a machine and changes with it.`, { data: { ownerId: disk.owner_id } });
+      }
+      const changes = new ChangeSet();
+      await plan(reader, disk, changes);
+      return changes;
+    });
+  }
+
+  private async requireRoom(reader: Reader, changes: ChangeSet, disk: DiskRow, sizeGib: number): Promise<void> {
+    const freeGib = (await reader.first(findRoom, disk.datastore_id))?.free_gib ?? 0;
+    const neededGib = sizeGib - disk.size_gib;
+    if (freeGib >= neededGib) return;
+    const message = `The disk's datastore has ${Math.max(0, freeGib)} GiB free and ${neededGib} are needed.`;
+    changes.problems.push(new MuonError('INSUFFICIENT_CAPACITY', message, { data: { freeGib, neededGib } }).toRecord());
+  }
+
+  private start(
+    changes: ChangeSet,
+    kind: string,
+    disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
+    input: NewOperation['input'],
+  ): void {
+    const operation = operationId.create();
+    const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
+    changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
+    changes.result = { id, operationId: operation };
+  }
+
+  private async requireProject(reader: Reader, access: Access, id: string): Promise<ScopeRow & { tenant_id: string }> {
+    const [scope] = await reader.rows(findScopes, [id]);
+    const row = scope?.kind === 'PROJECT' ? { ...scope, tenantId: scope.tenant_id, projectId: scope.id } : undefined;
+    const project = access.require(Action.CREATE_CHILD, 'project', row, id, 'input.projectId');
+    requireActive(project);
+    return project as ScopeRow & { tenant_id: string };
+  }
+
+  private async previewQuota(reader: Reader, changes: ChangeSet): Promise<void> {
+    const { problems, lines } = await this.ledger.preview(reader, changes.items(CHARGES));
+    changes.problems.push(...problems);
+    for (const line of lines) {
+      const of = line.limit === null ? '' : ` of ${line.limit}`;
+      const message = `${line.resourceKey} of ${line.scopeKind.toLowerCase()} "${line.scopeName}": ${line.used}${of} used, ${line.requested} requested.`;
+      changes.reasons.push({ subject: 'quota', message, data: { ...line } });
+    }
+  }
+}
