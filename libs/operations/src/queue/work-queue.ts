@@ -45,6 +45,7 @@ export class WorkQueue implements Bell {
   private readonly queues = new Map<string, JobQueue>();
   private readonly workers: JobWorker[] = [];
   private readonly rung = new WeakSet<Transaction>();
+  private closed = false;
 
   private constructor(private readonly options: WorkQueueOptions) {}
 
@@ -94,26 +95,32 @@ export class WorkQueue implements Bell {
   }
 
   async close(): Promise<void> {
+    // Connections that go with the pool afterwards are no problem of the queue.
+    this.closed = true;
     for (const worker of this.workers.splice(0)) await worker.close();
     for (const queue of this.queues.values()) await queue.close();
     this.queues.clear();
   }
 
   private work(name: string, process: (job: { name: string }) => Promise<void>): void {
-    const { backend, database, log } = this.options;
+    const { backend, database } = this.options;
     const worker = openWorker(backend, database, name, process, WORKER);
-    worker.on('error', (error) => log.warn({ err: error, queue: name }, 'the queue has a problem'));
+    worker.on('error', (error) => this.report(name, error));
     this.workers.push(worker);
   }
 
   private queue(name: (typeof QUEUES)[number]): JobQueue {
     const known = this.queues.get(name);
     if (known !== undefined) return known;
-    const { backend, database, log } = this.options;
+    const { backend, database } = this.options;
     const queue = openQueue(backend, database, name);
-    queue.on('error', (error) => log.warn({ err: error, queue: name }, 'the queue has a problem'));
+    queue.on('error', (error) => this.report(name, error));
     this.queues.set(name, queue);
     return queue;
+  }
+
+  private report(queue: string, error: unknown): void {
+    if (!this.closed) this.options.log.warn({ err: error, queue }, 'the queue has a problem');
   }
 }
 
