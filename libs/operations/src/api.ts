@@ -1,3 +1,5 @@
+import { OperationResolver } from './operation/operation-resolver.graphql.js';
+
 export {
   BlockerType,
   loadBlockers,
@@ -8,3 +10,5 @@ export {
   toOperation,
   toOperationPayload,
 } from './operation/operation.graphql.js';
+
+export const operationsResolvers = [OperationResolver];

@@ -89,16 +89,6 @@ export const findOperationAttempts = statement<OperationAttemptRow, [operationId
    FROM operation_attempt WHERE operation_id = ANY ($1) ORDER BY operation_id, attempt`,
 );
 
-/** Children of the parents' present attempts, compensations included, at most so many each. */
-export const findChildOperations = statement<OperationRow, [parentIds: string[], limit: number]>(
-  'operation.find_children',
-  `SELECT ${COLUMNS} FROM operation AS parent CROSS JOIN LATERAL (
-     SELECT c.* FROM operation AS c WHERE c.parent_id = parent.id AND c.parent_attempt = parent.attempt
-     ORDER BY c.parent_step, c.id LIMIT $2::int
-   ) AS o
-   WHERE parent.id = ANY ($1) ORDER BY o.parent_id, o.parent_step, o.id`,
-);
-
 /** The newest operation of each resource, its present one if it has any. */
 export const findLatestOperations = statement<OperationRow, [resourceIds: string[]]>(
   'operation.find_latest',
@@ -124,19 +114,43 @@ type ListParameters = [
   kind: string | null,
   states: string[] | null,
   withChildren: boolean,
+  parentId: string | null,
 ];
 
-/** Operations that the caller may see, newest first. Parameters: `access.filter`, then the filters, each null for any. */
+/** Ids sort by the time of making. */
+const ORDERS = {
+  NEWEST: { column: 'id', direction: 'DESC', type: 'text' },
+  OLDEST: { column: 'id', direction: 'ASC', type: 'text' },
+} as const;
+export type OperationOrder = keyof typeof ORDERS;
+
+/** Operations that the caller may see. Parameters: `access.filter`, then the filters, each null for any. */
 export const operations = keysetList<OperationRow, ListParameters>(
   'operation.list',
   `SELECT ${COLUMNS} FROM operation AS o
    WHERE ${visible('o', 1)}
      AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
      AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
-     AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR o.parent_id IS NULL)`,
-  9,
-  // Ids sort by the time of making.
-  { NEWEST: { column: 'id', direction: 'DESC', type: 'text' } },
+     AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS NOT NULL OR o.parent_id IS NULL)
+     AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))`,
+  10,
+  ORDERS,
+);
+
+type Visible = [all: boolean, tenantIds: string[], projectIds: string[]];
+
+/**
+ * Of each parent the first children that the caller may see, as `operations` lists them with that parent by OLDEST, and how
+ * many there are in all.
+ */
+export const findVisibleChildren = statement<OperationRow & { siblings: number }, [...Visible, parentIds: string[], limit: number]>(
+  'operation.visible_children',
+  `SELECT ${COLUMNS}, o.siblings FROM operation AS parent CROSS JOIN LATERAL (
+     SELECT c.*, count(*) OVER () AS siblings FROM operation AS c
+     WHERE c.parent_id = parent.id AND c.parent_attempt = parent.attempt AND ${visible('c', 1)}
+     ORDER BY c.id LIMIT $5::int
+   ) AS o
+   WHERE parent.id = ANY ($4) ORDER BY o.parent_id, o.id`,
 );
 
 export interface ProgressRow {

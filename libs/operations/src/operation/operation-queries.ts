@@ -11,6 +11,7 @@ import {
   readQueueAge,
   readStepTimes,
   type OperationCount,
+  type OperationOrder,
   type OperationRow,
 } from './operation-queries.sql.js';
 
@@ -22,6 +23,8 @@ export interface OperationFilter {
   states?: readonly OperationState[];
   /** Children too, not only what was asked for. */
   includeChildren?: boolean;
+  /** Only the children of this one, of all its attempts. */
+  parentId?: string;
 }
 
 export interface OperationProgress {
@@ -51,9 +54,15 @@ const STEP_TIMES_KEPT_MS = 30_000;
 export class OperationQueries {
   private readonly stepTimes = new Map<string, { at: number; byStep: Map<string, number> }>();
 
-  /** A page of what the caller may see, newest first; only roots unless children are asked for. */
-  async list(reader: Reader, access: Access, filter: OperationFilter, page: PageRequest): Promise<Page<OperationRow>> {
-    return operations.page(reader, listParameters(access, filter), 'NEWEST', page);
+  /** A page of what the caller may see; only roots unless children are asked for. */
+  async list(
+    reader: Reader,
+    access: Access,
+    filter: OperationFilter,
+    page: PageRequest,
+    order: OperationOrder = 'NEWEST',
+  ): Promise<Page<OperationRow>> {
+    return operations.page(reader, listParameters(access, filter), order, page);
   }
 
   async count(reader: Reader, access: Access, filter: OperationFilter): Promise<number> {
@@ -129,5 +138,6 @@ function listParameters(access: Access, filter: OperationFilter): Parameters<typ
     filter.kind ?? null,
     filter.states === undefined ? null : [...filter.states],
     filter.includeChildren ?? false,
+    filter.parentId ?? null,
   ];
 }
