@@ -2,6 +2,8 @@ export { backendId, Health, type BackendId, type BackendRow } from './backend/ba
 export { backends, findBackends } from './backend/backend.sql.js';
 export { datastoreId, DatastoreState, type DatastoreId, type DatastoreRow } from './datastore/datastore.js';
 export { datastores, findDatastores } from './datastore/datastore.sql.js';
+export { BackendService, type CreateBackendInput, type UpdateBackendInput } from './backend/backend.service.js';
+export { DatastoreService, type AddDatastoreInput, type UpdateDatastoreInput } from './datastore/datastore.service.js';
 export { DriverRegistry, type DriverRegistryOptions } from './driver/driver-registry.js';
 export * from './host/host.js';
 export { HostOccupancy, type HostOccupant, type HostOccupants } from './host/host-occupants.js';
@@ -13,3 +15,20 @@ export { findRacks, racks } from './rack/rack.sql.js';
 export { infrastructureRoom } from './room.js';
 export { CatalogueState, zoneId, type ZoneId, type ZoneRow } from './zone/zone.js';
 export { findZones, findZonesByReference, zones } from './zone/zone.sql.js';
+export { Heartbeat, type HeartbeatOptions } from './heartbeat/heartbeat.js';
+export { HostMaintenanceService, WhenBlocked, type EnterMaintenanceInput, type ExitMaintenanceInput } from './host/host-maintenance.js';
+export { HostRegistration, MAX_HOSTS_AT_ONCE, type RegisterHostsInput } from './host/host-registration.js';
+export { ENTER_MAINTENANCE, hostOperations } from './host/host.operations.js';
+export {
+  HostService,
+  type AttestHostOffInput,
+  type HostTargetInput,
+  type SuspendHostInput,
+  type UpdateHostInput,
+} from './host/host.service.js';
+export { RackService, type CreateRackInput } from './rack/rack.service.js';
+export { HOST_HEARTBEAT, infrastructureReconcilers } from './reconcilers.js';
+export { PendingRemoval } from './usage/pending-removal.js';
+export { InfrastructureUsage, type InfrastructureUsers, type UsedNoun } from './usage/usage.js';
+export { BackendWatch } from './watch/backend-watch.js';
+export { ZoneService, type CreateZoneInput, type UpdateZoneInput } from './zone/zone.service.js';

@@ -1,5 +1,5 @@
 import type { RoomSchema } from '#database';
-import { BackendEntity } from './backend/backend.entity.js';
+import { BackendEntity, BackendHeartbeatEntity } from './backend/backend.entity.js';
 import { DatastoreEntity, DatastoreHeartbeatEntity } from './datastore/datastore.entity.js';
 import { HostEntity, HostHeartbeatEntity } from './host/host.entity.js';
 import { InstallationEntity } from './installation/installation.entity.js';
@@ -14,6 +14,7 @@ export const infrastructureRoom: RoomSchema = {
     ZoneEntity,
     RackEntity,
     BackendEntity,
+    BackendHeartbeatEntity,
     HostEntity,
     HostHeartbeatEntity,
     DatastoreEntity,

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
 
 @Entity('backend')
@@ -52,4 +52,15 @@ export class BackendEntity extends RowTimes {
 
   @Column('text', { name: 'health_reason', nullable: true })
   healthReason!: string | null;
+}
+
+/** When it last answered, apart from the row that is watched. */
+@Entity('backend_heartbeat')
+export class BackendHeartbeatEntity {
+  @ForeignKey('backend', { name: 'backend_heartbeat_backend', onDelete: 'CASCADE' })
+  @PrimaryColumn({ name: 'backend_id', type: 'text', collation: 'C', primaryKeyConstraintName: 'backend_heartbeat_pkey' })
+  backendId!: string;
+
+  @Column('timestamptz', { name: 'last_seen_at', default: () => 'now()' })
+  lastSeenAt!: Date;
 }

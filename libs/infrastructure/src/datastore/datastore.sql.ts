@@ -18,3 +18,14 @@ export const datastores = keysetList<DatastoreRow, ListParameters>(
   3,
   { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
 );
+
+export const findSharedPoolNames = statement<{ name: string }, [backendId: string]>(
+  'datastore.shared_names',
+  'SELECT name FROM datastore WHERE backend_id = $1 AND host_id IS NULL',
+);
+
+/** What goes with a host when it is deregistered. */
+export const findLocalDatastores = statement<DatastoreRow, [hostId: string]>(
+  'datastore.of_host',
+  `SELECT ${DATASTORE_COLUMNS} FROM datastore WHERE host_id = $1 ORDER BY id`,
+);

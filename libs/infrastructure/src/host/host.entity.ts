@@ -101,6 +101,9 @@ export class HostHeartbeatEntity {
   @Column('integer', { default: 0 })
   beats!: number;
 
+  @Column('integer', { default: 0 })
+  misses!: number;
+
   @Column('double precision', { name: 'cpu_percent', nullable: true })
   cpuPercent!: number | null;
 

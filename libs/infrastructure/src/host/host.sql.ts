@@ -17,3 +17,9 @@ export const hosts = keysetList<HostRow, ListParameters>(
   5,
   { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
 );
+
+/** Names of a backend's registered hosts. */
+export const findHostNames = statement<{ name: string }, [backendId: string]>(
+  'host.names',
+  'SELECT name FROM host WHERE backend_id = $1',
+);

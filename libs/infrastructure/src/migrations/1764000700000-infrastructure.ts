@@ -52,6 +52,11 @@ const TABLES = [
     ${BOOKKEEPING}
   )`,
   'CREATE UNIQUE INDEX backend_name ON backend (name)',
+  `CREATE TABLE backend_heartbeat (
+    backend_id text COLLATE "C" CONSTRAINT backend_heartbeat_pkey PRIMARY KEY
+      CONSTRAINT backend_heartbeat_backend REFERENCES backend (id) ON DELETE CASCADE,
+    last_seen_at timestamptz NOT NULL DEFAULT now()
+  ) WITH (fillfactor = 50)`,
   `CREATE TABLE host (
     id text COLLATE "C" CONSTRAINT host_pkey PRIMARY KEY,
     tenant_id text COLLATE "C",
@@ -87,6 +92,7 @@ const TABLES = [
       CONSTRAINT host_heartbeat_host REFERENCES host (id) ON DELETE CASCADE,
     last_seen_at timestamptz,
     beats integer NOT NULL DEFAULT 0,
+    misses integer NOT NULL DEFAULT 0,
     cpu_percent double precision,
     memory_used_mib bigint,
     fence_asked_at timestamptz,
@@ -126,6 +132,20 @@ const RESOURCES = [
   ['datastore', 'dst'],
 ] as const;
 
+/** A backend's secret goes when the backend does or gets another one. */
+const FORGET_SECRET = [
+  `CREATE FUNCTION infrastructure_forget_secret() RETURNS trigger LANGUAGE plpgsql AS $$
+   BEGIN
+     DELETE FROM secret WHERE id = OLD.secret_ref;
+     RETURN NULL;
+   END $$`,
+  `CREATE TRIGGER backend_forget_secret AFTER DELETE ON backend FOR EACH ROW WHEN (OLD.secret_ref IS NOT NULL)
+   EXECUTE FUNCTION infrastructure_forget_secret()`,
+  `CREATE TRIGGER backend_replace_secret AFTER UPDATE ON backend FOR EACH ROW
+   WHEN (OLD.secret_ref IS DISTINCT FROM NEW.secret_ref AND OLD.secret_ref IS NOT NULL)
+   EXECUTE FUNCTION infrastructure_forget_secret()`,
+];
+
 export class Infrastructure1764000700000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const text of TABLES) await runner.query(text);
@@ -137,12 +157,14 @@ export class Infrastructure1764000700000 implements MigrationInterface {
         `CREATE TRIGGER ${table}_watch AFTER INSERT OR UPDATE OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION muon_watch('${kind}')`,
       );
     }
+    for (const text of FORGET_SECRET) await runner.query(text);
     await runner.query('INSERT INTO installation (id) VALUES ($1)', [installationIdKind.create()]);
   }
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(
-      'DROP TABLE datastore_heartbeat, datastore, host_heartbeat, host, backend, rack, zone, installation',
+      'DROP TABLE datastore_heartbeat, datastore, host_heartbeat, host, backend_heartbeat, backend, rack, zone, installation',
     );
+    await runner.query('DROP FUNCTION infrastructure_forget_secret');
   }
 }
