@@ -40,17 +40,18 @@ export interface KeysetList<Row, Parameters extends readonly unknown[]> {
 export const MAX_PAGE_SIZE = 100;
 export const DEFAULT_PAGE_SIZE = 50;
 
-interface Cursor {
+export interface KeysetCursor {
   order: string;
   key: string;
   id: string;
 }
 
-function encodeCursor(cursor: Cursor): string {
+/** The place of a row in a list of that order; for pages that are read by another statement than the list's own. */
+export function keysetCursor(cursor: KeysetCursor): string {
   return Buffer.from(JSON.stringify([cursor.order, cursor.key, cursor.id])).toString('base64url');
 }
 
-function decodeCursor(text: string, order: string, field: string): Cursor {
+function decodeCursor(text: string, order: string, field: string): KeysetCursor {
   const wrong = new MuonError('INVALID_INPUT', `This is no cursor of a list ordered by ${order}.`, { field });
   if (text.length > 2000) throw wrong;
   try {
@@ -115,7 +116,7 @@ ORDER BY t.${order.column} ${direction}, t.id ${direction} LIMIT $${limit}::int`
       if (backward) rows.reverse();
       return {
         rows,
-        cursors: rows.map((row) => encodeCursor({ order, key: row.keyset_key, id: row.id })),
+        cursors: rows.map((row) => keysetCursor({ order, key: row.keyset_key, id: row.id })),
         hasNextPage: backward ? cursor !== undefined : more,
         hasPreviousPage: backward ? more : cursor !== undefined,
       };

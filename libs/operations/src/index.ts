@@ -10,6 +10,7 @@ export { registerOperationSections } from './operation/apply-sections.js';
 export * from './operation/operation.js';
 export * from './operation/operation-queries.js';
 export * from './operation/operation-queries.sql.js';
+export { OperationRequests } from './operation/operation-requests.js';
 export * from './operation/operation-sections.js';
 export { OperationService, type Caller } from './operation/operation.service.js';
 export type { QueueBackend } from './queue/backends.js';
