@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sleep } from '#core';
 import type { Driver } from '#drivers';
 import { testDatabase, type TestDatabase } from '#testing';
 import { callOf, diskOf, machineOf, OWNERSHIP, portOf } from './fixtures.js';
@@ -216,6 +217,20 @@ describe('late effects', () => {
     expect(await driver.compute.deleteMachine(callOf(), 'vm_1')).toMatchObject({ state: 'PENDING' });
     await world.landPending();
     expect(await driver.compute.deleteMachine(callOf(), 'vm_1')).toMatchObject({ state: 'DONE' });
+    expect(await machineIds()).toEqual([]);
+  });
+
+  test('a deletion that comes late cancels what has been accepted by then', async () => {
+    await world.addFault({ kind: 'LATE_EFFECT', method: 'createMachine', delayMs: LATER_MS });
+    await world.addFault({ kind: 'LATE_EFFECT', method: 'createMachine', delayMs: 60 });
+    await world.addFault({ kind: 'LATE_EFFECT', method: 'deleteMachine', delayMs: 30, uncancellable: true, times: 2 });
+    for (const id of ['vm_1', 'vm_2']) {
+      await expect(driver.compute.createMachine(callOf(), machineOf(id))).rejects.toMatchObject({ code: 'TIMEOUT' });
+      await expect(driver.compute.deleteMachine(callOf(), id)).rejects.toMatchObject({ code: 'TIMEOUT' });
+    }
+    // By then all but the first are due, and are settled together.
+    await sleep(100);
+    expect((await world.counts()).pendingWork).toBe(0);
     expect(await machineIds()).toEqual([]);
   });
 

@@ -37,7 +37,9 @@ export const eventsAfter = statement<
   'simulation.events_after',
   `WITH latest AS (SELECT coalesce(max(id), 0) AS id FROM event)
    SELECT latest.id::float8 AS latest,
-     coalesce(jsonb_agg(DISTINCT jsonb_build_object('kind', e.kind, 'id', e.object_id)) FILTER (WHERE e.id IS NOT NULL), '[]') AS events
+     coalesce(
+       jsonb_agg(DISTINCT jsonb_build_object('kind', e.kind, 'id', e.object_id)) FILTER (WHERE e.id IS NOT NULL), '[]'
+     ) AS events
    FROM latest LEFT JOIN event e ON e.backend_id = $1 AND e.id > $2 AND e.id <= latest.id
    GROUP BY latest.id`,
 );

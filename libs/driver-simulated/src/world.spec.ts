@@ -273,6 +273,52 @@ describe('one world for many', () => {
     await second.close();
   });
 
+  test('a disk that goes while it is being attached is not attached', async () => {
+    await driver.storage.createDisk(callOf(), diskOf('disk_1'));
+    await driver.compute.createMachine(callOf(), machineOf('vm_1'));
+    await withRival(async (rival) => {
+      await rival.query(`DELETE FROM disk WHERE id = 'disk_1' AND backend_id = $1`, [world.backendId]);
+      const attached = driver.compute.attachDisk(callOf(), 'vm_1', 'disk_1').catch((error: { code: string }) => error.code);
+      await driversWait(rival, 1);
+      await rival.query('COMMIT');
+      expect(await attached).toBe('NOT_FOUND');
+    });
+    expect((await world.machine('vm_1'))?.diskIds).toEqual([]);
+  });
+
+  test('work that takes time is begun once, however many ask at the same time', async () => {
+    const delay = 3_600_000;
+    const slow = await connect({ delayMs: { min: delay, max: delay } });
+    await driver.compute.createMachine(callOf(), machineOf('vm_0'));
+    await withRival(async (rival) => {
+      // Holds up whoever is about to make the machine.
+      await rival.query(
+        `INSERT INTO machine SELECT (jsonb_populate_record(m, '{"id": "vm_1"}')).* FROM machine m WHERE id = 'vm_0' AND backend_id = $1`,
+        [world.backendId],
+      );
+      const asked = [1, 2].map(async () => slow.compute.createMachine(callOf(), machineOf('vm_1')));
+      await driversWait(rival, 2);
+      await rival.query('ROLLBACK');
+      for (const outcome of await Promise.all(asked)) expect(outcome.state).toBe('PENDING');
+    });
+    expect((await world.counts()).pendingWork).toBe(1);
+    await slow.close();
+  });
+
+  test('a deadlock restarts the call, and nobody notices', async () => {
+    await driver.storage.createDisk(callOf(), diskOf('disk_1'));
+    await driver.compute.createMachine(callOf(), machineOf('vm_1'));
+    await withRival(async (rival) => {
+      await rival.query(`SELECT FROM disk WHERE id = 'disk_1' AND backend_id = $1 FOR UPDATE`, [world.backendId]);
+      const attached = driver.compute.attachDisk(callOf(), 'vm_1', 'disk_1');
+      await driversWait(rival, 1);
+      // Each now waits for the other; the server ends the one whose patience is shorter, which is the driver's.
+      await rival.query(`SELECT FROM machine WHERE id = 'vm_1' AND backend_id = $1 FOR UPDATE`, [world.backendId]);
+      await rival.query('COMMIT');
+      expect(await attached).toEqual({ state: 'DONE', value: undefined });
+    });
+  });
+
   test('what a killed process was told is still true, and the next one goes on', { timeout: 60_000 }, async () => {
     const child = spawn(process.execPath, ['--input-type=module', '--eval', SURVIVOR, database.url, world.backendId], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -296,12 +342,38 @@ describe('one world for many', () => {
   });
 });
 
-/** Runs this room's sources in a process of their own, as the tests do. */
+/** Someone else with an open transaction in the simulation's database. */
+async function withRival(work: (rival: pg.Client) => Promise<void>): Promise<void> {
+  const rival = new pg.Client({ connectionString: database.url, options: '-c search_path=simulation -c deadlock_timeout=30s' });
+  await rival.connect();
+  try {
+    await rival.query('BEGIN');
+    await work(rival);
+  } finally {
+    await rival.end();
+  }
+}
+
+/** Until so many connections of drivers wait for a lock in this database. */
+async function driversWait(rival: pg.Client, count: number): Promise<void> {
+  const look = async (): Promise<unknown[]> => {
+    // Inside a transaction the view would show what it showed first.
+    await rival.query('SELECT pg_stat_clear_snapshot()');
+    const found = await rival.query(
+      `SELECT pid FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'muon-simulation' AND wait_event_type = 'Lock'`,
+    );
+    return found.rows;
+  };
+  await expect.poll(look, { timeout: 10_000 }).toHaveLength(count);
+}
+
+/** Runs this room's sources, never what was built, in a process of their own. */
 const SURVIVOR = `
   const { runnerImport } = await import('vite');
-  const conditions = ['source', 'node'];
   const file = ${JSON.stringify(fileURLToPath(new URL('./survivor.ts', import.meta.url)))};
-  const { module } = await runnerImport(file, { configFile: false, resolve: { conditions }, ssr: { resolve: { conditions } } });
+  const environments = { inline: { resolve: { conditions: ['source', 'node'] } } };
+  const { module } = await runnerImport(file, { configFile: false, environments });
   await module.makeMachines(process.argv[1], process.argv[2]);
 `;
 

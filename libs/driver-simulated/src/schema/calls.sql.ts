@@ -42,8 +42,13 @@ BEGIN
     ELSE unchanged(listing(b, method, a ->> 'after', (a ->> 'limit')::int))
   END;
   IF (answer -> 'changed')::boolean THEN
-    IF method LIKE '%Disk' OR method LIKE '%Snapshot' THEN PERFORM tell(b, 'DISK', CASE WHEN method IN ('attachDisk', 'detachDisk') THEN ids[2] ELSE i END); END IF;
-    IF method LIKE '%Machine' OR method IN ('attachDisk', 'detachDisk', 'runInGuest') THEN PERFORM tell(b, 'MACHINE', i); END IF;
+    IF method IN ('attachDisk', 'detachDisk') THEN
+      PERFORM tell(b, 'MACHINE', i), tell(b, 'DISK', ids[2]);
+    ELSIF method LIKE '%Machine' OR method = 'runInGuest' THEN
+      PERFORM tell(b, 'MACHINE', i);
+    ELSIF method LIKE '%Disk' OR method LIKE '%Snapshot' THEN
+      PERFORM tell(b, 'DISK', i);
+    END IF;
   END IF;
   RETURN answer;
 END $$;
@@ -81,13 +86,15 @@ BEGIN
   RETURN (
     SELECT coalesce(jsonb_agg(item ORDER BY place), '[]') FROM (
       SELECT item, place FROM jsonb_array_elements(stale) WITH ORDINALITY AS items (item, place)
-      WHERE coalesce(item ->> 'machineId', item ->> 'diskId', item ->> 'id', item ->> 'hostName') COLLATE "C" > coalesce(after, '')
+      WHERE coalesce(after, '')
+        < coalesce(item ->> 'machineId', item ->> 'diskId', item ->> 'id', item ->> 'hostName') COLLATE "C"
       ORDER BY place LIMIT most
     ) page);
 END $$;
 
 -- The fault that acts on this call: the first scripted one whose turn it is, else one drawn from the seed.
-CREATE OR REPLACE FUNCTION next_fault(b text, p_method text, ids text[], key text, random jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION next_fault(b text, p_method text, ids text[], key text, random jsonb)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE f fault; made_calls int; drawn double precision; rate record;
 BEGIN
   FOR f IN
@@ -98,14 +105,17 @@ BEGIN
   LOOP
     UPDATE fault SET seen = seen + 1, fired = fired + CASE WHEN seen + 1 >= nth THEN 1 ELSE 0 END WHERE id = f.id;
     IF f.seen + 1 >= f.nth THEN
-      RETURN jsonb_build_object('kind', f.kind, 'delayMs', f.delay_ms, 'uncancellable', f.uncancellable, 'hostName', f.host_name);
+      RETURN jsonb_build_object('kind', f.kind, 'delayMs', f.delay_ms, 'uncancellable', f.uncancellable,
+        'hostName', f.host_name);
     END IF;
   END LOOP;
   IF random IS NULL THEN RETURN NULL; END IF;
   INSERT INTO attempt AS t (backend_id, call, made) VALUES (b, p_method || ' ' || md5(key), 1)
   ON CONFLICT (backend_id, call) DO UPDATE SET made = t.made + 1, last_at = now() RETURNING made INTO made_calls;
   drawn := fraction(concat_ws('|', random ->> 'seed', key, p_method, made_calls));
-  FOR rate IN SELECT r.key AS kind, r.value::double precision AS share FROM jsonb_each_text(random -> 'rates') r ORDER BY r.key LOOP
+  FOR rate IN
+    SELECT r.key AS kind, r.value::double precision AS share FROM jsonb_each_text(random -> 'rates') r ORDER BY r.key
+  LOOP
     drawn := drawn - rate.share;
     IF drawn < 0 THEN
       RETURN jsonb_build_object('kind', rate.kind, 'delayMs', random -> 'delayMs', 'uncancellable', random -> 'uncancellable');
@@ -114,14 +124,14 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE FUNCTION put_off(b text, p_method text, p_ids text[], object text, a jsonb, delay_ms double precision, p_hidden boolean)
+CREATE OR REPLACE FUNCTION put_off(b text, p_method text, p_ids text[], object text, a jsonb, delay_ms float8, p_hidden boolean)
 RETURNS void LANGUAGE sql AS $$
   INSERT INTO work (backend_id, object_id, method, ids, arguments, due_at, hidden)
   VALUES (b, object, p_method, p_ids, a, clock_timestamp() + delay_ms * interval '1 millisecond', p_hidden)
 $$;
 
 -- Performs a change or, when it takes time, begins it. A removal cancels the other work on its object.
-CREATE OR REPLACE FUNCTION accept(b text, p_method text, p_ids text[], object text, a jsonb, removes boolean, delay_ms double precision)
+CREATE OR REPLACE FUNCTION accept(b text, p_method text, p_ids text[], object text, a jsonb, removes boolean, delay_ms float8)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE under_way work; answer jsonb;
 BEGIN
@@ -170,7 +180,6 @@ BEGIN
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended(b || ' ' || object, 0));
   IF kind = 'LATE_EFFECT' THEN
-    IF effect = 'REMOVE' THEN DELETE FROM work WHERE backend_id = b AND object_id = object AND NOT hidden; END IF;
     PERFORM put_off(b, p_method, p_ids, object, a, (f ->> 'delayMs')::float8, (f ->> 'uncancellable')::boolean);
     RETURN jsonb_build_object('fault', kind);
   END IF;
@@ -191,8 +200,11 @@ BEGIN
   FOR w IN
     SELECT * FROM work WHERE backend_id = b AND due_at <= clock_timestamp() ORDER BY due_at, id LIMIT most FOR UPDATE
   LOOP
+    -- A removal that came earlier in this round may have cancelled it.
+    CONTINUE WHEN NOT EXISTS (SELECT FROM work WHERE id = w.id);
     PERFORM perform(b, w.method, w.ids, w.arguments);
-    DELETE FROM work WHERE id = w.id;
+    DELETE FROM work
+    WHERE id = w.id OR (w.method ~ '^(delete|remove)' AND backend_id = b AND object_id = w.object_id AND NOT hidden);
     settled := settled + 1;
   END LOOP;
   RETURN settled;

@@ -46,7 +46,8 @@ export async function installSimulation(client: pg.ClientBase): Promise<void> {
 async function isInstalled(client: pg.ClientBase): Promise<boolean> {
   const table = await client.query<{ exists: boolean }>(`SELECT to_regclass('simulation.installed') IS NOT NULL AS exists`);
   if (table.rows[0]?.exists !== true) return false;
-  const found = await client.query<{ version: number; fingerprint: string }>('SELECT version, fingerprint FROM simulation.installed');
+  type Installed = { version: number; fingerprint: string };
+  const found = await client.query<Installed>('SELECT version, fingerprint FROM simulation.installed');
   const installed = found.rows[0];
   return installed !== undefined && (installed.version > VERSION || installed.fingerprint === FINGERPRINT);
 }

@@ -14,6 +14,8 @@ END $$;
 CREATE OR REPLACE FUNCTION disks_refused(b text, i text, on_host text, disks text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE wanted record;
 BEGIN
+  -- Locked, so that what is found now still holds when they are attached.
+  PERFORM FROM disk WHERE backend_id = b AND id = ANY (disks) ORDER BY id FOR UPDATE;
   FOR wanted IN
     SELECT u.id, d.id AS found, d.attached_to, d.host_name
     FROM unnest(disks) u (id) LEFT JOIN disk d ON d.backend_id = b AND d.id = u.id
@@ -23,7 +25,8 @@ BEGIN
       RETURN failure('INVALID_STATE', format('The disk "%s" is attached to another machine.', wanted.id), wanted.attached_to);
     END IF;
     IF wanted.host_name NOT IN ('', on_host) THEN
-      RETURN failure('BACKEND_FAILED', format('The disk "%s" lies on another host than the machine.', wanted.id), wanted.host_name);
+      RETURN failure('BACKEND_FAILED', format('The disk "%s" lies on another host than the machine.', wanted.id),
+        wanted.host_name);
     END IF;
   END LOOP;
   RETURN NULL;

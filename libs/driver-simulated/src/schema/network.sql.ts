@@ -15,7 +15,8 @@ BEGIN
     PERFORM FROM network_part WHERE backend_id = b AND id = network AND kind = 'NETWORK' FOR KEY SHARE;
     IF NOT FOUND THEN RETURN unknown('network', network); END IF;
   END IF;
-  INSERT INTO network_part (backend_id, id, kind, installation_id, tenant_id, project_id, revision, network_id, host_name, specification)
+  INSERT INTO network_part (backend_id, id, kind, installation_id, tenant_id, project_id, revision, network_id, host_name,
+    specification)
   VALUES (b, i, a ->> 'kind', a ->> 'installationId', a ->> 'tenantId', a ->> 'projectId', new_revision, network,
     a ->> 'hostName', a -> 'specification')
   ON CONFLICT (backend_id, id) DO UPDATE

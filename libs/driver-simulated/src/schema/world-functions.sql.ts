@@ -27,7 +27,8 @@ BEGIN
     FROM unnest('{listMachines,listDisks,listParts,listHosts}'::text[]) u (name)
     WHERE a ->> 'method' IS NULL OR a ->> 'method' = u.name;
   END IF;
-  INSERT INTO fault (backend_id, kind, method, resource_id, key_contains, nth, times, delay_ms, uncancellable, host_name, listings, ends_at)
+  INSERT INTO fault (backend_id, kind, method, resource_id, key_contains, nth, times, delay_ms, uncancellable, host_name,
+    listings, ends_at)
   VALUES (b, a ->> 'kind', a ->> 'method', a ->> 'resourceId', a ->> 'keyContains', (a ->> 'nth')::int, (a ->> 'times')::int,
     (a ->> 'delayMs')::int, (a ->> 'uncancellable')::boolean, a ->> 'hostName', listings,
     clock_timestamp() + (a ->> 'delayMs')::int * interval '1 millisecond')
@@ -38,7 +39,9 @@ END $$;
 CREATE OR REPLACE FUNCTION world_reset(b text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE name text;
 BEGIN
-  FOREACH name IN ARRAY '{work,fault,attempt,event,guest_run,guest_response,machine,snapshot,disk,network_part,pool,host}'::text[] LOOP
+  FOREACH name IN ARRAY
+    '{work,fault,attempt,event,guest_run,guest_response,machine,snapshot,disk,network_part,pool,host}'::text[]
+  LOOP
     EXECUTE format('DELETE FROM %I WHERE backend_id = $1', name) USING b;
   END LOOP;
 END $$;

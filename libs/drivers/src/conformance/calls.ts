@@ -75,6 +75,15 @@ export function callConformance(bench: Bench): void {
         expect(error.code, method).toBe('CANCELLED');
       }
     });
+    it('what was given up before it began has no effect', async (context) => {
+      bench.needs(context, 'storage');
+      const { storage } = bench.driver;
+      const wanted = bench.diskSpecification();
+      bench.willRemoveDisk(wanted.diskId);
+      await bench.refused(storage.createDisk(bench.call({ signal: AbortSignal.abort() }), wanted), 'CANCELLED');
+      await bench.disk();
+      expect(await storage.getDisk(bench.call(), wanted.diskId)).toBeUndefined();
+    });
   });
 
   it('every call is refused inside an open unit of work', async (context) => {
