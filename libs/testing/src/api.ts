@@ -2,6 +2,7 @@ import { Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { MuonError, type Logger } from '#core';
+import type { Database } from '#database';
 import type { Authentication, Authenticator, PresentedCredential } from '#graphql';
 import type { Access } from '#identity';
 
@@ -103,4 +104,22 @@ export async function testApi(options: TestApiOptions): Promise<TestApi> {
     close: () => app.close(),
   };
   return api;
+}
+
+/** How many statements that return rows the work sends: a list must not send more for more rows. */
+export async function countStatements(database: Database, work: () => Promise<unknown>): Promise<number> {
+  const rows = database.rows.bind(database);
+  let count = 0;
+  const counting = (...query: Parameters<typeof rows>): Promise<unknown[]> => {
+    count += 1;
+    return rows(...query);
+  };
+  Object.assign(database, { rows: counting });
+  try {
+    await work();
+  } finally {
+    // The method of the class shows again.
+    Reflect.deleteProperty(database, 'rows');
+  }
+  return count;
 }

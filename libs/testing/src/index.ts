@@ -4,4 +4,4 @@ export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
 export { newTenant, type TestTenant } from './scopes.js';
 export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';
 export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './tenancy.js';
-export { testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
+export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';

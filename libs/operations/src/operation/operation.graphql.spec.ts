@@ -5,7 +5,7 @@ import { ChangeSet } from '#database';
 import { EventFeed, eventsRoom } from '#events';
 import { CommandRunner, identityRoom } from '#identity';
 import { scopesRoom } from '#scopes';
-import { accessWith, roomDatabase, systemAccess, testApi, type RoomDatabase, type TestApi } from '#testing';
+import { accessWith, countStatements, roomDatabase, systemAccess, testApi, type RoomDatabase, type TestApi } from '#testing';
 import { operationsResolvers } from '../api.js';
 import { Workbench } from '../engine/workbench.js';
 import { defineOperation, done, fanOut, lockResources, OperationQueries, OperationRequests, UNDO_ALL, wait } from '../index.js';
@@ -198,25 +198,10 @@ describe('operations over GraphQL', () => {
 
   it('reads a page with its children, steps and progress in as many statements as for one row', async () => {
     const query = `query ($first: Int) { operations(first: $first, includeChildren: true) { nodes { ${FIELDS} } } }`;
-    const statementsFor = async (first: number): Promise<number> => {
-      const before = reads;
-      await api.data('operator', query, { first });
-      return reads - before;
-    };
-    let reads = 0;
-    const { rows } = room.database;
-    room.database.rows = ((...args: Parameters<typeof rows>) => {
-      reads += 1;
-      return rows.apply(room.database, args);
-    }) as typeof rows;
-    try {
-      const one = await statementsFor(1);
-      const many = await statementsFor(7);
-      expect(one).toBeGreaterThan(3);
-      expect(many).toBeLessThanOrEqual(one + 3);
-    } finally {
-      room.database.rows = rows;
-    }
+    const statementsFor = (first: number): Promise<number> => countStatements(room.database, () => api.data('operator', query, { first }));
+    const one = await statementsFor(1);
+    expect(one).toBeGreaterThan(3);
+    expect(await statementsFor(7)).toBeLessThanOrEqual(one + 3);
   });
 
   it('does not exist for strangers, in no list and under no id', async () => {
