@@ -27,13 +27,14 @@ export {
 export { findLoadBalancers, findLoadBalancersOfOwners, findMembers, type MemberRow } from './load-balancer/load-balancer.sql.js';
 export * from './network/network.js';
 export { planNetwork, planNetworkRemoval, resolveNetwork, type CreateNetworkInput, type PlannedNetwork } from './network/network-plan.js';
-export { NetworkService, type DeleteNetworkInput } from './network/network.service.js';
+export { NetworkService, type DeleteNetworkInput, type NewNetworkInput } from './network/network.service.js';
 export { countNetworkUsers, findNetworks, findNetworksByReference, type NetworkUsersRow } from './network/network.sql.js';
 export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
 export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
 export { networkRoom } from './room.js';
+export { networkScopeContents } from './scope-contents.js';
 export * from './subnet/subnet.js';
 export { SubnetService, type CreateSubnetInput } from './subnet/subnet.service.js';
 export { findSubnets, findSubnetsOfNetworks } from './subnet/subnet.sql.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { MuonError } from '#core';
-import { statement } from '#database';
+import { ChangeSet, insertRows, statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
@@ -10,6 +10,7 @@ import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
+import { tenancyRoom } from '#tenancy';
 import { newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
 import {
   findNetworks,
@@ -22,6 +23,7 @@ import {
   networkOperations,
   NetworkRealiser,
   networkRoom,
+  networkScopeContents,
   NetworkService,
   planPortRemoval,
   planPorts,
@@ -76,7 +78,7 @@ describe('networks on a simulated datacenter', () => {
 
   beforeAll(async () => {
     room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, placementRoom, networkRoom,
+      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
     ]);
     center = await testDatacenter(room, {
       sections: registerNetworkSections,
@@ -89,6 +91,8 @@ describe('networks on a simulated datacenter', () => {
     subnets = new SubnetService(center.commands, networks);
     balancers = new LoadBalancerService(center.commands, center.ledger, networks);
     tenant = await newTenant(room.database, 30);
+    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
+    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
   });
   afterEach(() => center.world.clearFaults());
   afterAll(async () => {
@@ -110,7 +114,7 @@ describe('networks on a simulated datacenter', () => {
   async function makeNetwork(projectId: string, realised = false): Promise<{ id: string; operationId: string | null; subnetId: string }> {
     names += 1;
     const input = { projectId, name: `net-${names}`, subnet: {} };
-    const { result } = await networks.create(access, input, realised ? { backendIds: [center.backendId] } : {});
+    const { result } = await networks.create(access, { ...input, zones: realised ? [center.zoneId] : [] });
     return result as { id: string; operationId: string | null; subnetId: string };
   }
 
@@ -364,6 +368,26 @@ describe('networks on a simulated datacenter', () => {
     expect(await find()).toMatchObject({ lifecycle: 'PRESENT', failure: null });
     expect((await find())?.address).toMatch(/^10\./);
     expect(await usage(projectId)).toEqual({ 'load_balancer.count': 1, 'network.count': 1, 'port.count': 1 });
+  });
+
+  it('goes with its project: load balancers, then networks, and nothing is left', async () => {
+    const projectId = freshProject();
+    const made = await makeNetwork(projectId);
+    const machine = await makeMachine(projectId, made.id);
+    await center.ended(machine.operationId);
+    await center.ended((await balancers.create(access, { networkId: made.id, name: 'front', listeners: [{ port: 80, memberPort: 80 }] })).result.operationId);
+    await makeNetwork(projectId, true);
+    const scope = { tenantId: tenant.id, projectId };
+    const counts = async () => Object.fromEntries(await Promise.all(networkScopeContents.map(async (each) => [each.kind, await each.count(room.database, scope)])));
+    expect(await counts()).toEqual({ 'load balancer': 1, network: 2, port: 1, subnet: 2, address: 2 });
+    await removeMachine(machine.ports);
+    for (const contents of networkScopeContents.filter((each) => each.planDeletion !== undefined)) {
+      await center.operations.submit((await contents.planDeletion?.(room.database, scope, 10)) ?? new ChangeSet());
+      expect((await contents.planDeletion?.(room.database, scope, 10))?.items(OPERATIONS)).toEqual([]);
+      await expect.poll(() => contents.count(room.database, scope), { timeout: 10_000 }).toBe(0);
+    }
+    expect(await counts()).toEqual({ 'load balancer': 0, network: 0, port: 0, subnet: 0, address: 0 });
+    expect(await usage(projectId)).toEqual({});
   });
 
   it('repairs by an operation what a backend has lost, and leaves alone what is as it should be', async () => {

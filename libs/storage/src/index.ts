@@ -6,3 +6,4 @@ export { DiskService, type CreateDiskInput, type ResizeDiskInput } from './disk/
 export { findDisks, findDisksOfOwners, removeDiskRows } from './disk/disk.sql.js';
 export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from './realise/disk-realiser.js';
 export { storageRoom } from './room.js';
+export { storageScopeContents } from './scope-contents.js';

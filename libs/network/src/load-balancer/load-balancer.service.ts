@@ -110,14 +110,7 @@ export class LoadBalancerService {
       const row = await this.findOwn(reader, access, Action.DELETE, id);
       Object.assign(place, { tenantId: row.tenant_id, projectId: row.project_id });
       if (row.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', `The load balancer "${row.name}" is being deleted already.`);
-      const changes = new ChangeSet();
-      changes.add(ROWS, { table: 'load_balancer', update: { lifecycle: 'DELETING' }, id: row.id, version: row.version });
-      const operation = operationId.create();
-      succeedResources(changes, operation, [row.id]);
-      changes.add(OPERATIONS, newOperation(operation, LOAD_BALANCER_DELETE, row, { loadBalancerId: row.id }));
-      changes.resources.push({ action: 'DELETE', kind: 'load balancer', id: row.id, name: row.name });
-      changes.result = { id: row.id, operationId: operation };
-      return changes;
+      return planLoadBalancerDeletion(row);
     });
   }
 
@@ -162,6 +155,17 @@ export class LoadBalancerService {
       field: 'input.networkId',
     });
   }
+}
+
+export function planLoadBalancerDeletion(row: LoadBalancerRow): ChangeSet {
+  const changes = new ChangeSet();
+  const operation = operationId.create();
+  changes.add(ROWS, { table: 'load_balancer', update: { lifecycle: 'DELETING' }, id: row.id, version: row.version });
+  succeedResources(changes, operation, [row.id]);
+  changes.add(OPERATIONS, newOperation(operation, LOAD_BALANCER_DELETE, row, { loadBalancerId: row.id }));
+  changes.resources.push({ action: 'DELETE', kind: 'load balancer', id: row.id, name: row.name });
+  changes.result = { id: row.id, operationId: operation };
+  return changes;
 }
 
 function newOperation(

@@ -3,14 +3,21 @@ import { z } from 'zod';
 import { MuonError, parseInput, toMuonError } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { lockResources, operationId, OPERATIONS, succeedResources } from '#operations';
+import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { CHARGES, QuotaLedger } from '#quota';
+import { chooseZones } from '#tenancy';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { refuseUsedNetwork } from '../address/users.js';
 import { networkId, type NetworkRow } from './network.js';
-import { lockScopes, planNetwork, type CreateNetworkInput } from './network-plan.js';
+import { createNetworkInput, lockScopes, planNetwork, requireProject } from './network-plan.js';
 import { NETWORK_CREATE, NETWORK_DELETE } from './network.operations.js';
-import { findVisibleNetworks } from './network.sql.js';
+import { findNetworkBackendsOfZones, findVisibleNetworks } from './network.sql.js';
+
+const newNetworkInput = createNetworkInput.extend({
+  /** Ids or names of zones on whose backends the network is made at once. */
+  zones: z.array(z.string().min(1).max(100)).max(50).default([]),
+});
+export type NewNetworkInput = z.input<typeof newNetworkInput>;
 
 const deleteNetworkInput = z.strictObject({
   id: z.string().max(100),
@@ -41,34 +48,26 @@ export class NetworkService {
   ) {}
 
   /**
-   * Makes a network, and with it its first subnet. Without backends to make it on it is there at once and realised where
-   * its first port lands; `operationId` is then null.
-   * @throws NOT_FOUND, FORBIDDEN, INVALID_STATE of the project; ALREADY_EXISTS; INVALID_INPUT of the subnet; QUOTA_EXCEEDED
+   * Makes a network, and with it its first subnet. Without `zones` it is there at once and realised where its first port
+   * lands; `operationId` is then null. With them it is made on the backends of these zones first.
+   * @throws NOT_FOUND, FORBIDDEN, INVALID_STATE of the project; NOT_FOUND, UNSUPPORTED of zones; ALREADY_EXISTS;
+   * INVALID_INPUT of the subnet; QUOTA_EXCEEDED
    */
-  async create(
-    access: Access,
-    input: CreateNetworkInput,
-    options: CommandOptions & { backendIds?: readonly string[] } = {},
-  ): Promise<CommandResult> {
-    const { backendIds = [], ...running } = options;
+  async create(access: Access, raw: NewNetworkInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const { zones, ...input } = parseInput(newNetworkInput, raw);
     const place: Place = { tenantId: null, projectId: input.projectId };
-    return this.commands.run({ access, name: 'createNetwork', input: { ...input }, place, ...running }, async (reader) => {
-      const { changes, networkId: id, subnet, tenantId, projectId } = await planNetwork(reader, access, input, { backendIds });
+    const command = { access, name: 'createNetwork', input: { ...input, zones }, place, ...options };
+    return this.commands.run(command, async (reader) => {
+      const { tenant_id: tenantId } = await requireProject(reader, access, input.projectId, 'input.projectId');
       place.tenantId = tenantId;
+      const backendIds = await this.chooseBackends(reader, tenantId, zones);
+      const { changes, networkId: id, subnet, projectId } = await planNetwork(reader, access, input, { backendIds });
       lockScopes(changes, { tenantId, projectId }, 'ACTIVE');
       const operation = backendIds.length === 0 ? null : operationId.create();
       if (operation !== null) {
         lockResources(changes, operation, [id]);
-        changes.add(OPERATIONS, {
-          id: operation,
-          kind: NETWORK_CREATE,
-          resourceKind: networkId.prefix,
-          resourceId: id,
-          tenantId,
-          projectId,
-          input: { networkId: id },
-          backendId: backendIds[0] ?? null,
-        });
+        const row = { id, tenant_id: tenantId, project_id: projectId };
+        changes.add(OPERATIONS, { ...newOperation(operation, NETWORK_CREATE, row), backendId: backendIds[0] ?? null });
       }
       await previewQuota(reader, this.ledger, changes);
       changes.result = { id, subnetId: subnet?.id ?? null, operationId: operation };
@@ -89,19 +88,9 @@ export class NetworkService {
       Object.assign(place, { tenantId: network.tenant_id, projectId: network.project_id });
       const changes = new ChangeSet();
       await this.close(reader, changes, network, input.whenInUse);
-      const operation = operationId.create();
-      succeedResources(changes, operation, [network.id]);
-      changes.add(OPERATIONS, {
-        id: operation,
-        kind: NETWORK_DELETE,
-        resourceKind: networkId.prefix,
-        resourceId: network.id,
-        tenantId: network.tenant_id,
-        projectId: network.project_id,
-        input: { networkId: network.id },
-      });
-      changes.resources.push({ action: 'DELETE', kind: 'network', id: network.id, name: network.name });
-      changes.result = { id: network.id, operationId: operation };
+      const deletion = planNetworkDeletion(network);
+      changes.include(deletion);
+      changes.result = deletion.result;
       return changes;
     });
   }
@@ -121,6 +110,37 @@ export class NetworkService {
       await refuseUsedNetwork(reader, network.id).catch((error: unknown) => changes.problems.push(toMuonError(error).toRecord()));
       changes.add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId: network.id });
     }
-    changes.add(ROWS, { table: 'network', update: { lifecycle: 'PENDING_DELETE' }, id: network.id, version: network.version });
   }
+
+  private async chooseBackends(reader: Reader, tenantId: string, zones: readonly string[]): Promise<string[]> {
+    if (zones.length === 0) return [];
+    const chosen = await chooseZones(reader, tenantId, zones, 'input.zones');
+    const found = await reader.rows(findNetworkBackendsOfZones, chosen.map((zone) => zone.id));
+    if (found.length > 0) return found.map((row) => row.backend_id);
+    throw new MuonError('UNSUPPORTED', 'None of these zones has a backend for networks.', { field: 'input.zones' });
+  }
+}
+
+/** What deletes a network with its subnets: it takes no new users from now on, and goes with its last one. */
+export function planNetworkDeletion(network: NetworkRow): ChangeSet {
+  const changes = new ChangeSet();
+  const operation = operationId.create();
+  changes.add(ROWS, { table: 'network', update: { lifecycle: 'PENDING_DELETE' }, id: network.id, version: network.version });
+  succeedResources(changes, operation, [network.id]);
+  changes.add(OPERATIONS, newOperation(operation, NETWORK_DELETE, network));
+  changes.resources.push({ action: 'DELETE', kind: 'network', id: network.id, name: network.name });
+  changes.result = { id: network.id, operationId: operation };
+  return changes;
+}
+
+function newOperation(id: string, kind: string, network: Pick<NetworkRow, 'id' | 'tenant_id' | 'project_id'>): NewOperation {
+  return {
+    id,
+    kind,
+    resourceKind: networkId.prefix,
+    resourceId: network.id,
+    tenantId: network.tenant_id,
+    projectId: network.project_id,
+    input: { networkId: network.id },
+  };
 }

@@ -170,3 +170,11 @@ export const findNetworkUsers = statement<NetworkUserRow, [networkId: string, su
      WHERE network_id = $1 AND ($2::text IS NULL OR subnet_id = $2)
    ORDER BY id LIMIT $3::int`,
 );
+
+/** Backends that have a network part and hosts in these zones. */
+export const findNetworkBackendsOfZones = statement<{ backend_id: string }, [zoneIds: string[]]>(
+  'network.backends_of_zones',
+  `SELECT DISTINCT h.backend_id FROM host AS h JOIN backend AS b ON b.id = h.backend_id
+   WHERE h.zone_id = ANY($1) AND b.state = 'ACTIVE' AND b.capabilities @> '{"network": true}'
+   ORDER BY h.backend_id LIMIT 100`,
+);

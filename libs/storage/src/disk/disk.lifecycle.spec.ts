@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MuonError } from '#core';
-import { insertRows, statement } from '#database';
+import { ChangeSet, insertRows, statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom, type ReconcilerContext } from '#operations';
+import { OPERATIONS, operationsRoom, type ReconcilerContext } from '#operations';
 import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { tenancyRoom } from '#tenancy';
 import { accessWith, newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
-import { diskHealth, DiskRealiser, DiskService, findDisks, storageOperations, storageRoom } from '../index.js';
+import { diskHealth, DiskRealiser, DiskService, findDisks, storageOperations, storageRoom, storageScopeContents } from '../index.js';
 
 const used = statement<{ resource_key: string; used_amount: number }, [scopeId: string]>(
   'spec.disk_used',
@@ -200,6 +200,20 @@ describe('disks on a simulated datacenter', () => {
     const stranger = accessWith([{ role: 'OWNER', tenantId: 'ten_x', projectId: null }]);
     await expect(disks.delete(stranger, id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await removeDisk(id);
+  });
+
+  it('goes with its project, and can prove that nothing is left', async () => {
+    await freshTenant();
+    const ids = [await makeDisk('one'), await makeDisk('two')];
+    const [contents] = storageScopeContents;
+    const scope = { tenantId: tenant.id, projectId: projectId() };
+    expect(await contents?.count(room.database, scope)).toBe(2);
+    expect((await contents?.list(room.database, { ...scope, projectId: null }, 10))?.map((each) => each.name)).toEqual(['one', 'two']);
+    const changes = await contents?.planDeletion?.(room.database, scope, 10);
+    await center.operations.submit(changes ?? new ChangeSet());
+    expect((await contents?.planDeletion?.(room.database, scope, 10))?.items(OPERATIONS)).toEqual([]);
+    await expect.poll(async () => contents?.count(room.database, scope), { timeout: 10_000 }).toBe(0);
+    expect((await objects()).filter((id) => ids.includes(id))).toEqual([]);
   });
 
   it('writes down how disks are, and only what has changed', async () => {

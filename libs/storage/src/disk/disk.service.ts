@@ -64,7 +64,7 @@ export class DiskService {
         changes.problems.push(taken.toRecord());
       }
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      this.start(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
+      startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
       lockResources(changes, String(changes.result.operationId), [id]);
       await this.previewQuota(reader, changes);
       return changes;
@@ -97,7 +97,7 @@ export class DiskService {
       changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: disk.id, gib: input.sizeGib });
       changes.add(ROWS, { table: 'disk', update: { size_gib: input.sizeGib }, id: disk.id, version: disk.version });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: disk.id, amounts: diskAmounts(input.sizeGib) });
-      this.start(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
+      startOperation(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
       lockResources(changes, String(changes.result.operationId), [disk.id]);
       const data = { fromGib: disk.size_gib, toGib: input.sizeGib };
       changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data });
@@ -107,17 +107,11 @@ export class DiskService {
 
   async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (_reader, disk, changes) => {
-      this.planDeletion(changes, disk);
+      if (disk.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is being deleted already.`);
+      const deletion = planDiskDeletion(disk);
+      changes.include(deletion);
+      changes.result = deletion.result;
     });
-  }
-
-  /** Adds to a change set what deletes a disk of its own. */
-  planDeletion(changes: ChangeSet, disk: DiskRow): void {
-    if (disk.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is being deleted already.`);
-    changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
-    this.start(changes, DISK_DELETE, disk, { diskId: disk.id });
-    succeedResources(changes, String(changes.result.operationId), [disk.id]);
-    changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
   }
 
   /** @throws NOT_FOUND, FORBIDDEN */
@@ -157,18 +151,6 @@ export class DiskService {
     changes.problems.push(new MuonError('INSUFFICIENT_CAPACITY', message, { data: { freeGib, neededGib } }).toRecord());
   }
 
-  private start(
-    changes: ChangeSet,
-    kind: string,
-    disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
-    input: NewOperation['input'],
-  ): void {
-    const operation = operationId.create();
-    const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
-    changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
-    changes.result = { id, operationId: operation };
-  }
-
   private async requireProject(reader: Reader, access: Access, id: string): Promise<ScopeRow & { tenant_id: string }> {
     const [scope] = await reader.rows(findScopes, [id]);
     const row = scope?.kind === 'PROJECT' ? { ...scope, tenantId: scope.tenant_id, projectId: scope.id } : undefined;
@@ -186,4 +168,26 @@ export class DiskService {
       changes.reasons.push({ subject: 'quota', message, data: { ...line } });
     }
   }
+}
+
+/** What deletes a disk of its own. */
+export function planDiskDeletion(disk: DiskRow): ChangeSet {
+  const changes = new ChangeSet();
+  changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
+  startOperation(changes, DISK_DELETE, disk, { diskId: disk.id });
+  succeedResources(changes, String(changes.result.operationId), [disk.id]);
+  changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
+  return changes;
+}
+
+function startOperation(
+  changes: ChangeSet,
+  kind: string,
+  disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
+  input: NewOperation['input'],
+): void {
+  const operation = operationId.create();
+  const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
+  changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
+  changes.result = { id, operationId: operation };
 }

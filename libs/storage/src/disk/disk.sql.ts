@@ -158,3 +158,24 @@ export const largestRoom = statement<{ datastores: number; largest_gib: number |
    WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
      AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))`,
 );
+
+/** What is of a tenant, or of one of its projects. */
+type ScopeParameters = [tenantId: string, projectId: string | null];
+
+const IN_SCOPE = 'tenant_id = $1 AND ($2::text IS NULL OR project_id = $2)';
+
+export const countDisksInScope = statement<{ count: number }, ScopeParameters>(
+  'disk.count_in_scope',
+  `SELECT count(*) AS count FROM disk WHERE ${IN_SCOPE}`,
+);
+
+export const listDisksInScope = statement<{ id: string; name: string }, [...ScopeParameters, limit: number]>(
+  'disk.list_in_scope',
+  `SELECT id, name FROM disk WHERE ${IN_SCOPE} ORDER BY id LIMIT $3::int`,
+);
+
+/** Disks of machines go with them. */
+export const findDeletableDisks = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'disk.deletable_in_scope',
+  `SELECT id FROM disk WHERE ${IN_SCOPE} AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int`,
+);

@@ -1,0 +1,48 @@
+import { statement } from '#database';
+import type { ScopeContent } from '#tenancy';
+
+/** What is of a tenant, or of one of its projects. */
+type ScopeParameters = [tenantId: string, projectId: string | null];
+
+const IN_SCOPE = `tenant_id = $1 AND ($2::text IS NULL OR project_id = $2)`;
+
+/** Load balancers of clusters go with them, and are only counted. */
+const DELETABLE = {
+  load_balancer: `owner_id IS NULL AND lifecycle <> 'DELETING'`,
+  network: `lifecycle NOT IN ('PENDING_DELETE', 'DELETING')`,
+};
+
+function contentStatements(table: 'load_balancer' | 'network' | 'port' | 'subnet') {
+  return {
+    count: statement<{ count: number }, ScopeParameters>(`${table}.count_in_scope`, `SELECT count(*) AS count FROM ${table} WHERE ${IN_SCOPE}`),
+    list: statement<ScopeContent, [...ScopeParameters, limit: number]>(
+      `${table}.list_in_scope`,
+      `SELECT id, name FROM ${table} WHERE ${IN_SCOPE} ORDER BY id LIMIT $3::int`,
+    ),
+  };
+}
+
+export const loadBalancersInScope = contentStatements('load_balancer');
+export const networksInScope = contentStatements('network');
+export const portsInScope = contentStatements('port');
+export const subnetsInScope = contentStatements('subnet');
+
+export const findDeletableLoadBalancers = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'load_balancer.deletable_in_scope',
+  `SELECT id FROM load_balancer WHERE ${IN_SCOPE} AND ${DELETABLE.load_balancer} ORDER BY id LIMIT $3::int`,
+);
+
+export const findDeletableNetworks = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'network.deletable_in_scope',
+  `SELECT id FROM network WHERE ${IN_SCOPE} AND ${DELETABLE.network} ORDER BY id LIMIT $3::int`,
+);
+
+export const countAddressesInScope = statement<{ count: number }, ScopeParameters>(
+  'address.count_in_scope',
+  `SELECT count(*) AS count FROM address_allocation WHERE ${IN_SCOPE}`,
+);
+
+export const listAddressesInScope = statement<ScopeContent, [...ScopeParameters, limit: number]>(
+  'address.list_in_scope',
+  `SELECT owner_id AS id, host(address) AS name FROM address_allocation WHERE ${IN_SCOPE} ORDER BY owner_id, address LIMIT $3::int`,
+);

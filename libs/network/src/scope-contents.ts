@@ -1,0 +1,46 @@
+import { ChangeSet, type Reader, type Statement } from '#database';
+import { ContentsOrder, type GoingScope, type ScopeContent, type ScopeContents } from '#tenancy';
+import { planLoadBalancerDeletion } from './load-balancer/load-balancer.service.js';
+import { findLoadBalancers } from './load-balancer/load-balancer.sql.js';
+import { planNetworkDeletion } from './network/network.service.js';
+import { findNetworks } from './network/network.sql.js';
+import * as sql from './scope-contents.sql.js';
+
+interface ContentQueries {
+  count: Statement<{ count: number }, [tenantId: string, projectId: string | null]>;
+  list: Statement<ScopeContent, [tenantId: string, projectId: string | null, limit: number]>;
+}
+
+function contents(kind: string, order: number, queries: ContentQueries): ScopeContents {
+  return {
+    kind,
+    order,
+    count: async (reader, scope) => (await reader.first(queries.count, scope.tenantId, scope.projectId))?.count ?? 0,
+    list: (reader, scope, limit) => reader.rows(queries.list, scope.tenantId, scope.projectId, limit),
+  };
+}
+
+async function planLoadBalancers(reader: Reader, scope: GoingScope, limit: number): Promise<ChangeSet> {
+  const ids = await reader.rows(sql.findDeletableLoadBalancers, scope.tenantId, scope.projectId, limit);
+  const changes = new ChangeSet();
+  if (ids.length === 0) return changes;
+  for (const row of await reader.rows(findLoadBalancers, ids.map((each) => each.id))) changes.include(planLoadBalancerDeletion(row));
+  return changes;
+}
+
+async function planNetworks(reader: Reader, scope: GoingScope, limit: number): Promise<ChangeSet> {
+  const ids = await reader.rows(sql.findDeletableNetworks, scope.tenantId, scope.projectId, limit);
+  const changes = new ChangeSet();
+  if (ids.length === 0) return changes;
+  for (const row of await reader.rows(findNetworks, ids.map((each) => each.id))) changes.include(planNetworkDeletion(row));
+  return changes;
+}
+
+/** What this room keeps in tenants and projects; subnets, ports and addresses go with what they belong to. */
+export const networkScopeContents: readonly ScopeContents[] = [
+  { ...contents('load balancer', ContentsOrder.LOAD_BALANCER, sql.loadBalancersInScope), planDeletion: planLoadBalancers },
+  { ...contents('network', ContentsOrder.NETWORK, sql.networksInScope), planDeletion: planNetworks },
+  contents('port', ContentsOrder.CLAIM, sql.portsInScope),
+  contents('subnet', ContentsOrder.CLAIM, sql.subnetsInScope),
+  contents('address', ContentsOrder.CLAIM, { count: sql.countAddressesInScope, list: sql.listAddressesInScope }),
+];
