@@ -14,7 +14,6 @@ export { imageId, ImageService, resolveImages } from './image/image.service.js';
 export { findImages, type ImageRow } from './image/image.sql.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
-export { TenantZones } from './tenant-zones.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService } from './virtual-machine/virtual-machine.service.js';

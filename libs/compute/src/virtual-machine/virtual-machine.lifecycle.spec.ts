@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { statement } from '#database';
+import { insertRows, statement } from '#database';
 import { FaultKind } from '#driver-simulated';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
@@ -11,6 +11,7 @@ import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { DiskRealiser, storageRoom } from '#storage';
+import { tenancyRoom } from '#tenancy';
 import { newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
 import {
   AffinityGroupService,
@@ -22,7 +23,6 @@ import {
   MachineRealiser,
   machineState,
   registerComputeSections,
-  TenantZones,
   VirtualMachineService,
   type VirtualMachineRow,
 } from '../index.js';
@@ -41,16 +41,6 @@ const leftovers = statement<{ what: string }, [projectId: string]>(
    UNION ALL SELECT 'lock' FROM resource_lock WHERE resource_id LIKE 'vm%'`,
 );
 
-class AllZones extends TenantZones {
-  constructor(private readonly ids: () => string[]) {
-    super();
-  }
-
-  override async resolve(): Promise<string[]> {
-    return this.ids();
-  }
-}
-
 describe('virtual machines on a simulated datacenter', () => {
   let room: RoomDatabase;
   let center: TestDatacenter;
@@ -64,7 +54,7 @@ describe('virtual machines on a simulated datacenter', () => {
   beforeAll(async () => {
     room = await roomDatabase([
       secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, placementRoom, networkRoom,
-      storageRoom, computeRoom,
+      storageRoom, computeRoom, tenancyRoom,
     ]);
     center = await testDatacenter(room, {
       hosts: 3,
@@ -80,9 +70,10 @@ describe('virtual machines on a simulated datacenter', () => {
       },
     });
     tenant = await newTenant(room.database, 12);
+    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [{ id: tenant.id, tenant_id: tenant.id }]));
     networks = new NetworkService(center.commands, center.ledger);
     groups = new AffinityGroupService(center.commands);
-    service = new VirtualMachineService(center.commands, center.ledger, center.drivers, new AllZones(() => [center.zoneId]));
+    service = new VirtualMachineService(center.commands, center.ledger, center.drivers);
     const flavors = new FlavorService(center.commands);
     await flavors.create(access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });
     await flavors.create(access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 10, costs: [{ key: 'gpu.count', amount: 1 }] });

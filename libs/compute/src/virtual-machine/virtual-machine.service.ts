@@ -4,13 +4,13 @@ import { descriptionSchema, invalidInput, MuonError, nameSchema, parseInput } fr
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
+import { findPortsOfOwners } from '#network';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
 import { findDisksOfOwners } from '#storage';
-import { findPortsOfOwners } from '#network';
-import { TenantZones } from '../tenant-zones.js';
+import { chooseZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
 import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
@@ -67,7 +67,6 @@ export class VirtualMachineService {
     private readonly commands: CommandRunner,
     private readonly ledger: QuotaLedger,
     private readonly drivers: DriverRegistry,
-    private readonly zones: TenantZones,
   ) {}
 
   async create(access: Access, raw: CreateVirtualMachineInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -233,7 +232,7 @@ export class VirtualMachineService {
       flavor,
       image,
       networkId: input.networkId,
-      zoneIds: await this.zones.resolve(reader, tenantId, input.zone === undefined ? [] : [input.zone], 'input.zone'),
+      zoneIds: (await chooseZones(reader, tenantId, input.zone === undefined ? null : [input.zone], 'input.zone')).map((zone) => zone.id),
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,
       power: input.power,
