@@ -1,0 +1,106 @@
+import type { ClusterKind } from '../version/cluster-version.js';
+import type { NodeRole } from '../node/cluster-node.js';
+
+/**
+ * What makes a kind of cluster that kind. The engine around it (admission, operations, healing) is one for all; a blueprint
+ * only says what is to run where. It does no I/O of its own: everything here is a function of its arguments and chance.
+ */
+export interface Blueprint {
+  readonly kind: ClusterKind;
+  /** Where the API listens, on the load balancer and on each control node. */
+  readonly apiPort: number;
+  /** How many control nodes a cluster of this kind may have. */
+  readonly controlCounts: readonly number[];
+
+  /** cloud-init user data of a node, with no secret in it; what differs between nodes of a role comes by guest run. */
+  userData(node: PlannedNode): string;
+
+  /** Everything secret that a cluster is founded on, as text to be kept encrypted (at most 64 KiB). Opaque to the engine. */
+  createSecrets(): Promise<string>;
+  /** A secret by which nodes join for a while; a new one for every operation that adds nodes. */
+  createJoinToken(): string;
+
+  /** Makes the cluster on its first control node, and lets nodes join by the token. */
+  initialise(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): GuestScript;
+  /** On a control node: lets nodes join by the token from now on, for about an hour. */
+  openJoining(cluster: BlueprintCluster, secrets: ClusterSecrets): GuestScript;
+  /** On the joining node. */
+  join(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): GuestScript;
+  /** On the node itself: exit code 0 says that it takes its part in the cluster. */
+  checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
+  /** On a control node: takes what runs on the node elsewhere and keeps new things off it. */
+  drain(cluster: BlueprintCluster, node: BlueprintNode, options: DrainOptions): GuestScript;
+  /** On a control node: takes `drain` back. */
+  undrain(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
+  /** On another control node: the cluster forgets the node, which may be dead. Of a control node its vote, too. */
+  remove(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
+
+  /** Short-lived credentials for one user's own tools. */
+  credentials(cluster: BlueprintCluster, secrets: string, request: CredentialRequest): Promise<Credentials>;
+}
+
+/** What is known of a node before it has an address. */
+export interface PlannedNode {
+  name: string;
+  role: NodeRole;
+  /** The product's version, as `1.34.2`. */
+  release: string;
+}
+
+export interface BlueprintCluster {
+  id: string;
+  name: string;
+  release: string;
+  /** The load balancer's. */
+  apiAddress: string;
+}
+
+export interface BlueprintNode {
+  machineId: string;
+  /** The guest's host name. */
+  name: string;
+  role: NodeRole;
+  address: string;
+  zoneId: string;
+  /** Null for control nodes. */
+  pool: { name: string; labels: Readonly<Record<string, string>> } | null;
+}
+
+export interface ClusterSecrets {
+  /** As `createSecrets` made it. */
+  foundation: string;
+  /** As `createJoinToken` made it. */
+  joinToken: string;
+}
+
+/**
+ * A script for `/bin/sh` in a guest. It may be run again after it was broken off at any point, and then must come to the
+ * same end. Its text holds no secret: those come on standard input, which nobody keeps. Exit code 0 is success, and the
+ * only thing that is judged.
+ */
+export interface GuestScript {
+  /** The same text for the same arguments. */
+  script: string;
+  standardInput?: string;
+  timeoutSeconds: number;
+}
+
+export interface DrainOptions {
+  /** Nothing on the node can answer any more: what ran there is given up instead of waited for. */
+  unreachable: boolean;
+}
+
+export interface CredentialRequest {
+  /** Who the cluster and its audit log see. */
+  user: string;
+  groups: readonly string[];
+  validMinutes?: number;
+}
+
+export interface Credentials {
+  /** A file for the kind's own tools. Holds a private key: handed to the caller, never stored. */
+  file: string;
+  /** Names them in the audit log. */
+  serialNumber: string;
+  expiresAt: Date;
+}

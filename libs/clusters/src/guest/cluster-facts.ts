@@ -1,0 +1,104 @@
+import { assert, notFound } from '#core';
+import { findVirtualMachines, type VirtualMachineRow } from '#compute';
+import type { Reader } from '#database';
+import { findHosts, hostState, type HostState } from '#infrastructure';
+import { findLoadBalancers, findPortsOfOwners } from '#network';
+import type { Blueprint, BlueprintCluster, BlueprintNode } from '../blueprint/blueprint.js';
+import { blueprintOf } from '../blueprint/blueprints.js';
+import type { ClusterRow } from '../cluster/cluster.js';
+import { findClusters } from '../cluster/cluster.sql.js';
+import type { ClusterNodeRow } from '../node/cluster-node.js';
+import { findNodesOfClusters } from '../node/cluster-node.sql.js';
+import type { NodePoolRow } from '../node-pool/node-pool.js';
+import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
+import { findClusterVersions } from '../version/cluster-version.sql.js';
+
+export interface NodeFacts {
+  row: ClusterNodeRow;
+  /** Undefined when it is gone. */
+  machine: VirtualMachineRow | undefined;
+  /** Undefined with the machine, or when the host is gone. */
+  hostState: HostState | undefined;
+  /** What the blueprint is told; undefined when the machine has no address any more. */
+  blueprintNode: BlueprintNode | undefined;
+}
+
+export interface ClusterFacts {
+  row: ClusterRow;
+  blueprint: Blueprint;
+  release: string;
+  /** The load balancer's address; null when there is none (any more). */
+  apiAddress: string | null;
+  pools: NodePoolRow[];
+  /** The oldest first. */
+  nodes: NodeFacts[];
+}
+
+/** Everything that steps and reconcilers need of clusters, by a number of statements that does not grow with them. */
+export async function readClusterFacts(reader: Reader, clusterIds: readonly string[]): Promise<ClusterFacts[]> {
+  const rows = await reader.rows(findClusters, [...clusterIds]);
+  if (rows.length === 0) return [];
+  const ids = rows.map((row) => row.id);
+  const [versions, balancers, pools, nodes] = await Promise.all([
+    reader.rows(findClusterVersions, [...new Set(rows.map((row) => row.version_id))]),
+    reader.rows(findLoadBalancers, rows.flatMap((row) => row.load_balancer_id ?? [])),
+    reader.rows(findNodePoolsOfClusters, ids),
+    reader.rows(findNodesOfClusters, ids),
+  ]);
+  const machineIds = nodes.map((node) => node.machine_id);
+  const [machines, ports] = await Promise.all([reader.rows(findVirtualMachines, machineIds), reader.rows(findPortsOfOwners, machineIds)]);
+  const hosts = await reader.rows(findHosts, [...new Set(machines.map((machine) => machine.host_id))]);
+  const releases = new Map(versions.map((version) => [version.id, version.release]));
+  const addresses = new Map(balancers.map((balancer) => [balancer.id, balancer.address]));
+  const machineOf = new Map(machines.map((machine) => [machine.id, machine]));
+  const hostOf = new Map(hosts.map((host) => [host.id, host]));
+  const portOf = new Map(ports.map((port) => [port.owner_id, port]));
+  const poolOf = new Map(pools.map((pool) => [pool.id, pool]));
+  const nodeFacts = nodes.map((row): NodeFacts => {
+    const machine = machineOf.get(row.machine_id);
+    const host = machine === undefined ? undefined : hostOf.get(machine.host_id);
+    const port = portOf.get(row.machine_id);
+    const pool = row.pool_id === null ? undefined : poolOf.get(row.pool_id);
+    const blueprintNode =
+      machine === undefined || port === undefined ? undefined : nodeForBlueprint(row, machine, port.address, pool);
+    return { row, machine, hostState: host === undefined ? undefined : hostState(host), blueprintNode };
+  });
+  const nodesOf = Map.groupBy(nodeFacts, (node) => node.row.cluster_id);
+  const poolsOf = Map.groupBy(pools, (pool) => pool.cluster_id);
+  return rows.map((row) => ({
+    row,
+    blueprint: blueprintOf(row.kind),
+    release: releases.get(row.version_id) ?? '',
+    apiAddress: row.load_balancer_id === null ? null : (addresses.get(row.load_balancer_id) ?? null),
+    pools: poolsOf.get(row.id) ?? [],
+    nodes: nodesOf.get(row.id) ?? [],
+  }));
+}
+
+/** @throws NOT_FOUND */
+export async function readOneCluster(reader: Reader, clusterId: string): Promise<ClusterFacts> {
+  const [facts] = await readClusterFacts(reader, [clusterId]);
+  if (facts === undefined) throw notFound('cluster', clusterId);
+  return facts;
+}
+
+export function clusterForBlueprint(facts: ClusterFacts): BlueprintCluster {
+  assert(facts.apiAddress !== null, `cluster ${facts.row.id} has no load balancer`);
+  return { id: facts.row.id, name: facts.row.name, release: facts.release, apiAddress: facts.apiAddress };
+}
+
+function nodeForBlueprint(
+  row: ClusterNodeRow,
+  machine: VirtualMachineRow,
+  address: string,
+  pool: NodePoolRow | undefined,
+): BlueprintNode {
+  return {
+    machineId: machine.id,
+    name: row.name,
+    role: row.role,
+    address,
+    zoneId: machine.zone_id,
+    pool: pool === undefined ? null : { name: pool.name, labels: pool.labels },
+  };
+}

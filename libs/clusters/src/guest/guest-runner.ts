@@ -1,0 +1,178 @@
+import { MuonError, toMuonError, type JsonValue } from '#core';
+import type { ComputeDriver, DriverCall } from '#drivers';
+import type { DriverRegistry } from '#infrastructure';
+import { done, wait, type BlockerReason, type CommitWork, type StepContext, type StepDone, type StepWait } from '#operations';
+import type { GuestScript } from '../blueprint/blueprint.js';
+import type { NodeFacts } from './cluster-facts.js';
+import { redactOutput } from './redact.js';
+
+/** A script that shall run on a node. */
+export interface GuestTask {
+  node: NodeFacts;
+  script: GuestScript;
+}
+
+export interface RunOnEach {
+  /** What it is for: part of the run id. */
+  purpose: string;
+  /** For people, as `join the cluster`. */
+  words: string;
+  /** Everything that is still to be done; those that are not begun in this round come in a later one. */
+  tasks: readonly GuestTask[];
+  /** How many may run at once. */
+  parallel: number;
+  /** How often a script may fail on a node before the step does; without it, until the operation's deadline. */
+  maxFailures?: number;
+  retryAfterMs?: number;
+  /** Writes down which nodes (machine ids) are done, so that the next round leaves them out. */
+  commit?: (machineIds: string[]) => CommitWork;
+}
+
+type Outcome =
+  | { type: 'DONE'; machineId: string }
+  | { type: 'PENDING'; machineId: string; afterMs: number }
+  | { type: 'FAILED'; machineId: string; failure: MuonError }
+  | { type: 'AWAY'; machineId: string; error: MuonError };
+
+type AnyContext = StepContext<unknown>;
+
+/** How often each node has failed, or how many control nodes were tried: what the step's memo keeps. */
+type Rounds = Record<string, number>;
+
+const DEFAULT_RETRY_MS = 1000;
+const NEXT_BATCH_MS = 5;
+const AWAY_RETRY_MS = 1000;
+
+/**
+ * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, purpose, node and
+ * round, so that a repeated step finds its run again, and only a new round runs the script once more.
+ */
+export class GuestRunner {
+  constructor(private readonly drivers: DriverRegistry) {}
+
+  /** One round on several nodes; the step is done when all of them are. */
+  async onEach(context: AnyContext, request: RunOnEach): Promise<StepDone | StepWait> {
+    const rounds = roundsOf(context);
+    const batch = request.tasks.slice(0, request.parallel);
+    const outcomes = await Promise.all(batch.map((task) => this.runOne(context, request, task, rounds)));
+    const finished = outcomes.flatMap((outcome) => (outcome.type === 'DONE' ? [outcome.machineId] : []));
+    const commit = finished.length === 0 ? undefined : request.commit?.(finished);
+    if (finished.length === request.tasks.length) return done(commit === undefined ? {} : { commit });
+    const after: Rounds = { ...rounds };
+    for (const outcome of outcomes) {
+      if (outcome.type !== 'FAILED') continue;
+      after[outcome.machineId] = (after[outcome.machineId] ?? 0) + 1;
+      if ((after[outcome.machineId] ?? 0) > (request.maxFailures ?? Number.POSITIVE_INFINITY)) throw outcome.failure;
+    }
+    const { afterMs, blocker } = waitReason(outcomes, request);
+    return wait({ afterMs, blocker, memo: after as JsonValue, ...(commit === undefined ? {} : { commit }) });
+  }
+
+  /**
+   * Runs a script on one of the control nodes: on the next one when one fails or does not answer.
+   * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
+   */
+  async onOneOf(
+    context: AnyContext,
+    request: Omit<RunOnEach, 'tasks' | 'parallel' | 'commit'> & { controls: readonly NodeFacts[]; script: GuestScript; key: string },
+  ): Promise<StepDone | StepWait> {
+    const { controls, key } = request;
+    const rounds = roundsOf(context);
+    const round = rounds[key] ?? 0;
+    const control = controls[round % Math.max(1, controls.length)];
+    const outcome: Outcome =
+      control === undefined
+        ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
+        : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script: request.script }, { [control.row.machine_id]: round });
+    if (outcome.type === 'DONE') return done();
+    const { afterMs, blocker } = waitReason([outcome], request);
+    if (outcome.type === 'PENDING') return wait({ afterMs, blocker, memo: rounds as JsonValue });
+    if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
+      throw outcome.type === 'FAILED' ? outcome.failure : outcome.error;
+    }
+    return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
+  }
+
+  private async runOne(
+    context: AnyContext,
+    request: Pick<RunOnEach, 'purpose' | 'words'>,
+    task: GuestTask,
+    rounds: Rounds,
+  ): Promise<Outcome> {
+    const { id, attempt } = context.operation;
+    const machineId = task.node.row.machine_id;
+    const runId = `${id}-${attempt}-${request.purpose}-${machineId}-${rounds[machineId] ?? 0}`;
+    try {
+      const compute = await this.compute(task.node);
+      const answer = await runScript(compute, context.call(runId), { runId, machineId, ...task.script });
+      if (answer.type !== 'FAILED') return { ...answer, machineId };
+      return { type: 'FAILED', machineId, failure: scriptFailed(task.node, request.words, answer) };
+    } catch (error) {
+      const known = toMuonError(error);
+      if (!known.retryable) throw error;
+      return { type: 'AWAY', machineId, error: known };
+    }
+  }
+
+  private async compute(node: NodeFacts): Promise<ComputeDriver> {
+    if (node.machine === undefined) {
+      throw new MuonError('INVALID_STATE', `The machine of node "${node.row.name}" is gone.`, { data: { nodeId: node.row.id }, fault: 'OPERATOR' });
+    }
+    return (await this.drivers.driver(node.machine.backend_id)).compute;
+  }
+}
+
+export type ScriptAnswer =
+  | { type: 'DONE' }
+  | { type: 'PENDING'; afterMs: number }
+  | { type: 'FAILED'; exitCode: number; output: string };
+
+/** Runs one script in a guest, or asks how it goes. */
+export async function runScript(
+  compute: ComputeDriver,
+  call: DriverCall,
+  run: GuestScript & { runId: string; machineId: string },
+): Promise<ScriptAnswer> {
+  const { runId, machineId, script, standardInput, timeoutSeconds } = run;
+  const input = standardInput === undefined ? {} : { standardInput };
+  const outcome = await compute.runInGuest(call, { runId, machineId, script, timeoutSeconds, ...input });
+  if (outcome.state === 'PENDING') return { type: 'PENDING', afterMs: outcome.retryAfterMs };
+  const { exitCode, standardError, standardOutput } = outcome.value;
+  if (exitCode === 0) return { type: 'DONE' };
+  return { type: 'FAILED', exitCode, output: redactOutput(standardError === '' ? standardOutput : standardError) };
+}
+
+function scriptFailed(node: NodeFacts, words: string, answer: { exitCode: number; output: string }): MuonError {
+  const { name, id } = node.row;
+  return new MuonError('BACKEND_FAILED', `Node "${name}" could not ${words}: the script in its guest ended with exit code ${answer.exitCode}.`, {
+    data: { nodeId: id, exitCode: answer.exitCode, ...(answer.output === '' ? {} : { output: answer.output }) },
+  });
+}
+
+function noControlNode(words: string): MuonError {
+  return new MuonError('UNAVAILABLE', `No control node of the cluster is there to ${words}.`, { fault: 'OPERATOR' });
+}
+
+/** The reason that people should see first: failures before silence before mere work. */
+function waitReason(outcomes: readonly Outcome[], request: Pick<RunOnEach, 'words' | 'retryAfterMs'>): { afterMs: number; blocker: BlockerReason | string } {
+  const failed = outcomes.find((outcome) => outcome.type === 'FAILED');
+  if (failed !== undefined) return { afterMs: request.retryAfterMs ?? DEFAULT_RETRY_MS, blocker: blockerOf(failed.failure) };
+  const away = outcomes.find((outcome) => outcome.type === 'AWAY');
+  if (away !== undefined) return { afterMs: AWAY_RETRY_MS, blocker: blockerOf(away.error) };
+  const waits = outcomes.flatMap((outcome) => (outcome.type === 'PENDING' ? [outcome.afterMs] : []));
+  const afterMs = waits.length === 0 ? NEXT_BATCH_MS : Math.min(...waits);
+  return { afterMs, blocker: `Nodes are under way to ${request.words}.` };
+}
+
+function blockerOf(error: MuonError): BlockerReason {
+  const { code, message, fault, data } = error;
+  return data === undefined ? { code, message, fault } : { code, message, fault, data };
+}
+
+function roundsOf(context: AnyContext): Rounds {
+  const { memo } = context.step;
+  const rounds: Rounds = {};
+  if (typeof memo !== 'object' || memo === null || Array.isArray(memo)) return rounds;
+  for (const [key, value] of Object.entries(memo)) if (typeof value === 'number') rounds[key] = value;
+  return rounds;
+}

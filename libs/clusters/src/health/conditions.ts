@@ -1,0 +1,142 @@
+import { NodeHealth, NodePhase, type ClusterNodeRow } from '../node/cluster-node.js';
+
+export const ConditionType = {
+  /** All nodes that are wanted are there and ready. */
+  READY: 'READY',
+  /** Enough control nodes are ready to agree, so the cluster's API answers. */
+  API_AVAILABLE: 'API_AVAILABLE',
+  CONTROL_NODES_READY: 'CONTROL_NODES_READY',
+  WORKERS_READY: 'WORKERS_READY',
+  /** One more control node may be lost and the API still answers. */
+  FAULT_TOLERANT: 'FAULT_TOLERANT',
+  /** Nothing is in the way of replacing lost nodes: what would block the next healing shows here before it is needed. */
+  HEALABLE: 'HEALABLE',
+} as const;
+export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
+
+export const ConditionReason = {
+  ALL_READY: 'ALL_READY',
+  NOT_OBSERVED: 'NOT_OBSERVED',
+  QUORUM_READY: 'QUORUM_READY',
+  QUORUM_UNKNOWN: 'QUORUM_UNKNOWN',
+  QUORUM_LOST: 'QUORUM_LOST',
+  NODES_MISSING: 'NODES_MISSING',
+  NODES_NOT_READY: 'NODES_NOT_READY',
+  NODES_UNREACHABLE: 'NODES_UNREACHABLE',
+  NODES_LOST: 'NODES_LOST',
+  NO_NODES_WANTED: 'NO_NODES_WANTED',
+  SPARE_CONTROL_NODES: 'SPARE_CONTROL_NODES',
+  SINGLE_CONTROL_NODE: 'SINGLE_CONTROL_NODE',
+  NO_SPARE_CONTROL_NODE: 'NO_SPARE_CONTROL_NODE',
+  NOTHING_TO_HEAL: 'NOTHING_TO_HEAL',
+  HEALING: 'HEALING',
+  /** Too many nodes are sick at once: replacing them would make it worse if the fault lies elsewhere. */
+  TOO_MANY_SICK: 'TOO_MANY_SICK',
+  /** A node cannot be replaced before its host is proven to be off. */
+  HOST_NOT_FENCED: 'HOST_NOT_FENCED',
+  /** Healing failed; it is tried again later, or not any more. */
+  HEALING_FAILED: 'HEALING_FAILED',
+  /** Admission refused the replacement: quota, capacity, or a suspended tenant. */
+  REPLACEMENT_REFUSED: 'REPLACEMENT_REFUSED',
+} as const;
+export type ConditionReason = (typeof ConditionReason)[keyof typeof ConditionReason];
+
+export interface ClusterCondition {
+  type: ConditionType;
+  status: 'TRUE' | 'FALSE' | 'UNKNOWN';
+  reason: ConditionReason;
+  /** For people. */
+  message: string;
+  /** ISO time since when this status has held for this reason. */
+  since: string;
+}
+
+export type ConditionNow = Omit<ClusterCondition, 'since'>;
+
+type NodeFacts = Pick<ClusterNodeRow, 'role' | 'phase' | 'health'>;
+
+/** What is wanted of the cluster. */
+export interface WantedNodes {
+  controls: number;
+  workers: number;
+}
+
+/**
+ * Conditions that follow from the nodes alone. Nodes flip only when something has held for its threshold, so these need
+ * none of their own.
+ */
+export function nodeConditions(nodes: readonly NodeFacts[], wanted: WantedNodes): ConditionNow[] {
+  const members = nodes.filter((node) => node.phase === NodePhase.JOINED);
+  const controls = members.filter((node) => node.role === 'CONTROL');
+  const workers = members.filter((node) => node.role === 'WORKER');
+  const controlsReady = groupCondition(ConditionType.CONTROL_NODES_READY, 'control nodes', controls, wanted.controls);
+  const workersReady = groupCondition(ConditionType.WORKERS_READY, 'workers', workers, wanted.workers);
+  const bad = [controlsReady, workersReady].find((each) => each.status === 'FALSE') ?? [controlsReady, workersReady].find((each) => each.status === 'UNKNOWN');
+  const ready: ConditionNow =
+    bad === undefined
+      ? { type: 'READY', status: 'TRUE', reason: 'ALL_READY', message: `All ${wanted.controls + wanted.workers} nodes are ready.` }
+      : { ...bad, type: 'READY' };
+  return [ready, apiCondition(controls, wanted.controls), controlsReady, workersReady, faultTolerance(controls, wanted.controls)];
+}
+
+function countOf(nodes: readonly NodeFacts[], health: NodeHealth): number {
+  return nodes.filter((node) => node.health === health).length;
+}
+
+function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeFacts[], wanted: number): ConditionNow {
+  const ready = countOf(nodes, 'READY');
+  const says = `${ready} of ${wanted} ${noun} are ready`;
+  if (wanted === 0 && nodes.length === 0) return { type, status: 'TRUE', reason: 'NO_NODES_WANTED', message: `No ${noun} are wanted.` };
+  const worst = (
+    [
+      ['LOST', 'NODES_LOST', 'lost'],
+      ['NOT_READY', 'NODES_NOT_READY', 'not ready'],
+      ['UNREACHABLE', 'NODES_UNREACHABLE', 'on hosts that do not answer'],
+    ] as const
+  ).find(([health]) => countOf(nodes, health) > 0);
+  if (worst !== undefined) {
+    const [health, reason, words] = worst;
+    return { type, status: 'FALSE', reason, message: `${says}; ${countOf(nodes, health)} are ${words}.` };
+  }
+  if (nodes.length < wanted) return { type, status: 'FALSE', reason: 'NODES_MISSING', message: `${says}; ${wanted - nodes.length} are missing.` };
+  if (ready < wanted) return { type, status: 'UNKNOWN', reason: 'NOT_OBSERVED', message: `${says}; the others have not been looked at yet.` };
+  return { type, status: 'TRUE', reason: 'ALL_READY', message: `${says}.` };
+}
+
+const majority = (count: number): number => Math.floor(count / 2) + 1;
+
+function apiCondition(controls: readonly NodeFacts[], wanted: number): ConditionNow {
+  const type = ConditionType.API_AVAILABLE;
+  const needed = majority(wanted);
+  const ready = countOf(controls, 'READY');
+  const unknown = countOf(controls, 'UNKNOWN') + countOf(controls, 'UNREACHABLE');
+  const says = `${ready} of ${wanted} control nodes are ready, ${needed} must be`;
+  if (ready >= needed) return { type, status: 'TRUE', reason: 'QUORUM_READY', message: `${says}.` };
+  if (ready + unknown >= needed) return { type, status: 'UNKNOWN', reason: 'QUORUM_UNKNOWN', message: `${says}; nobody can tell of ${unknown} others.` };
+  return { type, status: 'FALSE', reason: 'QUORUM_LOST', message: `${says}.` };
+}
+
+function faultTolerance(controls: readonly NodeFacts[], wanted: number): ConditionNow {
+  const type = ConditionType.FAULT_TOLERANT;
+  const spare = countOf(controls, 'READY') - majority(wanted);
+  if (wanted === 1) {
+    return { type, status: 'FALSE', reason: 'SINGLE_CONTROL_NODE', message: 'The cluster has one control node, and its state is lost with it.' };
+  }
+  if (spare > 0) return { type, status: 'TRUE', reason: 'SPARE_CONTROL_NODES', message: `${spare} control nodes may be lost and the API still answers.` };
+  return { type, status: 'FALSE', reason: 'NO_SPARE_CONTROL_NODE', message: 'The loss of another control node would stop the API.' };
+}
+
+/** Keeps the times of what has not changed. */
+export function foldConditions(before: readonly ClusterCondition[], now: readonly ConditionNow[], at: Date): ClusterCondition[] {
+  return now.map((condition) => {
+    const known = before.find((each) => each.type === condition.type);
+    const same = known?.status === condition.status && known.reason === condition.reason;
+    return { ...condition, since: same ? known.since : at.toISOString() };
+  });
+}
+
+export function sameConditions(one: readonly ClusterCondition[], other: readonly ClusterCondition[]): boolean {
+  const key = (list: readonly ClusterCondition[]): string =>
+    JSON.stringify(list.map(({ type, status, reason, message, since }) => [type, status, reason, message, since]));
+  return key(one) === key(other);
+}
