@@ -5,6 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
+import { operationsResolvers } from '#operations/api';
+import { quotaResolvers } from '#quota/api';
+import { tenancyResolvers } from '#tenancy/api';
 import { Health } from '../../composition/src/health.js';
 import type { House } from '../../composition/src/house.js';
 
@@ -22,7 +25,7 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...eventsResolvers, ...identityResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...tenancyResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {

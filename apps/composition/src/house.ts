@@ -5,20 +5,40 @@ import {
   ImageService,
   MachineRealiser,
   registerComputeSections,
+  VirtualMachineService,
 } from '#compute';
 import type { Logger } from '#core';
 import { applyRows, ChangeSetApplier, Database, ROWS } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
 import { Authenticator, CommandRunner, PrincipalService } from '#identity';
-import { DriverRegistry } from '#infrastructure';
+import {
+  BackendService,
+  BackendWatch,
+  DatastoreService,
+  DriverRegistry,
+  Heartbeat,
+  HOST_HEARTBEAT,
+  HostMaintenanceService,
+  HostOccupancy,
+  hostOperations,
+  HostRegistration,
+  HostService,
+  HostStateNews,
+  InfrastructureUsage,
+  infrastructureReconcilers,
+  PendingRemoval,
+  RackService,
+  ZoneService,
+} from '#infrastructure';
 import { LoadBalancerService, networkOperations, NetworkRealiser, NetworkService, registerNetworkSections, SubnetService } from '#network';
-import { OperationRegistry, OperationService, registerOperationSections, WorkQueue, type Keeper, type QueueBackend, type Reconciler } from '#operations';
+import { OperationQueries, OperationRegistry, OperationService, registerOperationSections, WorkQueue, type Keeper, type QueueBackend, type Reconciler } from '#operations';
 import { registerPlacementSections } from '#placement';
 import { QuotaLedger, QuotaService, registerQuotaSections } from '#quota';
 import { registerScopeSections } from '#scopes';
 import { KeyRing, refuseKeyProblems, SecretService } from '#secrets';
 import { DiskRealiser } from '#storage';
+import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService } from '#tenancy';
 import type { Configuration } from './configuration.js';
 import { housekeeping } from './housekeeping.js';
 import { allRooms } from './rooms.js';
@@ -79,12 +99,20 @@ export async function openHouse({ configuration, log, applicationName, drivers: 
   const drivers = new DriverRegistry(database, secrets, log);
   for (const factory of factories) drivers.register(factory);
   const realisers = { networks: new NetworkRealiser(drivers), disks: new DiskRealiser(drivers), machines: new MachineRealiser(drivers) };
-  registry.register(...networkOperations(realisers.networks), ...computeOperations(realisers));
+  const occupancy = new HostOccupancy();
+  const contents = new ScopeContentsRegistry();
+  registry.register(
+    ...hostOperations(occupancy),
+    ...goingOperations({ contents }),
+    ...networkOperations(realisers.networks),
+    ...computeOperations(realisers),
+  );
   registry.verify();
 
   const feed = new EventFeed(database, log);
   const authenticator = new Authenticator(database);
   const commands = new CommandRunner(database, applier, log);
+  const usage = new InfrastructureUsage();
   const networks = new NetworkService(commands, ledger);
   const services = [
     database,
@@ -94,16 +122,30 @@ export async function openHouse({ configuration, log, applicationName, drivers: 
     commands,
     ledger,
     drivers,
-    networks,
+    registry,
     new PrincipalService(commands),
     new QuotaService(database, commands),
     new OperationService(database, applier, registry, queue),
+    new OperationQueries(),
+    new ZoneService(commands, usage),
+    new RackService(commands),
+    new BackendService(database, commands, drivers, secrets),
+    new DatastoreService(database, commands, drivers, usage),
+    new HostService(commands, occupancy),
+    new HostRegistration(database, commands, drivers),
+    new HostMaintenanceService(commands, occupancy),
+    new TenantService(database, commands, contents),
+    new ProjectService(database, commands, contents),
+    networks,
     new SubnetService(commands, networks),
     new LoadBalancerService(commands, ledger, networks),
     new FlavorService(commands),
     new ImageService(commands),
     new AffinityGroupService(commands),
+    new VirtualMachineService(commands, ledger, drivers),
   ];
+  const heartbeat = new Heartbeat(database, drivers, new HostStateNews(log), log);
+  const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT);
   return {
     log,
     database,
@@ -114,8 +156,11 @@ export async function openHouse({ configuration, log, applicationName, drivers: 
     drivers,
     registry,
     queue,
-    reconcilers: housekeeping({ feed, commands }),
-    keepers: [],
+    reconcilers: [
+      ...housekeeping({ feed, commands }),
+      ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log)),
+    ],
+    keepers: [watch.keeper],
     services,
     async close() {
       await feed.close();

@@ -10,6 +10,7 @@ import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { storageRoom } from '#storage';
+import { tenancyRoom } from '#tenancy';
 
 /** Every room that has tables, lowest floor first. */
 export const allRooms: readonly RoomSchema[] = [
@@ -21,6 +22,7 @@ export const allRooms: readonly RoomSchema[] = [
   quotaRoom,
   operationsRoom,
   infrastructureRoom,
+  tenancyRoom,
   placementRoom,
   networkRoom,
   storageRoom,
