@@ -51,8 +51,8 @@ export interface MeteringTotalRow {
   project_id: string | null;
   resource_key: string;
   zone_id: string;
-  /** Amount times seconds, counted within the range and up to now. */
-  amount_seconds: number;
+  /** Amount times hours, counted within the range and up to now. */
+  amount_hours: number;
 }
 
 export const MAX_METERING_TOTALS = 1000;
@@ -60,8 +60,8 @@ export const MAX_METERING_TOTALS = 1000;
 export const meteringTotals = statement<MeteringTotalRow, MeteringParameters>(
   'metering.totals',
   `SELECT m.project_id, m.resource_key, m.zone_id,
-     round(sum(m.amount * greatest(0, extract(epoch FROM
-       least(coalesce(m.to_at, now()), $8::timestamptz, now()) - greatest(m.from_at, $7::timestamptz)))))::bigint AS amount_seconds
+     (sum(m.amount * greatest(0, extract(epoch FROM
+       least(coalesce(m.to_at, now()), $8::timestamptz, now()) - greatest(m.from_at, $7::timestamptz)))) / 3600)::float8 AS amount_hours
    FROM (${RECORDS}) AS m
    GROUP BY 1, 2, 3 ORDER BY 1 NULLS FIRST, 2, 3 LIMIT ${MAX_METERING_TOTALS}`,
 );

@@ -4,8 +4,9 @@ import { invalidInput, MuonError, notFound, parseInput, type JsonObject } from '
 import { Database, type ChangeSet, type Page, type PageRequest, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { requireActive, SCOPES } from '#scopes';
+import { isResourceKey, RESOURCE_KEY_RULE } from '../charge/charge.js';
 import { meteringRecords, meteringTotals, type MeteringParameters, type MeteringRow, type MeteringTotalRow } from '../metering/metering.sql.js';
-import { quotaCounterSchema, quotaCountersSchema, quotaId, quotaLinesSchema, type LimitChange } from './quota.js';
+import { quotaCountersSchema, quotaId, quotaLinesSchema, type LimitChange } from './quota.js';
 import { planLimitChanges } from './quota.limits.js';
 import { findScopesOfQuota, type ScopeOfQuota } from './quota.sql.js';
 import { findUsage, usageEntries, type UsageEntryRow, type UsageRow } from './usage.sql.js';
@@ -25,6 +26,14 @@ const removeSchema = z.object({ ...target, lines: quotaCountersSchema });
 export type SetQuotaInput = z.input<typeof setSchema>;
 export type PatchQuotaInput = z.input<typeof patchSchema>;
 export type RemoveQuotaLinesInput = z.input<typeof removeSchema>;
+
+/** One line of a scope's usage. */
+export interface CounterReference {
+  scopeId: string;
+  resourceKey: string;
+  /** Left out for the line of all zones. */
+  zoneId?: string | null;
+}
 
 export interface MeteringQuery {
   tenantId: string;
@@ -63,7 +72,7 @@ export class QuotaService {
   /** @throws NOT_FOUND for a scope that the caller may not see; the system itself has no quota */
   async scope(access: Access, scopeId: string): Promise<ScopeOfQuota> {
     const row = (await this.database.rows(findScopesOfQuota, [scopeId]))[0];
-    return visibleScope(access, row, scopeId);
+    return visibleScope(access, row, scopeId, 'scopeId');
   }
 
   /** All lines of a scope that the caller may see, by key and zone. */
@@ -75,13 +84,20 @@ export class QuotaService {
   /** The rows that one number is the sum of. @param order `ID` or `LARGEST` */
   async explainUsage(
     access: Access,
-    counter: { scopeId: string; resourceKey: string; zoneId?: string | null },
+    counter: CounterReference,
     page: PageRequest,
     order: 'ID' | 'LARGEST' = 'LARGEST',
   ): Promise<Page<UsageEntryRow>> {
-    const { resourceKey, zoneId } = parseInput(quotaCounterSchema, counter);
-    const scope = await this.scope(access, counter.scopeId);
-    return usageEntries.page(this.database, [scope.tenant_id, scope.project_id, resourceKey, zoneId ?? ''], order, page);
+    return usageEntries.page(this.database, await this.counterOf(access, counter), order, page);
+  }
+
+  /** How many entries `explainUsage` has in all. */
+  async countUsageEntries(access: Access, counter: CounterReference): Promise<number> {
+    return usageEntries.count(this.database, await this.counterOf(access, counter));
+  }
+
+  async countMetering(access: Access, query: MeteringQuery): Promise<number> {
+    return meteringRecords.count(this.database, meteringParameters(access, query));
   }
 
   async metering(
@@ -93,9 +109,15 @@ export class QuotaService {
     return meteringRecords.page(this.database, meteringParameters(access, query), order, page);
   }
 
-  /** Amount-seconds by project, key and zone. */
+  /** Amount-hours by project, key and zone. */
   async meteringTotals(access: Access, query: MeteringQuery): Promise<MeteringTotalRow[]> {
     return this.database.rows(meteringTotals, ...meteringParameters(access, query));
+  }
+
+  private async counterOf(access: Access, counter: CounterReference): Promise<Parameters<typeof usageEntries.count>[1]> {
+    if (!isResourceKey(counter.resourceKey)) throw invalidInput('resourceKey', RESOURCE_KEY_RULE);
+    const scope = await this.scope(access, counter.scopeId);
+    return [scope.tenant_id, scope.project_id, counter.resourceKey, counter.zoneId ?? ''];
   }
 
   private async change(
@@ -108,7 +130,7 @@ export class QuotaService {
     const place = { tenantId: null as string | null, projectId: null as string | null };
     return this.commands.run({ access, name, input: input as unknown as JsonObject, place, ...options }, async (reader) => {
       const row = (await reader.rows(findScopesOfQuota, [input.scopeId]))[0];
-      const scope = requireMayChange(access, visibleScope(access, row, input.scopeId), input.scopeId);
+      const scope = requireMayChange(access, visibleScope(access, row, input.scopeId, 'input.scopeId'), input.scopeId);
       Object.assign(place, { tenantId: scope.tenant_id, projectId: scope.project_id });
       const lines = input.lines.map((line, index) => ({
         resourceKey: line.resourceKey,
@@ -154,10 +176,10 @@ export class QuotaService {
   }
 }
 
-function visibleScope(access: Access, row: ScopeOfQuota | undefined, scopeId: string): ScopeOfQuota {
+function visibleScope(access: Access, row: ScopeOfQuota | undefined, scopeId: string, field: string): ScopeOfQuota {
   const found = row?.kind === 'SYSTEM' ? undefined : row;
   const place = found && { tenantId: found.tenant_id, projectId: found.project_id };
-  access.require(Action.READ, found?.kind.toLowerCase() ?? 'tenant or project', place, scopeId, 'input.scopeId');
+  access.require(Action.READ, found?.kind.toLowerCase() ?? 'tenant or project', place, scopeId, field);
   return found as ScopeOfQuota;
 }
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { notFound, parseInput, type JsonObject } from '#core';
+import { invalidInput, notFound, parseInput, type JsonObject } from '#core';
 import { ChangeSet, Database, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { planLimitChanges, quotaId, quotaLinesSchema } from '#quota';
@@ -11,7 +11,7 @@ import { addProjectRows, withFields } from '../tenant/onboarding.js';
 import { displayNameSchema, nameTaken, newScopeShape, versionSchema, type TenantRow } from '../tenant/tenant.js';
 import { findTenants } from '../tenant/tenant.sql.js';
 import { projectState, type ProjectRow } from './project.js';
-import { findProjectByName, findProjects } from './project.sql.js';
+import { findProjects, findProjectsByName } from './project.sql.js';
 
 export const createProjectInput = z.strictObject({
   tenantId: z.string().max(100),
@@ -108,9 +108,10 @@ export class ProjectService {
     });
   }
 
-  /** @throws NOT_FOUND */
-  async byName(access: Access, tenantId: string, name: string): Promise<ProjectRow> {
-    const row = await this.database.first(findProjectByName, tenantId, name);
+  /** @throws NOT_FOUND; INVALID_INPUT without a tenant when the caller may see several projects of that name */
+  async byName(access: Access, name: string, tenantId: string | null = null): Promise<ProjectRow> {
+    const [row, another] = await this.database.rows(findProjectsByName, ...access.filter, name, tenantId);
+    if (another !== undefined) throw invalidInput('tenantId', `Several projects are named "${name}": say of which tenant.`);
     return visibleProject(access, Action.READ, row, name, 'name');
   }
 

@@ -8,9 +8,13 @@ const FROM = 'FROM project AS p JOIN scope AS s ON s.id = p.id JOIN scope AS t O
 
 export const findProjects = statement<ProjectRow, [ids: string[]]>('project.find', `SELECT ${COLUMNS} ${FROM} WHERE p.id = ANY($1)`);
 
-export const findProjectByName = statement<ProjectRow, [tenantId: string, name: string]>(
+/** By name, within a tenant or among all that the caller may see; two rows mean that the name alone does not tell. */
+export const findProjectsByName = statement<
+  ProjectRow,
+  [all: boolean, tenantIds: string[], projectIds: string[], name: string, tenantId: string | null]
+>(
   'project.find_by_name',
-  `SELECT ${COLUMNS} ${FROM} WHERE p.tenant_id = $1 AND s.name = $2`,
+  `SELECT ${COLUMNS} ${FROM} WHERE ${visible('p', 1)} AND s.name = $4 AND ($5::text IS NULL OR p.tenant_id = $5) LIMIT 2`,
 );
 
 type ListParameters = [

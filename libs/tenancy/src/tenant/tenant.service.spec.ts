@@ -77,7 +77,7 @@ test('rights: tenants are the system’s, projects their tenant’s; what may no
     () => bench.projects.create(stranger, { tenantId: tenant, name: 'x' }),
     () => bench.projects.create(projectOwner(), { tenantId: tenant, name: 'x' }),
     () => bench.projects.suspend(stranger, { id: project }),
-    () => bench.projects.byName(stranger, tenant, 'web'),
+    () => bench.projects.byName(stranger, 'web', tenant),
     () => bench.tenants.byName(stranger, `customer-${number}`),
   ]) {
     await expect(attempt()).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -110,7 +110,7 @@ test('a project’s carve is checked against its tenant’s limits, and nothing 
   await bench.projects.create(owner(), { tenantId: tenant, name: 'api', quota: [{ resourceKey: 'vm.cpu', limit: 7 }] });
   const tooMuch = bench.projects.create(owner(), { tenantId: tenant, name: 'more', quota: [{ resourceKey: 'vm.cpu', limit: 4 }] });
   await expect(tooMuch).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED', field: 'input.quota.0', data: { limit: 10, used: 7, requested: 4 } });
-  await expect(bench.projects.byName(owner(), tenant, 'more')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(bench.projects.byName(owner(), 'more', tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(bench.projects.create(owner(), { tenantId: tenant, name: 'api' })).rejects.toMatchObject({ code: 'ALREADY_EXISTS', field: 'input.name' });
   const racing = await Promise.allSettled(
     ['one', 'two', 'three', 'four'].map((name) => bench.projects.create(owner(), { tenantId: tenant, name, quota: [{ resourceKey: 'vm.cpu', limit: 2 }] })),

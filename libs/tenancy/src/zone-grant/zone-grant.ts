@@ -7,12 +7,12 @@ export const zoneGrantId = defineId('zgr');
 export const MAX_ZONES = 50;
 
 /** Zones that take newcomers and that the tenant may use, by name. */
-const findUsableZones = statement<ZoneRow, [tenantId: string]>(
+const findUsableZones = statement<ZoneRow & { user_id: string }, [tenantIds: string[]]>(
   'zone_grant.usable',
-  `SELECT z.* FROM zone AS z JOIN tenant AS t ON t.id = $1
-   WHERE z.state = 'ACTIVE'
+  `SELECT z.*, t.id AS user_id FROM tenant AS t CROSS JOIN zone AS z
+   WHERE t.id = ANY($1) AND z.state = 'ACTIVE'
      AND (t.all_zones OR EXISTS (SELECT FROM zone_grant AS g WHERE g.tenant_id = t.id AND g.zone_id = z.id))
-   ORDER BY z.name LIMIT 1000`,
+   ORDER BY t.id, z.name LIMIT 10000`,
 );
 
 export const findZoneGrants = statement<{ id: string; zone_id: string; version: number }, [tenantId: string]>(
@@ -21,7 +21,12 @@ export const findZoneGrants = statement<{ id: string; zone_id: string; version: 
 );
 
 export async function usableZones(reader: Reader, tenantId: string): Promise<ZoneRow[]> {
-  return reader.rows(findUsableZones, tenantId);
+  return reader.rows(findUsableZones, [tenantId]);
+}
+
+/** Of many tenants at once. */
+export async function usableZonesOf(reader: Reader, tenantIds: readonly string[]): Promise<Map<string, ZoneRow[]>> {
+  return Map.groupBy(await reader.rows(findUsableZones, [...tenantIds]), (row) => row.user_id);
 }
 
 /**
