@@ -32,7 +32,7 @@ import {
   ZoneService,
 } from '#infrastructure';
 import { LoadBalancerService, networkOperations, NetworkRealiser, NetworkService, registerNetworkSections, SubnetService } from '#network';
-import { OperationQueries, OperationRegistry, OperationService, registerOperationSections, WorkQueue, type Keeper, type QueueBackend, type Reconciler } from '#operations';
+import { OperationQueries, OperationRegistry, OperationRequests, OperationService, registerOperationSections, WorkQueue, type Keeper, type QueueBackend, type Reconciler } from '#operations';
 import { registerPlacementSections } from '#placement';
 import { QuotaLedger, QuotaService, registerQuotaSections } from '#quota';
 import { registerScopeSections } from '#scopes';
@@ -114,6 +114,7 @@ export async function openHouse({ configuration, log, applicationName, drivers: 
   const commands = new CommandRunner(database, applier, log);
   const usage = new InfrastructureUsage();
   const networks = new NetworkService(commands, ledger);
+  const operations = new OperationService(database, applier, registry, queue);
   const services = [
     database,
     feed,
@@ -125,7 +126,8 @@ export async function openHouse({ configuration, log, applicationName, drivers: 
     registry,
     new PrincipalService(commands),
     new QuotaService(database, commands),
-    new OperationService(database, applier, registry, queue),
+    operations,
+    new OperationRequests(commands, operations),
     new OperationQueries(),
     new ZoneService(commands, usage),
     new RackService(commands),
