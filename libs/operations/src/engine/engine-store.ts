@@ -51,10 +51,10 @@ export interface EngineStoreOptions {
   leaseMs: number;
   /** Tokens of a backend: how many operations workers may be on at once; the default, and by backend id. */
   backendLimit: number;
-  backendLimits(): Record<string, number>;
+  backendLimits: () => Record<string, number>;
   /** Called after a commit that made other operations runnable. */
-  onWork(): void;
-  freeSlots(): number;
+  onWork: () => void;
+  freeSlots: () => number;
 }
 
 /** All that the engine reads and writes; every write is under the fence. */

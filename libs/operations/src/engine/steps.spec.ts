@@ -64,7 +64,7 @@ const pivoting = defineOperation<Input>({
     await transaction.execute(note, 'cancelled');
   },
 });
-const traceless: OperationStep<Input> = { name: 'look', run: toyStep('look').run };
+const traceless: OperationStep<Input> = { name: 'look', run: (context) => toyStep('look').run(context) };
 const mixed = defineOperation<Input>({ ...three, kind: 'toy.mixed.create', steps: [toyStep('one'), traceless, toyStep('three')] });
 
 const terminal = (message: string) => () => Promise.reject(new MuonError('BACKEND_FAILED', message));

@@ -164,8 +164,12 @@ export class Workbench {
 }
 
 /** Waits for a condition of the spec's own. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + PATIENCE_MS; !(await condition()); ) {
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  for (const end = Date.now() + patienceMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`it never came true: ${what}`);
     await delay(5);
   }

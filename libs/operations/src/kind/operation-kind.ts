@@ -51,7 +51,7 @@ export interface StepContext<Input> {
    * @param resourceId the resource that the call is about; part of the idempotency key
    * @throws when the lease is lost or the step has ended: then no call may be made any more
    */
-  call(resourceId: string): DriverCall;
+  readonly call: (resourceId: string) => DriverCall;
 }
 
 /**

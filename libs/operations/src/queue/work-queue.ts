@@ -45,6 +45,7 @@ export class WorkQueue implements Bell {
   private readonly queues = new Map<string, JobQueue>();
   private readonly workers: JobWorker[] = [];
   private readonly rung = new WeakSet<Transaction>();
+  private readonly answerers: BellAnswerer[] = [];
   private closed = false;
 
   private constructor(private readonly options: WorkQueueOptions) {}
@@ -64,6 +65,8 @@ export class WorkQueue implements Bell {
   async ring(transaction: Transaction): Promise<void> {
     if (this.rung.has(transaction)) return;
     this.rung.add(transaction);
+    // An engine in this very process need not wait for the queue's round trip.
+    for (const engine of this.answerers) transaction.onCommit(() => engine.wake());
     const queue = this.queue(BELLS);
     if (this.options.backend.kind === 'postgres') {
       // Joins the open unit of work, whose connection the pool's proxy finds.
@@ -79,6 +82,7 @@ export class WorkQueue implements Bell {
 
   /** Wakes the engine at each ring. A full one keeps a bell until it has a free slot, so that idle workers get the next. */
   answer(engine: BellAnswerer): void {
+    this.answerers.push(engine);
     this.work(BELLS, async () => {
       await engine.whenFree(BELL_HELD_MS);
       engine.wake();

@@ -14,7 +14,7 @@ export interface ReconcilerContext {
    * @returns the change set's result
    * @throws when another worker has taken the run over
    */
-  submit(changes: ChangeSet): Promise<JsonObject>;
+  readonly submit: (changes: ChangeSet) => Promise<JsonObject>;
 }
 
 /**
