@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ChangeSet, statement, type Database } from '#database';
 import { eventsRoom } from '#events';
 import { newTenant, roomDatabase, type RoomDatabase } from '#testing';
-import { findScopes, registerScopeSections, SCOPES, scopesRoom, type ScopeLock, type ScopeState, type ScopeStateChange } from './index.js';
+import { findScopes, registerScopeSections, SCOPES, scopesRoom, type ScopeLock, type ScopeState, type ScopeStateChange } from '#scopes';
 
 let room: RoomDatabase;
 let other: Database;
