@@ -22,6 +22,11 @@ export function statement<Row, Parameters extends readonly unknown[] = []>(
 ): Statement<Row, Parameters> {
   assert(name.length <= MAX_NAME_LENGTH, `statement name "${name}" is longer than ${MAX_NAME_LENGTH}`);
   assert(!statements.has(name), `statement "${name}" is declared twice`);
+  return declare(name, text);
+}
+
+/** For texts that are built from parts, whose names hold a digest of the text. */
+export function declare<Row, Parameters extends readonly unknown[]>(name: string, text: string): Statement<Row, Parameters> {
   const made: Statement<Row, Parameters> = { name, text: text.trim() };
   statements.set(name, made);
   return made;
