@@ -78,6 +78,9 @@ export class AffinityGroupService {
       const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
       const group = access.require(Action.DELETE, 'affinity group', found, id, 'input.id');
       Object.assign(place, { tenantId: group.tenantId, projectId: group.projectId });
+      if (group.owner_id !== null) {
+        throw new MuonError('INVALID_STATE', 'This group was made for a cluster and goes with it.', { data: { ownerId: group.owner_id } });
+      }
       const machines = (await reader.first(groupInUse, id))?.machines ?? 0;
       if (machines > 0) {
         throw new MuonError('INVALID_STATE', `${machines} machines are in this group; delete them first.`, { data: { machines } });

@@ -81,8 +81,8 @@ export class VirtualMachineService {
       const changes = new ChangeSet().include(set.changes);
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
       const backendId = set.machines[0]?.backendId ?? null;
-      this.start(changes, 'compute.virtual_machine.create', { id: machine.id, tenantId, projectId }, { machineId: machine.id }, backendId);
-      lockResources(changes, String(changes.result.operationId), set.lockIds);
+      const operation = this.start(changes, 'compute.virtual_machine.create', { id: machine.id, tenantId, projectId }, { machineId: machine.id }, backendId);
+      lockResources(changes, operation, set.lockIds);
       await this.previewQuota(reader, changes);
       return changes;
     };
@@ -95,8 +95,8 @@ export class VirtualMachineService {
         throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is being deleted already.`);
       }
       changes.add(ROWS, { table: 'virtual_machine', update: { lifecycle: 'DELETING' }, id, version: machine.version });
-      this.start(changes, 'compute.virtual_machine.delete', { id, ...located(machine) }, { machineId: id }, machine.backend_id);
-      succeedResources(changes, String(changes.result.operationId), await this.lockIds(reader, id));
+      const operation = this.start(changes, 'compute.virtual_machine.delete', { id, ...located(machine) }, { machineId: id }, machine.backend_id);
+      succeedResources(changes, operation, await this.lockIds(reader, id));
       changes.resources.push({ action: 'DELETE', kind: 'virtual machine', id, name: machine.name });
     });
   }
@@ -117,9 +117,9 @@ export class VirtualMachineService {
         await this.drivers.requireCapability(reader, machine.backend_id, 'suspend', 'input.action');
       }
       changes.add(ROWS, { table: 'virtual_machine', update: { desired_power: rule.to }, id, version: machine.version });
-      const operation = { machineId: id, action, force: input.force, before: machine.desired_power };
-      this.start(changes, 'compute.virtual_machine.power', { id, ...located(machine) }, operation, machine.backend_id);
-      lockResources(changes, String(changes.result.operationId), [id]);
+      const order = { machineId: id, action, force: input.force, before: machine.desired_power };
+      const operation = this.start(changes, 'compute.virtual_machine.power', { id, ...located(machine) }, order, machine.backend_id);
+      lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { power: rule.to } });
     });
   }
@@ -150,8 +150,8 @@ export class VirtualMachineService {
       const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
-      this.start(changes, 'compute.virtual_machine.resize', { id, ...located(machine) }, { machineId: id, from, to }, machine.backend_id);
-      lockResources(changes, String(changes.result.operationId), [id]);
+      const operation = this.start(changes, 'compute.virtual_machine.resize', { id, ...located(machine) }, { machineId: id, from, to }, machine.backend_id);
+      lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
       await this.previewQuota(reader, changes);
     });
@@ -194,11 +194,12 @@ export class VirtualMachineService {
     resource: { id: string; tenantId: string; projectId: string },
     input: NewOperation['input'],
     backendId: string | null,
-  ): void {
+  ): string {
     const id = operationId.create();
     const { tenantId, projectId } = resource;
     changes.add(OPERATIONS, { id, kind, resourceKind: 'virtual_machine', resourceId: resource.id, tenantId, projectId, input, backendId });
     changes.result = { id: resource.id, operationId: id };
+    return id;
   }
 
   private async requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {

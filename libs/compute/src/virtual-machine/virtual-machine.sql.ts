@@ -64,16 +64,18 @@ type ListParameters = [
   ownerId: string | null,
   hostId: string | null,
   name: string | null,
-  lifecycles: string[] | null,
+  states: string[] | null,
 ];
 
+/** Parameters: `access.filter`, then the filters, each null for any; states as `rowsInStates` makes them. */
 export const virtualMachines = keysetList<VirtualMachineRow, ListParameters>(
   'virtual_machine.list',
   `SELECT ${COLUMNS} FROM virtual_machine AS m
    WHERE ${visible('m', 1)}
      AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
      AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-     AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))`,
+     AND ($8::text IS NULL OR name = $8)
+     AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))`,
   9,
   {
     CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },

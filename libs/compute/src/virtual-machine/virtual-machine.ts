@@ -70,6 +70,18 @@ export function machineState(row: Pick<VirtualMachineRow, 'lifecycle' | 'desired
   return UNDER_WAY[row.desired_power];
 }
 
+/** What rows in these states have in their columns, as `lifecycle/desired/observed`: for filters in SQL. */
+export function rowsInStates(states: readonly MachineState[]): string[] {
+  const all = Object.values(Lifecycle).flatMap((lifecycle) =>
+    Object.values(Power).flatMap((desired_power) =>
+      [...Object.values(Power), 'UNKNOWN' as const].map((observed_power) => ({ lifecycle, desired_power, observed_power })),
+    ),
+  );
+  return all
+    .filter((row) => states.includes(machineState(row)))
+    .map((row) => `${row.lifecycle}/${row.desired_power}/${row.observed_power}`);
+}
+
 export interface Condition {
   type: 'READY' | 'HOST_REACHABLE';
   status: 'TRUE' | 'FALSE' | 'UNKNOWN';

@@ -137,6 +137,12 @@ export function toPayload(outcome: CommandResult): { plan: Plan | null; result: 
   return { plan: outcome.plan === null ? null : toPlan(outcome.plan), result: outcome.result };
 }
 
+/** An id that the command has answered with; null of a dry run. */
+export function resultId(result: JsonObject, name = 'id'): string | null {
+  const value = result[name];
+  return typeof value === 'string' ? value : null;
+}
+
 @InputType({ description: 'Which plan to apply.' })
 export class ApplyPlanInput {
   @Field(() => ID, { description: 'From the `plan` of a dry run.' })
@@ -165,7 +171,6 @@ export class PlanResolver {
     @Context() context: GraphqlContext,
   ): Promise<ApplyPlanPayload> {
     const { result } = await this.commands.applyPlan(accessOf(context), input.planId, context.idempotencyKey);
-    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-    return { resourceId: text(result.id), operationId: text(result.operationId) };
+    return { resourceId: resultId(result), operationId: resultId(result, 'operationId') };
   }
 }

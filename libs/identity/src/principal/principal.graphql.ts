@@ -5,7 +5,7 @@ import { Database } from '#database';
 import { Authenticated, connectionOf, DateTime, loader, Node, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
 import { Action, Role } from '../access/access.js';
-import { CommandPayload, toPayload } from '../command/plan.graphql.js';
+import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
 import { PrincipalService } from './principal.service.js';
 import { findBindingsOfPrincipals, findPrincipals, principals, type BindingRow, type PrincipalRow } from './principal.sql.js';
 
@@ -116,8 +116,8 @@ export class CreateServiceAccountPayload extends CommandPayload {
 
 @ObjectType({ description: 'The token that was made.' })
 export class CreateApiTokenPayload {
-  @Field(() => ID, { description: 'Its id, with which it is revoked.' })
-  readonly tokenId!: string;
+  @Field(() => ID, { nullable: true, description: 'Its id, with which it is revoked.' })
+  readonly tokenId!: string | null;
 
   @Field(() => String, { nullable: true, description: 'Its text, shown this once; null when an idempotency key repeats the request.' })
   readonly token!: string | null;
@@ -131,8 +131,8 @@ export class RevokeApiTokenPayload {
 
 @ObjectType({ description: 'The role binding that was made or taken away.' })
 export class RoleBindingPayload {
-  @Field(() => ID, { description: 'Its id.' })
-  readonly roleBindingId!: string;
+  @Field(() => ID, { nullable: true, description: 'Its id.' })
+  readonly roleBindingId!: string | null;
 }
 
 function toPrincipal(row: PrincipalRow): Principal {
@@ -190,8 +190,8 @@ export class PrincipalResolver {
     const { dryRun, ...rest } = input;
     const options = { dryRun, idempotencyKey: context.idempotencyKey };
     const outcome = await this.service.createServiceAccount(accessOf(context), rest, options);
-    const id = outcome.result.id;
-    const principal = typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+    const id = resultId(outcome.result);
+    const principal = id !== null ? ((await this.load([id], context)).get(id) ?? null) : null;
     return { ...toPayload(outcome), principal };
   }
 
@@ -201,7 +201,7 @@ export class PrincipalResolver {
     @Context() context: GraphqlContext,
   ): Promise<CreateApiTokenPayload> {
     const made = await this.service.createApiToken(accessOf(context), { ...input }, { idempotencyKey: context.idempotencyKey });
-    return { tokenId: String(made.result.id), token: made.token };
+    return { tokenId: resultId(made.result), token: made.token };
   }
 
   @Mutation(() => RevokeApiTokenPayload, { description: 'Ends a token; it stops working everywhere within a second.' })
@@ -219,7 +219,7 @@ export class PrincipalResolver {
     @Context() context: GraphqlContext,
   ): Promise<RoleBindingPayload> {
     const { result } = await this.service.grantRole(accessOf(context), { ...input }, { idempotencyKey: context.idempotencyKey });
-    return { roleBindingId: String(result.id) };
+    return { roleBindingId: resultId(result) };
   }
 
   @Mutation(() => RoleBindingPayload, { description: 'Takes a role away; it ends everywhere within a second.' })
