@@ -1,5 +1,6 @@
 export { auditClaims, type ClaimDrift } from './claim/claim-audit.sql.js';
 export { findDatastoreClaims, findHostClaims, type ClaimRow } from './claim/claim.sql.js';
+export { claimUsers, placementReconcilers } from './claim/claim-users.js';
 export {
   applyDatastoreClaims,
   applyHostClaims,

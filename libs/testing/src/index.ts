@@ -5,3 +5,4 @@ export { newTenant, type TestTenant } from './scopes.js';
 export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';
 export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './tenancy.js';
 export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
+export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';

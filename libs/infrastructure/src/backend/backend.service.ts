@@ -144,11 +144,22 @@ export class BackendService {
   }
 
   private async tried(backend: Tried, secret: string | null): Promise<Capabilities> {
-    return this.drivers.tryConnection(backend, secret, async (driver, call) => {
-      if (driver.capabilities.compute) await driver.hosts.listHosts(call);
-      return driver.capabilities;
-    });
+    try {
+      return await this.drivers.tryConnection(backend, secret, async (driver, call) => {
+        if (driver.capabilities.compute) await driver.hosts.listHosts(call);
+        return driver.capabilities;
+      });
+    } catch (error) {
+      throw inputOfDriver(error);
+    }
   }
+}
+
+/** A driver names its own fields, as `endpoint` or `options.delayMs`; here they are parts of the input. */
+function inputOfDriver(error: unknown): unknown {
+  if (!(error instanceof MuonError) || error.code !== 'INVALID_INPUT' || error.field === undefined) return error;
+  const field = error.field.startsWith('input.') ? error.field : `input.${error.field}`;
+  return MuonError.fromRecord({ ...error.toRecord(), field });
 }
 
 /** What the audit log and the idempotency key's hash see: that there was a secret, never which. */

@@ -14,14 +14,16 @@ const WAITING_PER_RUNNING = 20;
 export class CallLimiter {
   private running = 0;
   private readonly waiting = new Set<Waiter>();
+  private idle = Promise.withResolvers<void>();
 
   constructor(
     private readonly backend: string,
-    public maxRunning: number,
+    private readonly maxRunning: number,
   ) {}
 
-  get load(): { running: number; waiting: number } {
-    return { running: this.running, waiting: this.waiting.size };
+  /** When nothing runs and nothing waits any more; every call is bounded in time, so this comes. */
+  async untilIdle(): Promise<void> {
+    while (this.running > 0 || this.waiting.size > 0) await this.idle.promise;
   }
 
   /**
@@ -71,6 +73,9 @@ export class CallLimiter {
   private release(): void {
     this.running -= 1;
     this.startNext();
+    if (this.running > 0) return;
+    this.idle.resolve();
+    this.idle = Promise.withResolvers();
   }
 
   private startNext(): void {

@@ -13,6 +13,7 @@ interface Connection {
   readonly version: number;
   readonly driver: Driver;
   readonly raw: Driver;
+  readonly limiter: CallLimiter;
   /** When the row was last looked at for a newer version. */
   checkedAt: number;
 }
@@ -32,6 +33,8 @@ export class DriverRegistry {
   private readonly opening = new Map<string, Promise<Connection>>();
   private readonly recheckMs: number;
   private installation: string | undefined;
+  /** Replaced, and not closed yet. */
+  private readonly retired = new Set<Driver>();
   private closed = false;
 
   constructor(
@@ -118,8 +121,9 @@ export class DriverRegistry {
   async close(): Promise<void> {
     this.closed = true;
     await Promise.allSettled(this.opening.values());
-    const drivers = [...this.connections.values()].map((connection) => connection.raw);
+    const drivers = [...this.retired, ...[...this.connections.values()].map((connection) => connection.raw)];
     this.connections.clear();
+    this.retired.clear();
     await Promise.allSettled(drivers.map((driver) => driver.close()));
   }
 
@@ -149,12 +153,13 @@ export class DriverRegistry {
 
   private guard(backend: BackendRow, raw: Driver): Connection {
     const probe = (): Promise<void> => probeBackend(raw, backend);
+    const limiter = new CallLimiter(backend.id, backend.max_concurrent_calls);
     const driver = guardDriver(raw, {
       backendName: backend.name,
-      limiter: new CallLimiter(backend.id, backend.max_concurrent_calls),
+      limiter,
       breaker: new CircuitBreaker(backend, probe),
     });
-    return { version: backend.version, driver, raw, checkedAt: performance.now() };
+    return { version: backend.version, driver, raw, limiter, checkedAt: performance.now() };
   }
 
   private async connect(
@@ -179,11 +184,15 @@ export class DriverRegistry {
     }
   }
 
-  /** Calls under way on it may end; each has its own timeout. */
+  /** Calls that are under way on it end first. */
   private drop(backendId: string): void {
     const known = this.connections.get(backendId);
     this.connections.delete(backendId);
-    if (known !== undefined) this.closeRaw(backendId, known.raw);
+    if (known === undefined) return;
+    this.retired.add(known.raw);
+    void known.limiter.untilIdle().then(() => {
+      if (this.retired.delete(known.raw)) this.closeRaw(backendId, known.raw);
+    });
   }
 
   private closeRaw(backendId: string, raw: Driver): void {

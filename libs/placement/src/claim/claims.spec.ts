@@ -41,6 +41,19 @@ const waiting = statement<{ sessions: number }>(
   'spec.claims_waiting',
   `SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
 );
+const followed = statement<unknown, [hostId: string, datastoreId: string]>(
+  'spec.claims_followed',
+  `SELECT h.state, h.cpu_limit, h.memory_limit_mib, h.traits, h.rack_id, d.limit_gib AS gib, d.kind
+   FROM host_capacity AS h, datastore_capacity AS d WHERE h.host_id = $1 AND d.datastore_id = $2`,
+);
+const changeHost = statement<never, [id: string]>(
+  'spec.claims_change_host',
+  `UPDATE host SET health = 'DOWN', cpu_overcommit = 4.25, memory_overcommit = 1.5, traits = '{ssd}', labels = '{gpu}', rack_id = NULL WHERE id = $1`,
+);
+const changeDatastore = statement<never, [id: string]>(
+  'spec.claims_change_datastore',
+  `UPDATE datastore SET overcommit = 1.5, kind = 'fast' WHERE id = $1`,
+);
 const setIntent = statement<never, [id: string, intent: string]>('spec.claims_intent', 'UPDATE host SET intent = $2 WHERE id = $1');
 const break1 = statement<never, [id: string]>('spec.claims_break', 'UPDATE host_capacity SET cpu_claimed = cpu_claimed + 3 WHERE host_id = $1');
 const mend = statement<never, [id: string]>('spec.claims_mend', 'UPDATE host_capacity SET cpu_claimed = cpu_claimed - 3 WHERE host_id = $1');
@@ -179,7 +192,17 @@ it('does not grow beyond the limit', async () => {
 it('keeps a host from going while something is claimed of it', async () => {
   await apply(claim(vm(), host(3)));
   const remove = room.database.transaction(async (transaction) => transaction.execute(removeHost, host(3)));
-  await expect(remove).rejects.toThrow('host_claim_host');
+  await expect(remove).rejects.toMatchObject({ code: 'INVALID_STATE', data: { fact: 'host' } });
+});
+
+it('follows what operators and heartbeats change of hosts and datastores', async () => {
+  const row = async (): Promise<unknown> => room.database.first(followed, host(1), center.sharedDatastoreId ?? '');
+  expect(await row()).toEqual({ state: 'ACTIVE', cpu_limit: 10, memory_limit_mib: 1000, traits: [], rack_id: center.rackIds[0], gib: 100, kind: 'shared' });
+  await room.database.transaction(async (transaction) => {
+    await transaction.execute(changeHost, host(1));
+    await transaction.execute(changeDatastore, center.sharedDatastoreId ?? '');
+  });
+  expect(await row()).toEqual({ state: 'DOWN', cpu_limit: 42, memory_limit_mib: 1500, traits: ['ssd', 'gpu'], rack_id: null, gib: 150, kind: 'fast' });
 });
 
 it('counts datastores likewise', async () => {

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { statement } from '#database';
+import { eventsRoom } from '#events';
+import { identityRoom } from '#identity';
+import { findBackends, hosts, hostState, infrastructureRoom, type Heartbeat, type HostRow, type HostStateChange } from '#infrastructure';
+import { operationsRoom } from '#operations';
+import { scopesRoom } from '#scopes';
+import { secretsRoom } from '#secrets';
+import { infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
+
+let room: RoomDatabase;
+let bench: InfrastructureBench;
+let patient: Heartbeat;
+let strict: Heartbeat;
+const told: HostStateChange[] = [];
+const signal = new AbortController().signal;
+
+const heard = statement<{ name: string; beats: number; load: boolean }, [backendId: string]>(
+  'spec.heartbeat_heard',
+  `SELECT h.name, b.beats, b.cpu_percent IS NOT NULL AND b.memory_used_mib IS NOT NULL AS load
+   FROM host_heartbeat AS b JOIN host AS h ON h.id = b.host_id WHERE h.backend_id = $1 ORDER BY h.name`,
+);
+const hostEvents = statement<{ events: number }, [backendId: string]>(
+  'spec.heartbeat_events',
+  `SELECT count(*) AS events FROM event AS e JOIN host AS h ON h.id = e.resource_id WHERE h.backend_id = $1`,
+);
+
+beforeAll(async () => {
+  room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
+  bench = await infrastructureBench(room);
+  bench.news.register({ name: 'spec', hostStatesChanged: async (changes) => void told.push(...changes) });
+  patient = bench.heartbeat();
+  // Silence counts at once, so each look is a step that the spec decides on.
+  strict = bench.heartbeat({ silentAfterMs: 0, beatsToReturn: 3, fenceAgainAfterMs: 0 });
+});
+afterAll(async () => {
+  await bench.close();
+  await room.close();
+});
+
+async function hostsOf(backendId: string): Promise<HostRow[]> {
+  return (await hosts.page(room.database, [null, null, backendId, null, null], 'NAME', {})).rows;
+}
+const statesOf = async (backendId: string): Promise<string[]> => (await hostsOf(backendId)).map(hostState);
+const news = (backendId: string): string[] =>
+  told.filter((change) => change.host.backend_id === backendId).map((change) => `${change.host.name}: ${change.before} → ${change.after}`);
+
+it('writes down who lives and how loaded, and changes no host for that', async () => {
+  const { backendId } = await bench.datacenter({ count: 3 });
+  await patient.lookAt(backendId, signal);
+  const before = await room.database.first(hostEvents, backendId);
+  await patient.lookAt(backendId, signal);
+  expect(await room.database.rows(heard, backendId)).toEqual([1, 2, 3].map((number) => ({ name: `host-${number}`, beats: 3, load: true })));
+  expect(await room.database.first(hostEvents, backendId)).toEqual(before);
+});
+
+it('does not take a short silence for death, nor a single missed beat', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 2 });
+  await patient.lookAt(backendId, signal);
+  await world.setHost('host-1', 'DEAD');
+  for (let look = 0; look < 5; look += 1) await patient.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE']);
+  await world.setHost('host-1', 'ALIVE');
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'DEAD');
+  await strict.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE']);
+  expect(news(backendId)).toEqual([]);
+});
+
+it('finds a dead host down, proves it off, and takes it back when it was seen three times in a row', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-2', 'DEAD');
+  await strict.lookAt(backendId, signal);
+  await strict.lookAt(backendId, signal);
+  const [, down] = await hostsOf(backendId);
+  expect(down).toMatchObject({ health: 'DOWN', fence: 'PROVEN_OFF', fence_source: 'BACKEND', version: 1 });
+  expect(down?.health_reason).toContain('does not answer');
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'FENCED', 'ACTIVE']);
+  expect(news(backendId)).toEqual(['host-2: ACTIVE → DOWN', 'host-2: DOWN → FENCED']);
+  await world.setHost('host-2', 'ALIVE');
+  await strict.lookAt(backendId, signal);
+  await strict.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'FENCED', 'ACTIVE']);
+  await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[1]).toMatchObject({ health: 'UP', health_reason: null, fence: 'NONE', fence_source: null, fence_reason: null });
+  expect(news(backendId).at(-1)).toBe('host-2: FENCED → ACTIVE');
+});
+
+it('never claims that a host which is cut off is off; an operator may', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'PARTITIONED');
+  for (let look = 0; look < 3; look += 1) await strict.lookAt(backendId, signal);
+  const [cut] = (await hostsOf(backendId)) as [HostRow];
+  expect(cut).toMatchObject({ health: 'DOWN', fence: 'UNKNOWN', fence_source: 'BACKEND' });
+  expect(cut.fence_since).toBeInstanceOf(Date);
+  await bench.hosts.attestOff(systemAccess(), { id: cut.id, reason: 'pulled both plugs' });
+  await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ fence: 'PROVEN_OFF', fence_source: 'OPERATOR', fence_reason: 'pulled both plugs' });
+});
+
+it('turns nothing off by itself when most hosts fall silent at once', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 6 });
+  await strict.lookAt(backendId, signal);
+  for (const number of [1, 2, 3, 4]) await world.setHost(`host-${number}`, 'DEAD');
+  for (let look = 0; look < 3; look += 1) await strict.lookAt(backendId, signal);
+  const rows = await hostsOf(backendId);
+  expect(rows.map(hostState)).toEqual(['DOWN', 'DOWN', 'DOWN', 'DOWN', 'ACTIVE', 'ACTIVE']);
+  expect(rows[0]).toMatchObject({ fence: 'UNKNOWN', fence_reason: '4 of 6 hosts are silent at once: none is turned off without an operator.' });
+});
+
+it('knows nothing of the hosts of a backend that is away, and takes them back as soon as it answers', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-3', 'PARTITIONED');
+  for (let look = 0; look < 2; look += 1) await strict.lookAt(backendId, signal);
+  await world.addFault({ kind: 'UNAVAILABLE', method: 'listHosts', times: 2 });
+  await patient.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE', 'DOWN']);
+  await strict.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['UNKNOWN', 'UNKNOWN', 'DOWN']);
+  const [backend] = await room.database.rows(findBackends, [backendId]);
+  expect(backend).toMatchObject({ health: 'DOWN', version: 1 });
+  expect(backend?.health_reason).toBeTruthy();
+  await strict.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE', 'DOWN']);
+  expect((await room.database.rows(findBackends, [backendId]))[0]).toMatchObject({ health: 'UP', health_reason: null });
+});
+
+it('follows what a host is made of, and what its pools hold', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 1, pools: [{ name: 'local', capacityGib: 500 }] });
+  await patient.lookAt(backendId, signal);
+  const inventory = statement<{ name: string; capacity_gib: number; used_gib: number }, [string]>(
+    'spec.heartbeat_pools',
+    'SELECT d.name, d.capacity_gib, b.used_gib FROM datastore AS d JOIN datastore_heartbeat AS b ON b.datastore_id = d.id WHERE d.backend_id = $1',
+  );
+  expect(await room.database.rows(inventory, backendId)).toEqual([{ name: 'local', capacity_gib: 500, used_gib: 0 }]);
+  await room.database.transaction(async (transaction) =>
+    transaction.execute(statement<never, [string]>('spec.heartbeat_wrong', `UPDATE host SET cpu = 1, traits = '{wrong}' WHERE backend_id = $1`), backendId),
+  );
+  await patient.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ cpu: 16, traits: [], version: 1 });
+  expect((await world.counts()).hosts).toBe(1);
+});
+
+it('is not kept waiting by a backend that hangs', async () => {
+  const slow = await bench.datacenter({ count: 1 });
+  const quick = await bench.datacenter({ count: 1 });
+  await slow.world.addFault({ kind: 'HANG', method: 'listHosts', times: 1 });
+  const stop = new AbortController();
+  const impatient = bench.heartbeat({ patienceMs: 1000 });
+  await impatient.run(stop.signal);
+  expect((await room.database.rows(heard, quick.backendId))[0]?.beats).toBe(2);
+  expect((await room.database.rows(heard, slow.backendId))[0]?.beats).toBe(1);
+  stop.abort();
+});

@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { z } from 'zod';
+import { MuonError, toMuonError } from '#core';
+import { statement, type Reader } from '#database';
+import { eventsRoom } from '#events';
+import { identityRoom } from '#identity';
+import { findHosts, hostOperations, hosts, hostState, infrastructureRoom, type HostOccupants, type HostRow } from '#infrastructure';
+import { defineOperation, done, OperationEngine, OperationRegistry, OperationService, operationsRoom, registerOperationSections, silentBell, type OperationKind } from '#operations';
+import { scopesRoom } from '#scopes';
+import { secretsRoom } from '#secrets';
+import { infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
+
+/** Things that stand on hosts, with a table of their own, as a room above has them. */
+const THINGS = `CREATE TABLE thing (id text PRIMARY KEY, host_id text NOT NULL, pinned boolean NOT NULL DEFAULT false, stubborn boolean NOT NULL DEFAULT false)`;
+
+interface Thing {
+  id: string;
+  host_id: string;
+  pinned: boolean;
+}
+const findThings = statement<Thing, [hostId: string, limit: number]>('spec.things', 'SELECT * FROM thing WHERE host_id = $1 ORDER BY id LIMIT $2::int');
+const countThings = statement<{ things: number }, [hostId: string]>('spec.things_count', 'SELECT count(*) AS things FROM thing WHERE host_id = $1');
+const moveThing = statement<never, [id: string, hostId: string]>('spec.things_move', 'UPDATE thing SET host_id = $2 WHERE id = $1 AND NOT stubborn');
+const operationState = statement<{ state: string; blocker: { message: string } | null }, [id: string]>(
+  'spec.maintenance_operation',
+  'SELECT state, blocker FROM operation WHERE id = $1',
+);
+
+let room: RoomDatabase;
+let bench: InfrastructureBench;
+let engine: OperationEngine;
+let operations: OperationService;
+let from: HostRow;
+let to: HostRow;
+const access = systemAccess();
+
+const things: HostOccupants = {
+  name: 'things',
+  list: async (reader: Reader, host: HostRow, limit: number) =>
+    (await reader.rows(findThings, host.id, limit)).map((thing) => ({
+      resourceId: thing.id,
+      kind: 'thing',
+      name: `the ${thing.id}`,
+      blocked: thing.pinned ? new MuonError('INVALID_STATE', 'It is bolted to the floor.', { fault: 'OPERATOR' }).toRecord() : null,
+    })),
+  count: async (reader, host) => (await reader.first(countThings, host.id))?.things ?? 0,
+  move: async (_reader, _host, occupant) => ({
+    kind: 'spec.thing.move',
+    resourceKind: 'thing',
+    resourceId: occupant.resourceId,
+    input: { id: occupant.resourceId, to: to.id },
+  }),
+};
+
+const move = defineOperation<{ id: string; to: string }>({
+  kind: 'spec.thing.move',
+  version: 1,
+  input: z.object({ id: z.string(), to: z.string() }),
+  deadlineMs: 10_000,
+  steps: [
+    {
+      name: 'move',
+      run: async ({ operation }) =>
+        done({ commit: async (transaction) => void (await transaction.execute(moveThing, operation.input.id, operation.input.to)) }),
+    },
+  ],
+});
+
+beforeAll(async () => {
+  room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
+  bench = await infrastructureBench(room);
+  await room.database.transaction(async (transaction) => void (await transaction.raw(THINGS)));
+  bench.occupancy.register(things);
+  const registry = new OperationRegistry().register(...hostOperations(bench.occupancy), move as OperationKind<unknown>);
+  registerOperationSections(room.applier, { registry, bell: silentBell });
+  const { database, applier, log } = room;
+  operations = new OperationService(database, applier, registry, silentBell);
+  engine = new OperationEngine({ database, registry, applier, bell: silentBell, log, sweepEveryMs: 20 });
+  engine.start();
+});
+beforeEach(async () => {
+  const { backendId } = await bench.datacenter({ count: 2, pools: [] });
+  [from, to] = (await hosts.page(room.database, [null, null, backendId, null, null], 'NAME', {})).rows as [HostRow, HostRow];
+  await room.database.transaction(async (transaction) => void (await transaction.raw('DELETE FROM thing')));
+});
+afterAll(async () => {
+  await engine.drain(2000);
+  await bench.close();
+  await room.close();
+});
+
+async function put(...ids: string[]): Promise<void> {
+  await room.database.transaction(async (transaction) => {
+    for (const id of ids) {
+      await transaction.raw('INSERT INTO thing VALUES ($1, $2, $3, $4)', [id, from.id, id.startsWith('pinned'), id.startsWith('stubborn')]);
+    }
+  });
+}
+
+const state = async (): Promise<string> => hostState((await room.database.rows(findHosts, [from.id]))[0] as HostRow);
+const left = async (): Promise<string[]> => (await room.database.rows(findThings, from.id, 100)).map((thing) => thing.id);
+const operationOf = async (id: unknown) => room.database.first(operationState, id as string);
+const ended = async (id: unknown, wanted: string): Promise<void> => {
+  await expect.poll(async () => (await operationOf(id))?.state, { timeout: 10_000 }).toBe(wanted);
+};
+
+it('moves everything away, then is in maintenance, and comes back', async () => {
+  await put('table', 'chair', 'lamp');
+  const { result } = await bench.maintenance.enter(access, { id: from.id, reason: 'new fans' });
+  expect(['ENTERING_MAINTENANCE', 'IN_MAINTENANCE']).toContain(await state());
+  await ended(result.operationId, 'SUCCEEDED');
+  expect(await left()).toEqual([]);
+  expect(await state()).toBe('IN_MAINTENANCE');
+  await expect(bench.maintenance.enter(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  await expect(bench.hosts.suspend(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  await bench.maintenance.exit(access, { id: from.id });
+  expect(await state()).toBe('ACTIVE');
+  await expect(bench.maintenance.exit(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+});
+
+it('lists what blocks it and does nothing; a dry run shows that as its problem', async () => {
+  await put('chair', 'pinned-safe');
+  const refusal = toMuonError(await bench.maintenance.enter(access, { id: from.id }).catch((error: unknown) => error));
+  expect(refusal).toMatchObject({ code: 'INVALID_STATE', data: { blockedCount: 1 } });
+  expect(refusal.data?.blocked).toMatchObject([{ id: 'pinned-safe', name: 'the pinned-safe', message: 'It is bolted to the floor.' }]);
+  expect(await state()).toBe('ACTIVE');
+  const { plan } = await bench.maintenance.enter(access, { id: from.id }, { dryRun: true });
+  expect(plan?.changes.problems).toMatchObject([{ code: 'INVALID_STATE' }]);
+  expect(plan?.changes.reasons[0]?.data).toEqual({ movable: 1, blocked: 1 });
+  expect(await left()).toEqual(['chair', 'pinned-safe']);
+});
+
+it('waits for what is blocked when told to, says for what, and goes on when it has left', async () => {
+  await put('chair', 'pinned-safe');
+  const { result } = await bench.maintenance.enter(access, { id: from.id, whenBlocked: 'WAIT' });
+  await expect.poll(async () => (await operationOf(result.operationId))?.blocker?.message, { timeout: 10_000 }).toContain(
+    '1 still on the host, the first of them the thing "the pinned-safe": It is bolted to the floor.',
+  );
+  expect(await left()).toEqual(['pinned-safe']);
+  expect(await state()).toBe('ENTERING_MAINTENANCE');
+  await expect(bench.maintenance.exit(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  await room.database.transaction(async (transaction) => {
+    await transaction.execute(moveThing, 'pinned-safe', to.id);
+    await operations.signal(transaction, [`host-empty:${from.id}`]);
+  });
+  await ended(result.operationId, 'SUCCEEDED');
+  expect(await state()).toBe('IN_MAINTENANCE');
+});
+
+it('leaves the host as it was when it is cancelled', async () => {
+  await put('stubborn-mule', 'chair');
+  await bench.hosts.suspend(access, { id: from.id, reason: 'noise' });
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(async () => (await operationOf(result.operationId))?.state, { timeout: 10_000 }).toBe('WAITING');
+  await expect.poll(async () => (await operationOf(result.operationId))?.blocker?.message, { timeout: 10_000 }).toContain('the stubborn-mule');
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+  expect((await room.database.rows(findHosts, [from.id]))[0]).toMatchObject({ intent: 'SUSPENDED', intent_reason: 'noise', vacant: false });
+  expect(await left()).toEqual(['stubborn-mule']);
+});
+
+it('is not entered twice, and a host with something on it is not deregistered', async () => {
+  await put('chair');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect(bench.maintenance.enter(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  await ended(result.operationId, 'SUCCEEDED');
+  await put('late');
+  await expect(bench.hosts.deregister(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE', data: { occupants: 1 } });
+});

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { statement } from '#database';
+import { eventsRoom } from '#events';
+import { identityRoom } from '#identity';
+import { BackendWatch, HOST_HEARTBEAT, infrastructureReconcilers, infrastructureRoom, PendingRemoval } from '#infrastructure';
+import { KeeperRunner, NamedLeases, operationsRoom, ReconcilerRunner } from '#operations';
+import { scopesRoom } from '#scopes';
+import { secretsRoom } from '#secrets';
+import { infrastructureBench, roomDatabase, type InfrastructureBench, type RoomDatabase } from '#testing';
+
+let room: RoomDatabase;
+let bench: InfrastructureBench;
+
+const looks = statement<{ beats: number; misses: number }, [backendId: string]>(
+  'spec.watch_looks',
+  'SELECT b.beats, b.misses FROM host_heartbeat AS b JOIN host AS h ON h.id = b.host_id WHERE h.backend_id = $1',
+);
+
+beforeAll(async () => {
+  room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
+  bench = await infrastructureBench(room);
+});
+afterAll(async () => {
+  await bench.close();
+  await room.close();
+});
+
+it('makes the heartbeat look as soon as a backend says that a host has changed', async () => {
+  const { database, applier, log } = room;
+  const { backendId, world } = await bench.datacenter({ count: 1 });
+  const watch = new BackendWatch(database, bench.drivers, log).wake('HOST', HOST_HEARTBEAT);
+  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
+  leases.start();
+  const pending = new PendingRemoval(database, bench.usage, log);
+  // By itself it would look again after ten minutes.
+  const reconcilers = infrastructureReconcilers(bench.heartbeat(), pending, { heartbeatEveryMs: 600_000 });
+  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers, log, lookEveryMs: 20 });
+  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
+  await runner.start();
+  keepers.start();
+  try {
+    await expect.poll(async () => database.first(looks, backendId), { timeout: 10_000 }).toEqual({ beats: 2, misses: 0 });
+    await expect.poll(() => keepers.held, { timeout: 10_000 }).toHaveLength(1);
+    // The watch tells only of what happens after it has begun.
+    await expect
+      .poll(
+        async () => {
+          await world.setHost('host-1', 'DEAD');
+          return (await database.first(looks, backendId))?.misses;
+        },
+        { timeout: 10_000, interval: 200 },
+      )
+      .toBeGreaterThan(0);
+  } finally {
+    await keepers.close();
+    await runner.close();
+    await leases.close();
+  }
+});
