@@ -15,7 +15,7 @@ import {
 import { QuotaLedger, quotaRoom, QuotaService, registerQuotaSections } from '#quota';
 import { registerScopeSections, scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
-import { goingOperations, ProjectService, ScopeContentsRegistry, tenancyRoom, TenantService, type ScopeContents } from '#tenancy';
+import { goingOperations, ProjectService, ScopeContentsRegistry, tenancyRoom, TenantService, zoneDirectory, type ScopeContents } from '#tenancy';
 import { roomDatabase, type RoomDatabase } from './room-database.js';
 
 /** Tenancy and what it leans on, composed as an app does, with an engine to be started. */
@@ -56,7 +56,7 @@ export async function tenancyBench(options: TenancyBenchOptions = {}): Promise<T
     commands,
     ledger,
     contents,
-    quota: new QuotaService(database, commands),
+    quota: new QuotaService(database, commands, zoneDirectory),
     tenants: new TenantService(database, commands, contents),
     projects: new ProjectService(database, commands, contents),
     operations: new OperationService(database, applier, registry, silentBell),

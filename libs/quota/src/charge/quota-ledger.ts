@@ -3,7 +3,7 @@ import { assert, MuonError, type ErrorRecord } from '#core';
 import type { Reader, SectionHandler, Transaction } from '#database';
 import type { ScopeKind } from '#scopes';
 import { CounterDeltas, isExceeded, quotaExceeded, type CounterState } from '../counter/counter.js';
-import { previewAmounts, takeFromCounters } from '../counter/counter.sql.js';
+import { previewOfCounters, takeFromCounters } from '../counter/counter.sql.js';
 import { meteringId, positiveAmounts, type Adjustment, type Charge, type NewCharge } from './charge.js';
 import {
   findCharges,
@@ -86,8 +86,7 @@ export class QuotaLedger {
         if (item.action === 'ADJUST') for (const row of adjusted(item, before)) deltas.add(row);
       }
     }
-    const net = deltas.net();
-    const counters = net.length === 0 ? [] : await reader.rows(previewAmounts, JSON.stringify(net));
+    const counters = await previewOfCounters(reader, deltas.net());
     const [first, ...others] = counters.filter(isExceeded);
     return {
       problems: first === undefined ? [] : [quotaExceeded([first, ...others]).toRecord()],

@@ -105,6 +105,12 @@ test('zones are granted by name, replaced, and opened to all again', async () =>
   expect((await find()).display_name).toBe('North');
 });
 
+test('a limit for a zone that is not there is refused', async () => {
+  const lines = [zones[0]!.id, zoneId.create()].map((id) => ({ resourceKey: 'vm.cpu', zoneId: id, limit: 1 }));
+  await expect(bench.quota.setQuota(operator, { scopeId: tenant, lines })).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.lines.1.zoneId' });
+  await bench.quota.setQuota(operator, { scopeId: tenant, lines: lines.slice(0, 1) });
+});
+
 test('a project’s carve is checked against its tenant’s limits, and nothing is left of a refused one', async () => {
   await bench.quota.setQuota(operator, { scopeId: tenant, lines: [{ resourceKey: 'vm.cpu', limit: 10 }] });
   await bench.projects.create(owner(), { tenantId: tenant, name: 'api', quota: [{ resourceKey: 'vm.cpu', limit: 7 }] });

@@ -1,6 +1,7 @@
 import { defineId, notFound } from '#core';
 import { statement, type Reader } from '#database';
-import { findZonesByReference, type ZoneRow } from '#infrastructure';
+import { findZones, findZonesByReference, type ZoneRow } from '#infrastructure';
+import type { ZoneDirectory } from '#quota';
 
 export const zoneGrantId = defineId('zgr');
 
@@ -62,3 +63,11 @@ function pick(zones: readonly ZoneRow[], references: readonly string[], field: s
   });
   return [...new Set(chosen)];
 }
+
+/** Lets quota, which is below zones, refuse limits for zones that are not there. */
+export const zoneDirectory: ZoneDirectory = {
+  async unknownZones(reader, zoneIds) {
+    const known = new Set((await reader.rows(findZones, zoneIds)).map((zone) => zone.id));
+    return zoneIds.filter((id) => !known.has(id));
+  },
+};
