@@ -250,6 +250,20 @@ test('what cannot go is named one by one; mended and resumed, the end comes', as
   expect(await bench.database.rows(traces, tenant)).toEqual([]);
 }, 40_000);
 
+test('given up by an operator it stays closed, and can be taken away again', async () => {
+  await fill(project, { boxes: [], shelves: [], labels: ['forgotten'] });
+  const { result } = await bench.tenants.offboard(operator, { id: tenant });
+  await until(result.operationId, 'STUCK');
+  await bench.operations.abandon(String(result.operationId), 'nobody knows what this label is');
+  await until(result.operationId, 'FAILED');
+  expect(await bench.tenants.byName(operator, `customer-${number}`)).toMatchObject({ state: 'DELETING', deletion_operation_id: null });
+  await expect(bench.tenants.resume(operator, { id: tenant })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  await bench.database.transaction((transaction) => transaction.raw(`DELETE FROM thing WHERE id = 'label-forgotten'`));
+  const again = await bench.tenants.offboard(operator, { id: tenant });
+  await until(again.result.operationId, 'SUCCEEDED');
+  expect(await bench.database.rows(traces, tenant)).toEqual([]);
+});
+
 test('one thing that fails to go holds the rest back and is shown; when it can go, all of it does', async () => {
   const [one, two] = [`b-${number}-1`, `b-${number}-2`];
   broken.add(one);
