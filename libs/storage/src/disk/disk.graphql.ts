@@ -1,0 +1,270 @@
+import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Query, registerEnumType, ResolveField, Resolver } from '@nestjs/graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Database, type Reader } from '#database';
+import { DiskHealth } from '#drivers';
+import { EventFeed } from '#events';
+import { readConnection } from '#events/api';
+import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { accessOf, Problem, toProblem } from '#identity/api';
+import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
+import { diskId, DiskState, diskState, type DiskRow } from './disk.js';
+import { DiskService } from './disk.service.js';
+import { disks, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
+
+registerEnumType(DiskState, {
+  name: 'DiskState',
+  description: 'How a disk is.',
+  valuesMap: {
+    CREATING: { description: 'It is being made.' },
+    AVAILABLE: { description: 'It is there, and no machine has it.' },
+    ATTACHED: { description: 'A machine has it.' },
+    RESIZING: { description: 'It is being made larger.' },
+    DELETING: { description: 'It is being taken away.' },
+    FAILED: { description: 'It could not be made; `failure` says why. It holds only its name, and can be retried or deleted.' },
+  },
+});
+registerEnumType(DiskHealth, {
+  name: 'DiskHealth',
+  description: 'How the backend says that a disk is.',
+  valuesMap: {
+    HEALTHY: { description: 'As it shall be.' },
+    DEGRADED: { description: 'It works, with fewer copies or less speed than it shall have.' },
+    UNAVAILABLE: { description: 'It cannot be used now.' },
+    UNKNOWN: { description: 'Nobody could tell yet, or the backend does not know it.' },
+  },
+});
+
+const DiskOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
+type DiskOrder = (typeof DiskOrder)[keyof typeof DiskOrder];
+registerEnumType(DiskOrder, {
+  name: 'DiskOrder',
+  description: 'Orders of a list of disks.',
+  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
+});
+
+@ObjectType({ implements: () => [Node], description: 'A block device of a project.' })
+export class Disk extends Node {
+  @Field(() => String, { description: 'Unique among the project’s disks of their own; a machine’s root disk is called as the machine.' })
+  readonly name!: string;
+
+  @Field(() => ID, { description: 'The tenant that it belongs to.' })
+  readonly tenantId!: string;
+
+  @Field(() => ID, { description: 'The project that it belongs to.' })
+  readonly projectId!: string;
+
+  @Field(() => ID, { nullable: true, description: 'The machine that has it; null for one of its own.' })
+  readonly ownerId!: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'The zone that it is in; null when its pool reaches all zones of the backend.' })
+  readonly zoneId!: string | null;
+
+  @Field(() => Int, { description: 'How large it shall be, in GiB.' })
+  readonly sizeGib!: number;
+
+  @Field(() => DiskState, { description: 'How it is.' })
+  readonly state!: DiskState;
+
+  @Field(() => DiskHealth, { description: 'How the backend says that it is.' })
+  readonly health!: DiskHealth;
+
+  @Field(() => DateTime, { nullable: true, description: 'When the backend last said something new.' })
+  readonly observedAt!: Date | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
+  readonly failure!: Problem | null;
+
+  @Field(() => DateTime, { description: 'When it was asked for.' })
+  readonly createdAt!: Date;
+
+  @Field(() => DateTime, { description: 'When anything of it last changed.' })
+  readonly updatedAt!: Date;
+
+  @Field(() => Long, { description: 'Rises with every change of what is wanted; give it as `expectedVersion`.' })
+  readonly version!: number;
+
+  @Field(() => Long, { description: 'Rises with every change of it.' })
+  readonly revision!: number;
+}
+
+const DiskConnection = connectionOf(Disk);
+
+export function toDisk(row: DiskRow): Disk {
+  return {
+    id: row.id,
+    name: row.name,
+    tenantId: row.tenant_id,
+    projectId: row.project_id,
+    ownerId: row.owner_id,
+    zoneId: row.zone_id,
+    sizeGib: row.size_gib,
+    state: diskState(row),
+    health: row.health,
+    observedAt: row.observed_at,
+    failure: row.failure === null ? null : toProblem(row.failure),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    version: row.version,
+    revision: row.revision,
+  };
+}
+
+/** For `disks` of whatever has disks, looked up together with those of all others that the request asks for; the root disk first. */
+export async function loadDisksOf(reader: Reader, context: GraphqlContext, ownerId: string): Promise<Disk[]> {
+  const load = loader<string, DiskRow[]>(context, 'disk.ofOwner', async (ids) =>
+    Map.groupBy(await reader.rows(findDisksOfOwners, [...ids]), (row) => row.owner_id ?? ''),
+  );
+  const access = accessOf(context);
+  const rows = (await load.load(ownerId)) ?? [];
+  return rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id })).map(toDisk);
+}
+
+@ArgsType()
+class DisksArguments extends PageArguments {
+  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
+  readonly projectId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
+  readonly tenantId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'Only those of this machine.' })
+  readonly ownerId?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
+  readonly name?: string | null;
+
+  @Field(() => DiskOrder, { nullable: true, description: 'By name if not given.' })
+  readonly order?: DiskOrder | null;
+}
+
+@InputType({ description: 'A new disk of its own.' })
+export class CreateDiskInput {
+  @Field(() => ID, { description: 'The project that it will belong to.' })
+  readonly projectId!: string;
+
+  @Field(() => String, { description: 'Unique in the project; a DNS label.' })
+  readonly name!: string;
+
+  @Field(() => Int, { description: 'How large, in GiB.' })
+  readonly sizeGib!: number;
+
+  @Field(() => String, { nullable: true, description: 'Id or name of the zone; any of the tenant’s if not given.' })
+  readonly zone?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
+}
+
+@InputType({ description: 'How large a disk of its own shall be.' })
+export class ResizeDiskInput {
+  @Field(() => ID, { description: 'The disk.' })
+  readonly id!: string;
+
+  @Field(() => Int, { description: 'How large, in GiB; a disk only grows.' })
+  readonly sizeGib!: number;
+
+  @Field(() => Long, { nullable: true, description: 'The version that the disk must still have; CONFLICT when it has another.' })
+  readonly expectedVersion?: number | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
+}
+
+@InputType({ description: 'Which disk to delete.' })
+export class DeleteDiskInput {
+  @Field(() => ID, { description: 'Its id.' })
+  readonly id!: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
+}
+
+@ObjectType({ description: 'The disk that is made, changed or deleted.' })
+export class DiskPayload extends OperationPayload {
+  @Field(() => Disk, { nullable: true, description: 'It; null of a dry run.' })
+  readonly disk!: Disk | null;
+}
+
+@Authenticated()
+@Resolver(() => Disk)
+export class DiskResolver {
+  constructor(
+    private readonly database: Database,
+    private readonly feed: EventFeed,
+    private readonly service: DiskService,
+    registry: NodeRegistry,
+  ) {
+    registry.register({ prefix: diskId.prefix, typeName: 'Disk', load: (ids, context) => this.load(ids, context) });
+  }
+
+  @Query(() => DiskConnection, { description: 'The disks that the caller may see.' })
+  async disks(
+    @Args() args: DisksArguments,
+    @Context() context: GraphqlContext,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<Connection<Disk>> {
+    const { filter } = accessOf(context);
+    const parameters: Parameters<typeof disks.count>[1] = [
+      ...filter,
+      args.projectId ?? null,
+      args.tenantId ?? null,
+      args.ownerId ?? null,
+      args.name ?? null,
+      null,
+    ];
+    const source = {
+      page: (request: Parameters<typeof disks.page>[3]) => disks.page(this.database, parameters, args.order ?? 'NAME', request),
+      count: () => disks.count(this.database, parameters),
+    };
+    return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toDisk);
+  }
+
+  @ResolveField('currentOperation', () => Operation, { nullable: true, description: 'The job that holds it now.' })
+  async currentOperation(disk: Disk, _args: unknown, context: GraphqlContext): Promise<Operation | null> {
+    return loadCurrentOperation(this.database, context, disk.id);
+  }
+
+  @Mutation(() => DiskPayload, { description: 'Makes a disk of its own.' })
+  async createDisk(
+    @Args('input', { type: () => CreateDiskInput, description: 'What to make.' }) input: CreateDiskInput,
+    @Context() context: GraphqlContext,
+  ): Promise<DiskPayload> {
+    const { dryRun, zone, ...rest } = input;
+    const wanted = { ...rest, ...(zone == null ? {} : { zone }) };
+    const outcome = await this.service.create(accessOf(context), wanted, optionsOf(dryRun, context));
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
+  }
+
+  @Mutation(() => DiskPayload, { description: 'Makes a disk of its own larger.' })
+  async resizeDisk(
+    @Args('input', { type: () => ResizeDiskInput, description: 'Which, and how large.' }) input: ResizeDiskInput,
+    @Context() context: GraphqlContext,
+  ): Promise<DiskPayload> {
+    const { dryRun, expectedVersion, ...rest } = input;
+    const wanted = { ...rest, ...(expectedVersion == null ? {} : { expectedVersion }) };
+    const outcome = await this.service.resize(accessOf(context), wanted, optionsOf(dryRun, context));
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
+  }
+
+  @Mutation(() => DiskPayload, { description: 'Deletes a disk of its own, with what is on it.' })
+  async deleteDisk(
+    @Args('input', { type: () => DeleteDiskInput, description: 'Which.' }) input: DeleteDiskInput,
+    @Context() context: GraphqlContext,
+  ): Promise<DiskPayload> {
+    const outcome = await this.service.delete(accessOf(context), input.id, optionsOf(input.dryRun, context));
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
+  }
+
+  private async find(id: unknown, context: GraphqlContext): Promise<Disk | null> {
+    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  }
+
+  private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Disk>> {
+    const rows = await this.database.rows(findVisibleDisks, ...accessOf(context).filter, [...ids]);
+    return new Map(rows.map((row) => [row.id, toDisk(row)]));
+  }
+}
+
+function optionsOf(dryRun: boolean | null | undefined, context: GraphqlContext) {
+  return { dryRun: dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
+}
