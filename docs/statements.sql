@@ -316,6 +316,9 @@ SELECT DISTINCT ON (c.resource_id) c.resource_id, n.holder_id, c.tenant_id, c.pr
 FROM jsonb_to_recordset($1::jsonb) AS n (resource_id text, holder_id text, amounts bigint[])
 JOIN datastore_claim AS c USING (resource_id);
 
+-- datastore_claim.count
+SELECT count(*) AS disks FROM datastore_claim WHERE datastore_id = $1;
+
 -- datastore_claim.find
 SELECT resource_id, datastore_id AS holder_id, ARRAY[gib] AS amounts FROM datastore_claim WHERE resource_id = ANY($1);
 
@@ -2494,8 +2497,8 @@ RETURNING 1
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(*) FROM made) AS written;
 
 -- quota_counter.make
-WITH want AS (SELECT * FROM jsonb_to_recordset($1::jsonb)
-AS w (tenant_id text, project_id text, resource_key text, zone_id text, amount bigint))
+WITH want AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+AS w (tenant_id, project_id, resource_key, zone_id, amount))
 INSERT INTO quota_counter (scope_id, resource_key, zone_id, tenant_id, project_id)
 SELECT c.scope_id, c.resource_key, c.zone_id, c.tenant_id, c.project_id
 FROM (
@@ -2506,8 +2509,8 @@ ORDER BY c.project_id IS NULL, c.resource_key, c.zone_id, c.scope_id
 ON CONFLICT DO NOTHING;
 
 -- quota_counter.preview
-WITH want AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb)
-AS w (tenant_id text, project_id text, resource_key text, zone_id text, amount bigint)),
+WITH want AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+AS w (tenant_id, project_id, resource_key, zone_id, amount)),
 project AS MATERIALIZED (
 SELECT w.*, c.limit_amount, coalesce(c.used_amount, 0) AS used_amount
 FROM want AS w LEFT JOIN quota_counter AS c ON c.scope_id = w.project_id AND c.resource_key = w.resource_key AND c.zone_id = w.zone_id
@@ -2527,8 +2530,8 @@ LEFT JOIN quota_counter AS c ON c.scope_id = w.tenant_id AND c.resource_key = w.
 ORDER BY resource_key, zone_id, scope_id;
 
 -- quota_counter.take
-WITH want AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb)
-AS w (tenant_id text, project_id text, resource_key text, zone_id text, amount bigint)),
+WITH want AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+AS w (tenant_id, project_id, resource_key, zone_id, amount)),
 ready AS MATERIALIZED (
 SELECT NOT EXISTS (
 SELECT FROM want AS w
@@ -3081,134 +3084,147 @@ SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#619d853e
+-- virtual_machine.list.CREATED#454d6848
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#b739ff11
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.CREATED#e8d5d95f
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.CREATED#ed181c14
+-- virtual_machine.list.CREATED#45fa02ff
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#1fef6845
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+-- virtual_machine.list.CREATED#47e7b418
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NAME#25b2ff56
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+-- virtual_machine.list.CREATED#ff732c19
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#5cd2bd06
+-- virtual_machine.list.NAME#769686c5
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NAME#8f642b5b
+-- virtual_machine.list.NAME#b3739ee7
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.NAME#c36f71ac
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#619d853e
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+-- virtual_machine.list.NAME#d3bf1054
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#b739ff11
+-- virtual_machine.list.NEWEST#454d6848
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.NEWEST#e8d5d95f
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#ed181c14
+-- virtual_machine.list.NEWEST#45fa02ff
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t 
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.count#beeb96e0
+-- virtual_machine.list.NEWEST#47e7b418
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#ff732c19
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.count#c1c3df73
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
 desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8) AND ($9::text[] IS NULL OR lifecycle = ANY($9))) AS t;
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t;
 
 -- virtual_machine.mark_failed
 UPDATE virtual_machine SET lifecycle = 'FAILED', failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()

@@ -2,11 +2,14 @@ import { Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
+import { computeResolvers } from '#compute/api';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
+import { networkResolvers } from '#network/api';
 import { operationsResolvers } from '#operations/api';
 import { quotaResolvers } from '#quota/api';
+import { storageResolvers } from '#storage/api';
 import { tenancyResolvers } from '#tenancy/api';
 import { Health } from '../../composition/src/health.js';
 import type { House } from '../../composition/src/house.js';
@@ -25,7 +28,7 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...tenancyResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...tenancyResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {
