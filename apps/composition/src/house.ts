@@ -37,7 +37,7 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { QuotaService } from '#quota';
 import { diskHealth, DiskRealiser, DiskService, storageOperations, storageScopeContents } from '#storage';
-import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService } from '#tenancy';
+import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, zoneDirectory } from '#tenancy';
 import { layFoundation, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
@@ -107,7 +107,7 @@ function foundationServices(foundation: Foundation): object[] {
     new OperationRequests(commands, operations),
     new OperationQueries(),
     new PrincipalService(commands),
-    new QuotaService(database, commands),
+    new QuotaService(database, commands, zoneDirectory),
   ];
 }
 

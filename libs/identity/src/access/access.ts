@@ -102,7 +102,7 @@ export class Access {
 
   /** For what belongs to the system: zones, backends, tenants' making. */
   requireSystem(action: Action, kind: string): void {
-    if (!this.can(action, kind, SYSTEM_PLACE)) throw forbidden(action, kind, 'system');
+    if (!this.can(action, kind, SYSTEM_PLACE)) throw forbidden(action, kind, 'system', 'the system');
     this.requirements.push({ action, kind, ...SYSTEM_PLACE });
   }
 }
@@ -117,9 +117,9 @@ function allows(role: Role, _action: Action, _kind: string): boolean {
   return role === Role.OWNER;
 }
 
-function forbidden(action: Action, kind: string, id: string): MuonError {
+function forbidden(action: Action, kind: string, id: string, scope = 'its scope'): MuonError {
   const verb = action.toLowerCase().replace('_', ' ');
-  return new MuonError('FORBIDDEN', `You may not ${verb} this ${kind}; the role OWNER on its scope would allow it.`, {
+  return new MuonError('FORBIDDEN', `You may not ${verb} this ${kind}; the role OWNER on ${scope} would allow it.`, {
     data: { action, kind, id, allowedBy: ['OWNER'] },
   });
 }
