@@ -7,7 +7,8 @@ import { operationsRoom } from '#operations';
 import { quotaRoom, registerQuotaSections, QuotaLedger } from '#quota';
 import { registerScopeSections, scopesRoom } from '#scopes';
 import { accessWith, newTenant, roomDatabase, systemAccess, type RoomDatabase, type TestTenant } from '#testing';
-import { planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
+import { findNetworks, planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
+import { planSubnet, subnetSchema } from '../subnet/subnet-plan.js';
 import { ADDRESS_CLAIMS } from './address-claims.js';
 
 const allocated = statement<{ address: string }, [subnetId: string]>(
@@ -199,6 +200,39 @@ describe('addresses', () => {
       expect([closed.status, used_.status].sort()).toEqual(['fulfilled', 'rejected']);
       const refusal = (closed.status === 'rejected' ? closed.reason : used_.status === 'rejected' ? used_.reason : undefined) as MuonError;
       expect(refusal.code).toBe('INVALID_STATE');
+    }
+  });
+
+  it('lets nobody take an address of a subnet that closes, whoever comes first', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const { networkId, subnetId } = await makeNetwork(`narrow-${round}`, `10.104.${round}.0/24`, 3);
+      const close = run('close', async () =>
+        new ChangeSet()
+          .add(ADDRESS_CLAIMS, { action: 'CLOSE_SUBNET', networkId, subnetId })
+          .add(ROWS, { table: 'subnet', update: { lifecycle: 'DELETING' }, id: subnetId, version: 1 }),
+      );
+      const results = await Promise.allSettled([close, makePorts(networkId, 1, 3)]);
+      expect(results.map((each) => each.status).sort()).toEqual(['fulfilled', 'rejected']);
+      const [refusal] = results.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
+      expect(refusal?.code).toBe('INVALID_STATE');
+    }
+  });
+
+  it('adds no subnet to a network that is going, whoever comes first', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const { networkId } = await makeNetwork(`going-${round}`, `10.105.${round}.0/24`, 3);
+      const close = new ChangeSet()
+        .add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId })
+        .add(ROWS, { table: 'network', update: { lifecycle: 'PENDING_DELETE' }, id: networkId, version: 1 });
+      const extend = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId });
+      await room.database.transaction((transaction) =>
+        planSubnet(transaction, extend, { networkId, ...place(3), lifecycle: 'PRESENT' }, subnetSchema.parse({ name: 'late' }), 'input'),
+      );
+      const [closed, extended] = await Promise.allSettled([run('close', async () => close), run('extend', async () => extend)]);
+      expect(closed.status).toBe('fulfilled');
+      const lifecycle = (await room.database.rows(findNetworks, [networkId]))[0]?.lifecycle;
+      // Either it came before the network closed, or it was told that it is too late.
+      expect([lifecycle, extended.status === 'rejected' ? (extended.reason as MuonError).code : 'INVALID_STATE']).toEqual(['PENDING_DELETE', 'INVALID_STATE']);
     }
   });
 

@@ -146,7 +146,7 @@ async function lock(transaction: Transaction, items: readonly AddressClaim[], ma
   const subnets = { changed: new Set<string>(), used: new Set<string>() };
   for (const item of items) {
     if (item.action === 'CLOSE_NETWORK' || item.action === 'CHANGE_NETWORK' || item.action === 'REMAKE_NETWORK') networks.changed.add(item.networkId);
-    else if (item.action === 'EXTEND_NETWORK') networks.changed.add(item.networkId) && networks.extended.add(item.networkId);
+    else if (item.action === 'EXTEND_NETWORK') for (const set of [networks.changed, networks.extended]) set.add(item.networkId);
     else if (item.action === 'REMOVE_NETWORKS') for (const id of item.networkIds) networks.changed.add(id);
     else if (item.action === 'CLAIM' || item.action === 'SPAN') networks.used.add(item.networkId);
     if (item.action === 'CLOSE_SUBNET' || item.action === 'REMAKE_SUBNET') subnets.changed.add(item.subnetId);

@@ -64,8 +64,8 @@ export class DiskService {
         changes.problems.push(taken.toRecord());
       }
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
-      lockResources(changes, String(changes.result.operationId), [id]);
+      const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
+      lockResources(changes, operation, [id]);
       await this.previewQuota(reader, changes);
       return changes;
     });
@@ -97,8 +97,8 @@ export class DiskService {
       changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: disk.id, gib: input.sizeGib });
       changes.add(ROWS, { table: 'disk', update: { size_gib: input.sizeGib }, id: disk.id, version: disk.version });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: disk.id, amounts: diskAmounts(input.sizeGib) });
-      startOperation(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
-      lockResources(changes, String(changes.result.operationId), [disk.id]);
+      const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
+      lockResources(changes, operation, [disk.id]);
       const data = { fromGib: disk.size_gib, toGib: input.sizeGib };
       changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data });
       await this.previewQuota(reader, changes);
@@ -174,8 +174,8 @@ export class DiskService {
 export function planDiskDeletion(disk: DiskRow): ChangeSet {
   const changes = new ChangeSet();
   changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
-  startOperation(changes, DISK_DELETE, disk, { diskId: disk.id });
-  succeedResources(changes, String(changes.result.operationId), [disk.id]);
+  const operation = startOperation(changes, DISK_DELETE, disk, { diskId: disk.id });
+  succeedResources(changes, operation, [disk.id]);
   changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
   return changes;
 }
@@ -185,9 +185,10 @@ function startOperation(
   kind: string,
   disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
   input: NewOperation['input'],
-): void {
+): string {
   const operation = operationId.create();
   const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
   changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
   changes.result = { id, operationId: operation };
+  return operation;
 }
