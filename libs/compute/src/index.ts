@@ -16,7 +16,7 @@ export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-
 export { computeRoom } from './room.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
-export { PowerAction, VirtualMachineService } from './virtual-machine/virtual-machine.service.js';
+export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners, removeFailedMachines } from './virtual-machine/virtual-machine.sql.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {

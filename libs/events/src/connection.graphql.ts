@@ -1,4 +1,4 @@
-import type { Page as KeysetPage, Reader } from '#database';
+import type { KeysetList, Page as KeysetPage, Reader } from '#database';
 import { pageRequest, requestedFields, toConnection, type Connection, type PageArguments, type PageRequest, type SelectionInfo } from '#graphql';
 import type { EventFeed } from './event-feed.js';
 
@@ -6,6 +6,16 @@ import type { EventFeed } from './event-feed.js';
 export interface ListSource<Row> {
   readonly page: (request: PageRequest) => Promise<KeysetPage<Row>>;
   readonly count: () => Promise<number>;
+}
+
+/** A list with its reader, the parameters of its filters, and one of its orders. */
+export function listSource<Row, Parameters extends readonly unknown[]>(
+  list: KeysetList<Row, Parameters>,
+  reader: Reader,
+  parameters: Parameters,
+  order: string,
+): ListSource<Row> {
+  return { page: (request) => list.page(reader, parameters, order, request), count: () => list.count(reader, parameters) };
 }
 
 /**

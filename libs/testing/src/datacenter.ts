@@ -13,7 +13,10 @@ export interface DatacenterOptions {
   hosts?: number;
   cpu?: number;
   memoryMib?: number;
+  /** Of each host's own pool `local`; 0 for none. */
   poolGib?: number;
+  /** Of a pool `shared` that all hosts reach; none if not given. */
+  sharedGib?: number;
   /** Of the simulated driver. */
   driver?: SimulatedOptions;
   /** Registers the sections of the rooms under test; those of scopes, identity, operations, quota and placement are there. */
@@ -36,7 +39,7 @@ export interface TestDatacenter {
   readonly zoneId: string;
   readonly backendId: string;
   readonly hostIds: readonly string[];
-  /** The hosts' local pools, in the order of the hosts. */
+  /** The hosts' local pools, in the order of the hosts, then the shared one. */
   readonly datastoreIds: readonly string[];
   readonly world: SimulatedWorld;
   readonly drivers: DriverRegistry;
@@ -75,7 +78,11 @@ export async function testDatacenter(room: RoomDatabase, options: DatacenterOpti
   const simulation = await testDatabase();
   const made = await makeRows(database, simulation.url, options, infrastructure);
   const world = await SimulatedWorld.open(simulation.url, made.backendId);
-  const pools = [{ name: 'local', capacityGib: options.poolGib ?? 1000 }];
+  const { poolGib = 1000, sharedGib = 0 } = options;
+  const pools = [
+    { name: 'local', capacityGib: poolGib, shared: false },
+    { name: 'shared', capacityGib: sharedGib, shared: true },
+  ].filter((pool) => pool.capacityGib > 0);
   await world.createHosts({ prefix: 'host', count: made.hostIds.length, cpu: made.cpu, memoryMib: made.memoryMib, pools });
 
   const drivers = new infrastructure.DriverRegistry(database, new SecretService(KeyRing.parse(generateKeyLine('k1'))), log);
@@ -137,7 +144,7 @@ export async function testDatacenter(room: RoomDatabase, options: DatacenterOpti
 type Infrastructure = typeof import('#infrastructure');
 
 async function makeRows(database: Database, endpoint: string, options: DatacenterOptions, ids: Infrastructure) {
-  const { hosts = 3, cpu = 64, memoryMib = 262_144, poolGib = 1000 } = options;
+  const { hosts = 3, cpu = 64, memoryMib = 262_144, poolGib = 1000, sharedGib = 0 } = options;
   const zoneId: string = ids.zoneId.create();
   const backendId: string = ids.backendId.create();
   const capabilities = { compute: true, network: true, storage: true, suspend: true, resize: true, moveStopped: true, loadBalancer: true };
@@ -155,11 +162,11 @@ async function makeRows(database: Database, endpoint: string, options: Datacente
       return { id, backend_id: backendId, zone_id: zoneId, name: `host-${number}`, cpu, memory_mib: memoryMib, health: 'UP' };
     });
     await insertRows(transaction, 'host', hostRows);
-    const datastoreRows = hostIds.map((hostId) => {
-      const id = ids.datastoreId.create();
-      datastoreIds.push(id);
-      return { id, backend_id: backendId, zone_id: zoneId, host_id: hostId, name: 'local', capacity_gib: poolGib };
-    });
+    const common = { backend_id: backendId, zone_id: zoneId };
+    const local = hostIds.map((host_id) => ({ ...common, host_id, name: 'local', capacity_gib: poolGib }));
+    const shared = { ...common, host_id: null, name: 'shared', capacity_gib: sharedGib };
+    const datastoreRows = [...local, shared].filter((row) => row.capacity_gib > 0).map((row) => ({ ...row, id: ids.datastoreId.create() }));
+    datastoreIds.push(...datastoreRows.map((row) => row.id));
     await insertRows(transaction, 'datastore', datastoreRows);
   });
   return { zoneId, backendId, hostIds, datastoreIds, cpu, memoryMib };

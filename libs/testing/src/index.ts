@@ -6,3 +6,4 @@ export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestD
 export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './tenancy.js';
 export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
 export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';
+export { computeBench, type BenchProject, type ComputeBench, type ComputeBenchOptions } from './compute.js';

@@ -14,6 +14,9 @@ import {
 
 export const affinityGroupId = defineId('afg');
 
+// It went, or came into use, since the plan was made: plan again.
+constraintMeans('virtual_machine_affinity_group', (detail) => new LostRace('affinity group', detail));
+
 constraintMeans(
   'affinity_group_name',
   () => new MuonError('ALREADY_EXISTS', 'An affinity group of this name exists already in the project.', { field: 'input.name' }),

@@ -11,11 +11,14 @@ import {
   notFound,
   parseInput,
 } from '#core';
-import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { findFlavors, findFlavorsByReference, flavorInUse, type FlavorRow } from './flavor.sql.js';
 
 export const flavorId = defineId('flv');
+
+// It went, or came into use, since the plan was made: plan again.
+constraintMeans('virtual_machine_flavor', (detail) => new LostRace('flavor', detail));
 
 constraintMeans('flavor_name', () => new MuonError('ALREADY_EXISTS', 'A flavor of this name exists already.', { field: 'input.name' }));
 

@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { defineId, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
-import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { findImages, findImagesByReference, imageInUse, type ImageRow } from './image.sql.js';
 
 export const imageId = defineId('img');
+
+// It went, or came into use, since the plan was made: plan again.
+constraintMeans('virtual_machine_image', (detail) => new LostRace('image', detail));
 
 for (const index of ['image_name', 'image_shared_name']) {
   constraintMeans(index, () => new MuonError('ALREADY_EXISTS', 'An image of this name exists already.', { field: 'input.name' }));

@@ -4,16 +4,16 @@ import { invalidInput, notFound } from '#core';
 import { Database } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, loader, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { Action } from '#identity';
 import { accessOf } from '#identity/api';
-import { findPortsOfOwners, type PortRow } from '#network';
+import { loadPortsOf, Port } from '#network/api';
 import { BlockerType, loadBlockers, loadCurrentOperation, Operation } from '#operations/api';
-import { findDisksOfOwners, type DiskRow } from '#storage';
+import { Disk, loadDisksOf } from '#storage/api';
 import { AffinityGroup, loadAffinityGroup } from '../affinity-group/affinity-group.graphql.js';
 import { Flavor, loadFlavor } from '../flavor/flavor.graphql.js';
 import { Image, loadImage } from '../image/image.graphql.js';
-import { loadVirtualMachine, loadVirtualMachines, MachineDisk, MachineInterface, toVirtualMachine, VirtualMachine } from './virtual-machine.graphql.js';
+import { loadVirtualMachine, loadVirtualMachines, toVirtualMachine, VirtualMachine } from './virtual-machine.graphql.js';
 import { MachineState, rowsInStates } from './virtual-machine.js';
 import { findVirtualMachineByName, virtualMachines } from './virtual-machine.sql.js';
 
@@ -64,7 +64,7 @@ class VirtualMachinesArguments extends PageArguments {
   readonly states?: MachineState[] | null;
 
   @Field(() => MachineOrder, { nullable: true, description: 'CREATED if not given.' })
-  readonly orderBy?: MachineOrder | null;
+  readonly order?: MachineOrder | null;
 }
 
 @Authenticated()
@@ -109,7 +109,7 @@ export class VirtualMachineResolver {
       name ?? null,
       states == null ? null : rowsInStates(states),
     ];
-    const source = listSource(virtualMachines, this.database, parameters, args.orderBy ?? 'CREATED');
+    const source = listSource(virtualMachines, this.database, parameters, args.order ?? 'CREATED');
     const showsHost = access.isSystemWide;
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, (row) => toVirtualMachine(row, showsHost));
   }
@@ -130,29 +130,19 @@ export class VirtualMachineResolver {
     return loadAffinityGroup(this.database, context, machine.row.affinity_group_id);
   }
 
-  @ResolveField('interfaces', () => [MachineInterface], { description: 'Its network cards.' })
-  async interfaces(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<MachineInterface[]> {
-    return (await this.ports(machine, context)).map((port) => ({
-      portId: port.id,
-      networkId: port.network_id,
-      subnetId: port.subnet_id,
-      address: port.address,
-      macAddress: port.mac_address,
-    }));
+  @ResolveField('ports', () => [Port], { description: 'Its places in networks.' })
+  ports(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<Port[]> {
+    return loadPortsOf(this.database, context, machine.id);
   }
 
-  @ResolveField('addresses', () => [String], { description: 'Its IP addresses, of all network cards.' })
+  @ResolveField('addresses', () => [String], { description: 'Its IP addresses, of all its ports.' })
   async addresses(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<string[]> {
-    return (await this.ports(machine, context)).map((port) => port.address);
+    return (await loadPortsOf(this.database, context, machine.id)).map((port) => port.address);
   }
 
-  @ResolveField('disks', () => [MachineDisk], { description: 'Its disks, the root disk first.' })
-  async disks(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<MachineDisk[]> {
-    const load = loader<string, DiskRow[]>(context, 'compute.disks', async (ids) =>
-      Map.groupBy(await this.database.rows(findDisksOfOwners, [...ids]), (disk) => String(disk.owner_id)),
-    );
-    const disks = (await load.load(machine.id)) ?? [];
-    return disks.map((disk) => ({ diskId: disk.id, name: disk.name, sizeGib: disk.size_gib, position: disk.position }));
+  @ResolveField('disks', () => [Disk], { description: 'Its disks, the root disk first.' })
+  disks(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<Disk[]> {
+    return loadDisksOf(this.database, context, machine.id);
   }
 
   @ResolveField('currentOperation', () => Operation, { nullable: true, description: 'The operation that holds it now.' })
@@ -166,12 +156,5 @@ export class VirtualMachineResolver {
   async blockers(machine: VirtualMachine, _args: unknown, context: GraphqlContext): Promise<BlockerType[]> {
     const current = await loadCurrentOperation(this.database, context, machine.id);
     return current === null ? [] : loadBlockers(this.database, context, current.id);
-  }
-
-  private async ports(machine: VirtualMachine, context: GraphqlContext): Promise<PortRow[]> {
-    const load = loader<string, PortRow[]>(context, 'compute.ports', async (ids) =>
-      Map.groupBy(await this.database.rows(findPortsOfOwners, [...ids]), (port) => port.owner_id),
-    );
-    return (await load.load(machine.id)) ?? [];
   }
 }

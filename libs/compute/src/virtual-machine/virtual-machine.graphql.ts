@@ -92,39 +92,6 @@ export class MachineCondition {
   readonly since!: Date | null;
 }
 
-@ObjectType({ description: 'A network card of a machine.' })
-export class MachineInterface {
-  @Field(() => ID, { description: 'The port behind it.' })
-  readonly portId!: string;
-
-  @Field(() => ID, { description: 'Its network.' })
-  readonly networkId!: string;
-
-  @Field(() => ID, { description: 'Its subnet.' })
-  readonly subnetId!: string;
-
-  @Field(() => String, { description: 'Its IP address.' })
-  readonly address!: string;
-
-  @Field(() => String, { description: 'Its hardware address.' })
-  readonly macAddress!: string;
-}
-
-@ObjectType({ description: 'A disk of a machine.' })
-export class MachineDisk {
-  @Field(() => ID, { description: 'The disk.' })
-  readonly diskId!: string;
-
-  @Field(() => String, { description: 'Its name.' })
-  readonly name!: string;
-
-  @Field(() => Int, { description: 'Its size in GiB.' })
-  readonly sizeGib!: number;
-
-  @Field(() => Int, { description: 'Its place in the machine; the root disk is at 0.' })
-  readonly position!: number;
-}
-
 @ObjectType({ implements: () => [Node], description: 'A virtual machine.' })
 export class VirtualMachine extends Node {
   @Field(() => String, { description: 'Unique in its project; also the guest\'s host name.' })

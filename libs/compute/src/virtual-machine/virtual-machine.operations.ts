@@ -5,6 +5,8 @@ import { defineOperation, type ApplyChanges, type FinishContext, type OperationK
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, planDiskRelease, removeDiskRows, type DiskRealiser } from '#storage';
+import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
+import { removeUnusedImages } from '../image/image.sql.js';
 import type { MachineRealiser } from '../realise/machine-realiser.js';
 import { findMachineToRealise, markFailed, markPresent, removeVirtualMachine } from './virtual-machine.sql.js';
 
@@ -95,6 +97,8 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
     async onSucceeded(transaction, { operation, apply }) {
       await releaseMachine(transaction, operation.input.machineId, apply);
       await transaction.execute(removeVirtualMachine, operation.input.machineId);
+      await transaction.rows(removeUnusedFlavors);
+      await transaction.rows(removeUnusedImages);
     },
   });
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { descriptionSchema, invalidInput, MuonError, nameSchema, parseInput } from '#core';
+import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
@@ -10,7 +10,7 @@ import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
 import { findDisksOfOwners } from '#storage';
-import { chooseZones } from '#tenancy';
+import { usableZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
 import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
@@ -233,7 +233,7 @@ export class VirtualMachineService {
       flavor,
       image,
       networkId: input.networkId,
-      zoneIds: (await chooseZones(reader, tenantId, input.zone === undefined ? null : [input.zone], 'input.zone')).map((zone) => zone.id),
+      zoneIds: await zonesFor(reader, tenantId, input.zone),
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,
       power: input.power,
@@ -262,6 +262,15 @@ export class VirtualMachineService {
       });
     }
   }
+}
+
+/** The zone that is named, or all that the tenant may use. */
+async function zonesFor(reader: Reader, tenantId: string, reference: string | undefined): Promise<string[]> {
+  const usable = await usableZones(reader, tenantId);
+  const chosen = usable.filter((zone) => reference === undefined || zone.id === reference || zone.name === reference);
+  if (reference !== undefined && chosen.length === 0) throw notFound('zone', reference, 'input.zone');
+  if (chosen.length > 0) return chosen.map((zone) => zone.id);
+  throw new MuonError('INVALID_STATE', 'The tenant may use no zone that takes new machines.', { field: 'input.zone', fault: 'OPERATOR' });
 }
 
 function located(row: VirtualMachineRow): { tenantId: string; projectId: string } {

@@ -79,7 +79,7 @@ class OperationsArguments extends PageArguments {
   readonly includeChildren?: boolean | null;
 
   @Field(() => OperationOrderType, { nullable: true, description: 'NEWEST if not given.' })
-  readonly orderBy?: OperationOrder | null;
+  readonly order?: OperationOrder | null;
 }
 
 @ArgsType()
@@ -154,7 +154,7 @@ export class OperationResolver {
     const filter = filterOf(args);
     const source = {
       page: (request: Parameters<OperationQueries['list']>[3]) =>
-        this.queries.list(this.database, access, filter, request, args.orderBy ?? 'NEWEST'),
+        this.queries.list(this.database, access, filter, request, args.order ?? 'NEWEST'),
       count: () => this.queries.count(this.database, access, filter),
     };
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toOperation);
@@ -180,7 +180,7 @@ export class OperationResolver {
   }
 
   @ResolveField('children', () => OperationConnection, {
-    description: 'The parts of its present attempt, oldest first; `operations(parentId:, orderBy: OLDEST, after:)` goes on from there.',
+    description: 'The parts of its present attempt, oldest first; `operations(parentId:, order: OLDEST, after:)` goes on from there.',
   })
   async children(
     @Parent() operation: Operation,

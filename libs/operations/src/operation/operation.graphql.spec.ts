@@ -158,7 +158,7 @@ describe('operations over GraphQL', () => {
 
     const rest = await api.data<{ operations: { nodes: { resourceId: string }[]; totalCount: number } }>(
       'ann',
-      'query ($id: ID!, $after: Cursor) { operations(parentId: $id, orderBy: OLDEST, after: $after) { nodes { resourceId } totalCount } }',
+      'query ($id: ID!, $after: Cursor) { operations(parentId: $id, order: OLDEST, after: $after) { nodes { resourceId } totalCount } }',
       { id, after: operation.children.pageInfo.endCursor },
     );
     expect(rest.operations).toEqual({ nodes: [{ resourceId: 'slow' }], totalCount: 3 });
@@ -186,9 +186,9 @@ describe('operations over GraphQL', () => {
     expect(all.operations.nodes.map((node) => node.id)).toEqual(ids.toReversed());
     expect(all.operations.totalCount).toBe(3);
     expect(all.operations.eventCursor).toEqual(expect.any(String));
-    const first = await list('first: 2, orderBy: OLDEST');
+    const first = await list('first: 2, order: OLDEST');
     expect(first.operations.nodes.map((node) => node.id)).toEqual(ids.slice(0, 2));
-    const second = await list(`first: 2, orderBy: OLDEST, after: "${first.operations.pageInfo.endCursor}"`);
+    const second = await list(`first: 2, order: OLDEST, after: "${first.operations.pageInfo.endCursor}"`);
     expect(second.operations.nodes.map((node) => node.id)).toEqual(ids.slice(2));
     expect((await list('states: [FAILED, STUCK]')).operations.nodes).toEqual([]);
     expect((await list('kind: "toy.whole.create"')).operations.nodes).toEqual([]);
