@@ -7,7 +7,7 @@ import { operationsRoom } from '#operations';
 import { quotaRoom, registerQuotaSections, QuotaLedger } from '#quota';
 import { registerScopeSections, scopesRoom } from '#scopes';
 import { accessWith, newTenant, roomDatabase, systemAccess, type RoomDatabase, type TestTenant } from '#testing';
-import { findNetworks, planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
+import { planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
 import { planSubnet, subnetSchema } from '../subnet/subnet-plan.js';
 import { ADDRESS_CLAIMS } from './address-claims.js';
 
@@ -18,6 +18,11 @@ const allocated = statement<{ address: string }, [subnetId: string]>(
 const used = statement<{ used_amount: number }, [scopeId: string, key: string]>(
   'spec.used',
   `SELECT used_amount FROM quota_counter WHERE scope_id = $1 AND resource_key = $2 AND zone_id = ''`,
+);
+
+const waiting = statement<{ sessions: number }>(
+  'spec.addresses_waiting',
+  `SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
 );
 
 describe('addresses', () => {
@@ -192,48 +197,51 @@ describe('addresses', () => {
     ));
   });
 
-  it('lets nobody in while a network closes, whoever comes first', async () => {
-    for (let round = 0; round < 10; round += 1) {
-      const { networkId } = await makeNetwork(`closing-${round}`, `10.102.${round}.0/24`, 3);
-      const close = run('close', async () => new ChangeSet().add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId }).add(ROWS, { table: 'network', update: { lifecycle: 'DELETING' }, id: networkId, version: 1 }));
-      const [closed, used_] = await Promise.allSettled([close, makePorts(networkId, 1, 3)]);
-      expect([closed.status, used_.status].sort()).toEqual(['fulfilled', 'rejected']);
-      const refusal = (closed.status === 'rejected' ? closed.reason : used_.status === 'rejected' ? used_.reason : undefined) as MuonError;
-      expect(refusal.code).toBe('INVALID_STATE');
+  const closing = (kind: 'NETWORK' | 'SUBNET', ids: { networkId: string; subnetId: string }): ChangeSet =>
+    kind === 'NETWORK'
+      ? new ChangeSet()
+          .add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId: ids.networkId })
+          .add(ROWS, { table: 'network', update: { lifecycle: 'DELETING' }, id: ids.networkId, version: 1 })
+      : new ChangeSet()
+          .add(ADDRESS_CLAIMS, { action: 'CLOSE_SUBNET', ...ids })
+          .add(ROWS, { table: 'subnet', update: { lifecycle: 'DELETING' }, id: ids.subnetId, version: 1 });
+
+  /** Applies one change set, lets the other wait for its locks on a second connection, commits, and returns the other's end. */
+  async function inOrder(first: ChangeSet, second: ChangeSet): Promise<unknown> {
+    const nobody = { principalId: null, requestId: null };
+    const [applied, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const one = room.database.transaction(async (transaction) => {
+      await room.applier.apply(transaction, first, nobody);
+      applied.resolve();
+      await release.promise;
+    });
+    await applied.promise;
+    const other = room.database
+      .transaction((transaction) => room.applier.apply(transaction, second, nobody))
+      .then(() => 'APPLIED', (error: unknown) => (error as MuonError).code);
+    await expect.poll(async () => (await room.database.first(waiting))?.sessions, { timeout: 5000 }).toBeGreaterThan(0);
+    release.resolve();
+    await one;
+    return other;
+  }
+
+  it.each(['NETWORK', 'SUBNET'] as const)('lets nobody into a closing %s, whoever comes first', async (kind) => {
+    const block = kind === 'NETWORK' ? 102 : 104;
+    for (const [round, isCloseFirst] of [true, false].entries()) {
+      const ids = await makeNetwork(`closing-${kind.toLowerCase()}-${round}`, `10.${block}.${round}.0/24`, 3);
+      const { changes: entry } = await planPorts(room.database, access, [request(ids.networkId, 3)]);
+      const close = closing(kind, ids);
+      expect(await (isCloseFirst ? inOrder(close, entry) : inOrder(entry, close))).toBe('INVALID_STATE');
     }
   });
 
-  it('lets nobody take an address of a subnet that closes, whoever comes first', async () => {
-    for (let round = 0; round < 10; round += 1) {
-      const { networkId, subnetId } = await makeNetwork(`narrow-${round}`, `10.104.${round}.0/24`, 3);
-      const close = run('close', async () =>
-        new ChangeSet()
-          .add(ADDRESS_CLAIMS, { action: 'CLOSE_SUBNET', networkId, subnetId })
-          .add(ROWS, { table: 'subnet', update: { lifecycle: 'DELETING' }, id: subnetId, version: 1 }),
-      );
-      const results = await Promise.allSettled([close, makePorts(networkId, 1, 3)]);
-      expect(results.map((each) => each.status).sort()).toEqual(['fulfilled', 'rejected']);
-      const [refusal] = results.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
-      expect(refusal?.code).toBe('INVALID_STATE');
-    }
-  });
-
-  it('adds no subnet to a network that is going, whoever comes first', async () => {
-    for (let round = 0; round < 10; round += 1) {
-      const { networkId } = await makeNetwork(`going-${round}`, `10.105.${round}.0/24`, 3);
-      const close = new ChangeSet()
-        .add(ADDRESS_CLAIMS, { action: 'CLOSE_NETWORK', networkId })
-        .add(ROWS, { table: 'network', update: { lifecycle: 'PENDING_DELETE' }, id: networkId, version: 1 });
-      const extend = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId });
-      await room.database.transaction((transaction) =>
-        planSubnet(transaction, extend, { networkId, ...place(3), lifecycle: 'PRESENT' }, subnetSchema.parse({ name: 'late' }), 'input'),
-      );
-      const [closed, extended] = await Promise.allSettled([run('close', async () => close), run('extend', async () => extend)]);
-      expect(closed.status).toBe('fulfilled');
-      const lifecycle = (await room.database.rows(findNetworks, [networkId]))[0]?.lifecycle;
-      // Either it came before the network closed, or it was told that it is too late.
-      expect([lifecycle, extended.status === 'rejected' ? (extended.reason as MuonError).code : 'INVALID_STATE']).toEqual(['PENDING_DELETE', 'INVALID_STATE']);
-    }
+  it('adds no subnet to a network that is going', async () => {
+    const ids = await makeNetwork('going', '10.105.0.0/24', 3);
+    const extend = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId: ids.networkId });
+    await room.database.transaction((transaction) =>
+      planSubnet(transaction, extend, { ...ids, ...place(3), lifecycle: 'PRESENT' }, subnetSchema.parse({ name: 'late' }), 'input'),
+    );
+    expect(await inOrder(closing('NETWORK', ids), extend)).toBe('INVALID_STATE');
   });
 
   it('does not show or lend a network to those who may not use it', async () => {

@@ -196,7 +196,7 @@ describe('disks on a simulated datacenter', () => {
     await expect(disks.resize(access, { id, sizeGib: 20, expectedVersion: 7 })).rejects.toMatchObject({ code: 'CONFLICT' });
     await expect(disks.create(access, { projectId: projectId(), name: 'Data', sizeGib: 1 })).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.name' });
     await expect(disks.create(access, { projectId: projectId(), name: 'other', sizeGib: 0 })).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.sizeGib' });
-    await expect(disks.create(access, { projectId: projectId(), name: 'other', sizeGib: 1, zone: 'nowhere' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(disks.create(access, { projectId: projectId(), name: 'other', sizeGib: 1, zone: 'nowhere' })).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.zone' });
     const stranger = accessWith([{ role: 'OWNER', tenantId: 'ten_x', projectId: null }]);
     await expect(disks.delete(stranger, id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await removeDisk(id);

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { MAX_DISK_GIB, MuonError, nameSchema, parseInput } from '#core';
+import { MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
-import { chooseZones } from '#tenancy';
+import { usableZones } from '#tenancy';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDisks } from './disk-plan.js';
 import { diskId, type DiskRow } from './disk.js';
@@ -44,8 +44,7 @@ export class DiskService {
       const project = await this.requireProject(reader, access, input.projectId);
       const { tenant_id: tenantId, id: projectId } = project;
       place.tenantId = tenantId;
-      const references = input.zone === undefined ? null : [input.zone];
-      const zoneIds = (await chooseZones(reader, tenantId, references, 'input.zone')).map((zone) => zone.id);
+      const zoneIds = await this.chooseZoneIds(reader, tenantId, input.zone);
       const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib);
       const request = {
         name: input.name,
@@ -141,6 +140,13 @@ export class DiskService {
       await plan(reader, disk, changes);
       return changes;
     });
+  }
+
+  private async chooseZoneIds(reader: Reader, tenantId: string, reference: string | undefined): Promise<string[]> {
+    const zones = await usableZones(reader, tenantId);
+    const chosen = reference === undefined ? zones : zones.filter((zone) => zone.id === reference || zone.name === reference);
+    if (reference !== undefined && chosen.length === 0) throw notFound('zone', reference, 'input.zone');
+    return chosen.map((zone) => zone.id);
   }
 
   private async requireRoom(reader: Reader, changes: ChangeSet, disk: DiskRow, sizeGib: number): Promise<void> {
