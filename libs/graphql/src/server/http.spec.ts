@@ -8,6 +8,8 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.app.close());
 
+const POLL = { timeout: 10_000, interval: 50 };
+
 describe('GraphQL over HTTP', () => {
   // Three times over, so that the documents of the last round are compiled.
   test.each([1, 2, 3])('passes all audits, round %i', async () => {
@@ -22,14 +24,15 @@ describe('GraphQL over HTTP', () => {
     const query = '{ probe { isCompiled } }';
     const [first] = await warmUp(fixture.url, query);
     expect(first).toEqual({ data: { probe: { isCompiled: false } } });
-    expect((await post(fixture.url, query)).body).toEqual({ data: { probe: { isCompiled: true } } });
+    // A busy process puts compiling off.
+    await expect.poll(async () => (await post(fixture.url, query)).body, POLL).toEqual({ data: { probe: { isCompiled: true } } });
   });
 
   test('never keeps more of the documents than it may', async () => {
     const small = await startFixture({ limits: { documentCharacters: 2000 } });
     const query = '{ probe { isCompiled } }';
     await warmUp(small.url, query);
-    expect((await post(small.url, query)).body).toEqual({ data: { probe: { isCompiled: true } } });
+    await expect.poll(async () => (await post(small.url, query)).body, POLL).toEqual({ data: { probe: { isCompiled: true } } });
     // Makes it forget all, the compiled query among them.
     for (let index = 0; index < 3; index += 1) await post(small.url, `{ a${index}: hello } #${'x'.repeat(900)}`);
     expect((await post(small.url, query)).body).toEqual({ data: { probe: { isCompiled: false } } });
