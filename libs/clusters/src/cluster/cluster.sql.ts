@@ -61,16 +61,6 @@ export const clusterFailed = statement<never, [id: string, failure: string]>(
    WHERE id = $1`,
 );
 
-/** Admitted once more. */
-export const clusterReadmitted = statement<
-  never,
-  [id: string, networkId: string | null, loadBalancerId: string, controlGroupId: string, workerGroupId: string]
->(
-  'cluster.readmitted',
-  `UPDATE cluster SET lifecycle = 'CREATING', failure = NULL, network_id = $2, load_balancer_id = $3, control_group_id = $4,
-     worker_group_id = $5 WHERE id = $1 AND lifecycle = 'FAILED'`,
-);
-
 /** Its deletion was called off or given up. */
 export const clusterKept = statement<never, [id: string, failure: string | null]>(
   'cluster.kept',

@@ -32,7 +32,8 @@ type Outcome =
   | { type: 'DONE'; machineId: string }
   | { type: 'PENDING'; machineId: string; afterMs: number }
   | { type: 'FAILED'; machineId: string; failure: MuonError }
-  | { type: 'AWAY'; machineId: string; error: MuonError };
+  | { type: 'AWAY'; machineId: string; error: MuonError }
+  | { type: 'BROKEN'; machineId: string; error: unknown };
 
 type AnyContext = StepContext<unknown>;
 
@@ -55,6 +56,7 @@ export class GuestRunner {
     const rounds = roundsOf(context);
     const batch = request.tasks.slice(0, request.parallel);
     const outcomes = await Promise.all(batch.map((task) => this.runOne(context, request, task, rounds)));
+    throwBroken(outcomes);
     const finished = outcomes.flatMap((outcome) => (outcome.type === 'DONE' ? [outcome.machineId] : []));
     const commit = finished.length === 0 ? undefined : request.commit?.(finished);
     if (finished.length === request.tasks.length) return done(commit === undefined ? {} : { commit });
@@ -84,11 +86,12 @@ export class GuestRunner {
       control === undefined
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
         : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script: request.script }, { [control.row.machine_id]: round });
+    throwBroken([outcome]);
     if (outcome.type === 'DONE') return done();
     const { afterMs, blocker } = waitReason([outcome], request);
     if (outcome.type === 'PENDING') return wait({ afterMs, blocker, memo: rounds as JsonValue });
     if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
-      throw outcome.type === 'FAILED' ? outcome.failure : outcome.error;
+      throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
     }
     return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
   }
@@ -109,8 +112,7 @@ export class GuestRunner {
       return { type: 'FAILED', machineId, failure: scriptFailed(task.node, request.words, answer) };
     } catch (error) {
       const known = toMuonError(error);
-      if (!known.retryable) throw error;
-      return { type: 'AWAY', machineId, error: known };
+      return known.retryable ? { type: 'AWAY', machineId, error: known } : { type: 'BROKEN', machineId, error };
     }
   }
 
@@ -140,6 +142,12 @@ export async function runScript(
   const { exitCode, standardError, standardOutput } = outcome.value;
   if (exitCode === 0) return { type: 'DONE' };
   return { type: 'FAILED', exitCode, output: redactOutput(standardError === '' ? standardOutput : standardError) };
+}
+
+/** Only when all calls have ended, so that none is on its way when the step does. */
+function throwBroken(outcomes: readonly Outcome[]): void {
+  const broken = outcomes.find((outcome) => outcome.type === 'BROKEN');
+  if (broken !== undefined) throw broken.error;
 }
 
 function scriptFailed(node: NodeFacts, words: string, answer: { exitCode: number; output: string }): MuonError {

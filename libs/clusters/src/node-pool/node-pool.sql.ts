@@ -52,16 +52,6 @@ export const poolsOfClusterFailed = statement<never, [clusterId: string, failure
   `UPDATE node_pool SET lifecycle = 'FAILED', failure = $2::jsonb WHERE cluster_id = $1 AND lifecycle = 'CREATING'`,
 );
 
-export const poolReadmitted = statement<never, [id: string]>(
-  'node_pool.readmitted',
-  `UPDATE node_pool SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED'`,
-);
-
-export const poolsOfClusterReadmitted = statement<never, [clusterId: string]>(
-  'node_pool.readmitted_with_cluster',
-  `UPDATE node_pool SET lifecycle = 'CREATING', failure = NULL WHERE cluster_id = $1 AND lifecycle = 'FAILED'`,
-);
-
 /** A change of its size was undone, or given up on the way. */
 export const restorePoolCount = statement<never, [id: string, count: number]>(
   'node_pool.restore_count',

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { findVirtualMachines, findVirtualMachinesOfOwners } from '#compute';
+import type { Reader } from '#database';
+import { findLoadBalancers, findLoadBalancersOfOwners, findNetworks, findPorts, findPortsOfOwners } from '#network';
+import { findDatastoreClaims, findHostClaims } from '#placement';
+import { findCharges } from '#quota';
+import { findDisks, findDisksOfOwners } from '#storage';
+import type { ClusterRow } from './cluster.js';
+
+/** Everything that a cluster is made of, as its deletion found it: what must be gone at the end. */
+export const surveySchema = z.object({
+  machines: z.array(z.string()),
+  ports: z.array(z.string()),
+  disks: z.array(z.string()),
+  loadBalancers: z.array(z.string()),
+  /** Only one that goes with the cluster. */
+  networks: z.array(z.string()),
+});
+export type Survey = z.output<typeof surveySchema>;
+
+export async function surveyCluster(reader: Reader, cluster: ClusterRow): Promise<Survey> {
+  const machines = (await reader.rows(findVirtualMachinesOfOwners, [cluster.id])).map((machine) => machine.id);
+  const [ports, disks, balancers] = await Promise.all([
+    reader.rows(findPortsOfOwners, machines),
+    reader.rows(findDisksOfOwners, machines),
+    reader.rows(findLoadBalancersOfOwners, [cluster.id]),
+  ]);
+  const network = cluster.owns_network ? cluster.network_id : null;
+  const ids = (rows: readonly { id: string }[]): string[] => rows.map((row) => row.id);
+  return { machines, ports: ids(ports), disks: ids(disks), loadBalancers: ids(balancers), networks: network === null ? [] : [network] };
+}
+
+/** One thing that should be gone and is not. */
+export interface Remain {
+  kind: 'MACHINE' | 'PORT' | 'DISK' | 'LOAD_BALANCER' | 'NETWORK' | 'CHARGE' | 'HOST_CLAIM' | 'DATASTORE_CLAIM';
+  id: string;
+}
+
+/** What is left of a surveyed cluster, exactly; empty is the proof that nothing is. */
+export async function remainsOf(reader: Reader, clusterId: string, survey: Survey): Promise<Remain[]> {
+  const { machines, ports, disks, loadBalancers, networks } = survey;
+  const [machineRows, others, portRows, diskRows, balancerRows, networkRows, charges, hostClaims, datastoreClaims] = await Promise.all([
+    reader.rows(findVirtualMachines, machines),
+    reader.rows(findVirtualMachinesOfOwners, [clusterId]),
+    reader.rows(findPorts, ports),
+    reader.rows(findDisks, disks),
+    reader.rows(findLoadBalancers, loadBalancers),
+    reader.rows(findNetworks, networks),
+    reader.rows(findCharges, [...machines, ...ports, ...disks, ...loadBalancers, ...networks]),
+    reader.rows(findHostClaims, machines),
+    reader.rows(findDatastoreClaims, disks),
+  ]);
+  const list = (kind: Remain['kind'], ids: readonly string[]): Remain[] => [...new Set(ids)].map((id) => ({ kind, id }));
+  return [
+    ...list('MACHINE', [...machineRows, ...others].map((row) => row.id)),
+    ...list('PORT', portRows.map((row) => row.id)),
+    ...list('DISK', diskRows.map((row) => row.id)),
+    ...list('LOAD_BALANCER', balancerRows.map((row) => row.id)),
+    ...list('NETWORK', networkRows.map((row) => row.id)),
+    ...list('CHARGE', charges.map((row) => row.resource_id)),
+    ...list('HOST_CLAIM', hostClaims.map((row) => row.resource_id)),
+    ...list('DATASTORE_CLAIM', datastoreClaims.map((row) => row.resource_id)),
+  ];
+}

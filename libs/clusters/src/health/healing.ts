@@ -1,0 +1,122 @@
+import type { ErrorRecord } from '#core';
+import type { HostState } from '#infrastructure';
+import type { ClusterNodeRow } from '../node/cluster-node.js';
+import { quorum } from '../cluster/cluster.js';
+import type { ConditionNow, ConditionReason } from './conditions.js';
+
+/** What healing is decided on: a node with the state of its host. */
+export interface HealingNode {
+  row: Pick<ClusterNodeRow, 'id' | 'name' | 'role' | 'phase' | 'pool_id' | 'health' | 'health_reason' | 'health_since'>;
+  hostState: HostState | undefined;
+}
+
+export interface HealingPool {
+  id: string;
+  name: string;
+  count: number;
+}
+
+export interface HealingFacts {
+  controlCount: number;
+  pools: readonly HealingPool[];
+  nodes: readonly HealingNode[];
+  failures: number;
+  notBefore: Date | null;
+  lastError: ErrorRecord | null;
+  at: Date;
+}
+
+export interface HealingLimits {
+  /** How long a reachable node may be not ready before it is replaced, in ms. */
+  notReadyMs: number;
+  /** Failed healings in a row after which nobody tries any more by himself. */
+  maxFailures: number;
+}
+
+export const DEFAULT_HEALING_LIMITS: HealingLimits = { notReadyMs: 10 * 60_000, maxFailures: 5 };
+
+/** What to replace next: a node that is there, or one that is missing from the control nodes or a pool. */
+export type HealingTarget =
+  | { type: 'NODE'; nodeId: string; role: 'CONTROL' | 'WORKER'; poolId: string | null; name: string }
+  | { type: 'MISSING'; role: 'CONTROL' | 'WORKER'; poolId: string | null; name: string };
+
+export interface HealingDecision {
+  target: HealingTarget | null;
+  condition: ConditionNow;
+}
+
+/** One in three, but two at least: a small cluster may lose a host with two of its nodes. */
+export function sickLimit(nodes: number): number {
+  return Math.max(2, Math.floor(nodes / 3));
+}
+
+/**
+ * Which node is to be replaced now, if any, and why not: control nodes before workers, the longest lost first, one at a
+ * time. Pure, so that all of it can be examined.
+ */
+export function decideHealing(facts: HealingFacts, limits: HealingLimits): HealingDecision {
+  const targets = targetsOf(facts, limits);
+  const blocked = (reason: ConditionReason, message: string): HealingDecision => ({
+    target: null,
+    condition: { type: 'HEALABLE', status: 'FALSE', reason, message },
+  });
+  const wanted = facts.controlCount + facts.pools.reduce((sum, pool) => sum + pool.count, 0);
+  const serving = facts.nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.row.health === 'READY').length;
+  const needed = quorum(facts.controlCount);
+  const [first] = targets;
+  const waiting = facts.nodes.filter((node) => node.row.phase === 'JOINED' && node.row.health === 'UNREACHABLE');
+  if (serving < needed && (first !== undefined || waiting.length > 0)) {
+    return blocked('QUORUM_LOST', `Only ${serving} control nodes are ready and ${needed} must agree on a new one; bring lost hosts back, or restore the cluster.`);
+  }
+  const sick = targets.length + waiting.length;
+  if (first !== undefined && sick > sickLimit(wanted)) {
+    return blocked('TOO_MANY_SICK', `${sick} of ${wanted} nodes are lost or do not answer, more than ${sickLimit(wanted)}: the fault may lie elsewhere, so none is replaced by itself.`);
+  }
+  if (first === undefined) return nothingToDo(waiting, blocked);
+  if (facts.failures >= limits.maxFailures) {
+    return blocked('HEALING_FAILED', `Healing has failed ${facts.failures} times and is not tried any more by itself: ${facts.lastError?.message ?? 'unknown reason'}`);
+  }
+  if (facts.notBefore !== null && facts.notBefore > facts.at) {
+    return blocked('HEALING_FAILED', `Healing has failed ${facts.failures} times; it is tried again at ${facts.notBefore.toISOString()}: ${facts.lastError?.message ?? 'unknown reason'}`);
+  }
+  const condition: ConditionNow = { type: 'HEALABLE', status: 'TRUE', reason: 'HEALING', message: `"${first.name}" is being replaced.` };
+  return { target: first, condition };
+}
+
+function nothingToDo(waiting: readonly HealingNode[], blocked: (reason: ConditionReason, message: string) => HealingDecision): HealingDecision {
+  const [silent] = waiting;
+  if (silent === undefined) {
+    return { target: null, condition: { type: 'HEALABLE', status: 'TRUE', reason: 'NOTHING_TO_HEAL', message: 'No node needs to be replaced.' } };
+  }
+  return blocked('HOST_NOT_FENCED', `"${silent.row.name}" cannot be replaced before its host is proven to be off: it may still run.`);
+}
+
+function targetsOf(facts: HealingFacts, limits: HealingLimits): HealingTarget[] {
+  const sick = facts.nodes
+    .filter((node) => isReplaceable(node, facts.at, limits))
+    .sort((one, other) => one.row.health_since.getTime() - other.row.health_since.getTime())
+    .map(({ row }): HealingTarget => ({ type: 'NODE', nodeId: row.id, role: row.role, poolId: row.pool_id, name: row.name }));
+  const targets = [...sick, ...missingOf(facts)];
+  return [...targets.filter((target) => target.role === 'CONTROL'), ...targets.filter((target) => target.role === 'WORKER')];
+}
+
+/** Lost for good; or not ready for long on a host that answers, so that deleting its machine proves that it is gone. */
+function isReplaceable({ row, hostState }: HealingNode, at: Date, limits: HealingLimits): boolean {
+  if (row.phase !== 'JOINED') return false;
+  if (row.health === 'LOST') return true;
+  const answers = hostState === 'ACTIVE' || hostState === 'SUSPENDED' || hostState === 'ENTERING_MAINTENANCE';
+  return row.health === 'NOT_READY' && answers && at.getTime() - row.health_since.getTime() >= limits.notReadyMs;
+}
+
+/** What an earlier healing has deleted and not replaced. */
+function missingOf(facts: HealingFacts): HealingTarget[] {
+  const controls = facts.nodes.filter((node) => node.row.role === 'CONTROL').length;
+  const missing = (count: number, target: HealingTarget): HealingTarget[] => Array.from({ length: Math.max(0, count) }, () => target);
+  return [
+    ...missing(facts.controlCount - controls, { type: 'MISSING', role: 'CONTROL', poolId: null, name: 'a control node' }),
+    ...facts.pools.flatMap((pool) => {
+      const there = facts.nodes.filter((node) => node.row.pool_id === pool.id).length;
+      return missing(pool.count - there, { type: 'MISSING', role: 'WORKER', poolId: pool.id, name: `a node of ${pool.name}` });
+    }),
+  ];
+}

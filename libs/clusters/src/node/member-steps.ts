@@ -1,0 +1,98 @@
+import type { JsonValue } from '#core';
+import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import type { GuestScript } from '../blueprint/blueprint.js';
+import { readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
+
+const MEMBER_RETRY_MS = 2000;
+/** A dead cluster must not keep its owner from getting rid of machines: its own list of nodes is left wrong then. */
+const MAX_FORGET_FAILURES = 3;
+
+type AnyContext = StepContext<unknown>;
+type Answer = StepDone | StepWait;
+
+/** What to do with each of several members through a control node, one after another. */
+export interface OnMembers {
+  purpose: string;
+  /** As `drain`: the member's name follows. */
+  words: string;
+  members: readonly NodeFacts[];
+  script: (node: NodeFacts) => GuestScript;
+  /** Also bounds how often no control node answers. Without it, until the operation's deadline. */
+  maxFailures?: number;
+  /** With `maxFailures`: leaves a member that cannot be served and goes on. */
+  giveUp?: boolean;
+}
+
+/** The memo counts the members that are dealt with, beside the rounds of the one at hand. */
+export async function onMembers(
+  tools: ClusterTools,
+  context: AnyContext,
+  facts: ClusterFacts,
+  concerned: Concerned,
+  request: OnMembers,
+): Promise<Answer> {
+  const at = memoNumber(context.step.memo, 'dealt');
+  const member = request.members[at];
+  if (member === undefined) return done();
+  const answer = await onOneMember(tools, context, facts, concerned, request, member);
+  if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at } };
+  if (at + 1 >= request.members.length) return answer;
+  return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1 } });
+}
+
+async function onOneMember(
+  tools: ClusterTools,
+  context: AnyContext,
+  facts: ClusterFacts,
+  concerned: Concerned,
+  request: OnMembers,
+  member: NodeFacts,
+): Promise<Answer> {
+  const { purpose, words, maxFailures, giveUp } = request;
+  try {
+    return await tools.guests.onOneOf(context, {
+      purpose,
+      words: `${words} "${member.row.name}"`,
+      key: member.row.machine_id,
+      controls: helpers(facts, concerned),
+      script: request.script(member),
+      retryAfterMs: MEMBER_RETRY_MS,
+      ...(maxFailures === undefined ? {} : { maxFailures }),
+    });
+  } catch (error) {
+    if (giveUp !== true) throw error;
+    context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
+    return done();
+  }
+}
+
+function memoNumber(memo: JsonValue | undefined, key: string): number {
+  const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo[key] : undefined;
+  return typeof value === 'number' ? value : 0;
+}
+
+/**
+ * Makes the cluster forget nodes that go.
+ * @param options.insist fails when it cannot be done; otherwise the nodes are left to the cluster
+ */
+export async function forget(
+  tools: ClusterTools,
+  context: AnyContext,
+  clusterId: string,
+  machineIds: readonly string[],
+  options: { insist?: boolean; concerned?: readonly string[] } = {},
+): Promise<Answer> {
+  const facts = await readOneCluster(context.reader, clusterId);
+  if (facts.row.lifecycle !== 'PRESENT') return done();
+  const leaving = ofMachines(machineIds);
+  const cluster = { id: facts.row.id, name: facts.row.name, release: facts.release, apiAddress: facts.apiAddress ?? '' };
+  return onMembers(tools, context, facts, ofMachines([...machineIds, ...(options.concerned ?? [])]), {
+    purpose: 'forget',
+    words: 'forget',
+    members: facts.nodes.filter((node) => leaving(node) && node.blueprintNode !== undefined),
+    script: (node) => facts.blueprint.remove(cluster, told(node)),
+    maxFailures: MAX_FORGET_FAILURES,
+    giveUp: options.insist !== true,
+  });
+}
