@@ -31,4 +31,5 @@ export { HOST_HEARTBEAT, infrastructureReconcilers } from './reconcilers.js';
 export { PendingRemoval } from './usage/pending-removal.js';
 export { InfrastructureUsage, type InfrastructureUsers, type UsedNoun } from './usage/usage.js';
 export { BackendWatch } from './watch/backend-watch.js';
+export { ZoneVisibility, type VisibleZones } from './zone/zone-visibility.js';
 export { ZoneService, type CreateZoneInput, type UpdateZoneInput } from './zone/zone.service.js';

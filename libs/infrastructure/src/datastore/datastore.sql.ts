@@ -29,3 +29,13 @@ export const findLocalDatastores = statement<DatastoreRow, [hostId: string]>(
   'datastore.of_host',
   `SELECT ${DATASTORE_COLUMNS} FROM datastore WHERE host_id = $1 ORDER BY id`,
 );
+
+export interface DatastoreUseRow {
+  datastore_id: string;
+  used_gib: number;
+}
+
+export const findDatastoreUses = statement<DatastoreUseRow, [ids: string[]]>(
+  'datastore.uses',
+  'SELECT datastore_id, used_gib FROM datastore_heartbeat WHERE datastore_id = ANY($1)',
+);

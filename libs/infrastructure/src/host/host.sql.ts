@@ -23,3 +23,16 @@ export const findHostNames = statement<{ name: string }, [backendId: string]>(
   'host.names',
   'SELECT name FROM host WHERE backend_id = $1',
 );
+
+export interface HostLoadRow {
+  host_id: string;
+  last_seen_at: Date | null;
+  cpu_percent: number | null;
+  memory_used_mib: number | null;
+  observed_at: Date;
+}
+
+export const findHostLoads = statement<HostLoadRow, [hostIds: string[]]>(
+  'host.loads',
+  'SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM host_heartbeat WHERE host_id = ANY($1)',
+);

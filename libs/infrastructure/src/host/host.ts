@@ -74,3 +74,41 @@ export function hostState(host: Pick<HostRow, 'intent' | 'health' | 'fence' | 'v
   if (host.intent === 'SUSPENDED') return HostState.SUSPENDED;
   return host.health === 'UP' ? HostState.ACTIVE : HostState.UNKNOWN;
 }
+
+export const HostConditionType = {
+  /** Its backend says that it lives. */
+  ANSWERING: 'ANSWERING',
+  /** It gets new machines. */
+  SCHEDULABLE: 'SCHEDULABLE',
+  /** It is proven to be off, so that its machines may be started elsewhere. */
+  PROVEN_OFF: 'PROVEN_OFF',
+} as const;
+export type HostConditionType = (typeof HostConditionType)[keyof typeof HostConditionType];
+
+export interface HostCondition {
+  type: HostConditionType;
+  status: 'TRUE' | 'FALSE' | 'UNKNOWN';
+  /** Why, for people; null when it speaks for itself. */
+  reason: string | null;
+  /** Since when it is known to be so. */
+  since: Date | null;
+}
+
+/** What is to be said of a host beyond its state, each with its reason. */
+export function hostConditions(host: HostRow): HostCondition[] {
+  const state = hostState(host);
+  const answers = ({ UP: 'TRUE', DOWN: 'FALSE', UNKNOWN: 'UNKNOWN' } as const)[host.health];
+  const isOff = ({ PROVEN_OFF: 'TRUE', UNKNOWN: 'UNKNOWN', NONE: host.health === 'UP' ? 'FALSE' : 'UNKNOWN' } as const)[host.fence];
+  const why = host.intent === 'ENABLED' ? host.health_reason : host.intent_reason;
+  const isSchedulable = state === 'ACTIVE';
+  return [
+    { type: 'ANSWERING', status: answers, reason: host.health_reason, since: host.health_since },
+    {
+      type: 'SCHEDULABLE',
+      status: isSchedulable ? 'TRUE' : 'FALSE',
+      reason: isSchedulable ? null : `It is ${state.toLowerCase().replaceAll('_', ' ')}${why === null ? '.' : `: ${why}`}`,
+      since: host.intent === 'ENABLED' ? host.health_since : null,
+    },
+    { type: 'PROVEN_OFF', status: isOff, reason: host.fence_reason, since: host.fence_since },
+  ];
+}
