@@ -2,7 +2,7 @@ import { assert, type JsonValue } from '#core';
 import { insertRows, sqlState, type ChangeSetApplier, type Database, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { ApplyChanges, CommitWork } from '../kind/step-result.js';
-import { dropLocks, handOverLocks, lockOperations, wakeSuccessors } from '../lock/resource-lock.sql.js';
+import { handOver } from '../lock/hand-over.js';
 import { requestCancel } from '../operation/operation.sql.js';
 import type { FanOutRecord, Leftover } from '../operation/operation.js';
 import type { Bell } from '../queue/bell.js';
@@ -113,7 +113,9 @@ export class EngineStore {
     if (endsChild) await transaction.rows(lockOperation, row.parent_id as string);
     await this.move(held, move, transaction);
     if (endsChild) await this.endChild(transaction, held, move, row.parent_id as string);
-    if (move.ended && row.parent_id === null) await this.passLocksOn(transaction, held.id);
+    if (move.ended && row.parent_id === null && (await handOver(transaction, held.id))) {
+      transaction.onCommit(this.options.onWork);
+    }
     const apply: ApplyChanges = (changes) =>
       this.options.applier.apply(transaction, changes, { principalId: row.principal_id, requestId: row.request_id });
     if (extras.commit !== undefined) await kindsOwn('COMMIT', extras.commit(transaction, apply));
@@ -160,16 +162,6 @@ export class EngineStore {
     const siblings = await transaction.rows(readUnfinishedSiblings, held.id);
     if (siblings.length === 0) return;
     await transaction.rows(requestCancel, siblings.map((row) => row.id), parentId);
-    transaction.onCommit(this.options.onWork);
-  }
-
-  private async passLocksOn(transaction: Transaction, rootId: string): Promise<void> {
-    const waiting = await transaction.rows(dropLocks, rootId);
-    if (waiting.length === 0) return;
-    const successors = waiting.map((row) => row.successor_operation_id);
-    await transaction.rows(lockOperations, successors);
-    await transaction.rows(handOverLocks, rootId);
-    await transaction.rows(wakeSuccessors, successors);
     transaction.onCommit(this.options.onWork);
   }
 

@@ -97,6 +97,8 @@ describe('who is claimed', () => {
 
   it('a hanging backend keeps its tokens, and nobody else waits for it', async () => {
     await submitMany(50, 'ten_a', 'bck_hanging');
+    await submitMany(50, 'ten_b', 'bck_hanging');
+    await submitMany(50, 'ten_c', 'bck_hanging');
     const [other] = await submitMany(1, 'ten_a', 'bck_good');
     const [none] = await submitMany(1, 'ten_a');
     const engines = [

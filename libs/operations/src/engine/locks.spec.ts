@@ -1,12 +1,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { MuonError } from '#core';
-import { ChangeSet } from '#database';
+import { ChangeSet, statement } from '#database';
 import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
 import { defineOperation, done, findOperationAttempts, lockResources, OPERATIONS, operationId, type StepContext } from '../index.js';
+import { handOver } from '../lock/hand-over.js';
 import { operationsRoom } from '../room.js';
 import { eventually, Gate, Workbench } from './workbench.js';
+
+const waiters = statement<{ pid: number }>(
+  'locks.waiters',
+  `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+);
 
 let log: string[] = [];
 let behaviour: Record<string, (context: StepContext<unknown>) => Promise<unknown> | undefined> = {};
@@ -125,6 +131,28 @@ describe('resource locks', () => {
     for (const gate of gates) gate.open();
     await bench.untilState(last, 'SUCCEEDED');
     for (const holder of holders) expect(await bench.see(holder)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.locks()).toEqual([]);
+  });
+
+  it('two holders that end at the same time: the later one wakes who waited for both', async () => {
+    const holders = [await submit('toy.vm.delete', 'vm-11', { locks: ['vm-11'] }), await submit('toy.vm.delete', 'vm-12', { locks: ['vm-12'] })];
+    const last = await submit('toy.vm.delete', 'both-2', { succeeds: ['vm-11', 'vm-12'] });
+    const asleep = async (): Promise<boolean> => (await bench.see(last)).blocker !== null;
+    const first = new Gate();
+    const earlier = room.database.transaction(async (transaction) => {
+      await handOver(transaction, holders[0] ?? '');
+      await first.pass();
+    });
+    await first.arrival;
+    let handed = false;
+    const later = room.database.transaction((transaction) => handOver(transaction, holders[1] ?? '')).then(() => (handed = true));
+    await eventually(async () => (await room.database.rows(waiters)).length > 0, 'the later one waiting for the earlier');
+    expect([handed, await asleep()]).toEqual([false, true]);
+    first.open();
+    await Promise.all([earlier, later]);
+    expect(await asleep()).toBe(false);
+    bench.engine();
+    for (const id of [...holders, last]) await bench.until(id, (row) => row.ended_at !== null, 'its end');
     expect(await bench.locks()).toEqual([]);
   });
 
