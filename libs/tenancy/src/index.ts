@@ -10,3 +10,4 @@ export type { TenantRow } from './tenant/tenant.js';
 export { TenantService, type TenantTargetInput, type UpdateTenantInput } from './tenant/tenant.service.js';
 export { findTenantByName, findTenants, tenants } from './tenant/tenant.sql.js';
 export { chooseZones, usableZones, usableZonesOf, zoneDirectory } from './zone-grant/zone-grant.js';
+export { visibleZones } from './zone-grant/visible-zones.js';
