@@ -6,6 +6,7 @@ import { computeResolvers } from '#compute/api';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
+import { infrastructureResolvers } from '#infrastructure/api';
 import { networkResolvers } from '#network/api';
 import { operationsResolvers } from '#operations/api';
 import { quotaResolvers } from '#quota/api';
@@ -28,7 +29,7 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...tenancyResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...infrastructureResolvers, ...tenancyResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {

@@ -24,6 +24,7 @@ import {
   PendingRemoval,
   RackService,
   ZoneService,
+  ZoneVisibility,
 } from '#infrastructure';
 import {
   LoadBalancerService,
@@ -37,7 +38,7 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { QuotaService } from '#quota';
 import { diskHealth, DiskRealiser, DiskService, storageOperations, storageScopeContents } from '#storage';
-import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, zoneDirectory } from '#tenancy';
+import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, usableZonesOf, zoneDirectory } from '#tenancy';
 import { layFoundation, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
@@ -70,6 +71,7 @@ interface Ports {
   readonly occupancy: HostOccupancy;
   readonly contents: ScopeContentsRegistry;
   readonly usage: InfrastructureUsage;
+  readonly zoneVisibility: ZoneVisibility;
 }
 
 function registerKinds({ registry, drivers }: Foundation, options: { settleMs?: number }): Ports {
@@ -88,7 +90,12 @@ function registerKinds({ registry, drivers }: Foundation, options: { settleMs?: 
     ...computeOperations(realisers),
   );
   registry.verify();
-  return { occupancy, contents, usage: new InfrastructureUsage() };
+  const zoneVisibility = new ZoneVisibility();
+  zoneVisibility.register(async (reader, access) => {
+    const usable = await usableZonesOf(reader, access.tenantIds);
+    return [...usable.values()].flatMap((zones) => zones.map((zone) => zone.id));
+  });
+  return { occupancy, contents, usage: new InfrastructureUsage(), zoneVisibility };
 }
 
 function foundationServices(foundation: Foundation): object[] {
@@ -112,8 +119,9 @@ function foundationServices(foundation: Foundation): object[] {
 }
 
 function infrastructureServices({ database, commands, drivers, secrets }: Foundation, ports: Ports): object[] {
-  const { occupancy, contents, usage } = ports;
+  const { occupancy, contents, usage, zoneVisibility } = ports;
   return [
+    zoneVisibility,
     new ZoneService(commands, usage),
     new RackService(commands),
     new BackendService(database, commands, drivers, secrets),

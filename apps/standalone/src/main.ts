@@ -1,24 +1,48 @@
 import { parseArgs } from 'node:util';
 import { untilStopped } from '../../composition/src/process.js';
-import { startStandalone } from './standalone.js';
+import { tellStory } from './demo/story.js';
+import { startStandalone, type Standalone } from './standalone.js';
 
 const { values } = parseArgs({
   options: {
     data: { type: 'string', default: '.muon' },
     port: { type: 'string', default: '8080' },
+    /** Tells the story of the main job first. */
     demo: { type: 'boolean', default: false },
+    /** Ends afterwards instead of serving on. */
     once: { type: 'boolean', default: false },
-    log: { type: 'string', default: 'warn' },
   },
 });
 
-const standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: 'warn' });
-console.log(`Muon is ready.
+function requestsToTry(token: string, url: string): string {
+  const curl = (query: string): string =>
+    `curl -s ${url}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${JSON.stringify({ query })}'`;
+  return `Three requests to paste:
+
+${curl('{ viewer { name bindings { role } } }')}
+
+${curl('{ hosts(first: 5) { nodes { name state } totalCount } }')}
+
+${curl('{ operations(first: 5) { nodes { kind state error { code message } } } }')}`;
+}
+
+const standalone: Standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: 'warn' });
+const stopped = untilStopped();
+let failure: unknown;
+if (values.demo) {
+  await Promise.race([stopped, tellStory(standalone)]).catch((error: unknown) => {
+    failure = error;
+  });
+}
+if (failure !== undefined) console.error(`\nThe story broke off: ${failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)}`);
+console.log(`
+Muon is ready.
   API       ${standalone.url}/graphql
   GraphiQL  ${standalone.url}/graphiql
   token     ${standalone.token}
   data      ${standalone.dataDirectory}
   database  ${standalone.databaseDirectory}`);
-
-if (!values.once) await untilStopped();
+if (values.demo) console.log(`\n${requestsToTry(standalone.token, standalone.url)}`);
+if (!values.once && failure === undefined) await stopped;
 await standalone.close();
+if (failure !== undefined) process.exitCode = 1;

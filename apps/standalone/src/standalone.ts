@@ -27,6 +27,8 @@ export interface Standalone {
   readonly dataDirectory: string;
   /** Where PostgreSQL keeps its files; elsewhere than the rest when its uid cannot reach that. */
   readonly databaseDirectory: string;
+  /** Of the database that simulated backends live in. */
+  readonly simulationUrl: string;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const postgres = await startEmbeddedPostgres({ dataDirectory: chooseDataDirectory(join(dataDirectory, 'postgres')) });
   try {
     await postgres.createDatabase('muon');
+    await postgres.createDatabase('simulation');
     const keyFile = join(dataDirectory, 'secret-keys');
     await keysFromFile(keyFile);
     const token = await ownerToken(join(dataDirectory, 'owner-token'));
@@ -57,6 +60,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       token,
       dataDirectory,
       databaseDirectory: postgres.dataDirectory,
+      simulationUrl: postgres.url('simulation'),
       async close() {
         await api.close();
         await worker.drain(DRAIN_MS);

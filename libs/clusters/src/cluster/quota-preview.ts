@@ -1,6 +1,6 @@
 import { flavorCharges, type FlavorRow } from '#compute';
 import type { ChangeSet, Reader } from '#database';
-import { CHARGES, type Charge, type QuotaLedger } from '#quota';
+import type { Charge, QuotaLedger } from '#quota';
 
 /** Adds to a plan what it would do to the quota: a refusal is shown with everything else that stands in the way. */
 export async function previewQuota(
@@ -9,16 +9,7 @@ export async function previewQuota(
   changes: ChangeSet,
   unplaced: readonly Charge[] = [],
 ): Promise<void> {
-  const { problems, lines } = await ledger.preview(reader, [...changes.items(CHARGES), ...unplaced]);
-  changes.problems.push(...problems);
-  for (const line of lines) {
-    const of = line.limit === null ? '' : ` of ${line.limit}`;
-    changes.reasons.push({
-      subject: 'quota',
-      message: `${line.resourceKey} of ${line.scopeKind.toLowerCase()} "${line.scopeName}": ${line.used}${of} used, ${line.requested} requested.`,
-      data: { ...line },
-    });
-  }
+  await ledger.previewPlan(reader, changes, unplaced);
 }
 
 /** What machines that found no place would be charged, so that a dry run shows both what is full and what is not enough. */

@@ -83,7 +83,7 @@ export class VirtualMachineService {
       const backendId = set.machines[0]?.backendId ?? null;
       const operation = this.start(changes, 'compute.virtual_machine.create', { id: machine.id, tenantId, projectId }, { machineId: machine.id }, backendId);
       lockResources(changes, operation, set.lockIds);
-      await this.previewQuota(reader, changes);
+      await this.ledger.previewPlan(reader, changes);
       return changes;
     };
     return this.commands.run({ access, name: 'createVirtualMachine', input, place, ...options }, plan);
@@ -153,7 +153,7 @@ export class VirtualMachineService {
       const operation = this.start(changes, 'compute.virtual_machine.resize', { id, ...located(machine) }, { machineId: id, from, to }, machine.backend_id);
       lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
-      await this.previewQuota(reader, changes);
+      await this.ledger.previewPlan(reader, changes);
     });
   }
 
@@ -248,19 +248,6 @@ export class VirtualMachineService {
     const ports = await reader.rows(findPortsOfOwners, [id]);
     const disks = await reader.rows(findDisksOfOwners, [id]);
     return [id, ...ports.map((row) => row.id), ...disks.map((row) => row.id)];
-  }
-
-  private async previewQuota(reader: Reader, changes: ChangeSet): Promise<void> {
-    const { problems, lines } = await this.ledger.preview(reader, changes.items(CHARGES));
-    changes.problems.push(...problems);
-    for (const line of lines) {
-      const limit = line.limit === null ? 'no limit' : `${line.limit} allowed`;
-      changes.reasons.push({
-        subject: 'quota',
-        message: `${line.resourceKey} of ${line.scopeName}: ${line.used} used, ${line.requested} more, ${limit}.`,
-        data: { ...line },
-      });
-    }
   }
 }
 

@@ -6,7 +6,7 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { lockScopes } from '../network/network-plan.js';
-import { NetworkService, previewQuota } from '../network/network.service.js';
+import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends } from '../network/network.sql.js';
 import type { PortRow } from '../port/port.js';
 import { findVisiblePorts } from '../port/port.sql.js';
@@ -66,7 +66,7 @@ export class LoadBalancerService {
       lockResources(changes, operation, [id]);
       const row = { id, tenant_id: tenantId, project_id: projectId };
       changes.add(OPERATIONS, newOperation(operation, LOAD_BALANCER_CREATE, row, { loadBalancerId: id }));
-      await previewQuota(reader, this.ledger, changes);
+      await this.ledger.previewPlan(reader, changes);
       changes.result = { id, address, operationId: operation };
       return changes;
     });

@@ -4,7 +4,7 @@ import { MuonError, parseInput, toMuonError } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
-import { CHARGES, QuotaLedger } from '#quota';
+import { QuotaLedger } from '#quota';
 import { chooseZones } from '#tenancy';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { refuseUsedNetwork } from '../address/users.js';
@@ -25,20 +25,6 @@ const deleteNetworkInput = z.strictObject({
   whenInUse: z.enum(['REFUSE', 'WAIT']).default('REFUSE'),
 });
 export type DeleteNetworkInput = z.input<typeof deleteNetworkInput>;
-
-/** Adds to a plan what it would do to the quota: a refusal is shown with everything else that stands in the way. */
-export async function previewQuota(reader: Reader, ledger: QuotaLedger, changes: ChangeSet): Promise<void> {
-  const { problems, lines } = await ledger.preview(reader, changes.items(CHARGES));
-  changes.problems.push(...problems);
-  for (const line of lines) {
-    const of = line.limit === null ? '' : ` of ${line.limit}`;
-    changes.reasons.push({
-      subject: 'quota',
-      message: `${line.resourceKey} of ${line.scopeKind.toLowerCase()} "${line.scopeName}": ${line.used}${of} used, ${line.requested} requested.`,
-      data: { ...line },
-    });
-  }
-}
 
 @Injectable()
 export class NetworkService {
@@ -69,7 +55,7 @@ export class NetworkService {
         const row = { id, tenant_id: tenantId, project_id: projectId };
         changes.add(OPERATIONS, { ...newOperation(operation, NETWORK_CREATE, row), backendId: backendIds[0] ?? null });
       }
-      await previewQuota(reader, this.ledger, changes);
+      await this.ledger.previewPlan(reader, changes);
       changes.result = { id, subnetId: subnet?.id ?? null, operationId: operation };
       return changes;
     });

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { assert, MuonError, type ErrorRecord } from '#core';
-import type { Reader, SectionHandler, Transaction } from '#database';
+import type { ChangeSet, Reader, SectionHandler, Transaction } from '#database';
 import type { ScopeKind } from '#scopes';
 import { CounterDeltas, isExceeded, quotaExceeded, type CounterState } from '../counter/counter.js';
 import { previewOfCounters, takeFromCounters } from '../counter/counter.sql.js';
-import { meteringId, positiveAmounts, type Adjustment, type Charge, type NewCharge } from './charge.js';
+import { CHARGES, meteringId, positiveAmounts, type Adjustment, type Charge, type NewCharge } from './charge.js';
 import {
   findCharges,
   insertCharges,
@@ -92,6 +92,23 @@ export class QuotaLedger {
       problems: first === undefined ? [] : [quotaExceeded([first, ...others]).toRecord()],
       lines: counters.map(previewLine),
     };
+  }
+
+  /**
+   * Adds to a plan what its charges would do to the quota as reasons, and a refusal beside whatever else stands in the way.
+   * Of counters without a limit only the project's over all zones are shown.
+   * @param more charges that the plan would have made if it had found a place
+   */
+  async previewPlan(reader: Reader, changes: ChangeSet, more: readonly Charge[] = []): Promise<void> {
+    const { problems, lines } = await this.preview(reader, [...changes.items(CHARGES), ...more]);
+    changes.problems.push(...problems);
+    for (const line of lines) {
+      if (line.limit === null && (line.zoneId !== null || line.scopeKind === 'TENANT')) continue;
+      const zone = line.zoneId === null ? '' : ` in zone ${line.zoneId}`;
+      const scope = `${line.scopeKind.toLowerCase()} "${line.scopeName}"${zone}`;
+      const message = `${line.resourceKey} of ${scope}: ${line.used}${line.limit === null ? '' : ` of ${line.limit}`} used, ${line.requested} requested.`;
+      changes.reasons.push({ subject: 'quota', message, data: { ...line } });
+    }
   }
 
   /** Handles the section `CHARGES`. */

@@ -65,7 +65,7 @@ export class DiskService {
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
       const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
       lockResources(changes, operation, [id]);
-      await this.previewQuota(reader, changes);
+      await this.ledger.previewPlan(reader, changes);
       return changes;
     });
   }
@@ -100,7 +100,7 @@ export class DiskService {
       lockResources(changes, operation, [disk.id]);
       const data = { fromGib: disk.size_gib, toGib: input.sizeGib };
       changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data });
-      await this.previewQuota(reader, changes);
+      await this.ledger.previewPlan(reader, changes);
     });
   }
 
@@ -163,16 +163,6 @@ export class DiskService {
     const project = access.require(Action.CREATE_CHILD, 'project', row, id, 'input.projectId');
     requireActive(project);
     return project as ScopeRow & { tenant_id: string };
-  }
-
-  private async previewQuota(reader: Reader, changes: ChangeSet): Promise<void> {
-    const { problems, lines } = await this.ledger.preview(reader, changes.items(CHARGES));
-    changes.problems.push(...problems);
-    for (const line of lines) {
-      const of = line.limit === null ? '' : ` of ${line.limit}`;
-      const message = `${line.resourceKey} of ${line.scopeKind.toLowerCase()} "${line.scopeName}": ${line.used}${of} used, ${line.requested} requested.`;
-      changes.reasons.push({ subject: 'quota', message, data: { ...line } });
-    }
   }
 }
 

@@ -1,0 +1,131 @@
+import { DemoApi, Refused } from './api.js';
+import { describeDatacenter, type Datacenter } from './datacenter.js';
+import { watchOperation } from './operations.js';
+import { say } from './terminal.js';
+
+export interface Story {
+  url: string;
+  /** The system owner's. */
+  token: string;
+  /** Of the database that the simulated backend lives in. */
+  simulationUrl: string;
+}
+
+interface Customer {
+  tenantId: string;
+  projectId: string;
+  /** Speaks as the tenant's owner. */
+  api: DemoApi;
+}
+
+interface MachineInput {
+  projectId: string;
+  networkId: string;
+  name: string;
+  flavor: string;
+  image: string;
+}
+
+/** The main job, told through the public API: datacenter, customer, machine, quota, and nothing left at the end. */
+export async function tellStory(story: Story): Promise<void> {
+  const operator = new DemoApi(story.url, story.token);
+  say.chapter('An operator describes the datacenter (simulated: hosts, network and disks; nothing else is)');
+  const datacenter = await describeDatacenter(operator, story.simulationUrl);
+  try {
+    say.chapter('A provider onboards a customer with one mutation');
+    const customer = await onboard(operator);
+    const networkId = await makeNetwork(customer);
+    await useMachine(customer, networkId);
+    await meetQuota(customer, networkId);
+    say.chapter('The customer leaves, and nothing is left');
+    await offboard(operator, customer, datacenter);
+    await customer.api.close();
+  } finally {
+    await operator.close();
+    await datacenter.world.close();
+  }
+}
+
+async function onboard(operator: DemoApi): Promise<Customer> {
+  const name = `acme-${Date.now().toString(36)}`;
+  const input = {
+    name,
+    owners: [{ name: 'ann' }],
+    ownerToken: true,
+    quota: [
+      { resourceKey: 'vm.count', limit: 12 },
+      { resourceKey: 'vm.cpu', limit: 24 },
+    ],
+    project: { name: 'shop' },
+  };
+  const { onboardTenant } = await operator.request<{
+    onboardTenant: { tenant: { id: string }; project: { id: string }; ownerToken: string };
+  }>('mutation ($input: OnboardTenantInput!) { onboardTenant(input: $input) { tenant { id } project { id } ownerToken } }', { input });
+  say.done(`tenant "${name}" with its owner "ann", a quota of 12 machines and 24 processors, and the project "shop"`);
+  const { tenant, project, ownerToken } = onboardTenant;
+  return { tenantId: tenant.id, projectId: project.id, api: operator.as(ownerToken) };
+}
+
+async function makeNetwork(customer: Customer): Promise<string> {
+  const { createNetwork } = await customer.api.request<{ createNetwork: { network: { id: string } } }>(
+    'mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) { network { id } } }',
+    { input: { projectId: customer.projectId, name: 'net', subnet: {} } },
+  );
+  say.done('the owner signs in and makes a network; Muon chooses its addresses');
+  return createNetwork.network.id;
+}
+
+async function useMachine({ api, projectId }: Customer, networkId: string): Promise<void> {
+  say.chapter('A developer looks before leaping, then asks for a machine and watches it');
+  const input: MachineInput = { projectId, networkId, name: 'web', flavor: 'small', image: 'debian-12' };
+  const { createVirtualMachine: dry } = await api.request<{
+    createVirtualMachine: { plan: { id: string; resources: { kind: string; name: string }[]; reasons: { message: string }[] } };
+  }>(
+    `mutation ($input: CreateVirtualMachineInput!) {
+      createVirtualMachine(input: $input) { plan { id resources { kind name } reasons { message } } }
+    }`,
+    { input: { ...input, dryRun: true } },
+  );
+  say.done(`the plan would make ${dry.plan.resources.map((each) => `a ${each.kind}`).join(', ')}`);
+  for (const reason of dry.plan.reasons) say.live(reason.message);
+  const { eventCursor } = await api.request<{ eventCursor: string }>('{ eventCursor }');
+  const { applyPlan } = await api.request<{ applyPlan: { resourceId: string; operationId: string } }>(
+    'mutation ($id: ID!) { applyPlan(input: { planId: $id }) { resourceId operationId } }',
+    { id: dry.plan.id },
+  );
+  await watchOperation(api, applyPlan.operationId, eventCursor);
+  const { virtualMachine } = await api.request<{ virtualMachine: { state: string; addresses: string[] } }>(
+    'query ($id: ID!) { virtualMachine(id: $id) { state addresses } }',
+    { id: applyPlan.resourceId },
+  );
+  say.done(`"web" is ${virtualMachine.state.toLowerCase()} at ${virtualMachine.addresses.join(', ')}`);
+}
+
+async function meetQuota({ api, projectId }: Customer, networkId: string): Promise<void> {
+  say.chapter('Twenty requests at once meet the quota: exactly the rest of it is given');
+  const ask = async (number: number): Promise<boolean> => {
+    const input: MachineInput = { projectId, networkId, name: `worker-${number}`, flavor: 'medium', image: 'debian-12' };
+    try {
+      await api.request('mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { operation { id } } }', { input });
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused) || error.code !== 'QUOTA_EXCEEDED') throw error;
+      if (number === 20) say.live(error.message);
+      return false;
+    }
+  };
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => ask(index + 1)));
+  say.done(`${answers.filter(Boolean).length} accepted, ${answers.filter((accepted) => !accepted).length} refused with QUOTA_EXCEEDED`);
+}
+
+async function offboard(operator: DemoApi, customer: Customer, { world }: Datacenter): Promise<void> {
+  const { eventCursor } = await operator.request<{ eventCursor: string }>('{ eventCursor }');
+  const { offboardTenant } = await operator.request<{ offboardTenant: { operation: { id: string } } }>(
+    'mutation ($id: ID!) { offboardTenant(input: { id: $id }) { operation { id } } }',
+    { id: customer.tenantId },
+  );
+  await watchOperation(operator, offboardTenant.operation.id, eventCursor, 180_000);
+  const mine = (await world.objects()).filter((object) => object.tenantId === customer.tenantId);
+  say.done(`${mine.length} objects of the tenant are left in the backend`);
+  if (mine.length > 0) throw new Error(`the backend still holds ${mine.map((object) => object.id).join(', ')}`);
+}
