@@ -83,17 +83,20 @@ export interface PoolBeat {
 /** Follows the pools: their use when it changed, their capacity in the row that placement follows. */
 export const recordPools = statement<never, [backendId: string, pools: string]>(
   'heartbeat.record_pools',
-  `WITH seen AS (
-     SELECT d.id, s.capacity_gib, s.used_gib
-     FROM jsonb_to_recordset($2::jsonb) AS s (host text, name text, capacity_gib bigint, used_gib bigint)
-     LEFT JOIN host AS h ON h.backend_id = $1 AND h.name = s.host
-     JOIN datastore AS d ON d.backend_id = $1 AND d.name = s.name AND d.host_id IS NOT DISTINCT FROM h.id
-     WHERE (s.host IS NULL) = (h.id IS NULL)
+  `WITH told AS MATERIALIZED (
+     SELECT * FROM jsonb_to_recordset($2::jsonb) AS t (host text, name text, capacity_gib bigint, used_gib bigint)
+   ), seen AS MATERIALIZED (
+     SELECT d.id, t.capacity_gib, t.used_gib
+     FROM told AS t JOIN host AS h ON h.backend_id = $1 AND h.name = t.host JOIN datastore AS d ON d.host_id = h.id AND d.name = t.name
+     UNION ALL
+     SELECT d.id, t.capacity_gib, t.used_gib
+     FROM told AS t JOIN datastore AS d ON d.backend_id = $1 AND d.host_id IS NULL AND d.name = t.name
+     WHERE t.host IS NULL
    ), used AS (
-     INSERT INTO datastore_heartbeat (datastore_id, used_gib, observed_at)
-     SELECT s.id, s.used_gib, now() FROM seen AS s LEFT JOIN datastore_heartbeat AS b ON b.datastore_id = s.id
-     WHERE b.used_gib IS DISTINCT FROM s.used_gib ORDER BY s.id
+     INSERT INTO datastore_heartbeat AS b (datastore_id, used_gib, observed_at)
+     SELECT id, used_gib, now() FROM seen ORDER BY id
      ON CONFLICT (datastore_id) DO UPDATE SET used_gib = excluded.used_gib, observed_at = excluded.observed_at
+     WHERE b.used_gib <> excluded.used_gib
    )
    UPDATE datastore AS d SET capacity_gib = s.capacity_gib FROM seen AS s WHERE d.id = s.id AND d.capacity_gib <> s.capacity_gib`,
 );
