@@ -109,7 +109,7 @@ describe('compute over GraphQL', () => {
       currentOperation: null,
     });
     expect(machine.addresses).toEqual(machine.ports.map((each) => each.address));
-    expect(machine.conditions.map(({ type, status }) => `${type} ${status}`)).toEqual(['READY TRUE', 'HOST_REACHABLE TRUE']);
+    expect(machine.conditions.map(({ type, status }) => `${type} ${status}`)).toEqual(['READY TRUE', 'HOST_REACHABLE TRUE', 'IN_PLACE TRUE']);
     const byName = 'query ($projectId: ID!) { virtualMachine(projectId: $projectId, name: "web") { id } }';
     expect(await api.data('ann', byName, { projectId: project.projectId })).toEqual({ virtualMachine: { id: machine.id } });
     const { node } = await api.data<{ node: unknown }>('ann', `{ node(id: "${machine.id}") { __typename ... on VirtualMachine { name } } }`);

@@ -12,6 +12,10 @@ export { flavorCharges, flavorId, FlavorService, resolveFlavors } from './flavor
 export { findFlavors, type FlavorRow } from './flavor/flavor.sql.js';
 export { imageId, ImageService, resolveImages } from './image/image.service.js';
 export { findImages, type ImageRow } from './image/image.sql.js';
+export { machineDrift, type MachineDriftOptions } from './drift/machine-drift.reconciler.js';
+export { countMachineDrift } from './drift/machine-drift.sql.js';
+export { MACHINE_DRIFT, MachineHostListener } from './host/machine-host-listener.js';
+export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';

@@ -1,7 +1,7 @@
 import { MuonError, notFound } from '#core';
 import type { Reader } from '#database';
 import type { ComputeDriver, MachineSpecification, ObservedMachine } from '#drivers';
-import { findHosts, installationId, type DriverRegistry } from '#infrastructure';
+import { findHosts, HostState, hostState, installationId, type DriverRegistry } from '#infrastructure';
 import { findPortsOfOwners } from '#network';
 import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import { findDisksOfOwners } from '#storage';
@@ -39,10 +39,35 @@ export class MachineRealiser {
   }
 
   /**
-   * Ensures that the machine is on no backend.
+   * Ensures that the machine is on no backend. On a host that is proven to be off it is left to the sweep, which finds
+   * its tombstone when the host returns.
    * @param settle for undos, whose create may still be on its way: look again after the settling time
    */
   async removeMachine(context: Context, machineId: string, settle = false): Promise<Answer> {
+    return this.unlessHostIsOff(context, machineId, () => this.deleteMachine(context, machineId, settle));
+  }
+
+  /** Runs what may find the machine's host away: that is no reason to wait when the host is proven to be off. */
+  async unlessHostIsOff(context: Context, machineId: string, work: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await work();
+    } catch (error) {
+      const isAway = error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
+      if (!isAway || !(await isHostOff(context.reader, machineId))) throw error;
+      context.log.info({ machineId, reason: error.message }, 'left on a host that is proven to be off, until it returns');
+      return done();
+    }
+  }
+
+  /** Whether the backend still has the machine, on a host that is proven to be off. */
+  async isLeftBehind(context: Context, machineId: string): Promise<boolean> {
+    if (!(await isHostOff(context.reader, machineId))) return false;
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    return (await compute.getMachine(context.call(machineId), machineId)) !== undefined;
+  }
+
+  private async deleteMachine(context: Context, machineId: string, settle: boolean): Promise<Answer> {
     const machine = await readMachine(context.reader, machineId);
     const looksAgain = settle && context.step.memo === 'settled';
     const memo = looksAgain ? { memo: 'settled' } : {};
@@ -120,6 +145,12 @@ async function readMachine(reader: Reader, machineId: string): Promise<MachineTo
   const machine = await reader.first(findMachineToRealise, machineId);
   if (machine === undefined) throw notFound('virtual machine', machineId);
   return machine;
+}
+
+async function isHostOff(reader: Reader, machineId: string): Promise<boolean> {
+  const machine = await readMachine(reader, machineId);
+  const [host] = await reader.rows(findHosts, [machine.host_id]);
+  return host !== undefined && hostState(host) === HostState.FENCED;
 }
 
 async function nameOfHost(reader: Reader, hostId: string): Promise<string> {

@@ -56,6 +56,8 @@ export function powerMachineOperation({ machines }: MachineRealisers): Operation
       await transaction.execute(markPresent, operation.input.machineId, POWER_AFTER[operation.input.action]);
     },
     async onFailed(transaction, { operation }) {
+      // A reconciler wants nothing that was not wanted before.
+      if (operation.origin === 'RECONCILER') return;
       await transaction.execute(restorePower, operation.input.machineId, operation.input.before);
     },
   });

@@ -35,6 +35,8 @@ export interface MachineRequest {
   userData: string;
   metadata: Record<string, string>;
   recovery: 'NONE' | 'RECREATE';
+  /** Of a machine that has failed and is made again under its id: the version of its row. */
+  existingVersion?: number;
 }
 
 /** All machines of a set are placed together: all fit, or none is made. */
@@ -173,36 +175,19 @@ function addMachine(
   placement: Placement,
   address: string,
 ): void {
-  const { id, name, flavor, image, affinityGroup } = machine;
+  const { id, name, flavor, affinityGroup } = machine;
   const { hostId, zoneId, rackId, backendId } = placement;
   changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
   if (affinityGroup !== null) {
     changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId });
   }
-  changes.add(ROWS, {
-    table: 'virtual_machine',
-    insert: {
-      id,
-      tenant_id: tenantId,
-      project_id: projectId,
-      name,
-      owner_id: machine.ownerId,
-      flavor_id: flavor.id,
-      image_id: image.id,
-      affinity_group_id: affinityGroup?.id ?? null,
-      cpu: flavor.cpu,
-      memory_mib: flavor.memory_mib,
-      desired_power: machine.power,
-      recovery: machine.recovery,
-      user_data: machine.userData,
-      metadata: machine.metadata,
-      zone_id: zoneId,
-      rack_id: rackId,
-      host_id: hostId,
-      backend_id: backendId,
-      lifecycle: 'CREATING',
-    },
-  });
+  const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
+  if (machine.existingVersion === undefined) {
+    changes.add(ROWS, { table: 'virtual_machine', insert: { ...newRow(tenantId, projectId, machine), ...place } });
+  } else {
+    const update = { ...place, lifecycle: 'CREATING', failure: null, observed_power: 'UNKNOWN', observed_reason: null };
+    changes.add(ROWS, { table: 'virtual_machine', update, id, version: machine.existingVersion });
+  }
   changes.add(CHARGES, {
     action: 'CHARGE',
     resourceId: id,
@@ -213,4 +198,24 @@ function addMachine(
     amounts: flavorCharges(flavor),
   });
   changes.resources.push({ action: 'CREATE', kind: 'virtual machine', id, name, data: { zoneId, hostId, address, flavor: flavor.name } });
+}
+
+function newRow(tenantId: string, projectId: string, machine: MachineRequest): Record<string, unknown> {
+  return {
+    id: machine.id,
+    tenant_id: tenantId,
+    project_id: projectId,
+    name: machine.name,
+    owner_id: machine.ownerId,
+    flavor_id: machine.flavor.id,
+    image_id: machine.image.id,
+    affinity_group_id: machine.affinityGroup?.id ?? null,
+    cpu: machine.flavor.cpu,
+    memory_mib: machine.flavor.memory_mib,
+    desired_power: machine.power,
+    recovery: machine.recovery,
+    user_data: machine.userData,
+    metadata: machine.metadata,
+    lifecycle: 'CREATING',
+  };
 }

@@ -14,6 +14,10 @@ import { RowTimes } from '#database';
 @Index('virtual_machine_of_flavor', ['flavorId'])
 @Index('virtual_machine_of_image', ['imageId'])
 @Index('virtual_machine_of_group', ['affinityGroupId'], { where: '(affinity_group_id IS NOT NULL)' })
+@Index('virtual_machine_to_start', ['observedAt', 'id'], {
+  where: `((lifecycle = 'PRESENT'::text) AND (desired_power = 'RUNNING'::text) AND (observed_power = 'STOPPED'::text))`,
+})
+@Index('virtual_machine_drift', ['backendId'], { where: '(drift IS NOT NULL)' })
 export class VirtualMachineEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'virtual_machine_pkey' })
   id!: string;
@@ -61,6 +65,14 @@ export class VirtualMachineEntity extends RowTimes {
   @Column('jsonb', { default: {} })
   metadata!: Record<string, string>;
 
+  /** The network of its first port, for when it is made again. */
+  @Column({ name: 'network_id', type: 'text', collation: 'C', nullable: true })
+  networkId!: string | null;
+
+  /** Where it may be. */
+  @Column('text', { name: 'zone_ids', array: true, default: [] })
+  zoneIds!: string[];
+
   @Column({ name: 'zone_id', type: 'text', collation: 'C' })
   zoneId!: string;
 
@@ -87,4 +99,8 @@ export class VirtualMachineEntity extends RowTimes {
 
   @Column('jsonb', { nullable: true })
   failure!: unknown;
+
+  /** How the machine that the backend has differs from this one. */
+  @Column('jsonb', { nullable: true })
+  drift!: unknown;
 }

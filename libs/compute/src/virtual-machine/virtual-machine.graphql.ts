@@ -43,13 +43,14 @@ registerEnumType(PowerState, {
   },
 });
 
-export const MachineConditionType = { READY: 'READY', HOST_REACHABLE: 'HOST_REACHABLE' } as const;
+export const MachineConditionType = { READY: 'READY', HOST_REACHABLE: 'HOST_REACHABLE', IN_PLACE: 'IN_PLACE' } as const;
 registerEnumType(MachineConditionType, {
   name: 'VirtualMachineConditionType',
   description: 'What a condition speaks of.',
   valuesMap: {
     READY: { description: 'Whether it is as it shall be.' },
     HOST_REACHABLE: { description: 'Whether its host answers.' },
+    IN_PLACE: { description: 'Whether its backend has it, where it was placed.' },
   },
 });
 export const MachineConditionStatus = { TRUE: 'TRUE', FALSE: 'FALSE', UNKNOWN: 'UNKNOWN' } as const;

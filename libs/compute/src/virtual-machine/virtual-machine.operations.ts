@@ -1,13 +1,25 @@
 import { z } from 'zod';
 import type { Transaction } from '#database';
 import { findPortsOfOwners, planPortRemoval, type NetworkRealiser } from '#network';
-import { defineOperation, type ApplyChanges, type FinishContext, type OperationKind, type StepContext } from '#operations';
+import {
+  defineOperation,
+  done,
+  liftTombstones,
+  writeTombstones,
+  type ApplyChanges,
+  type FinishContext,
+  type OperationKind,
+  type StepContext,
+  type StepDone,
+  type StepWait,
+} from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
-import { findDisksOfOwners, planDiskRelease, removeDiskRows, type DiskRealiser } from '#storage';
+import { findDisksOfOwners, planDiskRelease, removeDiskRows, type DiskRealiser, type RemoveDiskOptions } from '#storage';
 import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
 import { removeUnusedImages } from '../image/image.sql.js';
 import type { MachineRealiser } from '../realise/machine-realiser.js';
+import { readmitMachine } from './machine-readmission.js';
 import { findMachineToRealise, markFailed, markPresent, removeVirtualMachine } from './virtual-machine.sql.js';
 
 const machineInput = z.strictObject({ machineId: z.string() });
@@ -39,13 +51,13 @@ export function createMachineOperation({ networks, disks, machines }: MachineRea
     steps: [
       {
         name: 'ports',
-        run: async (context) => networks.ensurePorts(context, await portIdsOf(context)),
+        run: async (context) => withoutTombstone(context, await networks.ensurePorts(context, await portIdsOf(context))),
         undo: async (context) => networks.removePorts(context, await portIdsOf(context), { settle: true }),
       },
       {
         name: 'disks',
         run: async (context) => disks.ensureDisks(context, await diskIdsOf(context)),
-        undo: async (context) => disks.removeDisks(context, await diskIdsOf(context), { settle: true }),
+        undo: (context) => removeDisks(context, { disks, machines }, { settle: true }),
       },
       {
         name: 'machine',
@@ -71,9 +83,10 @@ export function createMachineOperation({ networks, disks, machines }: MachineRea
     },
     async onFailed(transaction, context) {
       const { machineId } = context.operation.input;
-      await releaseMachine(transaction, machineId, context.apply);
+      await releaseMachine(transaction, machineId, 'undone', context.apply);
       await transaction.execute(markFailed, machineId, JSON.stringify(failureOf(context)));
     },
+    readmit: readmitMachine,
   });
 }
 
@@ -91,11 +104,11 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
     deadlineMs: 30 * MINUTE_MS,
     steps: [
       { name: 'machine', pivot: true, run: (context) => machines.removeMachine(context, context.operation.input.machineId) },
-      { name: 'disks', run: async (context) => disks.removeDisks(context, await diskIdsOf(context)) },
+      { name: 'disks', run: (context) => removeDisks(context, { disks, machines }) },
       { name: 'ports', run: async (context) => networks.removePorts(context, await portIdsOf(context)) },
     ],
     async onSucceeded(transaction, { operation, apply }) {
-      await releaseMachine(transaction, operation.input.machineId, apply);
+      await releaseMachine(transaction, operation.input.machineId, 'deleted', apply);
       await transaction.execute(removeVirtualMachine, operation.input.machineId);
       await transaction.rows(removeUnusedFlavors);
       await transaction.rows(removeUnusedImages);
@@ -103,8 +116,50 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
   });
 }
 
-/** Rows of ports and disks, claims, addresses and charges go together; what is gone already is no error. */
-async function releaseMachine(transaction: Transaction, machineId: string, apply: ApplyChanges): Promise<void> {
+/** What machines are called on tombstones. */
+const MACHINE_OBJECT = 'machine';
+
+/** An earlier attempt has left one; from now on nothing may delete the machine of this one. */
+async function withoutTombstone(context: StepContext<MachineInput>, result: StepDone | StepWait): Promise<StepDone | StepWait> {
+  if (context.operation.attempt === 1 || result.type === 'WAIT') return result;
+  const { machineId } = context.operation.input;
+  const machine = await context.reader.first(findMachineToRealise, machineId);
+  if (machine === undefined) return result;
+  return {
+    ...result,
+    commit: async (transaction, apply) => {
+      await result.commit?.(transaction, apply);
+      await liftTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machineId }]);
+    },
+  };
+}
+
+/** Disks that cannot be reached because their host is proven to be off are left to the sweep: rows leave tombstones. */
+async function removeDisks(
+  context: StepContext<MachineInput>,
+  { disks, machines }: Pick<MachineRealisers, 'disks' | 'machines'>,
+  options: RemoveDiskOptions = {},
+): Promise<StepDone | StepWait> {
+  const { machineId } = context.operation.input;
+  // They hang on a machine that is still there.
+  if (await machines.isLeftBehind(context, machineId)) return done();
+  return machines.unlessHostIsOff(context, machineId, async () => disks.removeDisks(context, await diskIdsOf(context), options));
+}
+
+/**
+ * Rows of ports and disks, claims, addresses and charges go together; what is gone already is no error. A tombstone lets
+ * the sweep delete what a late effect or a returning host brings back.
+ */
+async function releaseMachine(
+  transaction: Transaction,
+  machineId: string,
+  reason: 'deleted' | 'undone',
+  apply: ApplyChanges,
+): Promise<void> {
+  const machine = await transaction.first(findMachineToRealise, machineId);
+  if (machine !== undefined) {
+    await writeTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machineId, reason }]);
+  }
   const ports = (await transaction.rows(findPortsOfOwners, [machineId])).map((row) => row.id);
   const disks = (await transaction.rows(findDisksOfOwners, [machineId])).map((row) => row.id);
   const changes = planDiskRelease(disks).include(planPortRemoval(ports));

@@ -3,8 +3,8 @@ import { visible } from '#identity';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-  desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-  observed_at, observed_reason, failure, version, revision, created_at, updated_at`;
+  desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+  observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at`;
 
 export const findVirtualMachines = statement<VirtualMachineRow, [ids: string[]]>(
   'virtual_machine.find',
@@ -24,12 +24,6 @@ export const findVirtualMachineByName = statement<VirtualMachineRow, [projectId:
 export const findVirtualMachinesOfOwners = statement<VirtualMachineRow, [ownerIds: string[]]>(
   'virtual_machine.find_of_owners',
   `SELECT ${COLUMNS} FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name`,
-);
-
-/** At most `limit` machines of a host, for maintenance and healing. */
-export const findVirtualMachinesOfHosts = statement<VirtualMachineRow, [hostIds: string[], limit: number]>(
-  'virtual_machine.find_of_hosts',
-  `SELECT ${COLUMNS} FROM virtual_machine WHERE host_id = ANY($1) AND lifecycle <> 'FAILED' ORDER BY id LIMIT $2::int`,
 );
 
 /** Everything that the compute driver is told of machines, in one row each. */
@@ -84,16 +78,6 @@ export const virtualMachines = keysetList<VirtualMachineRow, ListParameters>(
   },
 );
 
-/** What the backend showed; writes only what differs, so that looking costs no events. */
-export const observePower = statement<{ id: string }, [observations: string]>(
-  'virtual_machine.observe_power',
-  `UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason
-   FROM jsonb_to_recordset($1::jsonb) AS seen(id text, power text, reason text)
-   WHERE m.id = seen.id AND m.lifecycle = 'PRESENT'
-     AND (m.observed_power <> seen.power OR m.observed_reason IS DISTINCT FROM seen.reason)
-   RETURNING m.id`,
-);
-
 export const markPresent = statement<never, [id: string, power: string]>(
   'virtual_machine.mark_present',
   `UPDATE virtual_machine SET lifecycle = 'PRESENT', observed_power = $2, observed_at = now(), observed_reason = NULL,
@@ -133,14 +117,4 @@ export const removeFailedMachines = statement<{ id: string }, [ids: string[]]>(
   'virtual_machine.remove_failed',
   `DELETE FROM virtual_machine WHERE id IN (
      SELECT id FROM virtual_machine WHERE id = ANY($1) AND lifecycle = 'FAILED' ORDER BY id FOR UPDATE) RETURNING id`,
-);
-
-/** Machines of a backend that shall be there, a batch after an id, for the drift reconciler. */
-export const presentMachines = statement<
-  { id: string; host_id: string; observed_power: string; desired_power: string },
-  [backendId: string, after: string, limit: number]
->(
-  'virtual_machine.present',
-  `SELECT id, host_id, observed_power, desired_power FROM virtual_machine
-   WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' ORDER BY id LIMIT $3::int`,
 );

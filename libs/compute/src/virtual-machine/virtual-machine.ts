@@ -31,6 +31,23 @@ export const MachineState = {
 } as const;
 export type MachineState = (typeof MachineState)[keyof typeof MachineState];
 
+export const DriftCode = {
+  /** The backend does not have the machine any more. */
+  MACHINE_MISSING: 'MACHINE_MISSING',
+  /** The backend has it on another host than Muon has placed it on. */
+  ON_ANOTHER_HOST: 'ON_ANOTHER_HOST',
+} as const;
+export type DriftCode = (typeof DriftCode)[keyof typeof DriftCode];
+
+/** How the machine that the backend has differs from its row, in ways that only an operator can mend. */
+export interface MachineDrift {
+  code: DriftCode;
+  /** ISO time since when it is seen so. */
+  since: string;
+  /** The backend's name of the other host; for operators. */
+  hostName?: string;
+}
+
 export interface VirtualMachineRow {
   id: string;
   tenant_id: string;
@@ -46,6 +63,10 @@ export interface VirtualMachineRow {
   recovery: 'NONE' | 'RECREATE';
   user_data: string;
   metadata: Record<string, string>;
+  /** The network of its first port; null of machines that older versions made. */
+  network_id: string | null;
+  /** The zones that it may be in; empty of machines that older versions made. */
+  zone_ids: string[];
   zone_id: string;
   rack_id: string | null;
   host_id: string;
@@ -55,6 +76,7 @@ export interface VirtualMachineRow {
   observed_at: Date | null;
   observed_reason: string | null;
   failure: ErrorRecord | null;
+  drift: MachineDrift | null;
   version: number;
   revision: number;
   created_at: Date;
@@ -83,21 +105,39 @@ export function rowsInStates(states: readonly MachineState[]): string[] {
 }
 
 export interface Condition {
-  type: 'READY' | 'HOST_REACHABLE';
+  type: 'READY' | 'HOST_REACHABLE' | 'IN_PLACE';
   status: 'TRUE' | 'FALSE' | 'UNKNOWN';
   reason: string;
   message: string;
   since: Date | null;
 }
 
-/** Conditions with reasons from a closed list: CREATING, DELETING, CREATE_FAILED, AS_DESIRED, POWER_DIFFERS, HOST_SILENT. */
+const DRIFT_MESSAGES: Record<DriftCode, string> = {
+  MACHINE_MISSING: 'The backend does not have the machine any more; an operator must bring it back, or it is deleted.',
+  ON_ANOTHER_HOST: 'It is on another host than the one that it was placed on; an operator must move it back.',
+};
+
+/**
+ * Conditions with reasons from a closed list: CREATING, DELETING, CREATE_FAILED, AS_DESIRED, POWER_DIFFERS, HOST_SILENT,
+ * HOST_ANSWERS, AS_PLACED, and what `DriftCode` names.
+ */
 export function machineConditions(row: VirtualMachineRow): Condition[] {
+  return [readyCondition(row), hostCondition(row), placeCondition(row)];
+}
+
+function hostCondition(row: VirtualMachineRow): Condition {
   const since = row.observed_at;
-  const reachable: Condition =
-    row.observed_power === 'UNKNOWN' && row.lifecycle === 'PRESENT'
-      ? { type: 'HOST_REACHABLE', status: 'UNKNOWN', reason: 'HOST_SILENT', message: row.observed_reason ?? 'The host does not answer.', since }
-      : { type: 'HOST_REACHABLE', status: 'TRUE', reason: 'HOST_ANSWERS', message: 'The host answers.', since };
-  return [readyCondition(row), reachable];
+  if (row.observed_power === 'UNKNOWN' && row.lifecycle === 'PRESENT' && row.drift?.code !== 'MACHINE_MISSING') {
+    const message = row.observed_reason ?? 'Its host does not answer.';
+    return { type: 'HOST_REACHABLE', status: 'UNKNOWN', reason: 'HOST_SILENT', message, since };
+  }
+  return { type: 'HOST_REACHABLE', status: 'TRUE', reason: 'HOST_ANSWERS', message: 'Its host answers.', since };
+}
+
+function placeCondition({ drift }: VirtualMachineRow): Condition {
+  if (drift === null) return { type: 'IN_PLACE', status: 'TRUE', reason: 'AS_PLACED', message: 'It is where it was placed.', since: null };
+  const { code, since } = drift;
+  return { type: 'IN_PLACE', status: 'FALSE', reason: code, message: DRIFT_MESSAGES[code], since: new Date(since) };
 }
 
 function readyCondition(row: VirtualMachineRow): Condition {
@@ -109,11 +149,16 @@ function readyCondition(row: VirtualMachineRow): Condition {
   if (row.lifecycle !== 'PRESENT') {
     return { type: 'READY', status: 'FALSE', reason: row.lifecycle, message: 'An operation is under way.', since: row.created_at };
   }
-  if (state === 'UNKNOWN') return { type: 'READY', status: 'UNKNOWN', reason: 'HOST_SILENT', message: 'The host does not answer.', since };
+  if (row.drift?.code === 'MACHINE_MISSING') {
+    const { code, since: missing } = row.drift;
+    return { type: 'READY', status: 'FALSE', reason: code, message: DRIFT_MESSAGES[code], since: new Date(missing) };
+  }
+  if (state === 'UNKNOWN') {
+    return { type: 'READY', status: 'UNKNOWN', reason: 'HOST_SILENT', message: row.observed_reason ?? 'Its host does not answer.', since };
+  }
   if (state !== row.desired_power) {
     const message = `It shall be ${row.desired_power.toLowerCase()} and is ${row.observed_power.toLowerCase()}.`;
     return { type: 'READY', status: 'FALSE', reason: 'POWER_DIFFERS', message, since };
   }
   return { type: 'READY', status: 'TRUE', reason: 'AS_DESIRED', message: `It is ${state.toLowerCase()}, as desired.`, since };
 }
-

@@ -1,0 +1,147 @@
+import { MuonError, toMuonError } from '#core';
+import { ChangeSet, type Database } from '#database';
+import type { ComputeDriver, DriverCall, ObservedMachine } from '#drivers';
+import { installationId, type DriverRegistry } from '#infrastructure';
+import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { MACHINE_DRIFT, markSilent } from '../host/machine-host-listener.js';
+import { DriftCode, type MachineDrift } from '../virtual-machine/virtual-machine.js';
+import {
+  findBackendsOfMachines,
+  machinesToObserve,
+  machinesToStart,
+  recordObservations,
+  type MachineToObserve,
+  type MachineToStart,
+  type Observation,
+} from './machine-drift.sql.js';
+import { MachineListing } from './machine-listing.js';
+
+export interface MachineDriftOptions {
+  everyMs?: number;
+  /** What was written later is left alone: listings may lag behind. */
+  graceMs?: number;
+  /** How long until a machine that could not be started is tried again. */
+  startAgainAfterMs?: number;
+}
+
+const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000 };
+const CALL_TIMEOUT_MS = 10_000;
+const BATCH = 500;
+const MAX_BATCHES = 2000;
+const MAX_BACKENDS = 1000;
+/** Machines that a listing lacks are asked for one by one, so many a run and backend; the rest waits for the next run. */
+const MAX_CONFIRMED = 100;
+const MAX_STARTED = 500;
+
+/** One look at one backend. */
+interface Look {
+  context: ReconcilerContext;
+  database: Database;
+  backendId: string;
+  compute: ComputeDriver;
+  installation: string;
+  graceMs: number;
+  confirmed: number;
+}
+
+/**
+ * Looks what machines truly are, writes down what has changed, and starts those that shall run: after their host has
+ * returned, or when the guest has turned itself off. What is missing or in the wrong place is reported, never touched.
+ */
+export function machineDrift(database: Database, drivers: DriverRegistry, options: MachineDriftOptions = {}): Reconciler {
+  const { everyMs, graceMs, startAgainAfterMs } = { ...DEFAULTS, ...options };
+  return defineReconciler({
+    name: MACHINE_DRIFT,
+    everyMs,
+    timeoutMs: Math.max(everyMs, 60_000),
+    async run(context) {
+      await markSilent(database, null);
+      for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfMachines, MAX_BACKENDS)) {
+        if (context.signal.aborted) return;
+        try {
+          const { compute } = await drivers.driver(backendId);
+          const installation = await installationId(context.reader);
+          await lookAt({ context, database, backendId, compute, installation, graceMs, confirmed: 0 });
+        } catch (error) {
+          // One backend that is away must not keep the others from being looked at.
+          const { code, message, detail } = toMuonError(error);
+          context.log.warn({ backendId, code, reason: message, detail }, 'the machines of a backend could not be looked at');
+        }
+      }
+      for (const machine of await context.reader.rows(machinesToStart, MAX_STARTED, startAgainAfterMs)) {
+        if (context.signal.aborted) return;
+        await start(context, machine);
+      }
+    },
+  });
+}
+
+async function lookAt(look: Look): Promise<void> {
+  const { context, database, backendId, graceMs } = look;
+  const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`));
+  let after = '';
+  for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
+    const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    const seen = await listing.upTo(last.id);
+    const observations: Observation[] = [];
+    for (const row of rows) {
+      const observation = await compare(look, row, seen.get(row.id));
+      if (observation !== null) observations.push(observation);
+    }
+    if (observations.length > 0) {
+      await database.transaction((transaction) => transaction.rows(recordObservations, JSON.stringify(observations)));
+    }
+    after = last.id;
+  }
+}
+
+/** What is to be written of a machine; null when nothing is new. */
+async function compare(look: Look, row: MachineToObserve, listed: ObservedMachine | undefined): Promise<Observation | null> {
+  let seen = listed;
+  if (seen === undefined) {
+    if (look.confirmed >= MAX_CONFIRMED) return null;
+    look.confirmed += 1;
+    seen = await look.compute.getMachine(callOf(look, row.id), row.id);
+  }
+  const isOurs = seen !== undefined && seen.installationId === look.installation;
+  const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
+  const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
+  const drift = driftOf(row, isOurs ? seen : undefined);
+  const isKnown = row.observed_power === power && row.observed_reason === reason && row.drift?.code === drift?.code;
+  if (isKnown && row.drift?.hostName === drift?.hostName) return null;
+  if (drift !== null && row.drift?.code !== drift.code) {
+    look.context.log.warn({ machineId: row.id, backendId: look.backendId, code: drift.code, hostName: drift.hostName }, 'a machine is not as it was placed');
+  }
+  return { id: row.id, revision: row.revision, power, reason, drift };
+}
+
+function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): MachineDrift | null {
+  const since = (code: DriftCode): string => (row.drift?.code === code ? row.drift.since : new Date().toISOString());
+  if (seen === undefined) return { code: DriftCode.MACHINE_MISSING, since: since(DriftCode.MACHINE_MISSING) };
+  if (seen.hostName === row.host_name) return null;
+  return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
+}
+
+function callOf({ context, backendId }: Look, what: string): DriverCall {
+  return { idempotencyKey: `machine-drift/${backendId}/${what}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
+}
+
+async function start(context: ReconcilerContext, machine: MachineToStart): Promise<void> {
+  const { id: machineId, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
+  const id = operationId.create();
+  const changes = new ChangeSet();
+  lockResources(changes, id, [machineId]);
+  // Should it fail, the machine is off again, and shall run all the same.
+  const input = { machineId, action: 'START', force: false, before: 'STOPPED' };
+  changes.add(OPERATIONS, { id, kind: 'compute.virtual_machine.power', resourceKind: 'virtual_machine', resourceId: machineId, tenantId, projectId, input, backendId });
+  changes.result = { id: machineId, operationId: id };
+  try {
+    await context.submit(changes);
+    context.log.info({ machineId, operationId: id }, 'starting a machine that shall run');
+  } catch (error) {
+    // Whoever holds the machine is changing it: the next run sees what is left.
+    if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
+  }
+}

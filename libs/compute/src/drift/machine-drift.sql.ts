@@ -1,0 +1,81 @@
+import { statement } from '#database';
+import type { DriftCode, MachineDrift, Power } from '../virtual-machine/virtual-machine.js';
+
+export const findBackendsOfMachines = statement<{ backend_id: string }, [limit: number]>(
+  'machine_drift.backends',
+  `SELECT DISTINCT backend_id FROM virtual_machine WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int`,
+);
+
+export interface MachineToObserve {
+  id: string;
+  revision: number;
+  observed_power: Power | 'UNKNOWN';
+  observed_reason: string | null;
+  drift: MachineDrift | null;
+  host_name: string;
+}
+
+/**
+ * Machines of a backend that shall be there, by id after one, each with what was seen of it. Left out is what an operation
+ * is at or has just changed (listings may lag behind), and what is on hosts that do not answer.
+ */
+export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
+  'machine_drift.machines',
+  `SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name
+   FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+   WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
+     AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+   ORDER BY m.id LIMIT $3::int`,
+);
+
+export interface Observation {
+  id: string;
+  /** Of the row that was compared: what has changed since is not overwritten. */
+  revision: number;
+  power: Power | 'UNKNOWN';
+  reason: string | null;
+  drift: MachineDrift | null;
+}
+
+export const recordObservations = statement<{ id: string }, [observations: string]>(
+  'machine_drift.record',
+  `WITH seen AS (
+     SELECT m.id, s.power, s.reason, nullif(s.drift, 'null'::jsonb) AS drift
+     FROM jsonb_to_recordset($1::jsonb) AS s (id text, revision bigint, power text, reason text, drift jsonb)
+     JOIN virtual_machine AS m ON m.id = s.id AND m.revision = s.revision AND m.lifecycle = 'PRESENT'
+     ORDER BY m.id FOR UPDATE OF m
+   )
+   UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason, drift = seen.drift
+   FROM seen WHERE m.id = seen.id RETURNING m.id`,
+);
+
+export interface MachineToStart {
+  id: string;
+  tenant_id: string;
+  project_id: string;
+  backend_id: string;
+}
+
+/**
+ * Machines that shall run and are off, on hosts that answer. What nobody could start a while ago is not tried again yet,
+ * and a host in maintenance gets nothing started.
+ */
+export const machinesToStart = statement<MachineToStart, [limit: number, afterFailureMs: number]>(
+  'machine_drift.to_start',
+  `SELECT m.id, m.tenant_id, m.project_id, m.backend_id
+   FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+   WHERE m.lifecycle = 'PRESENT' AND m.desired_power = 'RUNNING' AND m.observed_power = 'STOPPED'
+     AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+     AND NOT EXISTS (
+       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+         AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+   ORDER BY m.observed_at, m.id LIMIT $1::int`,
+);
+
+/** How many machines differ from their rows in ways that only an operator can mend, for monitoring. */
+export const countMachineDrift = statement<{ code: DriftCode; count: number }>(
+  'machine_drift.count',
+  `SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1`,
+);

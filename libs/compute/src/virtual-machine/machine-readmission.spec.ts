@@ -1,0 +1,83 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { statement } from '#database';
+import { FaultKind } from '#driver-simulated';
+import { OperationRequests } from '#operations';
+import { QuotaService } from '#quota';
+import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
+
+const tombstones = statement<{ object_id: string }, [id: string]>('spec.readmission_tombstones', 'SELECT object_id FROM tombstone WHERE object_id = $1');
+
+describe('retrying a machine that could not be made', () => {
+  let bench: ComputeBench;
+  let requests: OperationRequests;
+  const access = systemAccess();
+
+  beforeAll(async () => {
+    bench = await computeBench();
+    requests = new OperationRequests(bench.center.commands, bench.center.operations);
+  });
+  afterEach(() => bench.center.world.clearFaults());
+  afterAll(() => bench.close());
+
+  async function failed(project: BenchProject, name: string): Promise<{ id: string; operationId: string }> {
+    await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'startMachine' });
+    const request = { ...project, name, flavor: 'small', image: 'debian', metadata: { team: 'shop' } };
+    const { result } = await bench.machines.create(access, request);
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'FAILED' });
+    await bench.center.world.clearFaults();
+    return { id: result.id as string, operationId: result.operationId as string };
+  }
+
+  it('makes it under its id, with everything anew', async () => {
+    const project = await bench.freshProject();
+    const { id, operationId } = await failed(project, 'second-try');
+    expect(await bench.left(project.projectId)).toEqual(['machine']);
+    expect(await bench.room.database.rows(tombstones, id)).toHaveLength(1);
+
+    const { plan } = await requests.retry(access, operationId, { dryRun: true });
+    expect(plan?.changes.resources.map((each) => `${each.action} ${each.kind}`)).toEqual(['CREATE virtual machine', 'CREATE port', 'CREATE disk']);
+    expect(await bench.left(project.projectId)).toEqual(['machine']);
+    const { result } = await requests.retry(access, operationId);
+    expect(result).toEqual({ id, operationId });
+    expect(await bench.center.ended(operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.machine(id)).toMatchObject({ lifecycle: 'PRESENT', observed_power: 'RUNNING', failure: null, metadata: { team: 'shop' } });
+    const other = await bench.freshProject();
+    await bench.running(other, 'first-try');
+    expect(await bench.left(project.projectId)).toEqual(await bench.left(other.projectId));
+    expect(await bench.room.database.rows(tombstones, id)).toEqual([]);
+    await expect(requests.retry(access, operationId)).rejects.toMatchObject({ code: 'INVALID_STATE' });
+    const deleted = await bench.machines.delete(access, id);
+    expect(await bench.center.ended(deleted.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.left(project.projectId)).toEqual([]);
+  });
+
+  it('can fail again, and is taken back again', async () => {
+    const project = await bench.freshProject();
+    const { id, operationId } = await failed(project, 'twice');
+    await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'createMachine' });
+    await requests.retry(access, operationId);
+    expect(await bench.center.ended(operationId)).toMatchObject({ state: 'FAILED' });
+    expect(await bench.machine(id)).toMatchObject({ lifecycle: 'FAILED', failure: { code: 'BACKEND_FAILED' } });
+    expect(await bench.left(project.projectId)).toEqual(['machine']);
+  });
+
+  it('is admitted like a new one: refused when the quota is full, and nothing is written', async () => {
+    const project = await bench.freshProject();
+    const { id, operationId } = await failed(project, 'no-quota');
+    const quota = new QuotaService(bench.room.database, bench.center.commands);
+    await quota.setQuota(access, { scopeId: project.projectId, lines: [{ resourceKey: 'vm.count', limit: 0 }] });
+    await expect(requests.retry(access, operationId)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+    expect(await bench.machine(id)).toMatchObject({ lifecycle: 'FAILED' });
+    expect(await bench.left(project.projectId)).toEqual(['machine']);
+  });
+
+  it('is refused for a machine that is being deleted', async () => {
+    const project = await bench.freshProject();
+    const { id, operationId } = await failed(project, 'going');
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'deleteMachine', times: 1000 });
+    const { result } = await bench.machines.delete(access, id);
+    await expect(requests.retry(access, operationId)).rejects.toMatchObject({ code: 'INVALID_STATE' });
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+});
