@@ -244,13 +244,13 @@ describe('at the edges', () => {
   });
 
   it('refuses kinds that are declared wrongly or twice', () => {
-    expect(() => defineOperation({ ...base, kind: 'Toy' })).toThrow();
-    expect(() => defineOperation({ ...base, steps: [] })).toThrow();
-    expect(() => defineOperation({ ...base, steps: [...base.steps, ...base.steps] })).toThrow();
-    expect(() => new OperationRegistry().register(plain, plain)).toThrow();
-    expect(() => new OperationRegistry().register(plain).current('toy.nothing.create')).toThrow();
+    expect(() => defineOperation({ ...base, kind: 'Toy' })).toThrow('must read like room.resource.verb');
+    expect(() => defineOperation({ ...base, steps: [] })).toThrow('needs 1 to');
+    expect(() => defineOperation({ ...base, steps: [...base.steps, ...base.steps] })).toThrow('two steps of one name');
+    expect(() => new OperationRegistry().register(plain, plain)).toThrow('has two handlers');
+    expect(() => new OperationRegistry().register(plain).current('toy.nothing.create')).toThrow('no operation kind');
     const missing = defineOperation({ ...base, steps: [{ name: 'x', run: async () => done(), compensate: 'toy.nothing.delete' }] });
-    expect(() => new OperationRegistry().register(missing).verify()).toThrow();
+    expect(() => new OperationRegistry().register(missing).verify()).toThrow('unknown kind "toy.nothing.delete"');
     // Another order of steps is another handler: a row keeps the order that it was made with.
     const turned = defineOperation({ ...base, steps: [...base.steps].reverse() });
     expect(turned.handler).not.toBe(plain.handler);

@@ -225,6 +225,23 @@ describe('taking over', () => {
     expect(crowded).toBe(false);
   });
 
+  it('goes on when PostgreSQL has cut all its connections', async () => {
+    const ids = await Promise.all(Array.from({ length: 40 }, () => bench.submit('toy.polling.create')));
+    bench.engine({ leaseMs: 300, slots: 4 });
+    const killer = await room.another();
+    for (let round = 0; round < 4; round += 1) {
+      await eventually(() => log.length > (round + 1) * 20, 'some progress');
+      await killer.dataSource.query(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+      );
+    }
+    // The spec's own look may meet the cut as well.
+    await eventually(async () => {
+      const rows = await Promise.all(ids.map((id) => bench.see(id))).catch(() => []);
+      return rows.length > 0 && rows.every((row) => row.state === 'SUCCEEDED');
+    }, 'the end of all');
+  });
+
   it('claims nothing that it does not serve, and leaves it as it is', async () => {
     const old = defineOperation({ ...kind, kind: 'toy.old.create' });
     const elsewhere = new Workbench(room.database, [old]);

@@ -1,5 +1,6 @@
-import { assert, type Logger } from '#core';
+import type { Logger } from '#core';
 import type { Reader } from '#database';
+import { declared } from '../kind/declared.js';
 
 export interface KeeperContext {
   /** Aborts when the lease is lost, the target is gone or the worker drains. */
@@ -23,6 +24,6 @@ export interface Keeper {
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
 export function defineKeeper(keeper: Keeper): Keeper {
-  assert(NAME.test(keeper.name), `keeper name "${keeper.name}" must be lower-case words with hyphens`);
+  declared(NAME.test(keeper.name), `keeper name "${keeper.name}" must be lower-case words with hyphens`);
   return keeper;
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
-import { assert, type ErrorRecord, type JsonObject, type JsonValue, type Logger } from '#core';
+import type { ErrorRecord, JsonObject, JsonValue, Logger } from '#core';
 import type { ChangeSet, Reader, Transaction } from '#database';
 import type { DriverCall } from '#drivers';
 import type { ChildOutcome, Leftover, OperationOrigin } from '../operation/operation.js';
+import { declared } from './declared.js';
 import type { ApplyChanges, ChildOperation, StepResult, UndoResult } from './step-result.js';
 
 /** What steps and finishers see of their operation. */
@@ -144,14 +145,14 @@ export function defineOperation<Input extends object = JsonObject>(
   definition: OperationDefinition<Input>,
 ): OperationKind<Input> {
   const { kind, version, steps } = definition;
-  assert(KIND.test(kind), `operation kind "${kind}" must read like room.resource.verb`);
-  assert(Number.isInteger(version) && version > 0, `operation kind "${kind}" needs a version from 1 on`);
-  assert(steps.length > 0 && steps.length <= MAX_STEPS, `operation kind "${kind}" needs 1 to ${MAX_STEPS} steps`);
-  assert(definition.deadlineMs > 0, `operation kind "${kind}" needs a deadline`);
+  declared(KIND.test(kind), `operation kind "${kind}" must read like room.resource.verb`);
+  declared(Number.isInteger(version) && version > 0, `operation kind "${kind}" needs a version from 1 on`);
+  declared(steps.length > 0 && steps.length <= MAX_STEPS, `operation kind "${kind}" needs 1 to ${MAX_STEPS} steps`);
+  declared(definition.deadlineMs > 0, `operation kind "${kind}" needs a deadline`);
   const stepNames = steps.map((step) => step.name);
-  for (const name of stepNames) assert(STEP_NAME.test(name), `step "${name}" of ${kind} must be lower-case words with hyphens`);
-  assert(new Set(stepNames).size === stepNames.length, `operation kind "${kind}" has two steps of one name`);
-  assert(steps.filter((step) => step.pivot === true).length <= 1, `operation kind "${kind}" has two pivots`);
+  for (const name of stepNames) declared(STEP_NAME.test(name), `step "${name}" of ${kind} must be lower-case words with hyphens`);
+  declared(new Set(stepNames).size === stepNames.length, `operation kind "${kind}" has two steps of one name`);
+  declared(steps.filter((step) => step.pivot === true).length <= 1, `operation kind "${kind}" has two pivots`);
   const pivot = steps.findIndex((step) => step.pivot === true);
   return {
     ...definition,

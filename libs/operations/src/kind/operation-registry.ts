@@ -1,4 +1,4 @@
-import { assert } from '#core';
+import { declared } from './declared.js';
 import type { OperationKind } from './operation-kind.js';
 
 /** All kinds that a process submits or runs. Several versions of one kind may stand side by side. */
@@ -14,7 +14,7 @@ export class OperationRegistry {
   /** The kind that new operations get: the highest version. */
   current(kind: string): OperationKind<unknown> {
     const found = this.latest.get(kind);
-    assert(found !== undefined, `no operation kind "${kind}" is registered`);
+    declared(found !== undefined, `no operation kind "${kind}" is registered`);
     return found;
   }
 
@@ -34,13 +34,13 @@ export class OperationRegistry {
 
   /**
    * Call once all rooms have registered: a compensation that names an unknown kind would only show in the hour of need.
-   * @throws INTERNAL naming the first mistake
+   * @throws naming the first mistake
    */
   verify(): void {
     for (const kind of this.byHandler.values()) {
       for (const { name, compensate } of kind.steps) {
         if (typeof compensate !== 'string') continue;
-        assert(this.latest.has(compensate), `step "${name}" of ${kind.kind} is compensated by unknown kind "${compensate}"`);
+        declared(this.latest.has(compensate), `step "${name}" of ${kind.kind} is compensated by unknown kind "${compensate}"`);
       }
     }
   }
@@ -48,7 +48,7 @@ export class OperationRegistry {
   private add(kind: OperationKind<unknown>): void {
     for (const known of this.byHandler.values()) {
       const twice = known.kind === kind.kind && known.version === kind.version;
-      assert(!twice, `operation kind ${kind.kind}@${kind.version} has two handlers`);
+      declared(!twice, `operation kind ${kind.kind}@${kind.version} has two handlers`);
     }
     this.byHandler.set(kind.handler, kind);
     const latest = this.latest.get(kind.kind);

@@ -7,8 +7,9 @@ import { holdsLease, releaseLease, renewNamedLeases, takeLease } from './lease.s
 export interface NamedLeasesOptions {
   database: Database;
   log: Logger;
-  leaseMs: number;
-  renewEveryMs: number;
+  /** 6 s when not said: with the runners' looks, what a dead worker held is taken over within ten. */
+  leaseMs?: number;
+  renewEveryMs?: number;
 }
 
 /** A lease that this process holds on a name. */
@@ -32,14 +33,19 @@ export class NamedLeases {
   readonly owner = `${hostname()}/${process.pid}/${randomBytes(6).toString('hex')}`;
   private readonly held = new Map<string, Held>();
   private readonly stop = new AbortController();
+  private readonly leaseMs: number;
+  private readonly renewEveryMs: number;
   private renewing: Promise<void> | undefined;
   private watch: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: NamedLeasesOptions) {}
+  constructor(private readonly options: NamedLeasesOptions) {
+    this.leaseMs = options.leaseMs ?? 6000;
+    this.renewEveryMs = options.renewEveryMs ?? this.leaseMs / 4;
+  }
 
   start(): void {
     this.renewing = this.renewAlways();
-    this.watch = setInterval(() => this.expire(), Math.max(10, this.options.leaseMs / 20));
+    this.watch = setInterval(() => this.expire(), Math.max(10, this.leaseMs / 20));
   }
 
   /** Ends the renewals; what was not released runs out by itself. */
@@ -51,7 +57,8 @@ export class NamedLeases {
 
   /** undefined when somebody has it, or it is not due. */
   async take(name: string): Promise<NamedLease | undefined> {
-    const { database, leaseMs } = this.options;
+    const { database } = this.options;
+    const { leaseMs } = this;
     const goodUntil = performance.now() + leaseMs;
     const row = await database.first(takeLease, name, this.owner, leaseMs);
     if (row === undefined) return undefined;
@@ -80,7 +87,7 @@ export class NamedLeases {
 
   private async renewAlways(): Promise<void> {
     while (!this.stop.signal.aborted) {
-      await sleep(this.options.renewEveryMs, this.stop.signal);
+      await sleep(this.renewEveryMs, this.stop.signal);
       if (this.held.size === 0 || this.stop.signal.aborted) continue;
       try {
         await this.renew();
@@ -91,7 +98,8 @@ export class NamedLeases {
   }
 
   private async renew(): Promise<void> {
-    const { database, leaseMs } = this.options;
+    const { database } = this.options;
+    const { leaseMs } = this;
     const asked = [...this.held.values()];
     const goodUntil = performance.now() + leaseMs;
     const rows = await withTimeout('The renewal of leases', leaseMs, () =>

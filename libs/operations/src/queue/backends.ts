@@ -1,4 +1,5 @@
 import { createPostgresBackend, Queue, Worker, type PostgresConnectionOptions, type WorkerOptions } from 'bullmq';
+import { withTimeout } from '#core';
 import type { Database } from '#database';
 
 /** Where the queue lives. Redis needs the optional package `ioredis`. */
@@ -11,12 +12,16 @@ export type JobWorker = Closable;
 interface Closable {
   on(event: 'error', listener: (error: Error) => void): unknown;
   close(): Promise<void>;
+  disconnect(): Promise<void>;
 }
 
 export type WorkerSettings = Omit<WorkerOptions, 'connection'>;
 
 export function openQueue(backend: QueueBackend, database: Database, name: string): JobQueue {
-  if (backend.kind === 'redis') return new Queue(name, { connection: redis(backend.url) });
+  if (backend.kind === 'redis') {
+    // A ring that cannot be delivered now is worth nothing later.
+    return new Queue(name, { connection: { url: backend.url, maxRetriesPerRequest: 1, enableOfflineQueue: false } });
+  }
   return new Queue(name, { connection: poolOf(database) }, createPostgresBackend) as unknown as JobQueue;
 }
 
@@ -27,7 +32,10 @@ export function openWorker(
   process: (job: { name: string }) => Promise<void>,
   settings: WorkerSettings,
 ): JobWorker {
-  if (backend.kind === 'redis') return new Worker(name, process, { ...settings, connection: redis(backend.url) });
+  if (backend.kind === 'redis') {
+    // BullMQ asks for null where a connection blocks.
+    return new Worker(name, process, { ...settings, connection: { url: backend.url, maxRetriesPerRequest: null } });
+  }
   return new Worker(name, process, { ...settings, connection: poolOf(database) }, createPostgresBackend);
 }
 
@@ -36,7 +44,12 @@ function poolOf(database: Database): PostgresConnectionOptions {
   return database.queuePool() as unknown as PostgresConnectionOptions;
 }
 
-/** `maxRetriesPerRequest` is what BullMQ asks of connections that block. */
-function redis(url: string): { url: string; maxRetriesPerRequest: null } {
-  return { url, maxRetriesPerRequest: null };
+/** Closes in good order; what cannot, because its server is away, is cut off after a while. */
+export async function closeQuietly(closable: Closable, patienceMs: number): Promise<void> {
+  try {
+    await withTimeout('Closing the queue', patienceMs, () => closable.close());
+  } catch {
+    // It would wait for the end of a connection that there is none of.
+    closable.disconnect().catch(() => undefined);
+  }
 }

@@ -1,7 +1,7 @@
 import { runMigrations, type JobsOptions } from 'bullmq';
 import { assert, type Logger } from '#core';
 import type { Database, Transaction } from '#database';
-import { openQueue, openWorker, type JobQueue, type JobWorker, type QueueBackend } from './backends.js';
+import { closeQuietly, openQueue, openWorker, type JobQueue, type JobWorker, type QueueBackend } from './backends.js';
 import type { Bell } from './bell.js';
 
 export interface WorkQueueOptions {
@@ -27,6 +27,9 @@ const WORKER = {
   removeOnComplete: { count: 0 },
   removeOnFail: { count: 0 },
 };
+
+/** How long a queue may take to close in good order. */
+const CLOSE_MS = 3000;
 
 /** How long a busy worker may sit on one bell. */
 const BELL_HELD_MS = 1000;
@@ -101,8 +104,8 @@ export class WorkQueue implements Bell {
   async close(): Promise<void> {
     // Connections that go with the pool afterwards are no problem of the queue.
     this.closed = true;
-    for (const worker of this.workers.splice(0)) await worker.close();
-    for (const queue of this.queues.values()) await queue.close();
+    const all = [...this.workers.splice(0), ...this.queues.values()];
+    await Promise.all(all.map((each) => closeQuietly(each, CLOSE_MS)));
     this.queues.clear();
   }
 

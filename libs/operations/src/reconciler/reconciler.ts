@@ -1,5 +1,6 @@
-import { assert, type JsonObject, type Logger } from '#core';
+import type { JsonObject, Logger } from '#core';
 import type { ChangeSet, Reader } from '#database';
+import { declared } from '../kind/declared.js';
 
 export interface ReconcilerContext {
   /** Aborts at the run's time limit, when the lease is lost and when the worker drains. */
@@ -34,7 +35,7 @@ export interface Reconciler {
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
 export function defineReconciler(reconciler: Reconciler): Reconciler {
-  assert(NAME.test(reconciler.name), `reconciler name "${reconciler.name}" must be lower-case words with hyphens`);
-  assert(reconciler.everyMs >= 100, `reconciler "${reconciler.name}" would run more often than every 100 ms`);
+  declared(NAME.test(reconciler.name), `reconciler name "${reconciler.name}" must be lower-case words with hyphens`);
+  declared(reconciler.everyMs >= 100, `reconciler "${reconciler.name}" would run more often than every 100 ms`);
   return reconciler;
 }
