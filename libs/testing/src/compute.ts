@@ -1,4 +1,4 @@
-import { insertRows, statement } from '#database';
+import { insertRows, statement, type RoomSchema } from '#database';
 import type { DriverRegistry } from '#infrastructure';
 import type { VirtualMachineRow, VirtualMachineService, AffinityGroupService, FlavorService, ImageService, CreateVirtualMachineInput } from '#compute';
 import type { NetworkService } from '#network';
@@ -9,6 +9,8 @@ import { newTenant, type TestTenant } from './scopes.js';
 
 export interface ComputeBenchOptions extends DatacenterOptions {
   projects?: number;
+  /** Rooms besides network, storage and compute, and those below. */
+  moreRooms?: readonly RoomSchema[];
   /** Kinds of rooms besides network, storage and compute. */
   moreKinds?: (drivers: DriverRegistry) => readonly OperationKind<unknown>[];
 }
@@ -70,7 +72,7 @@ export async function computeBench(options: ComputeBenchOptions = {}): Promise<C
 
   const room = await roomDatabase([
     secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom,
-    network.networkRoom, storage.storageRoom, compute.computeRoom,
+    network.networkRoom, storage.storageRoom, compute.computeRoom, ...(options.moreRooms ?? []),
   ]);
   const center = await testDatacenter(room, {
     hosts: 3,

@@ -7,3 +7,4 @@ export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './ten
 export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
 export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';
 export { computeBench, type BenchProject, type ComputeBench, type ComputeBenchOptions } from './compute.js';
+export { clustersBench, type ClustersBench } from './clusters.js';

@@ -60,7 +60,7 @@ export function foldSighting(
 }
 
 /** How the check in the guest went; undefined when it was not asked. */
-export type GuestAnswer = 'READY' | 'NOT_READY' | 'SILENT' | 'AWAY' | 'GONE' | undefined;
+export type GuestAnswer = 'READY' | 'NOT_READY' | 'SILENT' | 'STOPPED' | 'AWAY' | 'GONE' | undefined;
 
 /** What Muon itself knows of a node's machine and host; undefined when they are gone. */
 export interface Ground {
@@ -95,6 +95,8 @@ export function sightingOf(ground: Ground, guest: GuestAnswer): Sighting | undef
       return { health: 'NOT_READY', reason: 'NODE_NOT_READY' };
     case 'SILENT':
       return { health: 'NOT_READY', reason: 'GUEST_SILENT' };
+    case 'STOPPED':
+      return { health: 'NOT_READY', reason: 'MACHINE_NOT_RUNNING' };
     case 'GONE':
       return { health: 'LOST', reason: 'MACHINE_GONE' };
     case 'AWAY':
