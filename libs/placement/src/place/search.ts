@@ -40,6 +40,8 @@ const CLOSE = 0.05;
 const DISLIKE = 10;
 /** Looks at hosts that backtracking may take beyond one look at each for each machine: about 0.2 s. */
 const EXTRA_LOOKS = 2_000_000;
+/** And for the plain search that comes when the clever one has found nothing. */
+const PLAIN_LOOKS = 200_000;
 
 const SOLVED = -1;
 const HOPELESS = -2;
@@ -47,8 +49,9 @@ const HOPELESS = -2;
 /**
  * Gives each machine a host, with running totals, by depth-first search. Machines come in classes of equals, the hardest
  * first. Within a class greed is exact, so when one finds no host its equals are not shuffled: the search goes back to
- * the member that chose the rack or zone of their common group, which tries another one, else to the class before.
- * Bounded: sets of many sizes that only just fit may be refused.
+ * the member that chose the rack or zone of their common group, which tries another one, else to the class before. Where that
+ * may have skipped the one arrangement that fits, a plain search follows.
+ * Bounded: large sets of many sizes that only just fit may be refused.
  */
 export class SetSearch {
   private readonly slots: Slot[];
@@ -57,6 +60,7 @@ export class SetSearch {
   private deepest = 0;
   /** The group whose choice of domain the last jump blames. */
   private blamed: GroupState | undefined;
+  private isPlain = false;
 
   constructor(
     classes: readonly MachineClass[],
@@ -79,13 +83,24 @@ export class SetSearch {
   }
 
   run(): SearchResult {
-    const isSolved = this.place(0) === SOLVED;
+    let isSolved = this.place(0) === SOLVED;
+    if (!isSolved && this.mayHaveSkipped()) {
+      this.isPlain = true;
+      this.looks = PLAIN_LOOKS;
+      isSolved = this.place(0) === SOLVED;
+    }
     const stuck = this.slots[Math.min(this.deepest, this.slots.length - 1)] as Slot;
     return {
       choices: isSolved ? new Map(this.slots.map((slot, level) => [slot.machine, this.chosen[level] as Choice])) : null,
       deepest: this.deepest,
       stuckAt: stuck.of,
     };
+  }
+
+  /** For equals that only keep apart, the clever search has the last word. */
+  private mayHaveSkipped(): boolean {
+    const [first] = this.slots;
+    return this.slots.at(-1)?.of !== first?.of || first?.required.some((state) => state.group.policy === 'AFFINITY') === true;
   }
 
   /** @returns SOLVED, HOPELESS, or the level to go back to */
@@ -110,6 +125,7 @@ export class SetSearch {
 
   /** Nothing fits at this level: whose choice is to be thought over? */
   private noHost(level: number, slot: Slot): number {
+    if (this.isPlain) return this.back(level - 1, undefined);
     let back = slot.classStart - 1;
     let blamed: GroupState | undefined;
     for (const state of slot.required) {
