@@ -62,11 +62,9 @@ export async function freeOwnNetwork(reader: Reader, cluster: ClusterRow): Promi
 
 /** The conditions as they are now, after an operation has changed the nodes. */
 export async function conditionsNow(reader: Reader, clusterId: string): Promise<ClusterCondition[]> {
-  const [[cluster], nodes, pools] = await Promise.all([
-    reader.rows(findClusters, [clusterId]),
-    reader.rows(findNodesOfClusters, [clusterId]),
-    reader.rows(findNodePoolsOfClusters, [clusterId]),
-  ]);
+  const [cluster] = await reader.rows(findClusters, [clusterId]);
+  const nodes = await reader.rows(findNodesOfClusters, [clusterId]);
+  const pools = await reader.rows(findNodePoolsOfClusters, [clusterId]);
   if (cluster === undefined) return [];
   const workers = pools.reduce((sum, pool) => sum + (pool.lifecycle === 'FAILED' ? 0 : pool.count), 0);
   const now = nodeConditions(nodes, { controls: cluster.control_count, workers });

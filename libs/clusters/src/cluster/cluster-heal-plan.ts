@@ -9,7 +9,7 @@ import type { HealingTarget } from '../health/healing.js';
 import { newNodes, type NodeKind } from '../node/node-plan.js';
 import { homeOf, lockIdsOfMachines, planNewNodes } from '../node-pool/node-pool-plan.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
-import { flavorsById, lockScopes, requireActiveScopes, zoneIdsOf } from './cluster-resolve.js';
+import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
 import { clusterId } from './cluster.js';
 
 /**
@@ -34,7 +34,7 @@ export async function planHealing(
   const flavorId = pool?.flavor_id ?? row.control_flavor_id;
   const flavor = (await flavorsById(reader, [flavorId])).get(flavorId);
   assert(flavor !== undefined, 'a flavor that was found is missing');
-  const zoneIds = await zoneIdsOf(reader, row.tenant_id, pool?.zone_ids ?? row.control_zone_ids, 'zones');
+  const zoneIds = (await zoneChooser(reader, row.tenant_id))(pool?.zone_ids ?? row.control_zone_ids, 'zones');
   const kind: NodeKind = {
     role: target.role,
     pool: pool === undefined ? null : { id: pool.id, name: pool.name },

@@ -20,11 +20,9 @@ export type Survey = z.output<typeof surveySchema>;
 
 export async function surveyCluster(reader: Reader, cluster: ClusterRow): Promise<Survey> {
   const machines = (await reader.rows(findVirtualMachinesOfOwners, [cluster.id])).map((machine) => machine.id);
-  const [ports, disks, balancers] = await Promise.all([
-    reader.rows(findPortsOfOwners, machines),
-    reader.rows(findDisksOfOwners, machines),
-    reader.rows(findLoadBalancersOfOwners, [cluster.id]),
-  ]);
+  const ports = await reader.rows(findPortsOfOwners, machines);
+  const disks = await reader.rows(findDisksOfOwners, machines);
+  const balancers = await reader.rows(findLoadBalancersOfOwners, [cluster.id]);
   const network = cluster.owns_network ? cluster.network_id : null;
   const ids = (rows: readonly { id: string }[]): string[] => rows.map((row) => row.id);
   return { machines, ports: ids(ports), disks: ids(disks), loadBalancers: ids(balancers), networks: network === null ? [] : [network] };
@@ -39,17 +37,15 @@ export interface Remain {
 /** What is left of a surveyed cluster, exactly; empty is the proof that nothing is. */
 export async function remainsOf(reader: Reader, clusterId: string, survey: Survey): Promise<Remain[]> {
   const { machines, ports, disks, loadBalancers, networks } = survey;
-  const [machineRows, others, portRows, diskRows, balancerRows, networkRows, charges, hostClaims, datastoreClaims] = await Promise.all([
-    reader.rows(findVirtualMachines, machines),
-    reader.rows(findVirtualMachinesOfOwners, [clusterId]),
-    reader.rows(findPorts, ports),
-    reader.rows(findDisks, disks),
-    reader.rows(findLoadBalancers, loadBalancers),
-    reader.rows(findNetworks, networks),
-    reader.rows(findCharges, [...machines, ...ports, ...disks, ...loadBalancers, ...networks]),
-    reader.rows(findHostClaims, machines),
-    reader.rows(findDatastoreClaims, disks),
-  ]);
+  const machineRows = await reader.rows(findVirtualMachines, machines);
+  const others = await reader.rows(findVirtualMachinesOfOwners, [clusterId]);
+  const portRows = await reader.rows(findPorts, ports);
+  const diskRows = await reader.rows(findDisks, disks);
+  const balancerRows = await reader.rows(findLoadBalancers, loadBalancers);
+  const networkRows = await reader.rows(findNetworks, networks);
+  const charges = await reader.rows(findCharges, [...machines, ...ports, ...disks, ...loadBalancers, ...networks]);
+  const hostClaims = await reader.rows(findHostClaims, machines);
+  const datastoreClaims = await reader.rows(findDatastoreClaims, disks);
   const list = (kind: Remain['kind'], ids: readonly string[]): Remain[] => [...new Set(ids)].map((id) => ({ kind, id }));
   return [
     ...list('MACHINE', [...machineRows, ...others].map((row) => row.id)),

@@ -1,9 +1,8 @@
 import { invalidInput, MuonError, notFound } from '#core';
 import { findFlavors, findImages, type FlavorRow, type ImageRow } from '#compute';
-import type { Reader } from '#database';
+import type { ChangeSet, Reader } from '#database';
 import { findScopes, requireActive, SCOPES } from '#scopes';
-import type { ChangeSet } from '#database';
-import { chooseZones } from '#tenancy';
+import { usableZones } from '#tenancy';
 import { blueprintOf } from '../blueprint/blueprints.js';
 import type { NodePoolRow } from '../node-pool/node-pool.js';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
@@ -21,10 +20,21 @@ export async function requireActiveScopes(reader: Reader, place: { tenantId: str
   for (const scope of await reader.rows(findScopes, [place.tenantId, place.projectId])) requireActive(scope);
 }
 
-/** The zones' ids, all that the tenant may use for none. @throws NOT_FOUND with the field */
-export async function zoneIdsOf(reader: Reader, tenantId: string, references: readonly string[], field: string): Promise<string[]> {
-  const zones = await chooseZones(reader, tenantId, references.length === 0 ? null : references, field);
-  return zones.map((zone) => zone.id);
+/** Names zones by id or name, among those that the tenant may use; none names all of them. */
+export type ZoneChooser = (references: readonly string[], field: string) => string[];
+
+/** One query for any number of choices. The chooser throws NOT_FOUND with the field. */
+export async function zoneChooser(reader: Reader, tenantId: string): Promise<ZoneChooser> {
+  const usable = await usableZones(reader, tenantId);
+  return (references, field) => {
+    if (references.length === 0) return usable.map((zone) => zone.id);
+    const chosen = references.map((reference, index) => {
+      const zone = usable.find((candidate) => candidate.id === reference || candidate.name === reference);
+      if (zone === undefined) throw notFound('zone', reference, `${field}.${index}`);
+      return zone.id;
+    });
+    return [...new Set(chosen)];
+  };
 }
 
 /** @throws INVALID_INPUT with the field when the image does not fit on the flavor's disk */
@@ -63,7 +73,7 @@ export async function shapeOfStored(reader: Reader, row: ClusterRow): Promise<{ 
   const pools = await reader.rows(findNodePoolsOfClusters, [row.id]);
   const flavors = await flavorsById(reader, [row.control_flavor_id, ...pools.map((pool) => pool.flavor_id)]);
   const { release, image } = await releaseOf(reader, row.version_id);
-  const zonesOf = async (ids: readonly string[]): Promise<string[]> => zoneIdsOf(reader, row.tenant_id, ids, 'zones');
+  const zonesOf = await zoneChooser(reader, row.tenant_id);
   const flavor = (id: string): FlavorRow => flavors.get(id) as FlavorRow;
   const shape: ClusterShape = {
     clusterId: row.id,
@@ -74,17 +84,15 @@ export async function shapeOfStored(reader: Reader, row: ClusterRow): Promise<{ 
     release,
     image,
     networkId: row.owns_network ? null : row.network_id,
-    control: { flavor: flavor(row.control_flavor_id), count: row.control_count, zoneIds: await zonesOf(row.control_zone_ids), field: 'controlPlane' },
-    pools: await Promise.all(
-      pools.map(async (pool) => ({
-        id: pool.id,
-        name: pool.name,
-        flavor: flavor(pool.flavor_id),
-        count: pool.count,
-        zoneIds: await zonesOf(pool.zone_ids),
-        field: `nodePools.${pool.name}`,
-      })),
-    ),
+    control: { flavor: flavor(row.control_flavor_id), count: row.control_count, zoneIds: zonesOf(row.control_zone_ids, 'controlPlane.zones'), field: 'controlPlane' },
+    pools: pools.map((pool) => ({
+      id: pool.id,
+      name: pool.name,
+      flavor: flavor(pool.flavor_id),
+      count: pool.count,
+      zoneIds: zonesOf(pool.zone_ids, `nodePools.${pool.name}.zones`),
+      field: `nodePools.${pool.name}`,
+    })),
   };
   return { shape, pools };
 }

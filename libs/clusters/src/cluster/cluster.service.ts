@@ -22,7 +22,7 @@ import { CLUSTER_CREATE } from './cluster-create.operation.js';
 import { planClusterDeletion } from './cluster-delete-plan.js';
 import { planHealing } from './cluster-heal-plan.js';
 import { clusterRows, planTree, type ClusterShape } from './cluster-plan.js';
-import { imageOfVersion, lockScopes, requireRoomForImage, zoneIdsOf } from './cluster-resolve.js';
+import { imageOfVersion, lockScopes, requireRoomForImage, zoneChooser } from './cluster-resolve.js';
 import { clusterId, CONTROL_COUNTS, MAX_POOLS, MAX_WORKERS, type ClusterRow } from './cluster.js';
 import { findClusterByName, findVisibleClusters } from './cluster.sql.js';
 import { groupsFor, kubernetesUser } from './credential-subject.js';
@@ -261,11 +261,12 @@ async function resolveShape(
     ...input.nodePools.map((pool, index) => ({ reference: pool.flavor, field: `input.nodePools.${index}.flavor` })),
   ];
   const flavors = await resolveFlavors(reader, wanted);
-  const shaped = async (asked: { flavor: string; count: number; zones: string[] }, field: string) => {
+  const zonesOf = await zoneChooser(reader, place.tenantId);
+  const shaped = (asked: { flavor: string; count: number; zones: string[] }, field: string) => {
     const flavor = flavors.get(asked.flavor);
     if (flavor === undefined) throw invalidInput(`${field}.flavor`, 'Name a flavor.');
     requireRoomForImage(flavor, image, `${field}.flavor`);
-    return { flavor, count: asked.count, zoneIds: await zoneIdsOf(reader, place.tenantId, asked.zones, `${field}.zones`), field };
+    return { flavor, count: asked.count, zoneIds: zonesOf(asked.zones, `${field}.zones`), field };
   };
   const shape: ClusterShape = {
     clusterId: clusterId.create(),
@@ -275,10 +276,8 @@ async function resolveShape(
     release: version.release,
     image,
     networkId: network?.id ?? null,
-    control: await shaped(input.controlPlane, 'input.controlPlane'),
-    pools: await Promise.all(
-      input.nodePools.map(async (pool, index) => ({ ...(await shaped(pool, `input.nodePools.${index}`)), id: nodePoolId.create(), name: pool.name })),
-    ),
+    control: shaped(input.controlPlane, 'input.controlPlane'),
+    pools: input.nodePools.map((pool, index) => ({ ...shaped(pool, `input.nodePools.${index}`), id: nodePoolId.create(), name: pool.name })),
   };
   return { shape, versionId: version.id };
 }

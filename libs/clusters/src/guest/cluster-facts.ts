@@ -34,19 +34,21 @@ export interface ClusterFacts {
   nodes: NodeFacts[];
 }
 
-/** Everything that steps and reconcilers need of clusters, by a number of statements that does not grow with them. */
+/**
+ * Everything that steps and reconcilers need of clusters, by a number of statements that does not grow with them; one after
+ * another, because a transaction has one connection.
+ */
 export async function readClusterFacts(reader: Reader, clusterIds: readonly string[]): Promise<ClusterFacts[]> {
   const rows = await reader.rows(findClusters, [...clusterIds]);
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row.id);
-  const [versions, balancers, pools, nodes] = await Promise.all([
-    reader.rows(findClusterVersions, [...new Set(rows.map((row) => row.version_id))]),
-    reader.rows(findLoadBalancers, rows.flatMap((row) => row.load_balancer_id ?? [])),
-    reader.rows(findNodePoolsOfClusters, ids),
-    reader.rows(findNodesOfClusters, ids),
-  ]);
+  const versions = await reader.rows(findClusterVersions, [...new Set(rows.map((row) => row.version_id))]);
+  const balancers = await reader.rows(findLoadBalancers, rows.flatMap((row) => row.load_balancer_id ?? []));
+  const pools = await reader.rows(findNodePoolsOfClusters, ids);
+  const nodes = await reader.rows(findNodesOfClusters, ids);
   const machineIds = nodes.map((node) => node.machine_id);
-  const [machines, ports] = await Promise.all([reader.rows(findVirtualMachines, machineIds), reader.rows(findPortsOfOwners, machineIds)]);
+  const machines = await reader.rows(findVirtualMachines, machineIds);
+  const ports = await reader.rows(findPortsOfOwners, machineIds);
   const hosts = await reader.rows(findHosts, [...new Set(machines.map((machine) => machine.host_id))]);
   const releases = new Map(versions.map((version) => [version.id, version.release]));
   const addresses = new Map(balancers.map((balancer) => [balancer.id, balancer.address]));

@@ -7,7 +7,7 @@ import { findPortsOfOwners } from '#network';
 import type { Charge } from '#quota';
 import { findDisksOfOwners } from '#storage';
 import { blueprintOf } from '../blueprint/blueprints.js';
-import { flavorsById, releaseOf, zoneIdsOf } from '../cluster/cluster-resolve.js';
+import { flavorsById, releaseOf, zoneChooser } from '../cluster/cluster-resolve.js';
 import type { ClusterRow } from '../cluster/cluster.js';
 import { unplacedCharges } from '../cluster/quota-preview.js';
 import { newNodes, planNodes, type NewNode, type NodeHome, type NodeKind } from '../node/node-plan.js';
@@ -66,7 +66,7 @@ export async function planGrowth(
   const { cluster, pool, count, field } = growth;
   const flavor = (await flavorsById(reader, [pool.flavor_id])).get(pool.flavor_id);
   assert(flavor !== undefined, 'a flavor that was found is missing');
-  const zoneIds = await zoneIdsOf(reader, cluster.tenant_id, pool.zone_ids, `${field}.zones`);
+  const zoneIds = (await zoneChooser(reader, cluster.tenant_id))(pool.zone_ids, `${field}.zones`);
   const kind: NodeKind = { role: 'WORKER', pool: { id: pool.id, name: pool.name }, flavor, zoneIds, field };
   return planNewNodes(reader, access, drivers, await homeOf(reader, cluster), newNodes(cluster.name, kind, count), growth.explain ?? false);
 }

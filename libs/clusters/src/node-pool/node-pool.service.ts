@@ -7,7 +7,7 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { DriverRegistry } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
-import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneIdsOf } from '../cluster/cluster-resolve.js';
+import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneChooser } from '../cluster/cluster-resolve.js';
 import { ClusterService, requirePresent } from '../cluster/cluster.service.js';
 import { MAX_POOLS, MAX_WORKERS, type ClusterRow } from '../cluster/cluster.js';
 import { findClusters } from '../cluster/cluster.sql.js';
@@ -145,7 +145,7 @@ export class NodePoolService {
     if (flavor === undefined) throw invalidInput('input.flavor', 'Name a flavor.');
     const [version] = await reader.rows(findClusterVersions, [cluster.version_id]);
     requireRoomForImage(flavor, await imageOfVersion(reader, version?.image_id ?? ''), 'input.flavor');
-    const zoneIds = input.zones.length === 0 ? [] : await zoneIdsOf(reader, cluster.tenant_id, input.zones, 'input.zones');
+    const zoneIds = input.zones.length === 0 ? [] : (await zoneChooser(reader, cluster.tenant_id))(input.zones, 'input.zones');
     const pool = { id: nodePoolId.create(), name: input.name, flavor_id: flavor.id, zone_ids: zoneIds };
     const changes = new ChangeSet();
     if (pools.some((other) => other.name === input.name)) {
