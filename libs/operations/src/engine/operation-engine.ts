@@ -37,8 +37,8 @@ export interface EngineOptions {
 }
 
 /** A lease and the longest time between two sweeps (a fifth more) are together well below three seconds. */
-const DEFAULT_LEASE_MS = 2300;
-const DEFAULT_SWEEP_MS = 400;
+const DEFAULT_LEASE_MS = 2100;
+const DEFAULT_SWEEP_MS = 250;
 const UNSERVED_EVERY_MS = 30_000;
 /** Longer waits are left to the sweep. */
 const MAX_TIMER_MS = 600_000;
@@ -73,7 +73,7 @@ export class OperationEngine {
       database: options.leaseDatabase ?? database,
       owner: this.owner,
       leaseMs,
-      renewEveryMs: options.renewEveryMs ?? leaseMs * 0.28,
+      renewEveryMs: options.renewEveryMs ?? leaseMs * 0.22,
       log,
     });
     this.store = new EngineStore({
