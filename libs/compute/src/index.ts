@@ -16,6 +16,7 @@ export { machineDrift, type MachineDriftOptions } from './drift/machine-drift.re
 export { countMachineDrift } from './drift/machine-drift.sql.js';
 export { MACHINE_DRIFT, MachineHostListener } from './host/machine-host-listener.js';
 export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
+export { computeKnownObjects } from './known-objects.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';

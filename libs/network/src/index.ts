@@ -11,6 +11,7 @@ export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export { networkKnownObjects } from './known-objects.js';
 export * from './load-balancer/load-balancer.js';
 export {
   planLoadBalancer,

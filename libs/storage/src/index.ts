@@ -4,6 +4,7 @@ export { storageOperations } from './disk/disk.operations.js';
 export { diskHealth, type DiskHealthOptions } from './disk/disk.reconciler.js';
 export { DiskService, type CreateDiskInput, type ResizeDiskInput } from './disk/disk.service.js';
 export { findDisks, findDisksOfOwners, removeDiskRows } from './disk/disk.sql.js';
+export { storageKnownObjects } from './known-objects.js';
 export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from './realise/disk-realiser.js';
 export { storageRoom } from './room.js';
 export { storageScopeContents } from './scope-contents.js';

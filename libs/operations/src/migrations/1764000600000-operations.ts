@@ -158,6 +158,7 @@ async function createLocks(runner: QueryRunner): Promise<void> {
       reason text NOT NULL,
       created_at timestamptz NOT NULL DEFAULT now(),
       settled_at timestamptz,
+      sweep_operation_id text COLLATE "C",
       CONSTRAINT tombstone_pkey PRIMARY KEY (backend_id, object_kind, object_id)
     )`);
   await runner.query('CREATE INDEX tombstone_unsettled ON tombstone (backend_id, created_at) WHERE settled_at IS NULL');

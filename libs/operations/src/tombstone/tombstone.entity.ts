@@ -22,4 +22,8 @@ export class TombstoneEntity {
   /** When the backend was last seen without the object. */
   @Column('timestamptz', { nullable: true })
   settled_at!: Date | null;
+
+  /** The operation of the sweep that is deleting the object: until it has ended, nothing of that id is made again. */
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  sweep_operation_id!: string | null;
 }

@@ -1,0 +1,64 @@
+import type { Driver, DriverCall, Outcome } from '#drivers';
+
+/** What a backend holds for Muon, as tombstones call it; in the order in which it can be deleted. */
+export const BackendObjectKind = {
+  MACHINE: 'machine',
+  DISK: 'disk',
+  PORT: 'port',
+  LOAD_BALANCER: 'load_balancer',
+  NETWORK: 'network',
+} as const;
+export type BackendObjectKind = (typeof BackendObjectKind)[keyof typeof BackendObjectKind];
+
+export const DELETION_ORDER: readonly BackendObjectKind[] = Object.values(BackendObjectKind);
+
+export interface BackendObject {
+  kind: BackendObjectKind;
+  id: string;
+}
+
+export interface ListedObject extends BackendObject {
+  installationId: string;
+}
+
+type Page = (call: DriverCall, after: string | null, limit: number) => Promise<ListedObject[]>;
+
+/** How the objects of a backend are listed, as far as it can have any. */
+export function listingsOf(driver: Driver): Page[] {
+  const pages: Page[] = [];
+  const { capabilities, compute, storage, network } = driver;
+  if (capabilities.compute) {
+    pages.push(async (call, after, limit) =>
+      (await compute.listMachines(call, after, limit)).map((each) => ({ kind: 'machine', id: each.machineId, installationId: each.installationId })),
+    );
+  }
+  if (capabilities.storage) {
+    pages.push(async (call, after, limit) =>
+      (await storage.listDisks(call, after, limit)).map((each) => ({ kind: 'disk', id: each.diskId, installationId: each.installationId })),
+    );
+  }
+  if (capabilities.network) {
+    pages.push(async (call, after, limit) =>
+      (await network.listParts(call, after, limit)).map((each) => ({ kind: KIND_OF_PART[each.kind], id: each.id, installationId: each.installationId })),
+    );
+  }
+  return pages;
+}
+
+const KIND_OF_PART = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer' } as const;
+
+/** Ensures that the object is absent. */
+export async function deleteObject(driver: Driver, call: DriverCall, { kind, id }: BackendObject): Promise<Outcome<void>> {
+  switch (kind) {
+    case 'machine':
+      return driver.compute.deleteMachine(call, id);
+    case 'disk':
+      return driver.storage.deleteDisk(call, id);
+    case 'port':
+      return driver.network.removePort(call, id);
+    case 'load_balancer':
+      return driver.network.removeLoadBalancer(call, id);
+    case 'network':
+      return driver.network.removeNetwork(call, id);
+  }
+}

@@ -1,0 +1,220 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { statement } from '#database';
+import type { Driver, DriverCall } from '#drivers';
+import { FaultKind } from '#driver-simulated';
+import { eventsRoom } from '#events';
+import { identityRoom } from '#identity';
+import {
+  infrastructureRoom,
+  installationId,
+  KnownObjects,
+  orphanOperations,
+  OrphanSweep,
+  type BackendObject,
+  type OrphanReport,
+} from '#infrastructure';
+import {
+  findTombstones,
+  liftTombstones,
+  OperationEngine,
+  OperationRegistry,
+  OperationService,
+  operationsRoom,
+  readUnsettledTombstones,
+  registerOperationSections,
+  silentBell,
+  writeTombstones,
+  type ReconcilerContext,
+} from '#operations';
+import { scopesRoom } from '#scopes';
+import { secretsRoom } from '#secrets';
+import { infrastructureBench, roomDatabase, type InfrastructureBench, type RoomDatabase, type SimulatedDatacenter } from '#testing';
+
+const readState = statement<{ state: string; error: { message: string } | null }, [id: string]>(
+  'spec.orphan_operation',
+  'SELECT state, error FROM operation WHERE id = $1',
+);
+
+let room: RoomDatabase;
+let bench: InfrastructureBench;
+let operations: OperationService;
+let engine: OperationEngine;
+let center: SimulatedDatacenter;
+let driver: Driver;
+let sweep: OrphanSweep;
+let installation: string;
+let number = 0;
+/** Ids that the rooms above would know. */
+const rows = new Set<string>();
+
+beforeAll(async () => {
+  room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
+  bench = await infrastructureBench(room);
+  const registry = new OperationRegistry().register(...orphanOperations(bench.drivers));
+  registerOperationSections(room.applier, { registry, bell: silentBell });
+  operations = new OperationService(room.database, room.applier, registry, silentBell);
+  const { database, applier, log } = room;
+  engine = new OperationEngine({ database, registry, applier, bell: silentBell, log, sweepEveryMs: 20, retry: { baseMs: 5, maxMs: 20 } });
+  engine.start();
+  const known = new KnownObjects().register({
+    name: 'spec',
+    kinds: ['machine', 'disk', 'port', 'load_balancer', 'network'],
+    find: async (_reader, _kind, ids) => ids.filter((id) => rows.has(id)).map((id) => ({ id })),
+  });
+  sweep = new OrphanSweep(room.database, bench.drivers, known, { settleAfterMs: 0 });
+  installation = await installationId(room.database);
+});
+beforeEach(async () => {
+  rows.clear();
+  center = await bench.datacenter({ count: 1 });
+  driver = await bench.drivers.driver(center.backendId);
+});
+afterAll(async () => {
+  await engine.drain(1000);
+  await bench.close();
+  await room.close();
+});
+
+function call(): DriverCall {
+  number += 1;
+  return { idempotencyKey: `spec/${number}`, timeoutMs: 5000, signal: new AbortController().signal };
+}
+const ownership = (owner = installation) => ({ installationId: owner, tenantId: 'ten', projectId: 'prj' });
+
+async function makeDisk(diskId: string, owner = installation): Promise<void> {
+  const place = { poolName: 'local', hostName: 'host-1', sizeGib: 1, imageReference: null };
+  await driver.storage.createDisk(call(), { diskId, ownership: ownership(owner), ...place });
+}
+
+/** A machine on a network, with a port and a disk: nothing of it can be deleted in another order than the sweep's. */
+async function makeMachine(name: string): Promise<BackendObject[]> {
+  const [machineId, diskId, networkId, portId] = [`vm-${name}`, `dsk-${name}`, `net-${name}`, `prt-${name}`];
+  await makeDisk(diskId);
+  await driver.network.ensureNetwork(call(), { networkId, revision: 1, ownership: ownership(), subnets: [] });
+  const card = { portId, networkId, macAddress: '02:00:00:00:00:01', ipAddress: '10.0.0.5' };
+  await driver.network.ensurePort(call(), { ...card, revision: 1, ownership: ownership(), subnetId: 'sub', hostName: 'host-1' });
+  await driver.compute.createMachine(call(), {
+    machineId,
+    hostname: name,
+    ownership: ownership(),
+    hostName: 'host-1',
+    imageReference: 'debian',
+    cpu: 1,
+    memoryMib: 512,
+    interfaces: [card],
+    diskIds: [diskId],
+    userData: '',
+  });
+  return [
+    { kind: 'network', id: networkId },
+    { kind: 'port', id: portId },
+    { kind: 'disk', id: diskId },
+    { kind: 'machine', id: machineId },
+  ];
+}
+
+const stone = ({ kind, id }: BackendObject) => ({ backendId: center.backendId, objectKind: kind, objectId: id, reason: 'undone' });
+async function bury(...objects: BackendObject[]): Promise<void> {
+  await room.database.transaction((transaction) => writeTombstones(transaction, objects.map(stone)));
+}
+const look = (beforeSubmit = async (): Promise<void> => undefined): Promise<OrphanReport> => {
+  const context: ReconcilerContext = {
+    signal: new AbortController().signal,
+    fence: 1,
+    reader: room.database,
+    log: room.log,
+    submit: async (changes) => {
+      await beforeSubmit();
+      return operations.submit(changes);
+    },
+  };
+  return sweep.check(context, center.backendId);
+};
+async function ended(id: string | null): Promise<{ state: string; error: { message: string } | null }> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const row = await room.database.first(readState, String(id));
+    if (row !== undefined && ['SUCCEEDED', 'FAILED', 'STUCK'].includes(row.state)) return row;
+    if (Date.now() > deadline) throw new Error(`no end of ${id}: ${JSON.stringify(row)}`);
+    await pause(10);
+  }
+}
+const present = async (): Promise<string[]> => (await center.world.objects()).map((object) => object.id).sort();
+
+it('deletes what has a tombstone, each in its turn, and nothing else', async () => {
+  const buried = await makeMachine('late');
+  const living = await makeMachine('living');
+  for (const object of living) rows.add(object.id);
+  await makeDisk('dsk-stranger');
+  await makeDisk('dsk-of-others', 'another-installation');
+  await bury(...buried);
+  const report = await look();
+  expect(report).toMatchObject({ listed: 9, refusal: null, unknown: [{ kind: 'disk', id: 'dsk-stranger' }] });
+  expect(new Set(report.orphans.map((object) => object.id))).toEqual(new Set(buried.map((object) => object.id)));
+  expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await present()).toEqual(['dsk-of-others', 'dsk-stranger', ...living.map((object) => object.id)].sort());
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toEqual([]);
+});
+
+it('knows again what a late effect brings back after it was settled', async () => {
+  await bury({ kind: 'disk', id: 'dsk-twice' });
+  expect(await look()).toMatchObject({ orphans: [], operationId: null });
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toEqual([]);
+  await makeDisk('dsk-twice');
+  const report = await look();
+  expect(report.orphans).toEqual([{ kind: 'disk', id: 'dsk-twice' }]);
+  await ended(report.operationId);
+  expect(await present()).toEqual([]);
+});
+
+it('sweeps nothing when it would be too much, and says so', async () => {
+  const objects = Array.from({ length: 11 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-many-${index}` }));
+  for (const { id } of objects) await makeDisk(id);
+  await bury(...objects);
+  expect(await look()).toMatchObject({ refusal: 'TOO_MANY', operationId: null });
+  expect(await present()).toHaveLength(11);
+  // Beside many others it is a small part.
+  for (let index = 0; index < 50; index += 1) {
+    rows.add(`dsk-other-${index}`);
+    await makeDisk(`dsk-other-${index}`);
+  }
+  const report = await look();
+  expect(report.refusal).toBeNull();
+  await ended(report.operationId);
+  expect(await present()).toHaveLength(50);
+});
+
+it('goes on past what cannot be deleted, names it, and tries again the next time', async () => {
+  const objects = [{ kind: 'disk' as const, id: 'dsk-stubborn' }, { kind: 'disk' as const, id: 'dsk-willing' }];
+  for (const { id } of objects) await makeDisk(id);
+  await bury(...objects);
+  await center.world.addFault({ kind: FaultKind.REFUSED, method: 'deleteDisk', resourceId: 'dsk-stubborn' });
+  const first = await look();
+  const end = await ended(first.operationId);
+  expect(end.state).toBe('FAILED');
+  expect(end.error?.message).toContain('the disk "dsk-stubborn"');
+  expect(await present()).toEqual(['dsk-stubborn']);
+  const second = await look();
+  expect(await ended(second.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await present()).toEqual([]);
+});
+
+it('keeps an object from being made again while it is deleting it, and leaves alone what was lifted before', async () => {
+  const [early, late] = [{ kind: 'disk' as const, id: 'dsk-early' }, { kind: 'disk' as const, id: 'dsk-late' }];
+  for (const { id } of [early, late]) await makeDisk(id);
+  await bury(early, late);
+  await center.world.addFault({ kind: FaultKind.STILL_RUNNING, method: 'deleteDisk', resourceId: 'dsk-late', delayMs: 1500 });
+  const lift = async (object: BackendObject): Promise<void> =>
+    room.database.transaction((transaction) => liftTombstones(transaction, [stone(object)]));
+  const report = await look(() => lift(early));
+  expect(report.orphans).toHaveLength(2);
+  const claimed = async (): Promise<boolean> =>
+    (await room.database.rows(findTombstones, center.backendId, 'disk', ['dsk-late']))[0]?.sweep_operation_id === report.operationId;
+  await expect.poll(claimed, { timeout: 5000 }).toBe(true);
+  await expect(lift(late)).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+  expect(await look()).toMatchObject({ refusal: 'BUSY' });
+  expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  await lift(late);
+  expect(await present()).toEqual(['dsk-early']);
+});

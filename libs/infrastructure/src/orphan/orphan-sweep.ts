@@ -1,0 +1,189 @@
+import { MuonError, toMuonError } from '#core';
+import { ChangeSet, type Database } from '#database';
+import type { Driver, DriverCall } from '#drivers';
+import {
+  defineReconciler,
+  findTombstones,
+  lockResources,
+  markTombstonesSettled,
+  operationId,
+  OPERATIONS,
+  pruneTombstones,
+  readUnsettledTombstones,
+  type Reconciler,
+  type ReconcilerContext,
+} from '#operations';
+import { backendId as backendIds } from '../backend/backend.js';
+import type { DriverRegistry } from '../driver/driver-registry.js';
+import { findLiveBackends } from '../heartbeat/heartbeat.sql.js';
+import { installationId } from '../installation/installation.js';
+import { DELETION_ORDER, listingsOf, type BackendObject, type ListedObject } from './backend-object.js';
+import type { KnownObjects } from './known-objects.js';
+import { MAX_ORPHANS_AT_ONCE, REMOVE_ORPHANS } from './orphan.operations.js';
+
+export interface OrphanSweepOptions {
+  everyMs?: number;
+  /** How long a tombstone waits before the absence of its object is believed: listings may lag behind. */
+  settleAfterMs?: number;
+}
+
+/** What one look at a backend has found; empty lists are what there should be. */
+export interface OrphanReport {
+  backendId: string;
+  /** Of this installation. */
+  listed: number;
+  /** Must be gone, and are there: an operation deletes them. */
+  orphans: BackendObject[];
+  /** Carry this installation's mark, and nothing is known of them. They are left alone. */
+  unknown: BackendObject[];
+  operationId: string | null;
+  /** Why nothing is deleted though there are orphans. */
+  refusal: 'TOO_MANY' | 'BUSY' | null;
+}
+
+const DEFAULT_EVERY_MS = 60_000;
+const DEFAULT_SETTLE_AFTER_MS = 60_000;
+const CALL_TIMEOUT_MS = 10_000;
+const PAGE = 500;
+const MAX_PAGES = 2000;
+const MAX_SETTLED = 2000;
+const MAX_NAMED = 20;
+/** So many may always go; beyond, more than this share of all that is there looks like a mistake of ours. */
+const ALWAYS_ALLOWED = 10;
+const LARGEST_SHARE = 0.2;
+const KEPT_MS = 30 * 86_400_000;
+const PRUNED_AT_ONCE = 1000;
+
+/**
+ * Finds what backends hold and should not: late effects of calls that were given up. Only what has a tombstone is
+ * deleted, by an operation and under a brake; a database restored from yesterday has no tombstones of today's machines.
+ */
+export class OrphanSweep {
+  private readonly settleAfterMs: number;
+
+  constructor(
+    private readonly database: Database,
+    private readonly drivers: DriverRegistry,
+    private readonly known: KnownObjects,
+    private readonly options: OrphanSweepOptions = {},
+  ) {
+    this.settleAfterMs = options.settleAfterMs ?? DEFAULT_SETTLE_AFTER_MS;
+  }
+
+  get reconciler(): Reconciler {
+    const everyMs = this.options.everyMs ?? DEFAULT_EVERY_MS;
+    return defineReconciler({
+      name: 'orphan-sweep',
+      everyMs,
+      timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
+      run: async (context) => {
+        for (const { id } of await context.reader.rows(findLiveBackends)) {
+          if (context.signal.aborted) return;
+          try {
+            await this.check(context, id);
+          } catch (error) {
+            // One backend that is away must not keep the others from being looked at.
+            const { code, message, detail } = toMuonError(error);
+            context.log.warn({ backendId: id, code, reason: message, detail }, 'a backend could not be searched for orphans');
+          }
+        }
+        await this.database.transaction(async (transaction) => transaction.execute(pruneTombstones, KEPT_MS, PRUNED_AT_ONCE));
+      },
+    });
+  }
+
+  async check(context: ReconcilerContext, backendId: string): Promise<OrphanReport> {
+    const driver = await this.drivers.driver(backendId);
+    // Read before the listing: what is buried later may well be listed still.
+    const unsettled = await context.reader.rows(readUnsettledTombstones, backendId, MAX_SETTLED);
+    const listed = await listAll(context, driver, backendId);
+    const report: OrphanReport = { backendId, listed: listed.length, orphans: [], unknown: [], operationId: null, refusal: null };
+    for (const [kind, objects] of Map.groupBy(listed, (object) => object.kind)) {
+      for (let from = 0; from < objects.length; from += PAGE) {
+        const ids = objects.slice(from, from + PAGE).map((object) => object.id);
+        const buried = new Set((await context.reader.rows(findTombstones, backendId, kind, ids)).map((row) => row.object_id));
+        const unburied = ids.filter((id) => !buried.has(id));
+        const known = await this.known.find(context.reader, kind, unburied);
+        report.orphans.push(...ids.filter((id) => buried.has(id)).map((id) => ({ kind, id })));
+        report.unknown.push(...unburied.filter((id) => !known.has(id)).map((id) => ({ kind, id })));
+      }
+    }
+    this.tell(context, report);
+    if (report.orphans.length > 0 && report.refusal === null) await this.remove(context, report);
+    await this.settle(backendId, unsettled, listed);
+    return report;
+  }
+
+  private tell(context: ReconcilerContext, report: OrphanReport): void {
+    const { backendId, listed, orphans, unknown } = report;
+    if (unknown.length > 0) {
+      const first = unknown.slice(0, MAX_NAMED);
+      context.log.warn({ backendId, objects: unknown.length, first }, 'a backend holds objects of ours that nobody knows; they are left alone');
+    }
+    if (orphans.length <= Math.max(ALWAYS_ALLOWED, listed * LARGEST_SHARE)) return;
+    report.refusal = 'TOO_MANY';
+    const first = orphans.slice(0, MAX_NAMED);
+    context.log.error({ backendId, orphans: orphans.length, listed, first }, 'ALARM: too much of a backend would be swept away; nothing is');
+  }
+
+  private async remove(context: ReconcilerContext, report: OrphanReport): Promise<void> {
+    const { backendId } = report;
+    const rank = (object: BackendObject): number => DELETION_ORDER.indexOf(object.kind);
+    const objects = [...report.orphans].sort((one, other) => rank(one) - rank(other)).slice(0, MAX_ORPHANS_AT_ONCE);
+    const id = operationId.create();
+    const changes = new ChangeSet();
+    lockResources(changes, id, [backendId]);
+    const input = { backendId, objects: objects.map((object) => ({ ...object })) };
+    const resourceKind = backendIds.prefix;
+    changes.add(OPERATIONS, { id, kind: REMOVE_ORPHANS, resourceKind, resourceId: backendId, tenantId: null, projectId: null, backendId, input });
+    changes.result = { id: backendId, operationId: id };
+    try {
+      await context.submit(changes);
+      report.operationId = id;
+      context.log.warn({ backendId, orphans: report.orphans.length, first: objects.slice(0, MAX_NAMED) }, 'orphans are being removed');
+    } catch (error) {
+      if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
+      report.refusal = 'BUSY';
+    }
+  }
+
+  /** Tombstones stay also when their object is gone, in case a late effect brings it back. */
+  private async settle(
+    backendId: string,
+    unsettled: readonly { object_kind: string; object_id: string; created_at: Date }[],
+    listed: readonly ListedObject[],
+  ): Promise<void> {
+    const there = new Set(listed.map((object) => `${object.kind} ${object.id}`));
+    const before = Date.now() - this.settleAfterMs;
+    const gone = unsettled.filter((row) => row.created_at.getTime() < before && !there.has(`${row.object_kind} ${row.object_id}`));
+    if (gone.length === 0) return;
+    await this.database.transaction(async (transaction) => {
+      for (const [kind, rows] of Map.groupBy(gone, (row) => row.object_kind)) {
+        await markTombstonesSettled(transaction, backendId, kind, rows.map((row) => row.object_id));
+      }
+    });
+  }
+}
+
+/** Everything of this installation; what others have there is none of our business. */
+async function listAll(context: ReconcilerContext, driver: Driver, backendId: string): Promise<ListedObject[]> {
+  const installation = await installationId(context.reader);
+  const found: ListedObject[] = [];
+  for (const [number, list] of listingsOf(driver).entries()) {
+    let after: string | null = null;
+    for (let page = 0; ; page += 1) {
+      if (page === MAX_PAGES) throw new MuonError('LIMIT_EXCEEDED', `The backend lists more than ${MAX_PAGES * PAGE} objects of one sort.`);
+      const call: DriverCall = {
+        idempotencyKey: `orphan-sweep/${backendId}/${number}/${page}`,
+        timeoutMs: CALL_TIMEOUT_MS,
+        signal: context.signal,
+      };
+      const objects: ListedObject[] = await list(call, after, PAGE);
+      for (const object of objects) if (object.installationId === installation) found.push(object);
+      const last = objects.at(-1);
+      if (last === undefined || objects.length < PAGE) break;
+      after = last.id;
+    }
+  }
+  return found;
+}
