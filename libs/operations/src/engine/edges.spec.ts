@@ -166,6 +166,16 @@ describe('at the edges', () => {
     await bench.untilState(id, 'SUCCEEDED');
   });
 
+  it('stores what a backend says, whatever it says', async () => {
+    const words = `broken \u0000 \ud800 ${'x'.repeat(5000)}`;
+    behaviour.two = async () => Promise.reject(new MuonError('BACKEND_FAILED', words, { data: { text: words } }));
+    bench.engine();
+    const id = await bench.submit('toy.edge.create');
+    const row = await bench.untilState(id, 'FAILED');
+    expect(row.error?.message).toMatch(/^broken {2}\ufffd x+$/);
+    expect(row.error?.message).toHaveLength(2000);
+  });
+
   it('ends a run that takes too long, and lets it call nothing afterwards', async () => {
     let late: unknown;
     const called = Promise.withResolvers<void>();

@@ -18,19 +18,34 @@ export interface Failure {
 /** Errors of the server's own making that pass: serialisation, deadlock, lock and statement timeouts, resources. */
 const PASSING = /^(40...|55P03|57014|25P04|53...)$/;
 
+const MAX_TEXT = 2000;
+const MAX_RECORD = 16_384;
+/** Whatever a backend says. */
+const MAX_DELAY_MS = 3_600_000;
+
 export function failureOf(error: unknown): Failure {
   const muon = toMuonError(error);
   const passing = muon.code === 'INTERNAL' && PASSING.test(sqlState(error) ?? '');
   const after = muon.data?.retryAfterMs;
   return {
-    record: { ...muon.toRecord(), retryable: muon.retryable || passing },
+    record: storable({ ...muon.toRecord(), retryable: muon.retryable || passing }),
     retryable: muon.retryable || passing,
     retryAfterMs: typeof after === 'number' ? after : undefined,
   };
 }
 
+/** A backend's words may hold what PostgreSQL's jsonb cannot, and more of it than anybody reads. */
+function storable(record: ErrorRecord): ErrorRecord {
+  const text = JSON.stringify(record, (_key, value: unknown) =>
+    typeof value === 'string' ? value.replaceAll('\0', '').toWellFormed().slice(0, MAX_TEXT) : value,
+  );
+  if (text.length <= MAX_RECORD) return JSON.parse(text) as ErrorRecord;
+  const { data: _tooLong, ...rest } = JSON.parse(text) as ErrorRecord;
+  return rest;
+}
+
 export function retryDelayMs(failure: Failure, tries: number, times: RetryTimes): number {
-  return Math.max(backoffMs(tries, times.baseMs, times.maxMs), failure.retryAfterMs ?? 0);
+  return Math.min(Math.max(backoffMs(tries, times.baseMs, times.maxMs), failure.retryAfterMs ?? 0), MAX_DELAY_MS);
 }
 
 export function blockerFrom(record: ErrorRecord): BlockerReason {

@@ -268,6 +268,20 @@ describe('operations with children', () => {
     expect([...made]).toEqual([]);
   });
 
+  it('forgets old histories with all below them, but never the newest of a resource', async () => {
+    bench.engine();
+    const old = await bench.submit('toy.group.create', { names: ['a', 'b'] }, { resourceId: 'group-1' });
+    await bench.untilState(old, 'SUCCEEDED');
+    const recent = await bench.submit('toy.group.create', { names: ['a'] }, { resourceId: 'group-1' });
+    await bench.untilState(recent, 'SUCCEEDED');
+    expect(await bench.service.prune(3_600_000)).toBe(0);
+    expect(await bench.service.prune(0)).toBe(1);
+    expect(await bench.steps(old)).toEqual([]);
+    expect(await bench.children(old)).toEqual([]);
+    await expect(bench.see(old)).rejects.toThrow('there is no operation');
+    expect(await bench.children(recent)).toHaveLength(1);
+  });
+
   it('refuses the step when a child would be of an unknown kind', async () => {
     const bad = defineOperation({
       ...thing,

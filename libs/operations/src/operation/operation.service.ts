@@ -5,7 +5,7 @@ import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { Bell } from '../queue/bell.js';
 import { refuseCancel, refuseRetry, refuseUnlessStuck } from './operation-commands.js';
 import { OPERATION_ROOTS, OPERATIONS } from './operation-sections.js';
-import { readForCommand, readForRetry, wakeBySignal, type OperationForCommand } from './operation.sql.js';
+import { pruneHistories, readForCommand, readForRetry, wakeBySignal, type OperationForCommand } from './operation.sql.js';
 
 /** Whoever asks, for the operation's row and the audit. */
 export interface Caller {
@@ -15,6 +15,7 @@ export interface Caller {
 
 const NOBODY: Caller = { principalId: null, requestId: null };
 const MAX_REASON = 1000;
+const HISTORY_MS = 30 * 86_400_000;
 
 /**
  * What people and reconcilers ask of operations. The `plan…` methods only read and return a change set for the command
@@ -79,6 +80,15 @@ export class OperationService {
   async signal(transaction: Transaction, signals: readonly string[]): Promise<void> {
     const woken = await transaction.rows(wakeBySignal, [...signals]);
     if (woken.length > 0) await this.bell.ring(transaction);
+  }
+
+  /**
+   * Deletes one batch of operations that ended so long ago; the caller repeats while it returns the limit.
+   * @returns how many roots went, with all below them
+   */
+  async prune(olderThanMs = HISTORY_MS, limit = 500): Promise<number> {
+    const row = await this.database.first(pruneHistories, new Date(Date.now() - olderThanMs), limit);
+    return row?.removed ?? 0;
   }
 
   /** Applies a change set that starts operations on behalf of the system: for reconcilers. */

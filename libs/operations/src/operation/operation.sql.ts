@@ -118,6 +118,29 @@ export const startAttempt = statement<
    FROM failed WHERE o.id = failed.id RETURNING o.id`,
 );
 
+/**
+ * Deletes a bounded batch of old histories, oldest first: roots with all below them. The newest operation of a resource
+ * stays, however old: it says how the resource came to be as it is.
+ */
+export const pruneHistories = statement<{ removed: number }, [endedBefore: Date, limit: number]>(
+  'operation.prune',
+  `WITH RECURSIVE tree AS (
+     (SELECT o.id FROM operation AS o
+      WHERE o.parent_id IS NULL AND o.ended_at < $1
+        AND EXISTS (SELECT FROM operation AS n WHERE n.resource_id = o.resource_id AND n.id > o.id AND n.parent_id IS NULL)
+      ORDER BY o.id LIMIT $2::int)
+     UNION ALL
+     SELECT c.id FROM tree JOIN operation AS c ON c.parent_id = tree.id
+   ), steps AS (
+     DELETE FROM operation_step USING tree WHERE operation_step.operation_id = tree.id
+   ), attempts AS (
+     DELETE FROM operation_attempt USING tree WHERE operation_attempt.operation_id = tree.id
+   ), gone AS (
+     DELETE FROM operation USING tree WHERE operation.id = tree.id RETURNING operation.parent_id
+   )
+   SELECT count(*) FILTER (WHERE parent_id IS NULL) AS removed FROM gone`,
+);
+
 /** Wakes what waits for this signal. */
 export const wakeBySignal = statement<{ id: string }, [signals: string[]]>(
   'operation.signal',
