@@ -19,6 +19,8 @@ export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
 export { computeKnownObjects } from './known-objects.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
+export { computeScopeContents } from './scope-contents.js';
+export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { statement } from '#database';
 import { FaultKind, SimulatedHostState } from '#driver-simulated';
 import { findHosts, Heartbeat, hostState, HostStateNews, type HostRow } from '#infrastructure';
-import { NamedLeases, operations, OperationRequests, ReconcilerRunner, type OperationRow } from '#operations';
+import { NamedLeases, operations, OperationRequests, ReconcilerRunner, type OperationRow, type ReconcilerContext } from '#operations';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
 import { countMachineDrift, machineDrift, MachineHostListener, machineConditions, machineState } from '../index.js';
 
@@ -20,6 +20,7 @@ describe.each([
   let heartbeat: Heartbeat;
   let leases: NamedLeases;
   let reconcilers: ReconcilerRunner;
+  let runs = 0;
   const access = systemAccess();
 
   beforeAll(async () => {
@@ -32,7 +33,8 @@ describe.each([
     leases = new NamedLeases({ database, log, leaseMs: 2000, renewEveryMs: 200 });
     leases.start();
     const drift = machineDrift(database, bench.center.drivers, { everyMs: 100, graceMs: 100, startAgainAfterMs: 60_000 });
-    reconcilers = new ReconcilerRunner({ database, applier, leases, reconcilers: [drift], log, lookEveryMs: 20 });
+    const counted = { ...drift, run: (context: ReconcilerContext) => drift.run(context).finally(() => (runs += 1)) };
+    reconcilers = new ReconcilerRunner({ database, applier, leases, reconcilers: [counted], log, lookEveryMs: 20 });
     await reconcilers.start();
   });
   afterEach(async () => {
@@ -116,7 +118,8 @@ describe.each([
     await setHost(host, SimulatedHostState.DEAD);
     await setHost(host, SimulatedHostState.ALIVE);
     await until('the start has failed', async () => (await operationsOf(id)).at(-1)?.state === 'FAILED');
-    await pause(500);
+    const before = runs;
+    await until('the reconciler has looked again', async () => runs > before + 2);
     const tries = (await operationsOf(id)).filter((operation) => operation.origin === 'RECONCILER');
     expect(tries.map((operation) => operation.state)).toEqual(['FAILED']);
     expect(await bench.machine(id)).toMatchObject({ desired_power: 'RUNNING', observed_power: 'STOPPED' });

@@ -6,101 +6,118 @@ import { machineOccupants, machinesInZones } from '../index.js';
 
 const access = systemAccess();
 
-describe.each([
-  ['in a shared pool', { poolGib: 0, sharedGib: 1000 }],
-  ['on the hosts themselves', { poolGib: 1000 }],
-])('a host with machines whose disks lie %s', (where, pools: ComputeBenchOptions) => {
-  let bench: ComputeBench;
-  let maintenance: HostMaintenanceService;
-  const occupancy = new HostOccupancy();
-  occupancy.register(machineOccupants);
+/** What both places have in common. */
+interface Setting {
+  bench: ComputeBench;
+  maintenance: HostMaintenanceService;
+  hostOf: (machineId: string) => Promise<HostRow>;
+  /** Codes of what keeps the machines of a host there, by name. */
+  blockedOn: (host: HostRow) => Promise<Record<string, string | null>>;
+}
 
+const occupancy = new HostOccupancy();
+occupancy.register(machineOccupants);
+
+async function setUp(pools: ComputeBenchOptions): Promise<Setting> {
+  const bench = await computeBench({ ...pools, moreKinds: () => hostOperations(occupancy) });
+  return {
+    bench,
+    maintenance: new HostMaintenanceService(bench.center.commands, occupancy),
+    async hostOf(machineId) {
+      const { host_id } = await bench.machine(machineId);
+      const [host] = await bench.room.database.rows(findHosts, [host_id]);
+      if (host === undefined) throw new Error(`no host ${host_id}`);
+      return host;
+    },
+    async blockedOn(host) {
+      const found = await occupancy.list(bench.room.database, host, 100);
+      return Object.fromEntries(found.map(({ occupant }) => [occupant.name, occupant.blocked?.code ?? null]));
+    },
+  };
+}
+
+describe('a host with machines whose disks lie in a shared pool', () => {
+  let setting: Setting;
   beforeAll(async () => {
-    bench = await computeBench({ ...pools, moreKinds: () => hostOperations(occupancy) });
-    maintenance = new HostMaintenanceService(bench.center.commands, occupancy);
+    setting = await setUp({ poolGib: 0, sharedGib: 1000 });
   });
-  afterAll(() => bench.close());
+  afterAll(() => setting.bench.close());
 
-  const hostOf = async (machineId: string): Promise<HostRow> => {
-    const { host_id } = await bench.machine(machineId);
-    const [host] = await bench.room.database.rows(findHosts, [host_id]);
-    if (host === undefined) throw new Error(`no host ${host_id}`);
-    return host;
-  };
-  const blockedOn = async (host: HostRow): Promise<Record<string, string | null>> => {
-    const found = await occupancy.list(bench.room.database, host, 100);
-    return Object.fromEntries(found.map(({ occupant }) => [occupant.name, occupant.blocked?.code ?? null]));
-  };
+  it('is emptied for maintenance: machines run on elsewhere with their addresses and disks', async () => {
+    const { bench, maintenance, hostOf } = setting;
+    const project = await bench.freshProject();
+    const id = await bench.running(project, 'travels');
+    const stopped = await bench.running(project, 'travels-off', { power: 'STOPPED' });
+    const host = await hostOf(id);
+    const { result } = await maintenance.enter(access, { id: host.id });
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    const moved = await hostOf(id);
+    expect(moved.id).not.toBe(host.id);
+    expect(hostState((await bench.room.database.rows(findHosts, [host.id]))[0] ?? host)).toBe('IN_MAINTENANCE');
+    expect(await bench.machine(id)).toMatchObject({ observed_power: 'RUNNING', desired_power: 'RUNNING' });
+    expect(await bench.center.world.machine(id)).toMatchObject({ hostName: moved.name, power: 'RUNNING' });
+    expect((await bench.machine(stopped)).observed_power).toBe('STOPPED');
+    expect(await occupancy.count(bench.room.database, host)).toBe(0);
+    await maintenance.exit(access, { id: host.id });
+  });
 
-  if (where === 'in a shared pool') {
-    it('is emptied for maintenance: machines run on elsewhere with their addresses and disks', async () => {
-      const project = await bench.freshProject();
-      const id = await bench.running(project, 'travels');
-      const stopped = await bench.running(project, 'travels-off', { power: 'STOPPED' });
-      const host = await hostOf(id);
-      const { result } = await maintenance.enter(access, { id: host.id });
-      expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
-      const moved = await hostOf(id);
-      expect(moved.id).not.toBe(host.id);
-      expect(hostState(await hostNow(host))).toBe('IN_MAINTENANCE');
-      expect(await bench.machine(id)).toMatchObject({ observed_power: 'RUNNING', desired_power: 'RUNNING' });
-      expect(await bench.center.world.machine(id)).toMatchObject({ hostName: moved.name, power: 'RUNNING' });
-      expect((await bench.machine(stopped)).observed_power).toBe('STOPPED');
-      expect(await occupancy.count(bench.room.database, host)).toBe(0);
-      await maintenance.exit(access, { id: host.id });
-    });
+  it('is refused maintenance while something on it is suspended, and names that', async () => {
+    const { bench, maintenance, hostOf, blockedOn } = setting;
+    const project = await bench.freshProject();
+    const id = await bench.running(project, 'frozen');
+    await bench.center.ended((await bench.machines.power(access, id, 'SUSPEND')).result.operationId);
+    const host = await hostOf(id);
+    const refused = maintenance.enter(access, { id: host.id });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { blocked: [{ id, name: 'frozen', code: 'INVALID_STATE' }] } });
+    await bench.center.ended((await bench.machines.power(access, id, 'RESUME')).result.operationId);
+    expect((await blockedOn(host)).frozen).toBeNull();
+  });
 
-    it('is refused maintenance while something on it is suspended, and names that', async () => {
-      const project = await bench.freshProject();
-      const id = await bench.running(project, 'frozen');
-      await bench.center.ended((await bench.machines.power(access, id, 'SUSPEND')).result.operationId);
-      const host = await hostOf(id);
-      const refused = maintenance.enter(access, { id: host.id });
-      await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { blocked: [{ id, name: 'frozen', code: 'INVALID_STATE' }] } });
-      await bench.center.ended((await bench.machines.power(access, id, 'RESUME')).result.operationId);
-      expect((await blockedOn(host)).frozen).toBeNull();
-    });
-
-    it('waits for what is busy', async () => {
-      const project = await bench.freshProject();
-      await bench.center.world.addFault({ kind: 'BUSY', method: 'startMachine', times: 1000 });
-      const { result } = await bench.machines.create(access, { ...project, name: 'busy', flavor: 'small', image: 'debian' });
-      const host = await hostOf(String(result.id));
-      expect((await blockedOn(host)).busy).toBe('RESOURCE_BUSY');
-      const entering = await maintenance.enter(access, { id: host.id, whenBlocked: 'WAIT' });
-      for (const end = Date.now() + 10_000; ; await pause(20)) {
-        const { blocker } = await bench.center.operation(entering.result.operationId);
-        if (blocker?.code === 'RESOURCE_BUSY') break;
-        if (Date.now() > end) throw new Error(`the maintenance does not say what it waits for: ${JSON.stringify(blocker)}`);
-      }
-      await bench.center.world.clearFaults();
-      await bench.center.operations.cancel(String(entering.result.operationId));
-      expect(await bench.center.ended(entering.result.operationId)).toMatchObject({ state: 'CANCELLED' });
-      expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
-    });
-  } else {
-    it('keeps them: the refusal names each and says why', async () => {
-      const project = await bench.freshProject();
-      const id = await bench.running(project, 'rooted');
-      const host = await hostOf(id);
-      const refused = maintenance.enter(access, { id: host.id });
-      await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { blockedCount: 1, blocked: [{ id, code: 'UNSUPPORTED' }] } });
-      await expect(refused).rejects.toThrow('lies on the host itself');
-      const { result } = await bench.machines.delete(access, id);
-      await bench.center.ended(result.operationId);
-      expect(await blockedOn(host)).toEqual({});
-    });
-  }
+  it('waits for what is busy', async () => {
+    const { bench, maintenance, hostOf, blockedOn } = setting;
+    const project = await bench.freshProject();
+    await bench.center.world.addFault({ kind: 'BUSY', method: 'startMachine', times: 1000 });
+    const { result } = await bench.machines.create(access, { ...project, name: 'busy', flavor: 'small', image: 'debian' });
+    const host = await hostOf(String(result.id));
+    expect((await blockedOn(host)).busy).toBe('RESOURCE_BUSY');
+    const entering = await maintenance.enter(access, { id: host.id, whenBlocked: 'WAIT' });
+    for (const end = Date.now() + 10_000; ; await pause(20)) {
+      const { blocker } = await bench.center.operation(entering.result.operationId);
+      if (blocker?.code === 'RESOURCE_BUSY') break;
+      if (Date.now() > end) throw new Error(`the maintenance does not say what it waits for: ${JSON.stringify(blocker)}`);
+    }
+    await bench.center.world.clearFaults();
+    await bench.center.operations.cancel(String(entering.result.operationId));
+    expect(await bench.center.ended(entering.result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
 
   it('keeps its zone while it has machines', async () => {
+    const { bench } = setting;
     const before = await machinesInZones.count(bench.room.database, 'zone', bench.center.zoneId);
     const id = await bench.running(await bench.freshProject(), 'in-zone', { power: 'STOPPED' });
     expect(await machinesInZones.count(bench.room.database, 'zone', bench.center.zoneId)).toBe(before + 1);
     expect(await machinesInZones.count(bench.room.database, 'datastore', id)).toBe(0);
   });
+});
 
-  const hostNow = async (host: HostRow): Promise<HostRow> => {
-    const [row] = await bench.room.database.rows(findHosts, [host.id]);
-    return row ?? host;
-  };
+describe('a host with machines whose disks lie on it', () => {
+  let setting: Setting;
+  beforeAll(async () => {
+    setting = await setUp({ poolGib: 1000 });
+  });
+  afterAll(() => setting.bench.close());
+
+  it('keeps them: the refusal names each and says why', async () => {
+    const { bench, maintenance, hostOf, blockedOn } = setting;
+    const project = await bench.freshProject();
+    const id = await bench.running(project, 'rooted');
+    const host = await hostOf(id);
+    const refused = maintenance.enter(access, { id: host.id });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { blockedCount: 1, blocked: [{ id, code: 'UNSUPPORTED' }] } });
+    await expect(refused).rejects.toThrow('lies on the host itself');
+    const { result } = await bench.machines.delete(access, id);
+    await bench.center.ended(result.operationId);
+    expect(await blockedOn(host)).toEqual({});
+  });
 });

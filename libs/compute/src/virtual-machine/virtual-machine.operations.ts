@@ -20,7 +20,7 @@ import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
 import { removeUnusedImages } from '../image/image.sql.js';
 import type { MachineRealiser } from '../realise/machine-realiser.js';
 import { readmitMachine } from './machine-readmission.js';
-import { findMachineToRealise, markFailed, markPresent, removeVirtualMachine } from './virtual-machine.sql.js';
+import { findMachineToRealise, markFailed, markKept, markPresent, removeVirtualMachine } from './virtual-machine.sql.js';
 
 const machineInput = z.strictObject({ machineId: z.string() });
 type MachineInput = z.output<typeof machineInput>;
@@ -112,6 +112,10 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
       await transaction.execute(removeVirtualMachine, operation.input.machineId);
       await transaction.rows(removeUnusedFlavors);
       await transaction.rows(removeUnusedImages);
+    },
+    // Called off before it began, or given up by an operator: it can be deleted again.
+    async onFailed(transaction, { operation }) {
+      await transaction.execute(markKept, operation.input.machineId);
     },
   });
 }

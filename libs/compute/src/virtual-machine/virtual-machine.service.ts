@@ -4,17 +4,16 @@ import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parse
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { findPortsOfOwners } from '#network';
-import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
-import { findDisksOfOwners } from '#storage';
 import { usableZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
 import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
 import { resolveImages } from '../image/image.service.js';
+import { planMachineDeletion, startMachineOperation } from './machine-deletion.js';
 import { planVirtualMachines, type MachineRequest } from './machine-plan.js';
 import { Lifecycle, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
 import { findVirtualMachines } from './virtual-machine.sql.js';
@@ -80,8 +79,8 @@ export class VirtualMachineService {
       const set = await planVirtualMachines(reader, access, request);
       const changes = new ChangeSet().include(set.changes);
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      const backendId = set.machines[0]?.backendId ?? null;
-      const operation = this.start(changes, 'compute.virtual_machine.create', { id: machine.id, tenantId, projectId }, { machineId: machine.id }, backendId);
+      const row = { id: machine.id, tenant_id: tenantId, project_id: projectId, backend_id: set.machines[0]?.backendId ?? null };
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.create', row, { machineId: machine.id });
       lockResources(changes, operation, set.lockIds);
       await this.ledger.previewPlan(reader, changes);
       return changes;
@@ -94,10 +93,9 @@ export class VirtualMachineService {
       if (machine.lifecycle === Lifecycle.DELETING) {
         throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is being deleted already.`);
       }
-      changes.add(ROWS, { table: 'virtual_machine', update: { lifecycle: 'DELETING' }, id, version: machine.version });
-      const operation = this.start(changes, 'compute.virtual_machine.delete', { id, ...located(machine) }, { machineId: id }, machine.backend_id);
-      succeedResources(changes, operation, await this.lockIds(reader, id));
-      changes.resources.push({ action: 'DELETE', kind: 'virtual machine', id, name: machine.name });
+      const deletion = await planMachineDeletion(reader, [machine]);
+      changes.include(deletion);
+      changes.result = deletion.result;
     });
   }
 
@@ -118,7 +116,7 @@ export class VirtualMachineService {
       }
       changes.add(ROWS, { table: 'virtual_machine', update: { desired_power: rule.to }, id, version: machine.version });
       const order = { machineId: id, action, force: input.force, before: machine.desired_power };
-      const operation = this.start(changes, 'compute.virtual_machine.power', { id, ...located(machine) }, order, machine.backend_id);
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.power', machine, order);
       lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { power: rule.to } });
     });
@@ -150,7 +148,7 @@ export class VirtualMachineService {
       const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
-      const operation = this.start(changes, 'compute.virtual_machine.resize', { id, ...located(machine) }, { machineId: id, from, to }, machine.backend_id);
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.resize', machine, { machineId: id, from, to });
       lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
       await this.ledger.previewPlan(reader, changes);
@@ -186,20 +184,6 @@ export class VirtualMachineService {
       return changes;
     };
     return this.commands.run({ access, name, input: { ...input, ...(expectedVersion === undefined ? {} : { expectedVersion }) }, place, ...rest }, planner);
-  }
-
-  private start(
-    changes: ChangeSet,
-    kind: string,
-    resource: { id: string; tenantId: string; projectId: string },
-    input: NewOperation['input'],
-    backendId: string | null,
-  ): string {
-    const id = operationId.create();
-    const { tenantId, projectId } = resource;
-    changes.add(OPERATIONS, { id, kind, resourceKind: 'virtual_machine', resourceId: resource.id, tenantId, projectId, input, backendId });
-    changes.result = { id: resource.id, operationId: id };
-    return id;
   }
 
   private async requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {
@@ -241,13 +225,6 @@ export class VirtualMachineService {
       metadata: input.metadata,
       recovery: input.recovery,
     };
-  }
-
-  /** What is held together with the machine. */
-  private async lockIds(reader: Reader, id: string): Promise<string[]> {
-    const ports = await reader.rows(findPortsOfOwners, [id]);
-    const disks = await reader.rows(findDisksOfOwners, [id]);
-    return [id, ...ports.map((row) => row.id), ...disks.map((row) => row.id)];
   }
 }
 

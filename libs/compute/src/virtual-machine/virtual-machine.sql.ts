@@ -90,6 +90,12 @@ export const markFailed = statement<never, [id: string, failure: string | null]>
    WHERE id = $1`,
 );
 
+/** Its deletion did not come to an end. */
+export const markKept = statement<never, [id: string]>(
+  'virtual_machine.mark_kept',
+  `UPDATE virtual_machine SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
+);
+
 /** A change of power was undone: what was desired before holds again. */
 export const restorePower = statement<never, [id: string, desiredPower: string]>(
   'virtual_machine.restore_power',
