@@ -1,0 +1,107 @@
+import { Command, Option } from 'commander';
+import { contextOf, type Context } from './context.js';
+import type { LoginOptions } from './commands/login.js';
+import type { OnboardOptions } from './commands/tenant.js';
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  refused, or the plan shows that it would be
+  2  the command line, the settings or the login are not right
+  3  no answer from Muon
+  4  accepted, but the operation ended FAILED, CANCELLED or STUCK
+  5  not ended within --timeout; what was started goes on
+
+Environment:
+  MUON_URL                 where Muon is, instead of what "muon login" keeps
+  MUON_TOKEN               who is asking; MUON_TOKEN_FILE names a file instead`;
+
+/** The command line. What a command does is loaded when it is called, so that help and errors come at once. */
+export function muonCommand(): Command {
+  const muon = new Command('muon')
+    .description('Clusters, tenants and operations of Muon, over its public API.')
+    .option('--url <address>', 'where Muon is, as https://muon.example')
+    .addOption(new Option('-o, --output <format>', 'how results are written').choices(['table', 'json']).default('table'))
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError('(muon --help tells more)')
+    .exitOverride();
+  addLogin(muon);
+  addToken(muon);
+  addTenant(muon);
+  addOperation(muon);
+  return muon;
+}
+
+/** Calls the command with its context; commander gives arguments, then options, then the command itself. */
+function calls<Arguments extends unknown[]>(action: (context: Context, ...given: Arguments) => Promise<void>) {
+  return async (...given: unknown[]): Promise<void> => {
+    const command = given.pop() as Command;
+    await action(contextOf(command), ...(given as Arguments));
+  };
+}
+
+function addLogin(muon: Command): void {
+  muon
+    .command('login')
+    .description('keep address and token for the commands to come; the token is read from standard input or asked for')
+    .option('--token-file <path>', 'read the token from a file')
+    .option('--token <token>', 'the token itself, which others may see in the list of processes; - reads standard input')
+    .action(
+      calls(async (context, options: LoginOptions) => {
+        const { login } = await import('./commands/login.js');
+        await login(context, options);
+      }),
+    );
+}
+
+function addToken(muon: Command): void {
+  muon
+    .command('token')
+    .description('tokens')
+    .command('generate')
+    .description('print a token for the first owner of a new Muon (MUON_BOOTSTRAP_TOKEN_FILE); asks no API')
+    .action(
+      calls(async (context) => {
+        const { generateToken } = await import('./commands/token.js');
+        await generateToken(context);
+      }),
+    );
+}
+
+function addTenant(muon: Command): void {
+  muon
+    .command('tenant')
+    .description('tenants, for operators')
+    .command('onboard')
+    .description('make a tenant with quota, zones, first project and owners, all or nothing')
+    .requiredOption('--name <name>', 'unique among tenants: 1 to 63 lower-case letters, digits and hyphens')
+    .requiredOption('--owner <name...>', 'user to make, or id of a principal; the first may get a token')
+    .option('--display-name <text>', 'for people')
+    .option('--quota <key=limit...>', 'limits, as vm.cpu=64; what is not named is unlimited')
+    .option('--zone <name...>', 'zones that it may use; all, if not given')
+    .option('--project <name>', 'its first project')
+    .option('--owner-token', 'make a token for the first owner and print it, this once')
+    .option('--plan', 'show what would be done, and do nothing')
+    .action(
+      calls(async (context, options: OnboardOptions) => {
+        const { onboardTenant } = await import('./commands/tenant.js');
+        await onboardTenant(context, options);
+      }),
+    );
+}
+
+function addOperation(muon: Command): void {
+  muon
+    .command('operation')
+    .description('what Muon is doing')
+    .command('watch')
+    .description('follow an operation until it has ended')
+    .argument('<id>', 'its id, as op_01…')
+    .option('--timeout <time>', 'at most so long, as 90s, 15m or 2h', '30m')
+    .action(
+      calls(async (context, id: string, options: { timeout: string }) => {
+        const { watchOperation } = await import('./commands/operation.js');
+        await watchOperation(context, id, options);
+      }),
+    );
+}
