@@ -2,10 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { statement } from '#database';
 import { FaultKind, SimulatedHostState } from '#driver-simulated';
-import { findHosts, Heartbeat, hostState, HostStateNews, type HostRow } from '#infrastructure';
+import { findHosts, Heartbeat, hostState, HostStateNews, KnownObjects, orphanOperations, OrphanSweep, type HostRow } from '#infrastructure';
+import { networkKnownObjects } from '#network';
 import { NamedLeases, operations, OperationRequests, ReconcilerRunner, type OperationRow, type ReconcilerContext } from '#operations';
+import { storageKnownObjects } from '#storage';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
-import { countMachineDrift, machineDrift, MachineHostListener, machineConditions, machineState } from '../index.js';
+import { computeKnownObjects, countMachineDrift, machineDrift, MachineHostListener, machineConditions, machineState } from '../index.js';
 
 const tombstones = statement<{ object_kind: string; object_id: string }, [ids: string[]]>(
   'spec.compute_tombstones',
@@ -24,7 +26,7 @@ describe.each([
   const access = systemAccess();
 
   beforeAll(async () => {
-    bench = await computeBench(pools);
+    bench = await computeBench({ ...pools, moreKinds: (drivers) => orphanOperations(drivers) });
     const { database, applier, log } = bench.room;
     const news = new HostStateNews(log);
     news.register(new MachineHostListener(database));
@@ -33,8 +35,10 @@ describe.each([
     leases = new NamedLeases({ database, log, leaseMs: 2000, renewEveryMs: 200 });
     leases.start();
     const drift = machineDrift(database, bench.center.drivers, { everyMs: 100, graceMs: 100, startAgainAfterMs: 60_000 });
+    const known = new KnownObjects().register(networkKnownObjects, storageKnownObjects, computeKnownObjects);
+    const sweep = new OrphanSweep(database, bench.center.drivers, known, { everyMs: 100, settleAfterMs: 0 });
     const counted = { ...drift, run: (context: ReconcilerContext) => drift.run(context).finally(() => (runs += 1)) };
-    reconcilers = new ReconcilerRunner({ database, applier, leases, reconcilers: [counted], log, lookEveryMs: 20 });
+    reconcilers = new ReconcilerRunner({ database, applier, leases, reconcilers: [counted, sweep.reconciler], log, lookEveryMs: 20 });
     await reconcilers.start();
   });
   afterEach(async () => {
@@ -139,6 +143,8 @@ describe.each([
     const buried = await bench.room.database.rows(tombstones, left);
     expect(buried.map((row) => row.object_kind)).toEqual(['disk', 'machine']);
     expect(buried.map((row) => row.object_id).sort()).toEqual([...left].sort());
+    await setHost(host, SimulatedHostState.ALIVE);
+    await until('nothing is left', async () => (await bench.objects()).length === before.length);
   });
 
   it('waits with the deletion while nobody can tell whether the host is off, and says so', async () => {
