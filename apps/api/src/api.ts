@@ -9,6 +9,7 @@ import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity
 import { infrastructureResolvers } from '#infrastructure/api';
 import { networkResolvers } from '#network/api';
 import { operationsResolvers } from '#operations/api';
+import { placementResolvers } from '#placement/api';
 import { quotaResolvers } from '#quota/api';
 import { storageResolvers } from '#storage/api';
 import { tenancyResolvers } from '#tenancy/api';
@@ -29,7 +30,7 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...infrastructureResolvers, ...tenancyResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...infrastructureResolvers, ...tenancyResolvers, ...placementResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {

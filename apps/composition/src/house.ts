@@ -1,9 +1,26 @@
 import {
+  ClusterContents,
+  clusterExpiry,
+  clusterHealth,
+  clusterOperations,
+  ClusterService,
+  ClusterVersionService,
+  GuestRunner,
+  NodePoolService,
+} from '#clusters';
+import {
   AffinityGroupService,
+  computeKnownObjects,
   computeOperations,
+  computeScopeContents,
   FlavorService,
   ImageService,
+  MACHINE_DRIFT,
+  machineDrift,
+  MachineHostListener,
+  machineOccupants,
   MachineRealiser,
+  machinesInZones,
   VirtualMachineService,
 } from '#compute';
 import { PrincipalService } from '#identity';
@@ -21,6 +38,9 @@ import {
   HostStateNews,
   InfrastructureUsage,
   infrastructureReconcilers,
+  KnownObjects,
+  orphanOperations,
+  OrphanSweep,
   PendingRemoval,
   RackService,
   ZoneService,
@@ -29,6 +49,7 @@ import {
 import {
   LoadBalancerService,
   networkDrift,
+  networkKnownObjects,
   networkOperations,
   NetworkRealiser,
   networkScopeContents,
@@ -36,9 +57,10 @@ import {
   SubnetService,
 } from '#network';
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
+import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
-import { diskHealth, DiskRealiser, DiskService, storageOperations, storageScopeContents } from '#storage';
-import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, usableZonesOf, zoneDirectory } from '#tenancy';
+import { diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
+import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
 import { layFoundation, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
@@ -72,30 +94,42 @@ interface Ports {
   readonly contents: ScopeContentsRegistry;
   readonly usage: InfrastructureUsage;
   readonly zoneVisibility: ZoneVisibility;
+  readonly orphans: OrphanSweep;
 }
 
-function registerKinds({ registry, drivers }: Foundation, options: { settleMs?: number }): Ports {
+function registerKinds({ registry, drivers, database, secrets }: Foundation, options: { settleMs?: number }): Ports {
   const realisers = {
     networks: new NetworkRealiser(drivers, options),
     disks: new DiskRealiser(drivers, options),
     machines: new MachineRealiser(drivers, options),
   };
+  const tools = { drivers, networks: realisers.networks, secrets, guests: new GuestRunner(drivers) };
   const occupancy = new HostOccupancy();
-  const contents = new ScopeContentsRegistry().register(...networkScopeContents, ...storageScopeContents);
+  occupancy.register(machineOccupants);
+  const usage = new InfrastructureUsage();
+  usage.register(machinesInZones);
+  usage.register(claimUsers);
+  const contents = new ScopeContentsRegistry().register(
+    new ClusterContents(),
+    ...computeScopeContents,
+    ...networkScopeContents,
+    ...storageScopeContents,
+  );
   registry.register(
     ...hostOperations(occupancy),
+    ...orphanOperations(drivers),
     ...goingOperations({ contents }),
     ...networkOperations(realisers.networks),
     ...storageOperations(realisers.disks),
     ...computeOperations(realisers),
+    ...clusterOperations(tools),
   );
   registry.verify();
   const zoneVisibility = new ZoneVisibility();
-  zoneVisibility.register(async (reader, access) => {
-    const usable = await usableZonesOf(reader, access.tenantIds);
-    return [...usable.values()].flatMap((zones) => zones.map((zone) => zone.id));
-  });
-  return { occupancy, contents, usage: new InfrastructureUsage(), zoneVisibility };
+  zoneVisibility.register(visibleZones);
+  const known = new KnownObjects().register(networkKnownObjects, storageKnownObjects, computeKnownObjects);
+  const orphans = new OrphanSweep(database, drivers, known);
+  return { occupancy, contents, usage, zoneVisibility, orphans };
 }
 
 function foundationServices(foundation: Foundation): object[] {
@@ -119,9 +153,10 @@ function foundationServices(foundation: Foundation): object[] {
 }
 
 function infrastructureServices({ database, commands, drivers, secrets }: Foundation, ports: Ports): object[] {
-  const { occupancy, contents, usage, zoneVisibility } = ports;
+  const { occupancy, contents, usage, zoneVisibility, orphans } = ports;
   return [
     zoneVisibility,
+    orphans,
     new ZoneService(commands, usage),
     new RackService(commands),
     new BackendService(database, commands, drivers, secrets),
@@ -134,8 +169,9 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
   ];
 }
 
-function pillarServices({ commands, drivers, ledger }: Foundation): object[] {
+function pillarServices({ commands, drivers, ledger, secrets }: Foundation): object[] {
   const networks = new NetworkService(commands, ledger);
+  const clusters = new ClusterService(commands, ledger, drivers, secrets);
   return [
     networks,
     new SubnetService(commands, networks),
@@ -145,19 +181,29 @@ function pillarServices({ commands, drivers, ledger }: Foundation): object[] {
     new ImageService(commands),
     new AffinityGroupService(commands),
     new VirtualMachineService(commands, ledger, drivers),
+    clusters,
+    new NodePoolService(commands, ledger, drivers, clusters),
+    new ClusterVersionService(commands),
   ];
 }
 
-function backgroundWork(foundation: Foundation, { usage }: Ports): Pick<House, 'reconcilers' | 'keepers'> {
+function backgroundWork(foundation: Foundation, { usage, orphans }: Ports): Pick<House, 'reconcilers' | 'keepers'> {
   const { database, drivers, log, feed, commands } = foundation;
-  const heartbeat = new Heartbeat(database, drivers, new HostStateNews(log), log);
-  const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT);
+  const news = new HostStateNews(log);
+  news.register(new MachineHostListener(database));
+  const heartbeat = new Heartbeat(database, drivers, news, log);
+  const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
       ...housekeeping({ feed, commands }),
       ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log)),
+      orphans.reconciler,
+      ...placementReconcilers(),
       networkDrift(drivers),
       diskHealth(database, drivers),
+      machineDrift(database, drivers),
+      clusterHealth(database, drivers),
+      clusterExpiry(),
     ],
     keepers: [watch.keeper],
   };

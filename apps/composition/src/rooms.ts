@@ -1,3 +1,4 @@
+import { clustersRoom } from '#clusters';
 import { computeRoom } from '#compute';
 import { databaseRoom, type RoomSchema } from '#database';
 import { eventsRoom } from '#events';
@@ -27,4 +28,5 @@ export const allRooms: readonly RoomSchema[] = [
   networkRoom,
   storageRoom,
   computeRoom,
+  clustersRoom,
 ];

@@ -32,7 +32,7 @@ export async function watchOperation(api: DemoApi, operationId: string, from: st
   let failure: string | undefined;
   await api.follow<Seen>(WATCH, { ids: [operationId], from }, timeoutMs, ({ events: { node } }) => {
     if (node === null) return false;
-    const running = node.steps.findLast((step) => step.state !== 'DONE')?.name ?? node.steps.at(-1)?.name ?? '';
+    const running = node.steps.find((step) => step.state !== 'DONE')?.name ?? '';
     const line = `${node.state.toLowerCase().padEnd(9)} ${String(node.progress.percent).padStart(3)} %  ${running}`;
     if (line !== last) say.live(line);
     last = line;

@@ -67,11 +67,6 @@ export class Access {
     ];
   }
 
-  /** Tenants in which the caller holds any role, on whatever level. */
-  get tenantIds(): string[] {
-    return [...new Set(this.grants.flatMap((grant) => (grant.tenantId === null ? [] : [grant.tenantId])))];
-  }
-
   get isSystemWide(): boolean {
     return this.filter[0];
   }
