@@ -175,7 +175,8 @@ describe('operations with children', () => {
     };
     bench.engine();
     const id = await bench.submit('toy.group.create', { names: ['a', 'b', 'c'] });
-    await eventually(() => made.size === 2, 'a and c made');
+    const ended = async (): Promise<number> => (await bench.children(id)).filter((child) => child.state === 'SUCCEEDED').length;
+    await eventually(async () => (await ended()) === 2, 'the end of a and c');
     gate.open();
     const row = await bench.untilState(id, 'FAILED');
     expect(row.error).toMatchObject({ code: 'BACKEND_FAILED', message: 'b is broken', data: { succeeded: 2, wanted: 3, of: 3 } });
