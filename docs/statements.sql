@@ -100,6 +100,13 @@ HAVING CASE g.policy
 WHEN 'ANTI_AFFINITY' THEN count(*) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END)
 ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END) > 1 END;
 
+-- affinity_group.count_in_scope
+SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- affinity_group.deletable_in_scope
+SELECT id, version, name FROM affinity_group AS g WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL
+AND NOT EXISTS (SELECT FROM virtual_machine AS m WHERE m.affinity_group_id = g.id) ORDER BY id LIMIT $3::int;
+
 -- affinity_group.find
 SELECT id, tenant_id, project_id, name, policy, strength, scope, owner_id, version, revision, created_at FROM affinity_group WHERE id = ANY($1);
 
@@ -131,6 +138,9 @@ ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
 
 -- affinity_group.list.count#543ccdfd
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, policy, strength, scope, owner_id, version, revision, created_at FROM affinity_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4)) AS t;
+
+-- affinity_group.list_in_scope
+SELECT id, name FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
 
 -- affinity_group.lock
 SELECT id FROM affinity_group WHERE id = ANY($1) ORDER BY id FOR UPDATE;
@@ -201,6 +211,345 @@ SELECT * FROM (
 SELECT 'hosts' AS users, count(*) AS count FROM host WHERE backend_id = $1
 UNION ALL SELECT 'shared datastores', count(*) FROM datastore WHERE backend_id = $1 AND host_id IS NULL
 ) AS uses WHERE count > 0;
+
+-- cluster.count_in_scope
+SELECT count(*) AS clusters FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- cluster.failed
+UPDATE cluster SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END, failure = $2::jsonb,
+conditions = '[]', network_id = CASE WHEN owns_network THEN NULL ELSE network_id END, load_balancer_id = NULL,
+control_group_id = NULL, worker_group_id = NULL, pki_secret = NULL, join_secret = NULL
+WHERE id = $1;
+
+-- cluster.find
+SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster WHERE id = ANY($1);
+
+-- cluster.find_by_name
+SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster WHERE project_id = $1 AND name = $2;
+
+-- cluster.find_expired
+SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster WHERE expires_at <= now() AND lifecycle <> 'DELETING' ORDER BY expires_at, id LIMIT $1::int;
+
+-- cluster.find_visible
+SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND c.id = ANY($4);
+
+-- cluster.kept
+UPDATE cluster SET failure = coalesce($2::jsonb, failure),
+lifecycle = CASE WHEN coalesce($2::jsonb, failure) IS NULL THEN 'PRESENT' ELSE 'FAILED' END
+WHERE id = $1 AND lifecycle = 'DELETING';
+
+-- cluster.list.CREATED#0dc1422a
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- cluster.list.CREATED#14b81bfa
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.CREATED#9d2b7c92
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.CREATED#c6588380
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- cluster.list.NAME#27fe2871
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
+
+-- cluster.list.NAME#7c264127
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NAME#bf98316a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.NAME#e0bdc7cc
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+
+-- cluster.list.NEWEST#0dc1422a
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- cluster.list.NEWEST#14b81bfa
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.NEWEST#9d2b7c92
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NEWEST#c6588380
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- cluster.list.count#91d72efe
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
+
+-- cluster.list_in_scope
+SELECT id, name FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- cluster.list_to_delete
+SELECT id FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
+
+-- cluster.made
+UPDATE cluster SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE lifecycle END, conditions = $2::jsonb,
+failure = NULL WHERE id = $1;
+
+-- cluster.remove
+WITH nodes AS (DELETE FROM cluster_node WHERE cluster_id = $1), pools AS (DELETE FROM node_pool WHERE cluster_id = $1)
+DELETE FROM cluster WHERE id = $1;
+
+-- cluster.set_conditions
+UPDATE cluster SET conditions = $2::jsonb WHERE id = $1 AND lifecycle = 'PRESENT' AND conditions <> $2::jsonb;
+
+-- cluster.set_join_secret
+UPDATE cluster SET join_secret = $2 WHERE id = $1 AND join_secret IS DISTINCT FROM $2;
+
+-- cluster.set_secrets
+UPDATE cluster SET pki_secret = $2, join_secret = $3 WHERE id = $1;
+
+-- cluster_node.count_of_pools
+SELECT pool_id, count(*) AS total, count(*) FILTER (WHERE phase = 'JOINED' AND health = 'READY') AS ready
+FROM cluster_node WHERE pool_id = ANY($1) GROUP BY pool_id;
+
+-- cluster_node.find
+SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node WHERE id = ANY($1) ORDER BY id;
+
+-- cluster_node.find_visible
+SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND n.id = ANY($4);
+
+-- cluster_node.list.CREATED#14f23238
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- cluster_node.list.CREATED#288b0752
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- cluster_node.list.CREATED#2cf5980a
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
+
+-- cluster_node.list.CREATED#3a592556
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
+
+-- cluster_node.list.NAME#1d206765
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t WHERE (t.name, t.id) > ($8::text::text, $9::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+
+-- cluster_node.list.NAME#a8f3ce88
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t WHERE (t.name, t.id) < ($8::text::text, $9::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+
+-- cluster_node.list.NAME#d78a0e40
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
+
+-- cluster_node.list.NAME#fc1ea50b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+
+-- cluster_node.list.count#d94c3e4c
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node AS n
+WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
+AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t;
+
+-- cluster_node.of_clusters
+SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node WHERE cluster_id = ANY($1) ORDER BY cluster_id, id;
+
+-- cluster_node.of_machines
+SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
+version, revision, created_at, updated_at FROM cluster_node WHERE machine_id = ANY($1) ORDER BY id;
+
+-- cluster_node.remove
+DELETE FROM cluster_node WHERE id IN (
+SELECT id FROM cluster_node WHERE machine_id = ANY($1) ORDER BY id FOR UPDATE);
+
+-- cluster_node.set_health
+UPDATE cluster_node AS n SET health = seen.health, health_reason = seen.reason, health_since = seen.since
+FROM (
+SELECT n.id, o.health, o.reason, o.since FROM cluster_node AS n
+JOIN jsonb_to_recordset($1::jsonb) AS o (id text, health text, reason text, since timestamptz) ON o.id = n.id
+WHERE n.health <> o.health OR n.health_reason <> o.reason
+ORDER BY n.id FOR UPDATE OF n
+) AS seen
+WHERE n.id = seen.id;
+
+-- cluster_node.set_phase
+UPDATE cluster_node AS n SET phase = $2
+FROM (SELECT id FROM cluster_node WHERE machine_id = ANY($1) AND phase <> $2 ORDER BY id FOR UPDATE) AS locked
+WHERE n.id = locked.id;
+
+-- cluster_observation.find
+SELECT cluster_id, suspects, heal_failures, heal_not_before, heal_error FROM cluster_observation WHERE cluster_id = ANY($1);
+
+-- cluster_observation.hasten
+UPDATE cluster_observation SET observed_at = '-infinity' WHERE cluster_id = ANY($1);
+
+-- cluster_observation.heal_failed
+UPDATE cluster_observation SET heal_failures = heal_failures + 1, heal_error = $2::jsonb,
+heal_not_before = clock_timestamp() + $3::int * power(2, least(heal_failures, 10)) * interval '1 millisecond'
+WHERE cluster_id = $1;
+
+-- cluster_observation.healed
+UPDATE cluster_observation SET heal_failures = 0, heal_not_before = NULL, heal_error = NULL, observed_at = '-infinity'
+WHERE cluster_id = $1;
+
+-- cluster_observation.set_suspects
+UPDATE cluster_observation SET suspects = $2::jsonb WHERE cluster_id = $1 AND suspects <> $2::jsonb;
+
+-- cluster_observation.take_turn
+UPDATE cluster_observation AS o SET observed_at = clock_timestamp()
+FROM (
+SELECT o.cluster_id FROM cluster_observation AS o JOIN cluster AS c ON c.id = o.cluster_id
+WHERE c.lifecycle = 'PRESENT' AND o.observed_at <= clock_timestamp() - $2::int * interval '1 millisecond'
+ORDER BY o.observed_at, o.cluster_id LIMIT $1::int FOR UPDATE OF o SKIP LOCKED
+) AS due
+WHERE o.cluster_id = due.cluster_id
+RETURNING o.cluster_id, o.suspects, o.heal_failures, o.heal_not_before, o.heal_error;
+
+-- cluster_version.find
+SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE id = ANY($1);
+
+-- cluster_version.find_by_reference
+SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version
+WHERE kind = $1 AND (id = $2 OR name = $2 OR (release = $2 AND state = 'ACTIVE'))
+ORDER BY id = $2 DESC, name = $2 DESC, id DESC LIMIT 1;
+
+-- cluster_version.in_use
+SELECT count(*) AS clusters FROM (SELECT FROM cluster WHERE version_id = $1 LIMIT 1000) AS used;
+
+-- cluster_version.list.NAME#0bb155c6
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $3::int;
+
+-- cluster_version.list.NAME#93d3c654
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- cluster_version.list.NAME#c257a788
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- cluster_version.list.NAME#efc8a9f7
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $3::int;
+
+-- cluster_version.list.NEWEST#015ba84f
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $3::int;
+
+-- cluster_version.list.NEWEST#969236dc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t WHERE (t.created_at, t.id) > ($3::text::timestamptz, $4::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $5::int;
+
+-- cluster_version.list.NEWEST#d5bdb5e6
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t WHERE (t.created_at, t.id) < ($3::text::timestamptz, $4::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $5::int;
+
+-- cluster_version.list.NEWEST#f5570607
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $3::int;
+
+-- cluster_version.list.count#0971b9f6
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)) AS t;
+
+-- cluster_version.remove_unused
+DELETE FROM cluster_version WHERE state = 'PENDING_DELETE'
+AND NOT EXISTS (SELECT FROM cluster AS c WHERE c.version_id = cluster_version.id) RETURNING id;
 
 -- command.claim_key
 INSERT INTO idempotency_key (principal_id, key, input_hash) VALUES ($1, $2, $3)
@@ -302,6 +651,14 @@ SELECT limit_gib - claimed_gib AS free_gib FROM datastore_capacity WHERE datasto
 -- datastore.shared_names
 SELECT name FROM datastore WHERE backend_id = $1 AND host_id IS NULL;
 
+-- datastore.uses
+SELECT datastore_id, used_gib FROM datastore_heartbeat WHERE datastore_id = ANY($1);
+
+-- datastore_capacity.find
+SELECT d.datastore_id, d.limit_gib, d.claimed_gib, count(c.resource_id) AS claims
+FROM datastore_capacity AS d LEFT JOIN datastore_claim AS c ON c.datastore_id = d.datastore_id
+WHERE d.datastore_id = ANY($1) GROUP BY d.datastore_id;
+
 -- datastore_claim.adjust
 UPDATE datastore_capacity AS s SET claimed_gib = s.claimed_gib + d.amounts[1]
 FROM jsonb_to_recordset($1::jsonb) AS d (id text, amounts bigint[], newcomers boolean)
@@ -319,6 +676,9 @@ JOIN datastore_claim AS c USING (resource_id);
 -- datastore_claim.count
 SELECT count(*) AS disks FROM datastore_claim WHERE datastore_id = $1;
 
+-- datastore_claim.count_in_scope
+SELECT count(*) AS count FROM datastore_claim WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
 -- datastore_claim.find
 SELECT resource_id, datastore_id AS holder_id, ARRAY[gib] AS amounts FROM datastore_claim WHERE resource_id = ANY($1);
 
@@ -326,6 +686,9 @@ SELECT resource_id, datastore_id AS holder_id, ARRAY[gib] AS amounts FROM datast
 INSERT INTO datastore_claim (resource_id, datastore_id, tenant_id, project_id, gib)
 SELECT resource_id, holder_id, tenant_id, project_id, amounts[1]
 FROM jsonb_to_recordset($1::jsonb) AS c (resource_id text, holder_id text, tenant_id text, project_id text, amounts bigint[]);
+
+-- datastore_claim.list_in_scope
+SELECT resource_id AS id, resource_id AS name FROM datastore_claim WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY resource_id LIMIT $3::int;
 
 -- datastore_claim.lock
 SELECT datastore_id AS id FROM datastore_capacity WHERE datastore_id = ANY($1) ORDER BY datastore_id FOR NO KEY UPDATE;
@@ -682,17 +1045,20 @@ WHERE h.id = b.id AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND (h.fence
 RETURNING h.id, b.intent, b.health, b.fence, b.vacant;
 
 -- heartbeat.record_pools
-WITH seen AS (
-SELECT d.id, s.capacity_gib, s.used_gib
-FROM jsonb_to_recordset($2::jsonb) AS s (host text, name text, capacity_gib bigint, used_gib bigint)
-LEFT JOIN host AS h ON h.backend_id = $1 AND h.name = s.host
-JOIN datastore AS d ON d.backend_id = $1 AND d.name = s.name AND d.host_id IS NOT DISTINCT FROM h.id
-WHERE (s.host IS NULL) = (h.id IS NULL)
+WITH told AS MATERIALIZED (
+SELECT * FROM jsonb_to_recordset($2::jsonb) AS t (host text, name text, capacity_gib bigint, used_gib bigint)
+), seen AS MATERIALIZED (
+SELECT d.id, t.capacity_gib, t.used_gib
+FROM told AS t JOIN host AS h ON h.backend_id = $1 AND h.name = t.host JOIN datastore AS d ON d.host_id = h.id AND d.name = t.name
+UNION ALL
+SELECT d.id, t.capacity_gib, t.used_gib
+FROM told AS t JOIN datastore AS d ON d.backend_id = $1 AND d.host_id IS NULL AND d.name = t.name
+WHERE t.host IS NULL
 ), used AS (
-INSERT INTO datastore_heartbeat (datastore_id, used_gib, observed_at)
-SELECT s.id, s.used_gib, now() FROM seen AS s LEFT JOIN datastore_heartbeat AS b ON b.datastore_id = s.id
-WHERE b.used_gib IS DISTINCT FROM s.used_gib ORDER BY s.id
+INSERT INTO datastore_heartbeat AS b (datastore_id, used_gib, observed_at)
+SELECT id, used_gib, now() FROM seen ORDER BY id
 ON CONFLICT (datastore_id) DO UPDATE SET used_gib = excluded.used_gib, observed_at = excluded.observed_at
+WHERE b.used_gib <> excluded.used_gib
 )
 UPDATE datastore AS d SET capacity_gib = s.capacity_gib FROM seen AS s WHERE d.id = s.id AND d.capacity_gib <> s.capacity_gib;
 
@@ -749,6 +1115,9 @@ fence_reason, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t;
 
+-- host.loads
+SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM host_heartbeat WHERE host_id = ANY($1);
+
 -- host.mark_vacant
 UPDATE host SET vacant = true WHERE id = $1 AND intent = 'MAINTENANCE' AND NOT vacant;
 
@@ -757,6 +1126,19 @@ SELECT name FROM host WHERE backend_id = $1;
 
 -- host.restore_intent
 UPDATE host SET intent = $2, intent_reason = $3, vacant = false, version = version + 1 WHERE id = $1 AND intent = 'MAINTENANCE';
+
+-- host_capacity.find
+SELECT h.host_id, h.cpu_limit, h.memory_limit_mib, h.cpu_claimed, h.memory_claimed_mib, count(c.resource_id) AS claims
+FROM host_capacity AS h LEFT JOIN host_claim AS c ON c.host_id = h.host_id
+WHERE h.host_id = ANY($1) GROUP BY h.host_id;
+
+-- host_capacity.of_zones
+SELECT zone_id, count(*) AS hosts, count(*) FILTER (WHERE state = 'ACTIVE') AS active_hosts,
+coalesce(sum(cpu_limit) FILTER (WHERE state = 'ACTIVE'), 0)::bigint AS cpu_limit,
+coalesce(sum(cpu_claimed) FILTER (WHERE state = 'ACTIVE'), 0)::bigint AS cpu_claimed,
+coalesce(sum(memory_limit_mib) FILTER (WHERE state = 'ACTIVE'), 0)::bigint AS memory_limit_mib,
+coalesce(sum(memory_claimed_mib) FILTER (WHERE state = 'ACTIVE'), 0)::bigint AS memory_claimed_mib
+FROM host_capacity WHERE zone_id = ANY($1) GROUP BY zone_id;
 
 -- host_claim.adjust
 UPDATE host_capacity AS h SET
@@ -774,6 +1156,9 @@ SELECT DISTINCT ON (c.resource_id) c.resource_id, n.holder_id, c.tenant_id, c.pr
 FROM jsonb_to_recordset($1::jsonb) AS n (resource_id text, holder_id text, amounts bigint[])
 JOIN host_claim AS c USING (resource_id);
 
+-- host_claim.count_in_scope
+SELECT count(*) AS count FROM host_claim WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
 -- host_claim.find
 SELECT resource_id, host_id AS holder_id, ARRAY[cpu, memory_mib] AS amounts FROM host_claim WHERE resource_id = ANY($1);
 
@@ -781,6 +1166,9 @@ SELECT resource_id, host_id AS holder_id, ARRAY[cpu, memory_mib] AS amounts FROM
 INSERT INTO host_claim (resource_id, host_id, tenant_id, project_id, cpu, memory_mib)
 SELECT resource_id, holder_id, tenant_id, project_id, amounts[1], amounts[2]
 FROM jsonb_to_recordset($1::jsonb) AS c (resource_id text, holder_id text, tenant_id text, project_id text, amounts bigint[]);
+
+-- host_claim.list_in_scope
+SELECT resource_id AS id, resource_id AS name FROM host_claim WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY resource_id LIMIT $3::int;
 
 -- host_claim.lock
 SELECT host_id AS id FROM host_capacity WHERE host_id = ANY($1) ORDER BY host_id FOR NO KEY UPDATE;
@@ -793,6 +1181,9 @@ WHERE c.resource_id = n.resource_id AND c.host_id = n.holder_id;
 UPDATE host_claim AS c SET cpu = n.amounts[1], memory_mib = n.amounts[2]
 FROM jsonb_to_recordset($1::jsonb) AS n (resource_id text, holder_id text, amounts bigint[])
 WHERE c.resource_id = n.resource_id AND c.host_id = n.holder_id;
+
+-- image.count_in_scope
+SELECT count(*) AS count FROM image WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
 -- image.find
 SELECT id, tenant_id, project_id, name, reference, operating_system, minimum_disk_gib, state, version, revision, created_at FROM image WHERE id = ANY($1);
@@ -833,6 +1224,9 @@ ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, reference, operating_system, minimum_disk_gib, state, version, revision, created_at FROM image
 WHERE (tenant_id IS NULL OR $1::boolean OR tenant_id = ANY($2::text[]) OR project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR name = $4)) AS t;
+
+-- image.list_in_scope
+SELECT id, name FROM image WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
 
 -- image.remove_unused
 DELETE FROM image WHERE state = 'PENDING_DELETE'
@@ -1081,6 +1475,41 @@ SELECT m.load_balancer_id, m.port_id FROM unnest($1::text[], $2::text[]) AS m (l
 JOIN port AS p ON p.id = m.port_id
 ORDER BY m.load_balancer_id, m.port_id
 ON CONFLICT (load_balancer_id, port_id) DO NOTHING;
+
+-- machine_drift.backends
+SELECT DISTINCT backend_id FROM virtual_machine WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int;
+
+-- machine_drift.count
+SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1;
+
+-- machine_drift.machines
+SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name
+FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
+AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+ORDER BY m.id LIMIT $3::int;
+
+-- machine_drift.record
+WITH seen AS (
+SELECT m.id, s.power, s.reason, nullif(s.drift, 'null'::jsonb) AS drift
+FROM jsonb_to_recordset($1::jsonb) AS s (id text, revision bigint, power text, reason text, drift jsonb)
+JOIN virtual_machine AS m ON m.id = s.id AND m.revision = s.revision AND m.lifecycle = 'PRESENT'
+ORDER BY m.id FOR UPDATE OF m
+)
+UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason, drift = seen.drift
+FROM seen WHERE m.id = seen.id RETURNING m.id;
+
+-- machine_drift.to_start
+SELECT m.id, m.tenant_id, m.project_id, m.backend_id
+FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+WHERE m.lifecycle = 'PRESENT' AND m.desired_power = 'RUNNING' AND m.observed_power = 'STOPPED'
+AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+AND NOT EXISTS (
+SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+ORDER BY m.observed_at, m.id LIMIT $1::int;
 
 -- metering.list.NEWEST#5e987d44
 SELECT t.*, t.from_at::text AS keyset_key FROM (SELECT m.id, m.resource_id, m.resource_kind, m.resource_key, m.tenant_id, m.project_id, m.zone_id, m.amount, m.from_at, m.to_at
@@ -1396,6 +1825,71 @@ WHERE backend_id = $1 AND id > $2 AND realised_revision > 0 AND lifecycle = 'PRE
 ORDER BY id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
+-- node_pool.failed
+UPDATE node_pool SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END, failure = $2::jsonb
+WHERE id = $1;
+
+-- node_pool.failed_with_cluster
+UPDATE node_pool SET lifecycle = 'FAILED', failure = $2::jsonb WHERE cluster_id = $1 AND lifecycle = 'CREATING';
+
+-- node_pool.find
+SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool WHERE id = ANY($1);
+
+-- node_pool.find_visible
+SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND p.id = ANY($4);
+
+-- node_pool.kept
+UPDATE node_pool SET failure = coalesce($2::jsonb, failure),
+lifecycle = CASE WHEN coalesce($2::jsonb, failure) IS NULL THEN 'PRESENT' ELSE 'FAILED' END
+WHERE id = $1 AND lifecycle = 'DELETING';
+
+-- node_pool.list.NAME#01ac8c6c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p
+WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR name = $5)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
+
+-- node_pool.list.NAME#3fd98dbd
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p
+WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR name = $5)) AS t WHERE (t.name, t.id) > ($6::text::text, $7::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+
+-- node_pool.list.NAME#91030e87
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p
+WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR name = $5)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
+
+-- node_pool.list.NAME#ece7f27e
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p
+WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR name = $5)) AS t WHERE (t.name, t.id) < ($6::text::text, $7::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
+
+-- node_pool.list.count#82f9c692
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool AS p
+WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR name = $5)) AS t;
+
+-- node_pool.made
+UPDATE node_pool SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
+
+-- node_pool.made_with_cluster
+UPDATE node_pool SET lifecycle = 'PRESENT', failure = NULL WHERE cluster_id = $1 AND lifecycle = 'CREATING';
+
+-- node_pool.of_clusters
+SELECT id, tenant_id, project_id, name, cluster_id, flavor_id, count, zone_ids, labels, lifecycle, failure, version, revision,
+created_at, updated_at FROM node_pool WHERE cluster_id = ANY($1) ORDER BY cluster_id, name;
+
+-- node_pool.remove
+DELETE FROM node_pool WHERE id = $1;
+
+-- node_pool.restore_count
+UPDATE node_pool SET count = $2::int, version = version + 1 WHERE id = $1 AND count <> $2::int;
+
 -- operation.abandon
 UPDATE operation SET
 abandonment = jsonb_build_object('at', clock_timestamp(), 'by', $2::text, 'reason', $3::text),
@@ -1673,6 +2167,23 @@ FROM tree JOIN operation AS c ON c.parent_id = tree.id AND c.parent_attempt = tr
 )
 SELECT top AS id, sum(steps_done)::int AS steps_done, sum(known)::int AS steps_known FROM tree GROUP BY top;
 
+-- operation.prune
+WITH RECURSIVE tree AS (
+(SELECT o.id FROM operation AS o
+WHERE o.parent_id IS NULL AND o.ended_at < $1
+AND EXISTS (SELECT FROM operation AS n WHERE n.resource_id = o.resource_id AND n.id > o.id AND n.parent_id IS NULL)
+ORDER BY o.id LIMIT $2::int)
+UNION ALL
+SELECT c.id FROM tree JOIN operation AS c ON c.parent_id = tree.id
+), steps AS (
+DELETE FROM operation_step USING tree WHERE operation_step.operation_id = tree.id
+), attempts AS (
+DELETE FROM operation_attempt USING tree WHERE operation_attempt.operation_id = tree.id
+), gone AS (
+DELETE FROM operation USING tree WHERE operation.id = tree.id RETURNING operation.parent_id
+)
+SELECT count(*) FILTER (WHERE parent_id IS NULL) AS removed FROM gone;
+
 -- operation.queue_age
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(wake_at)), 0)::float8 AS age_seconds, count(*) AS ready
 FROM operation WHERE wake_at <= clock_timestamp() AND lease_owner IS NULL;
@@ -1798,6 +2309,9 @@ WHERE parent.id = ANY ($4) ORDER BY o.parent_id, o.id;
 -- operation.who_holds
 SELECT lease_owner IS NOT DISTINCT FROM $2 AND fence = $3 AS mine, cancel_requested_at IS NOT NULL AS cancel_requested
 FROM operation WHERE id = $1;
+
+-- placement.active_zones
+SELECT id FROM zone WHERE state = 'ACTIVE' ORDER BY id LIMIT 50;
 
 -- placement.audit
 WITH hosts AS (
@@ -3036,12 +3550,31 @@ AND ($5::text IS NULL OR strpos(lower(s.name || ' ' || t.display_name), lower($5
 SELECT b.principal_id, b.tenant_id, p.name FROM role_binding AS b JOIN principal AS p ON p.id = b.principal_id
 WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[])) AND b.scope_id = ANY($4) AND b.role = 'OWNER' ORDER BY b.scope_id, p.name;
 
+-- tombstone.claim
+UPDATE tombstone AS t SET sweep_operation_id = $4
+FROM (
+SELECT t.object_kind, t.object_id FROM tombstone AS t
+JOIN unnest($2::text[], $3::text[]) AS w (object_kind, object_id) ON t.object_kind = w.object_kind AND t.object_id = w.object_id
+WHERE t.backend_id = $1 AND t.sweep_operation_id IS NULL
+ORDER BY t.object_kind, t.object_id FOR UPDATE OF t
+) AS free
+WHERE t.backend_id = $1 AND t.object_kind = free.object_kind AND t.object_id = free.object_id AND t.sweep_operation_id IS NULL;
+
 -- tombstone.delete
-DELETE FROM tombstone USING unnest($1::text[], $2::text[], $3::text[]) AS w (backend_id, object_kind, object_id)
-WHERE tombstone.backend_id = w.backend_id AND tombstone.object_kind = w.object_kind AND tombstone.object_id = w.object_id;
+WITH wanted AS (
+SELECT t.backend_id, t.object_kind, t.object_id, t.sweep_operation_id
+FROM tombstone AS t JOIN unnest($1::text[], $2::text[], $3::text[]) AS w (backend_id, object_kind, object_id)
+ON t.backend_id = w.backend_id AND t.object_kind = w.object_kind AND t.object_id = w.object_id
+ORDER BY t.backend_id, t.object_kind, t.object_id FOR UPDATE OF t
+), lifted AS (
+DELETE FROM tombstone AS t USING wanted AS w
+WHERE w.sweep_operation_id IS NULL
+AND t.backend_id = w.backend_id AND t.object_kind = w.object_kind AND t.object_id = w.object_id
+)
+SELECT object_id FROM wanted WHERE sweep_operation_id IS NOT NULL;
 
 -- tombstone.find
-SELECT backend_id, object_kind, object_id, reason, created_at, settled_at FROM tombstone
+SELECT backend_id, object_kind, object_id, reason, created_at, settled_at, sweep_operation_id FROM tombstone
 WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) ORDER BY object_id;
 
 -- tombstone.insert
@@ -3051,43 +3584,63 @@ FROM jsonb_to_recordset($1::jsonb) AS t ("backendId" text, "objectKind" text, "o
 ORDER BY 1, 2, 3
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
 
+-- tombstone.of_sweep
+SELECT backend_id, object_kind, object_id, reason, created_at, settled_at, sweep_operation_id FROM tombstone WHERE backend_id = $1 AND sweep_operation_id = $2 ORDER BY object_kind, object_id;
+
+-- tombstone.prune
+DELETE FROM tombstone WHERE (backend_id, object_kind, object_id) IN (
+SELECT backend_id, object_kind, object_id FROM tombstone
+WHERE settled_at < clock_timestamp() - $1::bigint * interval '1 millisecond' AND sweep_operation_id IS NULL LIMIT $2::int);
+
+-- tombstone.release
+UPDATE tombstone SET sweep_operation_id = NULL,
+settled_at = CASE WHEN object_id = ANY ($3) THEN clock_timestamp() ELSE settled_at END
+WHERE backend_id = $1 AND sweep_operation_id = $2;
+
 -- tombstone.settle
 UPDATE tombstone SET settled_at = clock_timestamp()
 WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) AND settled_at IS NULL;
 
 -- tombstone.unsettled
-SELECT backend_id, object_kind, object_id, reason, created_at, settled_at FROM tombstone
+SELECT backend_id, object_kind, object_id, reason, created_at, settled_at, sweep_operation_id FROM tombstone
 WHERE backend_id = $1 AND settled_at IS NULL ORDER BY created_at, object_kind, object_id LIMIT $2::int;
+
+-- virtual_machine.count_in_scope
+SELECT count(*) AS count FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- virtual_machine.count_in_zone
+SELECT count(*) AS machines FROM virtual_machine WHERE zone_id = $1 AND lifecycle <> 'FAILED';
+
+-- virtual_machine.count_on_host
+SELECT count(*) AS machines FROM virtual_machine WHERE host_id = $1 AND lifecycle <> 'FAILED';
+
+-- virtual_machine.deletable_in_scope
+SELECT id FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
-
--- virtual_machine.find_of_hosts
-SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine WHERE host_id = ANY($1) AND lifecycle <> 'FAILED' ORDER BY id LIMIT $2::int;
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#454d6848
+-- virtual_machine.list.CREATED#2bc4f4b0
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3095,21 +3648,10 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.CREATED#45fa02ff
+-- virtual_machine.list.CREATED#2e1a5984
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#47e7b418
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3117,10 +3659,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.CREATED#ff732c19
+-- virtual_machine.list.CREATED#32b0bc60
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.CREATED#854cadeb
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3128,21 +3681,10 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#769686c5
+-- virtual_machine.list.NAME#77de069d
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.NAME#b3739ee7
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3150,21 +3692,10 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#c36f71ac
+-- virtual_machine.list.NAME#8941f2cd
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.NAME#d3bf1054
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3172,10 +3703,32 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#454d6848
+-- virtual_machine.list.NAME#dca9c3c0
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.NAME#f289c829
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.NEWEST#2bc4f4b0
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3183,21 +3736,10 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#45fa02ff
+-- virtual_machine.list.NEWEST#2e1a5984
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.NEWEST#47e7b418
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3205,10 +3747,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#ff732c19
+-- virtual_machine.list.NEWEST#32b0bc60
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#854cadeb
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -3216,44 +3769,68 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.count#c1c3df73
+-- virtual_machine.list.count#23bc9812
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t;
 
+-- virtual_machine.list_in_scope
+SELECT id, name FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- virtual_machine.lock_unmade
+SELECT id, backend_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE;
+
 -- virtual_machine.mark_failed
 UPDATE virtual_machine SET lifecycle = 'FAILED', failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
 WHERE id = $1;
+
+-- virtual_machine.mark_kept
+UPDATE virtual_machine SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
 -- virtual_machine.mark_present
 UPDATE virtual_machine SET lifecycle = 'PRESENT', observed_power = $2, observed_at = now(), observed_reason = NULL,
 failure = NULL WHERE id = $1;
 
+-- virtual_machine.mark_silent
+WITH silent AS (
+SELECT m.id, format(CASE WHEN h.health = 'DOWN' AND h.fence = 'PROVEN_OFF' THEN 'Its host is proven to be off; it is silent since %s.'
+ELSE 'Its host is silent since %s.' END, to_char(h.health_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS reason
+FROM host AS h JOIN virtual_machine AS m ON m.host_id = h.id
+WHERE h.health <> 'UP' AND ($1::text[] IS NULL OR h.id = ANY ($1)) AND m.lifecycle = 'PRESENT'
+), locked AS (
+SELECT m.id, silent.reason FROM silent JOIN virtual_machine AS m ON m.id = silent.id
+WHERE m.lifecycle = 'PRESENT' AND (m.observed_power <> 'UNKNOWN' OR m.observed_reason IS DISTINCT FROM silent.reason)
+ORDER BY m.id LIMIT $2::int FOR UPDATE OF m
+)
+UPDATE virtual_machine AS m SET observed_power = 'UNKNOWN', observed_at = now(), observed_reason = locked.reason
+FROM locked WHERE m.id = locked.id RETURNING m.id;
+
 -- virtual_machine.move_to_host
 UPDATE virtual_machine SET host_id = $2, rack_id = $3 WHERE id = $1;
 
--- virtual_machine.observe_power
-UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason
-FROM jsonb_to_recordset($1::jsonb) AS seen(id text, power text, reason text)
-WHERE m.id = seen.id AND m.lifecycle = 'PRESENT'
-AND (m.observed_power <> seen.power OR m.observed_reason IS DISTINCT FROM seen.reason)
-RETURNING m.id;
-
--- virtual_machine.present
-SELECT id, host_id, observed_power, desired_power FROM virtual_machine
-WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' ORDER BY id LIMIT $3::int;
+-- virtual_machine.on_host
+SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+coalesce(local.ids, '{}') AS local_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
+FROM virtual_machine AS m
+LEFT JOIN LATERAL (
+SELECT array_agg(d.id ORDER BY d.id) AS ids FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
+) AS local ON true
+LEFT JOIN LATERAL (
+SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
+WHERE l.resource_id = m.id AND o.resource_id <> m.host_id
+) AS busy ON true
+WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int;
 
 -- virtual_machine.remove
 DELETE FROM virtual_machine WHERE id = $1;
 
--- virtual_machine.remove_failed
-DELETE FROM virtual_machine WHERE id IN (
-SELECT id FROM virtual_machine WHERE id = ANY($1) AND lifecycle = 'FAILED' ORDER BY id FOR UPDATE) RETURNING id;
+-- virtual_machine.remove_all
+DELETE FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.restore_power
 UPDATE virtual_machine SET desired_power = $2, version = version + 1 WHERE id = $1 AND desired_power <> $2;
