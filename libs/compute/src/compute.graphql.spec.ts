@@ -8,7 +8,7 @@ import { accessWith, computeBench, countStatements, systemAccess, testApi, type 
 import { computeResolvers } from './api.js';
 
 const MACHINE = `id name tenantId projectId ownerId state conditions { type status reason message since } failure { code message }
-  desiredPower observedPower observedAt cpu memoryMib zoneId hostId recovery metadata version revision createdAt updatedAt
+  desiredPower observedPower observedAt cpu memoryMib zoneId hostId metadata version revision createdAt updatedAt
   flavor { id name costs { key amount } } image { id name } affinityGroup { id name policy }
   ports { id networkId subnetId address macAddress } addresses disks { id name sizeGib }
   currentOperation { id state } blockers { code }`;
@@ -78,7 +78,7 @@ describe('compute over GraphQL', () => {
   async function mutate(name: string, input: Record<string, unknown>, caller = 'ann'): Promise<Changed> {
     const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
     const query = `mutation ($input: ${type}!) { ${name}(input: $input) {
-      virtualMachine { ${MACHINE} } operation { id kind } plan { id problems { code message } resources { kind name } } } }`;
+      virtualMachine { ${MACHINE} } operation { id kind } plan { id problems { code message } resources { kind name data } reasons { message data } } } }`;
     return (await api.data<Record<string, Changed>>(caller, query, { input }))[name] as Changed;
   }
   async function done(changed: Changed): Promise<void> {
@@ -92,6 +92,8 @@ describe('compute over GraphQL', () => {
     const planned = await mutate('createVirtualMachine', { ...input, dryRun: true });
     expect(planned).toMatchObject({ virtualMachine: null, operation: null, plan: { problems: [] } });
     expect(planned.plan?.resources.map((each) => each.kind)).toEqual(['virtual machine', 'port', 'disk']);
+    const hosts = bench.center.hostIds.filter((id) => JSON.stringify(planned).includes(id));
+    expect(hosts).toEqual([]);
 
     const made = await mutate('createVirtualMachine', input);
     expect(made).toMatchObject({ plan: null, operation: { kind: 'compute.virtual_machine.create' } });
@@ -146,6 +148,16 @@ describe('compute over GraphQL', () => {
     expect(stopped).toMatchObject({ operation: null, plan: { resources: [{ kind: 'virtual machine' }] } });
     const wrong = await api.ask('ann', `mutation { startVirtualMachine(input: { id: "${id}" }) { plan { id } } }`);
     expect(wrong.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_STATE', data: { state: 'RUNNING' } });
+  });
+
+  it('answers each of two mutations of a document with what is so after it', async () => {
+    const id = await bench.running(project, 'twice-changed');
+    const text = `mutation { one: stopVirtualMachine(input: { id: "${id}" }) { virtualMachine { state currentOperation { kind } } }
+      other: deleteVirtualMachine(input: { id: "${id}" }) { virtualMachine { state } operation { id kind } } }`;
+    const answer = await api.data<{ one: unknown; other: Changed }>('ann', text);
+    expect(answer.one).toEqual({ virtualMachine: { state: 'STOPPING', currentOperation: { kind: 'compute.virtual_machine.power' } } });
+    expect(answer.other).toMatchObject({ virtualMachine: { state: 'DELETING' }, operation: { kind: 'compute.virtual_machine.delete' } });
+    await done(answer.other);
   });
 
   it('names the field at fault', async () => {

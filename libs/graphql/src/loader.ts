@@ -37,3 +37,8 @@ export function loader<Key, Value>(
   }
   return found;
 }
+
+/** After a change: what is looked up from now on is read anew. Mutations of one document run one after another. */
+export function forgetLoaded(context: GraphqlContext): void {
+  loadersOf.delete(context);
+}

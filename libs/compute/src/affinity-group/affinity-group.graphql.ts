@@ -4,7 +4,7 @@ import { invalidInput, notFound } from '#core';
 import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { AffinityGroupService } from './affinity-group.service.js';
@@ -204,6 +204,7 @@ export class AffinityGroupResolver {
   ): Promise<CreateAffinityGroupPayload> {
     const { dryRun, ...rest } = withoutNulls(input);
     const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
+    forgetLoaded(context);
     return { ...toPayload(outcome), affinityGroup: await loadAffinityGroup(this.database, context, outcome.result.id) };
   }
 
@@ -214,6 +215,7 @@ export class AffinityGroupResolver {
   ): Promise<DeleteAffinityGroupPayload> {
     const options = { dryRun: input.dryRun ?? false, idempotencyKey: context.idempotencyKey };
     const outcome = await this.service.delete(accessOf(context), input.id, options);
+    forgetLoaded(context);
     return { ...toPayload(outcome), affinityGroupId: input.id };
   }
 }

@@ -4,7 +4,7 @@ import { invalidInput, notFound } from '#core';
 import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
@@ -176,6 +176,7 @@ export class FlavorResolver {
     const { dryRun, costs, ...rest } = withoutNulls(input);
     const wanted = { ...rest, ...(costs === undefined ? {} : { costs: costs.map((cost) => ({ ...cost })) }) };
     const outcome = await this.service.create(accessOf(context), wanted, { dryRun, idempotencyKey: context.idempotencyKey });
+    forgetLoaded(context);
     return { ...toPayload(outcome), flavor: await loadFlavor(this.database, context, outcome.result.id) };
   }
 
@@ -186,6 +187,7 @@ export class FlavorResolver {
   ): Promise<DeleteFlavorPayload> {
     const options = { dryRun: input.dryRun ?? false, idempotencyKey: context.idempotencyKey };
     const outcome = await this.service.delete(accessOf(context), input.id, options);
+    forgetLoaded(context);
     return { ...toPayload(outcome), flavorId: input.id, flavor: await loadFlavor(this.database, context, input.id) };
   }
 }

@@ -4,7 +4,7 @@ import { invalidInput, notFound } from '#core';
 import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
@@ -172,6 +172,7 @@ export class ImageResolver {
   ): Promise<CreateImagePayload> {
     const { dryRun, ...rest } = withoutNulls(input);
     const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
+    forgetLoaded(context);
     return { ...toPayload(outcome), image: await loadImage(this.database, context, outcome.result.id) };
   }
 
@@ -182,6 +183,7 @@ export class ImageResolver {
   ): Promise<DeleteImagePayload> {
     const options = { dryRun: input.dryRun ?? false, idempotencyKey: context.idempotencyKey };
     const outcome = await this.service.delete(accessOf(context), input.id, options);
+    forgetLoaded(context);
     return { ...toPayload(outcome), imageId: input.id, image: await loadImage(this.database, context, input.id) };
   }
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '#core';
 import { JsonObjectScalar, Long } from '#graphql';
 import { OperationPayload } from '#operations/api';
 import { Power } from './virtual-machine.js';
-import { Recovery, VirtualMachine } from './virtual-machine.graphql.js';
+import { VirtualMachine } from './virtual-machine.graphql.js';
 
 @InputType({ description: 'A new virtual machine.' })
 export class CreateVirtualMachineInput {
@@ -36,9 +36,6 @@ export class CreateVirtualMachineInput {
 
   @Field(() => JsonObjectScalar, { nullable: true, description: 'Texts by name, at most 50.' })
   readonly metadata?: JsonObject | null;
-
-  @Field(() => Recovery, { nullable: true, description: 'What becomes of it when its host is proven to be off; NONE if not given.' })
-  readonly recovery?: Recovery | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;

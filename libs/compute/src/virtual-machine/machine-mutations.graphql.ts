@@ -125,8 +125,8 @@ export class VirtualMachineMutations {
   }
 
   private async payload(outcome: CommandResult, context: GraphqlContext, id: unknown): Promise<Payload> {
-    const virtualMachine = await loadVirtualMachine(this.database, context, id);
-    return { ...(await toOperationPayload(this.database, context, outcome)), virtualMachine };
+    const base = await toOperationPayload(this.database, context, outcome);
+    return { ...base, virtualMachine: await loadVirtualMachine(this.database, context, id) };
   }
 }
 

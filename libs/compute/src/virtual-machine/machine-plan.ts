@@ -111,7 +111,7 @@ export async function planVirtualMachines(
     const port = ports.ports[index] as PlannedPort;
     const disk = disks.disks[index] as PlannedDisk;
     const placement = placementOf(placements, machine);
-    addMachine(changes, request, machine, placement, port.address);
+    addMachine(changes, request, machine, placement, { address: port.address, ...(access?.isSystemWide === true ? { hostId: placement.hostId } : {}) });
     return plannedMachine(machine.id, placement, port, disk);
   });
   changes.include(ports.changes).include(disks.changes);
@@ -173,7 +173,7 @@ function addMachine(
   { tenantId, projectId }: MachineSetRequest,
   machine: MachineRequest,
   placement: Placement,
-  address: string,
+  shown: JsonObject,
 ): void {
   const { id, name, flavor, affinityGroup } = machine;
   const { hostId, zoneId, rackId, backendId } = placement;
@@ -197,7 +197,7 @@ function addMachine(
     zoneId,
     amounts: flavorCharges(flavor),
   });
-  changes.resources.push({ action: 'CREATE', kind: 'virtual machine', id, name, data: { zoneId, hostId, address, flavor: flavor.name } });
+  changes.resources.push({ action: 'CREATE', kind: 'virtual machine', id, name, data: { zoneId, ...shown, flavor: flavor.name } });
 }
 
 function newRow(tenantId: string, projectId: string, machine: MachineRequest): Record<string, unknown> {

@@ -64,17 +64,6 @@ registerEnumType(MachineConditionStatus, {
   },
 });
 
-export const Recovery = { NONE: 'NONE', RECREATE: 'RECREATE' } as const;
-export type Recovery = (typeof Recovery)[keyof typeof Recovery];
-registerEnumType(Recovery, {
-  name: 'Recovery',
-  description: 'What becomes of a machine whose host is proven to be off.',
-  valuesMap: {
-    NONE: { description: 'It waits for its host.' },
-    RECREATE: { description: 'It is made anew elsewhere, and what was on the local disks of the host is lost.' },
-  },
-});
-
 @ObjectType('VirtualMachineCondition', { description: 'One thing that is or is not right with a machine, and why.' })
 export class MachineCondition {
   @Field(() => MachineConditionType, { description: 'What it speaks of.' })
@@ -137,9 +126,6 @@ export class VirtualMachine extends Node {
   @Field(() => ID, { nullable: true, description: 'The host that it is on; for operators only, null for others.' })
   readonly hostId!: string | null;
 
-  @Field(() => Recovery, { description: 'What becomes of it when its host is proven to be off.' })
-  readonly recovery!: Recovery;
-
   @Field(() => JsonObjectScalar, { description: 'Texts by name that somebody has put on it.' })
   readonly metadata!: JsonObject;
 
@@ -177,7 +163,6 @@ export function toVirtualMachine(row: VirtualMachineRow, showsHost: boolean): Vi
     memoryMib: row.memory_mib,
     zoneId: row.zone_id,
     hostId: showsHost ? row.host_id : null,
-    recovery: row.recovery,
     metadata: row.metadata,
     version: row.version,
     revision: row.revision,

@@ -1,7 +1,7 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { ErrorCode, Fault, type JsonObject } from '#core';
 import type { Reader } from '#database';
-import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { DateTime, forgetLoaded, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
 import type { CommandResult } from '#identity';
 import { accessOf, CommandPayload, Problem, toPayload, toProblem, type Plan } from '#identity/api';
 import { findHoldingOperations, findOperations, readBlockers, type OperationRow } from './operation-queries.sql.js';
@@ -304,12 +304,13 @@ export abstract class OperationPayload extends CommandPayload {
   readonly operation!: Operation | null;
 }
 
-/** @returns the base of such a payload; the resolver adds its resource, looked up by `result.id`. */
+/** @returns the base of such a payload; the resolver adds its resource, looked up after this by `result.id`. */
 export async function toOperationPayload(
   reader: Reader,
   context: GraphqlContext,
   outcome: CommandResult,
 ): Promise<{ plan: Plan | null; result: JsonObject; operation: Operation | null }> {
+  forgetLoaded(context);
   const operation = await loadOperation(reader, context, outcome.result.operationId);
   return { ...toPayload(outcome), operation };
 }
