@@ -20,11 +20,12 @@ export { computeKnownObjects } from './known-objects.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { computeRoom } from './room.js';
 export { computeScopeContents } from './scope-contents.js';
+export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
 export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
-export { findVirtualMachines, findVirtualMachinesOfOwners, removeFailedMachines } from './virtual-machine/virtual-machine.sql.js';
+export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {
   applier.register(AFFINITY_GROUPS, applyGroupJoins);

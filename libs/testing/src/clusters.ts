@@ -1,5 +1,4 @@
-import type { ClusterRow, ClusterService, ClusterTools, ClusterVersionService, CreateClusterInput, NodePoolService } from '#clusters';
-import type { ClusterNodeRow, NodePoolRow } from '#clusters';
+import type { ClusterHealthOptions, ClusterNodeRow, ClusterRow, ClusterService, ClusterTools, ClusterVersionService, CreateClusterInput, NodePoolRow, NodePoolService } from '#clusters';
 import { statement } from '#database';
 import type { SecretService } from '#secrets';
 import { computeBench, type ComputeBench, type ComputeBenchOptions } from './compute.js';
@@ -21,6 +20,8 @@ export interface ClustersBench extends ComputeBench {
   cluster(id: unknown): Promise<ClusterRow>;
   nodes(clusterId: unknown): Promise<ClusterNodeRow[]>;
   poolsOf(clusterId: unknown): Promise<NodePoolRow[]>;
+  /** Runs one of the room's reconcilers once; the ids of the operations that it started. */
+  reconcile(name: 'cluster-health' | 'cluster-expiry', options?: ClusterHealthOptions): Promise<string[]>;
   /** What the project still holds of any kind: rows, claims, charges, locks, secrets. */
   leftOf(projectId: string): Promise<string[]>;
 }
@@ -97,6 +98,23 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
     },
     nodes: (clusterId) => room.database.rows(clusters.findNodesOfClusters, [String(clusterId)]),
     poolsOf: (clusterId) => room.database.rows(clusters.findNodePoolsOfClusters, [String(clusterId)]),
+    async reconcile(name, health = {}) {
+      const { database, log } = room;
+      const started: string[] = [];
+      const reconciler = name === 'cluster-expiry' ? clusters.clusterExpiry() : clusters.clusterHealth(database, center.drivers, health);
+      await reconciler.run({
+        signal: AbortSignal.timeout(20_000),
+        fence: 1,
+        reader: database,
+        log,
+        submit: async (changes) => {
+          const result = await center.operations.submit(changes);
+          started.push(String(result.operationId));
+          return result;
+        },
+      });
+      return started;
+    },
     async leftOf(projectId) {
       return [...(await bench.left(projectId)), ...(await room.database.rows(leftovers, projectId)).map((row) => row.what)];
     },

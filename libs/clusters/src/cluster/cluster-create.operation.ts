@@ -66,7 +66,7 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
       const nodes = await transaction.rows(findNodesOfClusters, [clusterId]);
       await transaction.execute(poolsOfClusterFailed, clusterId, failure);
       await transaction.execute(clusterFailed, clusterId, failure);
-      await removeUnmadeNodes(transaction, clusterId, nodes.map((node) => node.machine_id));
+      await removeUnmadeNodes(transaction, clusterId, nodes.map((node) => node.machine_id), apply);
       await releaseCluster(transaction, row, apply, tools.secrets);
     },
     readmit: (context) => readmitCluster(tools, context),

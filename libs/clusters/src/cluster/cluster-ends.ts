@@ -1,7 +1,7 @@
 import { MuonError, type ErrorRecord } from '#core';
-import { findAffinityGroups, findVirtualMachines, findVirtualMachinesOfOwners, planAffinityGroupRemoval, removeFailedMachines } from '#compute';
+import { findAffinityGroups, findVirtualMachines, findVirtualMachinesOfOwners, planAffinityGroupRemoval, removeUnmadeMachines } from '#compute';
 import { ChangeSet, type Reader, type Transaction } from '#database';
-import { countNetworkUsers, findLoadBalancersOfOwners, planLoadBalancerRemoval, planNetworkRemoval } from '#network';
+import { countNetworkUsers, findLoadBalancersOfOwners, findPortsOfOwners, planLoadBalancerRemoval, planNetworkRemoval } from '#network';
 import type { ApplyChanges } from '#operations';
 import { CHARGES } from '#quota';
 import type { SecretService } from '#secrets';
@@ -18,11 +18,16 @@ export function failureOf(error: ErrorRecord | null, what: string): ErrorRecord 
 }
 
 /**
- * Removes the rows of machines that were never made, and of the nodes that stood for them. Nodes whose machine is still
+ * Takes away machines that were never made, or taken back, and the nodes that stood for them. Nodes whose machine is still
  * there stay, so that a deletion finds them: an operator had given up on taking those back.
  */
-export async function removeUnmadeNodes(transaction: Transaction, clusterId: string, machineIds: readonly string[]): Promise<void> {
-  await transaction.rows(removeFailedMachines, [...machineIds]);
+export async function removeUnmadeNodes(
+  transaction: Transaction,
+  clusterId: string,
+  machineIds: readonly string[],
+  apply: ApplyChanges,
+): Promise<void> {
+  await removeUnmadeMachines(transaction, machineIds, apply);
   const left = new Set((await transaction.rows(findVirtualMachinesOfOwners, [clusterId])).map((machine) => machine.id));
   await transaction.execute(removeNodes, machineIds.filter((id) => !left.has(id)));
 }
@@ -55,9 +60,12 @@ export async function releaseCluster(
  */
 export async function freeOwnNetwork(reader: Reader, cluster: ClusterRow): Promise<string | null> {
   if (!cluster.owns_network || cluster.network_id === null) return null;
-  const users = await reader.first(countNetworkUsers, [cluster.network_id]);
-  const own = (await reader.rows(findLoadBalancersOfOwners, [cluster.id])).filter((balancer) => balancer.network_id === cluster.network_id).length;
-  return (users?.ports ?? 0) + (users?.load_balancers ?? 0) - own > 0 ? null : cluster.network_id;
+  const { id, network_id: networkId } = cluster;
+  const users = await reader.first(countNetworkUsers, [networkId]);
+  const machines = (await reader.rows(findVirtualMachinesOfOwners, [id])).map((machine) => machine.id);
+  const own = [...(await reader.rows(findPortsOfOwners, machines)), ...(await reader.rows(findLoadBalancersOfOwners, [id]))];
+  const others = (users?.ports ?? 0) + (users?.load_balancers ?? 0) - own.filter((part) => part.network_id === networkId).length;
+  return others > 0 ? null : networkId;
 }
 
 /** The conditions as they are now, after an operation has changed the nodes. */

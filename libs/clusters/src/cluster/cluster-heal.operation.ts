@@ -80,7 +80,7 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
     async onFailed(transaction, { operation, error, apply }) {
       const { clusterId, lostMachineId, replacementMachineId } = operation.input;
       if (lostMachineId !== null) await dropDeletedNodes(transaction, [lostMachineId]);
-      await removeUnmadeNodes(transaction, clusterId, [replacementMachineId]);
+      await removeUnmadeNodes(transaction, clusterId, [replacementMachineId], apply);
       // Called off is not failed: the next look may try again at once.
       if (error !== null) await transaction.execute(healingFailed, clusterId, JSON.stringify(error), HEAL_BACKOFF_MS);
       await settleCluster(tools, transaction, clusterId, apply);

@@ -69,7 +69,7 @@ export function growPoolOperation(tools: ClusterTools): OperationKind<GrowInput>
     async onFailed(transaction, { operation, apply }) {
       const { clusterId, poolId, machineIds, from } = operation.input;
       await transaction.execute(restorePoolCount, poolId, from);
-      await removeUnmadeNodes(transaction, clusterId, machineIds);
+      await removeUnmadeNodes(transaction, clusterId, machineIds, apply);
       await settleCluster(tools, transaction, clusterId, apply);
     },
   });
@@ -97,7 +97,7 @@ export function createPoolOperation(tools: ClusterTools): OperationKind<CreateIn
       const nodes = (await transaction.rows(findNodesOfClusters, [clusterId])).filter((node) => node.pool_id === poolId);
       const failure: ErrorRecord = failureOf(error, 'The making of the node pool');
       await transaction.execute(poolFailed, poolId, JSON.stringify(failure));
-      await removeUnmadeNodes(transaction, clusterId, nodes.map((node) => node.machine_id));
+      await removeUnmadeNodes(transaction, clusterId, nodes.map((node) => node.machine_id), apply);
       await settleCluster(tools, transaction, clusterId, apply);
     },
     readmit: (context) => readmitPool(tools, context),

@@ -118,9 +118,13 @@ export const removeVirtualMachine = statement<never, [id: string]>(
   'DELETE FROM virtual_machine WHERE id = $1',
 );
 
-/** Rows of machines that were never made, or taken back, with whatever they were made for; others of these are left. */
-export const removeFailedMachines = statement<{ id: string }, [ids: string[]]>(
-  'virtual_machine.remove_failed',
-  `DELETE FROM virtual_machine WHERE id IN (
-     SELECT id FROM virtual_machine WHERE id = ANY($1) AND lifecycle = 'FAILED' ORDER BY id FOR UPDATE) RETURNING id`,
+/** Locks those of these machines that hold nothing on a backend: never begun, or taken back. */
+export const lockUnmadeMachines = statement<{ id: string; backend_id: string }, [ids: string[]]>(
+  'virtual_machine.lock_unmade',
+  `SELECT id, backend_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE`,
+);
+
+export const removeVirtualMachines = statement<never, [ids: string[]]>(
+  'virtual_machine.remove_all',
+  'DELETE FROM virtual_machine WHERE id = ANY($1)',
 );
