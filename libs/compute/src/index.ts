@@ -26,6 +26,7 @@ export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type Mac
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
+export { withdrawnOffers } from './withdrawn-offers.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {
   applier.register(AFFINITY_GROUPS, applyGroupJoins);
