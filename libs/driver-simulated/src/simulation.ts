@@ -15,7 +15,7 @@ const AWAY = /^(08...|57P0[123]|53300|57014|55P03)$/;
 export class Simulation {
   private constructor(private readonly pool: pg.Pool) {}
 
-  /** Makes the tables when they are missing. @throws UNAVAILABLE when the database does not answer. */
+  /** Makes the tables when they are missing. @throws UNAVAILABLE when the database does not answer, INVALID_INPUT when it refuses. */
   static async open(url: string, poolSize: number): Promise<Simulation> {
     const pool = new pg.Pool({
       connectionString: url,
@@ -83,6 +83,12 @@ export class Simulation {
 function away(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof MuonError) return error;
   const state = sqlState(error);
+  if (state?.startsWith('28') === true) {
+    return new MuonError('INVALID_INPUT', 'The simulated backend refuses this user or password.', { field: 'input.secret', detail: error.message });
+  }
+  if (state === '3D000') {
+    return new MuonError('INVALID_INPUT', 'The simulated backend has no such database.', { field: 'input.endpoint', detail: error.message });
+  }
   // Without a SQLSTATE it never reached PostgreSQL: refused, reset, timed out, ended.
   if (state !== undefined && !AWAY.test(state)) return error;
   return new MuonError('UNAVAILABLE', 'The simulated backend cannot be reached.', { detail: error.message, cause: error });

@@ -32,10 +32,8 @@ export async function describeDatacenter(api: DemoApi, simulationUrl: string): P
   const backendId = await ensure(
     async () => {
       const { createBackend } = await api.request<{ createBackend: { backend: { id: string } } }>(
-        `mutation ($endpoint: String!) {
-          createBackend(input: { name: "simulated", kind: "simulated", endpoint: $endpoint, options: { delayMs: { min: 40, max: 250 } } }) { backend { id } }
-        }`,
-        { endpoint: simulationUrl },
+        'mutation ($input: CreateBackendInput!) { createBackend(input: $input) { backend { id } } }',
+        { input: { name: 'simulated', kind: 'simulated', ...separated(simulationUrl), options: { delayMs: { min: 40, max: 250 } } } },
       );
       return createBackend.backend.id;
     },
@@ -48,6 +46,14 @@ export async function describeDatacenter(api: DemoApi, simulationUrl: string): P
   await describeOffers(api);
   say.done('flavors "small" and "medium", and the image "debian-12"');
   return { backendId, world };
+}
+
+/** The password goes apart from the address, and is kept encrypted. */
+function separated(address: string): { endpoint: string; secret: string } {
+  const url = new URL(address);
+  const secret = decodeURIComponent(url.password);
+  url.password = '';
+  return { endpoint: url.href, secret };
 }
 
 async function describeZone(api: DemoApi, world: SimulatedWorld, backendId: string, zone: (typeof ZONES)[number]): Promise<void> {

@@ -23,10 +23,16 @@ const limits = {
   maxConcurrentCalls: z.int().min(1).max(1000),
   callTimeoutMs: z.int().min(100).max(600_000),
 };
+/** Operators see endpoints and the log names them: a password belongs into `secret`, which is kept encrypted. */
+const endpointSchema = z
+  .string()
+  .min(1)
+  .max(2000)
+  .refine((text) => !URL.canParse(text) || new URL(text).password === '', 'Leave the password out of the endpoint and give it as the secret.');
 const createSchema = z.strictObject({
   name: nameSchema,
   kind: z.string().min(1).max(63),
-  endpoint: z.string().min(1).max(2000),
+  endpoint: endpointSchema,
   secret: z.string().min(1).max(65_536).optional(),
   options: optionsSchema.default({}),
   maxConcurrentCalls: limits.maxConcurrentCalls.default(16),
@@ -35,7 +41,7 @@ const createSchema = z.strictObject({
 const updateSchema = z.strictObject({
   id: z.string().max(100),
   expectedVersion: z.int().min(0).optional(),
-  endpoint: z.string().min(1).max(2000).optional(),
+  endpoint: endpointSchema.optional(),
   /** Null takes it away. */
   secret: z.string().min(1).max(65_536).nullable().optional(),
   options: optionsSchema.optional(),
