@@ -146,7 +146,7 @@ async function migrate(environment: Record<string, string>): Promise<void> {
   if (code !== 0) throw new Error(`migrating failed:\n${migration.log.join('')}`);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();
