@@ -18,7 +18,7 @@ export {
 } from './cluster/cluster.service.js';
 export { clusters, findClusterByName, findClusters } from './cluster/cluster.sql.js';
 export { clusterExpiry } from './cluster/expiry.reconciler.js';
-export { GuestRunner } from './guest/guest-runner.js';
+export { GuestRunner, type GuestRunnerOptions } from './guest/guest-runner.js';
 export { ConditionReason, ConditionType, type ClusterCondition } from './health/conditions.js';
 export { clusterHealth, CLUSTER_HEALTH, type ClusterHealthOptions } from './health/health.reconciler.js';
 export * from './node/cluster-node.js';

@@ -50,7 +50,7 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
     moreRooms: [clusters.clustersRoom, ...(options.moreRooms ?? [])],
     moreKinds: (drivers) => {
       const networks = new network.NetworkRealiser(drivers, { settleMs: 100 });
-      tools = { drivers, networks, secrets, guests: new clusters.GuestRunner(drivers) };
+      tools = { drivers, networks, secrets, guests: new clusters.GuestRunner(drivers, { retryMs: 50 }) };
       return [...clusters.clusterOperations(tools), ...(options.moreKinds?.(drivers) ?? [])];
     },
   });

@@ -23,7 +23,6 @@ export interface RunOnEach {
   parallel: number;
   /** How often a script may fail on a node before the step does; without it, until the operation's deadline. */
   maxFailures?: number;
-  retryAfterMs?: number;
   /** Writes down which nodes (machine ids) are done, so that the next round leaves them out. */
   commit?: (machineIds: string[]) => CommitWork;
 }
@@ -40,16 +39,27 @@ type AnyContext = StepContext<unknown>;
 /** How often each node has failed, or how many control nodes were tried: what the step's memo keeps. */
 type Rounds = Record<string, number>;
 
-const DEFAULT_RETRY_MS = 1000;
+const DEFAULT_RETRY_MS = 1500;
 const NEXT_BATCH_MS = 5;
-const AWAY_RETRY_MS = 1000;
+
+export interface GuestRunnerOptions {
+  /** How long to wait before a script that failed runs again, and before a guest that does not answer is asked again. */
+  retryMs?: number;
+}
 
 /**
  * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, purpose, node and
  * round, so that a repeated step finds its run again, and only a new round runs the script once more.
  */
 export class GuestRunner {
-  constructor(private readonly drivers: DriverRegistry) {}
+  private readonly retryMs: number;
+
+  constructor(
+    private readonly drivers: DriverRegistry,
+    options: GuestRunnerOptions = {},
+  ) {
+    this.retryMs = options.retryMs ?? DEFAULT_RETRY_MS;
+  }
 
   /** One round on several nodes; the step is done when all of them are. */
   async onEach(context: AnyContext, request: RunOnEach): Promise<StepDone | StepWait> {
@@ -66,7 +76,7 @@ export class GuestRunner {
       after[outcome.machineId] = (after[outcome.machineId] ?? 0) + 1;
       if ((after[outcome.machineId] ?? 0) > (request.maxFailures ?? Number.POSITIVE_INFINITY)) throw outcome.failure;
     }
-    const { afterMs, blocker } = waitReason(outcomes, request);
+    const { afterMs, blocker } = waitReason(outcomes, request, this.retryMs);
     return wait({ afterMs, blocker, memo: after as JsonValue, ...(commit === undefined ? {} : { commit }) });
   }
 
@@ -88,7 +98,7 @@ export class GuestRunner {
         : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script: request.script }, { [control.row.machine_id]: round });
     throwBroken([outcome]);
     if (outcome.type === 'DONE') return done();
-    const { afterMs, blocker } = waitReason([outcome], request);
+    const { afterMs, blocker } = waitReason([outcome], request, this.retryMs);
     if (outcome.type === 'PENDING') return wait({ afterMs, blocker, memo: rounds as JsonValue });
     if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
       throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
@@ -162,11 +172,15 @@ function noControlNode(words: string): MuonError {
 }
 
 /** The reason that people should see first: failures before silence before mere work. */
-function waitReason(outcomes: readonly Outcome[], request: Pick<RunOnEach, 'words' | 'retryAfterMs'>): { afterMs: number; blocker: BlockerReason | string } {
+function waitReason(
+  outcomes: readonly Outcome[],
+  request: Pick<RunOnEach, 'words'>,
+  retryMs: number,
+): { afterMs: number; blocker: BlockerReason | string } {
   const failed = outcomes.find((outcome) => outcome.type === 'FAILED');
-  if (failed !== undefined) return { afterMs: request.retryAfterMs ?? DEFAULT_RETRY_MS, blocker: blockerOf(failed.failure) };
+  if (failed !== undefined) return { afterMs: retryMs, blocker: blockerOf(failed.failure) };
   const away = outcomes.find((outcome) => outcome.type === 'AWAY');
-  if (away !== undefined) return { afterMs: AWAY_RETRY_MS, blocker: blockerOf(away.error) };
+  if (away !== undefined) return { afterMs: retryMs, blocker: blockerOf(away.error) };
   const waits = outcomes.flatMap((outcome) => (outcome.type === 'PENDING' ? [outcome.afterMs] : []));
   const afterMs = waits.length === 0 ? NEXT_BATCH_MS : Math.min(...waits);
   return { afterMs, blocker: `Nodes are under way to ${request.words}.` };

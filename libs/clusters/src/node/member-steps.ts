@@ -4,7 +4,6 @@ import type { GuestScript } from '../blueprint/blueprint.js';
 import { readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
-const MEMBER_RETRY_MS = 2000;
 /** A dead cluster must not keep its owner from getting rid of machines: its own list of nodes is left wrong then. */
 const MAX_FORGET_FAILURES = 3;
 
@@ -57,7 +56,6 @@ async function onOneMember(
       key: member.row.machine_id,
       controls: helpers(facts, concerned),
       script: request.script(member),
-      retryAfterMs: MEMBER_RETRY_MS,
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {

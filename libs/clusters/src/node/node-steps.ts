@@ -25,7 +25,6 @@ export const MACHINE_DELETE = 'compute.virtual_machine.delete';
 const MAX_SCRIPT_FAILURES = 3;
 const PARALLEL_JOINS = 10;
 const PARALLEL_CHECKS = 20;
-const READY_RETRY_MS = 1500;
 
 type AnyContext = StepContext<unknown>;
 type Answer = StepDone | StepWait;
@@ -161,7 +160,6 @@ export async function awaitReady(tools: ClusterTools, context: AnyContext, facts
     words: 'become ready',
     tasks: waiting.map((node) => ({ node, script: facts.blueprint.checkReady(cluster, told(node)) })),
     parallel: PARALLEL_CHECKS,
-    retryAfterMs: READY_RETRY_MS,
     commit: (machineIds) => async (transaction) => {
       const since = new Date().toISOString();
       const seen = machineIds.map((id) => ({ id: nodeIds.get(id), health: 'READY', reason: 'NODE_READY', since }));
