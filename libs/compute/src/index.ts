@@ -14,6 +14,7 @@ export { imageId, ImageService, resolveImages } from './image/image.service.js';
 export { findImages, type ImageRow } from './image/image.sql.js';
 export { machineDrift, type MachineDriftOptions } from './drift/machine-drift.reconciler.js';
 export { countMachineDrift } from './drift/machine-drift.sql.js';
+export { findMachineOwnersOnHosts } from './host/host-machines.sql.js';
 export { MACHINE_DRIFT, MachineHostListener } from './host/machine-host-listener.js';
 export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
 export { computeKnownObjects } from './known-objects.js';

@@ -39,6 +39,12 @@ export const countMachinesInZone = statement<{ machines: number }, [zoneId: stri
   `SELECT count(*) AS machines FROM virtual_machine WHERE zone_id = $1 AND lifecycle <> 'FAILED'`,
 );
 
+/** Who has machines on these hosts: the clusters that they are nodes of. */
+export const findMachineOwnersOnHosts = statement<{ owner_id: string }, [hostIds: string[]]>(
+  'virtual_machine.owners_on_hosts',
+  `SELECT DISTINCT owner_id FROM virtual_machine WHERE host_id = ANY($1) AND owner_id IS NOT NULL ORDER BY owner_id`,
+);
+
 /**
  * What is on hosts that do not answer can be anything; since when, for people. At most `limit` a call.
  * @param hostIds null for all hosts
