@@ -188,14 +188,15 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
 }
 
 function backgroundWork(foundation: Foundation, { usage, orphans }: Ports): Pick<House, 'reconcilers' | 'keepers'> {
-  const { database, drivers, log, feed, commands } = foundation;
+  const { database, drivers, log, feed, commands, applier, registry, queue } = foundation;
+  const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
   const heartbeat = new Heartbeat(database, drivers, news, log);
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
-      ...housekeeping({ feed, commands }),
+      ...housekeeping({ feed, commands, operations }),
       ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log)),
       orphans.reconciler,
       ...placementReconcilers(),

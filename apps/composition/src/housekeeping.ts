@@ -1,6 +1,6 @@
 import type { EventFeed } from '#events';
 import type { CommandRunner } from '#identity';
-import { defineReconciler, type Reconciler } from '#operations';
+import { defineReconciler, type OperationService, type Reconciler } from '#operations';
 import { auditCounters } from '#quota';
 
 const MINUTE_MS = 60_000;
@@ -8,7 +8,7 @@ const MINUTE_MS = 60_000;
 const MAX_BATCHES = 100;
 
 /** What keeps the house itself clean: retention of events, keys and plans, and the audit of the counters. */
-export function housekeeping(parts: { feed: EventFeed; commands: CommandRunner }): Reconciler[] {
+export function housekeeping(parts: { feed: EventFeed; commands: CommandRunner; operations: OperationService }): Reconciler[] {
   const whileAny = async (signal: AbortSignal, batch: () => Promise<number>): Promise<void> => {
     for (let round = 0; round < MAX_BATCHES && !signal.aborted; round += 1) if ((await batch()) === 0) return;
   };
@@ -22,6 +22,11 @@ export function housekeeping(parts: { feed: EventFeed; commands: CommandRunner }
       name: 'command-retention',
       everyMs: 10 * MINUTE_MS,
       run: ({ signal }) => whileAny(signal, () => parts.commands.prune()),
+    }),
+    defineReconciler({
+      name: 'operation-retention',
+      everyMs: 10 * MINUTE_MS,
+      run: ({ signal }) => whileAny(signal, () => parts.operations.prune()),
     }),
     defineReconciler({
       name: 'quota-audit',
