@@ -21,6 +21,7 @@ export { clusterExpiry } from './cluster/expiry.reconciler.js';
 export { GuestRunner, type GuestRunnerOptions } from './guest/guest-runner.js';
 export { ConditionReason, ConditionType, type ClusterCondition } from './health/conditions.js';
 export { clusterHealth, CLUSTER_HEALTH, type ClusterHealthOptions } from './health/health.reconciler.js';
+export { ClusterHostListener } from './health/host-listener.js';
 export * from './node/cluster-node.js';
 export { clusterNodes, findClusterNodes, findNodesOfClusters, findNodesOfMachines } from './node/cluster-node.sql.js';
 export type { ClusterTools } from './node/node-steps.js';

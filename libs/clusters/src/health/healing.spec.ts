@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { foldConditions, nodeConditions, type ConditionNow } from './conditions.js';
+import { decideHealing, DEFAULT_HEALING_LIMITS, sickLimit, type HealingFacts, type HealingNode } from './healing.js';
+
+const now = new Date('2026-11-23T12:00:00Z');
+const ago = (minutes: number): Date => new Date(now.getTime() - minutes * 60_000);
+let made = 0;
+
+function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { host?: HealingNode['hostState'] } = {}): HealingNode {
+  made += 1;
+  const { host = 'ACTIVE', ...row } = more;
+  const pool = role === 'WORKER' ? 'pool' : null;
+  const base = { id: `n${made}`, name: `node-${made}`, role, phase: 'JOINED', pool_id: pool, health: 'READY', health_reason: 'NODE_READY', health_since: ago(60) } as const;
+  return { row: { ...base, ...row }, hostState: host };
+}
+const several = (count: number, make: () => HealingNode): HealingNode[] => Array.from({ length: count }, make);
+const lost = (role: 'CONTROL' | 'WORKER', since = ago(1)): HealingNode => node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED' });
+
+function facts(nodes: readonly HealingNode[], more: Partial<HealingFacts> = {}): HealingFacts {
+  const workers = nodes.filter((each) => each.row.role === 'WORKER').length;
+  const controlCount = nodes.filter((each) => each.row.role === 'CONTROL').length;
+  return { controlCount, pools: [{ id: 'pool', name: 'workers', count: workers }], nodes, failures: 0, notBefore: null, lastError: null, at: now, ...more };
+}
+const decide = (given: HealingFacts) => decideHealing(given, DEFAULT_HEALING_LIMITS);
+
+describe('healing', () => {
+  it('has nothing to do while all is well', () => {
+    expect(decide(facts([...several(3, () => node('CONTROL')), ...several(2, () => node('WORKER'))]))).toEqual({
+      target: null,
+      condition: { type: 'HEALABLE', status: 'TRUE', reason: 'NOTHING_TO_HEAL', message: 'No node needs to be replaced.' },
+    });
+  });
+
+  it('replaces control nodes before workers, and the longest lost first', () => {
+    const [worker, control, older] = [lost('WORKER', ago(9)), lost('CONTROL', ago(3)), lost('WORKER', ago(10))];
+    const others = [...several(2, () => node('CONTROL')), ...several(6, () => node('WORKER'))];
+    expect(decide(facts([worker, control, older, ...others])).target).toMatchObject({ type: 'NODE', nodeId: control.row.id });
+    expect(decide(facts([worker, older, node('CONTROL'), ...others])).target).toMatchObject({ nodeId: older.row.id });
+  });
+
+  it('makes good what an earlier healing deleted and could not replace', () => {
+    const nodes = [...several(3, () => node('CONTROL')), node('WORKER')];
+    const short = facts(nodes, { controlCount: 3, pools: [{ id: 'pool', name: 'workers', count: 2 }] });
+    expect(decide(short).target).toEqual({ type: 'MISSING', role: 'WORKER', poolId: 'pool', name: 'a node of workers' });
+    expect(decide(facts(nodes.slice(1), { controlCount: 3 })).target).toMatchObject({ type: 'MISSING', role: 'CONTROL' });
+  });
+
+  it('never replaces what nobody can prove to be off', () => {
+    const silent = node('WORKER', { health: 'UNREACHABLE', health_reason: 'HOST_SILENT', host: 'DOWN' });
+    const { target, condition } = decide(facts([...several(3, () => node('CONTROL')), silent, node('WORKER')]));
+    expect(target).toBeNull();
+    expect(condition).toMatchObject({ status: 'FALSE', reason: 'HOST_NOT_FENCED' });
+  });
+
+  it('waits with a node that answers and is not ready, and leaves it alone while its host is not known', () => {
+    const others = [...several(3, () => node('CONTROL')), ...several(3, () => node('WORKER'))];
+    const sick = (minutes: number, host: HealingNode['hostState'] = 'ACTIVE') =>
+      node('WORKER', { health: 'NOT_READY', health_reason: 'NODE_NOT_READY', health_since: ago(minutes), host });
+    expect(decide(facts([...others, sick(9)])).target).toBeNull();
+    expect(decide(facts([...others, sick(10)])).target).toMatchObject({ type: 'NODE' });
+    expect(decide(facts([...others, sick(60, 'UNKNOWN')])).target).toBeNull();
+    expect(decide(facts([...others, node('WORKER', { phase: 'DRAINING', health: 'LOST' })])).target).toBeNull();
+  });
+
+  it('stops when too many are sick at once, or when too few control nodes could agree', () => {
+    const workers = (count: number, sick: number) => [...several(count - sick, () => node('WORKER')), ...several(sick, () => lost('WORKER'))];
+    const controls = several(3, () => node('CONTROL'));
+    expect(sickLimit(12)).toBe(4);
+    expect(decide(facts([...controls, ...workers(9, 4)])).target).not.toBeNull();
+    expect(decide(facts([...controls, ...workers(9, 5)])).condition).toMatchObject({ status: 'FALSE', reason: 'TOO_MANY_SICK' });
+    expect(decide(facts([node('CONTROL'), lost('CONTROL'), lost('CONTROL'), ...workers(9, 0)])).condition.reason).toBe('QUORUM_LOST');
+    expect(decide(facts([lost('CONTROL'), node('WORKER')])).condition.reason).toBe('QUORUM_LOST');
+    // A host with a control node and a worker of a small cluster.
+    expect(decide(facts([node('CONTROL'), node('CONTROL'), lost('CONTROL'), lost('WORKER'), node('WORKER')])).target).toMatchObject({ role: 'CONTROL' });
+  });
+
+  it('waits longer after each failure, and gives up after some', () => {
+    const nodes = [...several(3, () => node('CONTROL')), lost('WORKER')];
+    const later = facts(nodes, { failures: 1, notBefore: new Date(now.getTime() + 1) });
+    expect(decide(later)).toMatchObject({ target: null, condition: { reason: 'HEALING_FAILED' } });
+    expect(decide({ ...later, notBefore: now }).target).not.toBeNull();
+    const error = { code: 'BACKEND_FAILED', message: 'No room.', fault: 'OPERATOR', retryable: false } as const;
+    const over = decide(facts(nodes, { failures: DEFAULT_HEALING_LIMITS.maxFailures, lastError: error }));
+    expect(over.condition.message).toContain('No room.');
+    expect(over.target).toBeNull();
+  });
+});
+
+describe('conditions', () => {
+  const statuses = (list: readonly ConditionNow[]) => Object.fromEntries(list.map((each) => [each.type, `${each.status} ${each.reason}`]));
+  const of = (nodes: readonly HealingNode[], controls: number, workers: number) => statuses(nodeConditions(nodes.map((each) => each.row), { controls, workers }));
+
+  it('say what the nodes are', () => {
+    expect(of([...several(3, () => node('CONTROL')), node('WORKER')], 3, 1)).toEqual({
+      READY: 'TRUE ALL_READY',
+      API_AVAILABLE: 'TRUE QUORUM_READY',
+      CONTROL_NODES_READY: 'TRUE ALL_READY',
+      WORKERS_READY: 'TRUE ALL_READY',
+      FAULT_TOLERANT: 'TRUE SPARE_CONTROL_NODES',
+    });
+    expect(of([node('CONTROL'), node('CONTROL'), lost('CONTROL'), node('WORKER', { health: 'NOT_READY' })], 3, 1)).toEqual({
+      READY: 'FALSE NODES_LOST',
+      API_AVAILABLE: 'TRUE QUORUM_READY',
+      CONTROL_NODES_READY: 'FALSE NODES_LOST',
+      WORKERS_READY: 'FALSE NODES_NOT_READY',
+      FAULT_TOLERANT: 'FALSE NO_SPARE_CONTROL_NODE',
+    });
+    expect(of([node('CONTROL'), lost('CONTROL'), node('CONTROL', { health: 'UNREACHABLE' })], 3, 0)).toMatchObject({
+      API_AVAILABLE: 'UNKNOWN QUORUM_UNKNOWN',
+      WORKERS_READY: 'TRUE NO_NODES_WANTED',
+    });
+    expect(of([lost('CONTROL')], 1, 1)).toEqual({
+      READY: 'FALSE NODES_LOST',
+      API_AVAILABLE: 'FALSE QUORUM_LOST',
+      CONTROL_NODES_READY: 'FALSE NODES_LOST',
+      WORKERS_READY: 'FALSE NODES_MISSING',
+      FAULT_TOLERANT: 'FALSE SINGLE_CONTROL_NODE',
+    });
+    // Nodes that are on their way in or out are no members.
+    expect(of([node('CONTROL'), node('WORKER', { phase: 'JOINING' })], 1, 0).WORKERS_READY).toBe('TRUE NO_NODES_WANTED');
+  });
+
+  it('keep the time since when they hold for the same reason', () => {
+    const before = foldConditions([], nodeConditions([node('CONTROL').row], { controls: 1, workers: 0 }), ago(5));
+    const after = foldConditions(before, nodeConditions([lost('CONTROL').row], { controls: 1, workers: 0 }), now);
+    const since = Object.fromEntries(after.map((each) => [each.type, each.since]));
+    expect(since).toMatchObject({ READY: now.toISOString(), WORKERS_READY: ago(5).toISOString(), FAULT_TOLERANT: ago(5).toISOString() });
+  });
+});
