@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { countMachineDrift } from '#compute';
 import { toMuonError } from '#core';
 import { pendingMigrations } from '#database';
 import { OperationQueries } from '#operations';
@@ -25,6 +26,7 @@ export class Health {
   private readonly stuck: Gauge;
   private readonly unserved: Gauge<'handler'>;
   private readonly drift: Gauge;
+  private readonly machineDrift: Gauge<'code'>;
   private readAt = Number.NEGATIVE_INFINITY;
   private draining = false;
 
@@ -59,6 +61,12 @@ export class Health {
     this.drift = new Gauge({
       name: 'muon_quota_drifted_counters',
       help: 'Quota counters that differ from the sum of their charges; always 0 unless something is wrong.',
+      registers,
+    });
+    this.machineDrift = new Gauge({
+      name: 'muon_machines_drifted',
+      help: 'Machines that their backend does not have, or has elsewhere.',
+      labelNames: ['code'],
       registers,
     });
   }
@@ -99,7 +107,11 @@ export class Health {
     if (performance.now() - this.readAt < READING_KEPT_MS) return;
     this.readAt = performance.now();
     const { database, registry } = this.house;
-    const [read, audit] = await Promise.all([this.queries.metrics(database, registry), auditCounters(database)]);
+    const [read, audit, drifted] = await Promise.all([
+      this.queries.metrics(database, registry),
+      auditCounters(database),
+      database.rows(countMachineDrift),
+    ]);
     this.operations.reset();
     for (const row of read.byKindAndState) this.operations.set({ kind: row.kind, state: row.state }, row.count);
     this.queueAge.set(read.queueAgeSeconds);
@@ -107,5 +119,7 @@ export class Health {
     this.unserved.reset();
     for (const row of read.unserved) this.unserved.set({ handler: row.handler }, row.count);
     this.drift.set(audit.drift.length);
+    this.machineDrift.reset();
+    for (const row of drifted) this.machineDrift.set({ code: row.code }, row.count);
   }
 }

@@ -22,6 +22,7 @@ import {
   MachineRealiser,
   machinesInZones,
   VirtualMachineService,
+  withdrawnOffers,
 } from '#compute';
 import { PrincipalService } from '#identity';
 import {
@@ -203,6 +204,7 @@ function backgroundWork(foundation: Foundation, { usage, orphans }: Ports): Pick
       networkDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),
+      withdrawnOffers(database),
       clusterHealth(database, drivers),
       clusterExpiry(),
     ],

@@ -28,13 +28,13 @@ ${curl('{ operations(first: 5) { nodes { kind state error { code message } } } }
 
 const standalone: Standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: 'warn' });
 const stopped = untilStopped();
-let failure: unknown;
+let failure: Error | undefined;
 if (values.demo) {
   await Promise.race([stopped, tellStory(standalone)]).catch((error: unknown) => {
-    failure = error;
+    failure = error instanceof Error ? error : new Error('the story failed without an error', { cause: error });
   });
 }
-if (failure !== undefined) console.error(`\nThe story broke off: ${failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)}`);
+if (failure !== undefined) console.error(`\nThe story broke off: ${failure.stack ?? failure.message}`);
 console.log(`
 Muon is ready.
   API       ${standalone.url}/graphql
