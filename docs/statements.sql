@@ -870,6 +870,9 @@ ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
 
+-- event.forget
+TRUNCATE event;
+
 -- event.head
 SELECT epoch, (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1 AS head, pruned_transaction_id FROM event_log;
 
@@ -895,10 +898,12 @@ LIMIT $3::int;
 -- event.renew_epoch
 UPDATE event_log SET
 epoch = left(md5(random()::text || clock_timestamp()::text), 12),
-system_identifier = control.system_identifier::text,
+system_identifier = history.identifier,
 pruned_transaction_id = 0
-FROM pg_control_system() AS control
-WHERE event_log.system_identifier <> control.system_identifier::text
+FROM (
+SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS identifier FROM pg_control_system()
+) AS history
+WHERE $1::boolean OR event_log.system_identifier <> history.identifier
 RETURNING epoch;
 
 -- flavor.find
@@ -3825,6 +3830,9 @@ SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root
 WHERE l.resource_id = m.id AND o.resource_id <> m.host_id
 ) AS busy ON true
 WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int;
+
+-- virtual_machine.owners_on_hosts
+SELECT DISTINCT owner_id FROM virtual_machine WHERE host_id = ANY($1) AND owner_id IS NOT NULL ORDER BY owner_id;
 
 -- virtual_machine.remove
 DELETE FROM virtual_machine WHERE id = $1;

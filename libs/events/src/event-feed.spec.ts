@@ -115,4 +115,24 @@ describe('the event feed', () => {
     while ((await feed.prune(10)) > 0);
     await expect(take(old, 1, 'old')).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
   });
+
+  it.each([
+    ['finds by itself', `UPDATE event_log SET system_identifier = split_part(system_identifier, '/', 1) || '/00000007'`, () => feed.initialise()],
+    ['is told of', 'SELECT', () => feed.beginEpoch()],
+  ])('begins a new epoch after a restore that it %s, and tells no event of the old one', async (title, restore, begin) => {
+    const { dataSource } = room.database;
+    const old = await feed.head(room.database);
+    await insert(`${title}, before`, 'restored');
+    await dataSource.query(restore);
+    // In the cluster that was restored into, ids of transactions have not come so far yet.
+    await dataSource.query(`UPDATE event SET transaction_id = (pg_current_xact_id()::text)::bigint + 2 WHERE tenant_id = 'restored'`);
+    await begin();
+    await expect(take(old, 1, 'restored')).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
+    const from = await feed.head(room.database);
+    for (const number of [1, 2, 3, 4]) await insert(`${title}, ${number}`, 'restored');
+    const told = (await take(from, 4, 'restored')).map((event) => event.resource_id);
+    expect(told).toEqual([1, 2, 3, 4].map((number) => `${title}, ${number}`));
+    await feed.initialise();
+    expect(await take(from, 4, 'restored')).toHaveLength(4);
+  });
 });

@@ -1,7 +1,7 @@
 import { MuonError, sleep, toMuonError, type Logger } from '#core';
 import type { Database, Reader } from '#database';
 import { cursorExpired, decodeEventCursor, encodeEventCursor, type EventCursor } from './cursor.js';
-import { pruneEvents, readEvents, readHead, renewEpoch, type EventRow } from './event.sql.js';
+import { forgetEvents, pruneEvents, readEvents, readHead, renewEpoch, type EventRow } from './event.sql.js';
 
 export interface FeedEvent extends EventRow {
   /** Watching from here resumes after this event. */
@@ -52,9 +52,22 @@ export class EventFeed {
     this.retentionMs = options.retentionMs ?? 7 * DAY_MS;
   }
 
-  /** Call once before serving: begins a new epoch when the database was restored into another cluster. */
+  /** Call once before serving: begins a new epoch when the database has another history than its event log. */
   async initialise(): Promise<void> {
-    const renewed = await this.database.first(renewEpoch);
+    await this.renew(false);
+  }
+
+  /** After a restore that the database cannot see itself, as one of a dump into the cluster that it came from. */
+  async beginEpoch(): Promise<void> {
+    await this.renew(true);
+  }
+
+  private async renew(anyway: boolean): Promise<void> {
+    const renewed = await this.database.transaction(async (transaction) => {
+      const row = await transaction.first(renewEpoch, anyway);
+      if (row !== undefined) await transaction.execute(forgetEvents);
+      return row;
+    });
     if (renewed !== undefined) this.log.warn({ epoch: renewed.epoch }, 'the event log begins a new epoch after a restore');
   }
 

@@ -37,17 +37,25 @@ export const readHead = statement<{ epoch: string; head: number; pruned_transact
   `SELECT epoch, (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1 AS head, pruned_transaction_id FROM event_log`,
 );
 
-/** A restore into another PostgreSQL cluster starts a new epoch: transaction ids of the old one mean nothing there. */
-export const renewEpoch = statement<{ epoch: string }>(
+/**
+ * A new epoch where transaction ids mean something else than those of the log: in another PostgreSQL cluster, and on
+ * another timeline, which a recovery to a point in time and a promoted standby begin.
+ */
+export const renewEpoch = statement<{ epoch: string }, [anyway: boolean]>(
   'event.renew_epoch',
   `UPDATE event_log SET
      epoch = left(md5(random()::text || clock_timestamp()::text), 12),
-     system_identifier = control.system_identifier::text,
+     system_identifier = history.identifier,
      pruned_transaction_id = 0
-   FROM pg_control_system() AS control
-   WHERE event_log.system_identifier <> control.system_identifier::text
+   FROM (
+     SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS identifier FROM pg_control_system()
+   ) AS history
+   WHERE $1::boolean OR event_log.system_identifier <> history.identifier
    RETURNING epoch`,
 );
+
+/** Of an epoch that has ended: no cursor leads to them, and their transaction ids could still lie ahead. */
+export const forgetEvents = statement('event.forget', 'TRUNCATE event');
 
 /** Deletes a bounded batch of what is older than the retention, and remembers how far it went. */
 export const pruneEvents = statement<{ removed: number }, [olderThan: Date, limit: number]>(

@@ -31,7 +31,9 @@ export class EventLog1764000200000 implements MigrationInterface {
       )`);
     await runner.query(`
       INSERT INTO event_log (epoch, system_identifier)
-      SELECT left(md5(random()::text || clock_timestamp()::text), 12), system_identifier::text FROM pg_control_system()`);
+      SELECT left(md5(random()::text || clock_timestamp()::text), 12),
+             system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+      FROM pg_control_system()`);
     await runner.query(`
       CREATE FUNCTION muon_watch() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
