@@ -23,6 +23,16 @@ export interface HouseParts {
   drivers: readonly DriverFactory[];
   /** How long an undo waits before it looks again for late effects; the rooms' own default without it. */
   settleMs?: number;
+  /** How soon the house notices by itself; the rooms' own defaults, made for large datacenters, without it. */
+  attention?: Attention;
+}
+
+export interface Attention {
+  heartbeatEveryMs: number;
+  /** How long a host may be silent before it counts as down. */
+  silentAfterMs: number;
+  /** How often each cluster is looked at. */
+  clustersEveryMs: number;
 }
 
 /** What the rooms' services are built on. */

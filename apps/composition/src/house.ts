@@ -7,6 +7,7 @@ import {
   ClusterVersionService,
   GuestRunner,
   NodePoolService,
+  type ClusterHealthOptions,
 } from '#clusters';
 import {
   AffinityGroupService,
@@ -46,6 +47,7 @@ import {
   RackService,
   ZoneService,
   ZoneVisibility,
+  type HeartbeatOptions,
 } from '#infrastructure';
 import {
   LoadBalancerService,
@@ -62,7 +64,7 @@ import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
 import { diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
-import { layFoundation, type Foundation, type HouseParts } from './foundation.js';
+import { layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
 export { queueBackend, type HouseParts } from './foundation.js';
@@ -86,7 +88,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     ...infrastructureServices(foundation, ports),
     ...pillarServices(foundation),
   ];
-  return { ...foundation, services, ...backgroundWork(foundation, ports) };
+  return { ...foundation, services, ...backgroundWork(foundation, ports, parts.attention) };
 }
 
 /** What rooms above tell rooms below, through the ports that those declare. */
@@ -188,26 +190,45 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
   ];
 }
 
-function backgroundWork(foundation: Foundation, { usage, orphans }: Ports): Pick<House, 'reconcilers' | 'keepers'> {
+function backgroundWork(
+  foundation: Foundation,
+  { usage, orphans }: Ports,
+  attention: Attention | undefined,
+): Pick<House, 'reconcilers' | 'keepers'> {
   const { database, drivers, log, feed, commands, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
-  const heartbeat = new Heartbeat(database, drivers, news, log);
+  const { silence, beats, looks } = paces(attention);
+  const heartbeat = new Heartbeat(database, drivers, news, log, silence);
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
       ...housekeeping({ feed, commands, operations }),
-      ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log)),
+      ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log), beats),
       orphans.reconciler,
       ...placementReconcilers(),
       networkDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),
       withdrawnOffers(database),
-      clusterHealth(database, drivers),
+      clusterHealth(database, drivers, looks),
       clusterExpiry(),
     ],
     keepers: [watch.keeper],
+  };
+}
+
+function paces(attention: Attention | undefined): {
+  silence: HeartbeatOptions;
+  beats: { heartbeatEveryMs?: number };
+  looks: ClusterHealthOptions;
+} {
+  if (attention === undefined) return { silence: {}, beats: {}, looks: {} };
+  const { heartbeatEveryMs, silentAfterMs, clustersEveryMs } = attention;
+  return {
+    silence: { silentAfterMs },
+    beats: { heartbeatEveryMs },
+    looks: { everyMs: Math.max(500, clustersEveryMs / 2), observeEveryMs: clustersEveryMs },
   };
 }

@@ -12,6 +12,8 @@ import { migrateDatabase } from '../../composition/src/migrate.js';
 import { startWorker } from '../../worker/src/worker.js';
 
 const DRAIN_MS = 5000;
+/** A handful of hosts on a laptop can be looked at all the time, and whoever tries Muon does not like to wait. */
+const ATTENTION = { heartbeatEveryMs: 1000, silentAfterMs: 3000, clustersEveryMs: 2000 };
 
 export interface StandaloneOptions {
   /** Where everything is kept between two runs. */
@@ -51,7 +53,13 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       MUON_HTTP_PORT: String(options.port),
     });
     await migrateDatabase(configuration.MUON_DATABASE_URL, queueBackend(configuration), log);
-    const house = await openHouse({ configuration, log, applicationName: 'muon standalone', drivers: [simulatedDriverFactory()] });
+    const house = await openHouse({
+      configuration,
+      log,
+      applicationName: 'muon standalone',
+      drivers: [simulatedDriverFactory()],
+      attention: ATTENTION,
+    });
     await bootstrapOwner(house.database, token);
     const worker = await startWorker(house, { configuration });
     const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, graphiql: { token } });
