@@ -90,9 +90,11 @@ export class EngineStore {
     const before = performance.now();
     const alone = extras.commit === undefined && extras.children === undefined && !move.ended;
     const { database } = this.options;
+    // What the move knows, not what may be noticed until it is sent.
+    const patch = this.patchOf(held, move);
     try {
-      if (alone) await this.move(held, move, database);
-      else await database.transaction((transaction) => this.writeAll(transaction, held, move, extras));
+      if (alone) await this.move(held, patch, database);
+      else await database.transaction((transaction) => this.writeAll(transaction, held, move, { ...extras, patch }));
     } catch (error) {
       if (!(error instanceof CancelSeen)) throw error;
       held.noticeCancel();
@@ -107,11 +109,16 @@ export class EngineStore {
    * In the order of locks: the parent, the operation itself, its siblings and successors, and only then what the kind
    * writes, with the hottest rows last.
    */
-  private async writeAll(transaction: Transaction, held: HeldOperation, move: Move, extras: MoveExtras): Promise<void> {
+  private async writeAll(
+    transaction: Transaction,
+    held: HeldOperation,
+    move: Move,
+    extras: MoveExtras & { patch: string },
+  ): Promise<void> {
     const { row } = held;
     const endsChild = move.ended && row.parent_id !== null;
     if (endsChild) await transaction.rows(lockOperation, row.parent_id as string);
-    await this.move(held, move, transaction);
+    await this.move(held, extras.patch, transaction);
     if (endsChild) await this.endChild(transaction, held, move, row.parent_id as string);
     if (move.ended && row.parent_id === null && (await handOver(transaction, held.id))) {
       transaction.onCommit(this.options.onWork);
@@ -127,11 +134,13 @@ export class EngineStore {
     if (move.ended) await this.finish(transaction, held, move, apply);
   }
 
-  private async move(held: HeldOperation, move: Move, on: Database | Transaction): Promise<void> {
-    const { owner, leaseMs } = this.options;
-    const { progress } = held;
+  private patchOf({ progress }: HeldOperation, move: Move): string {
     const cancellable = progress.direction === 'FORWARD' && !progress.pivot_passed;
-    const patch = JSON.stringify({ ...move, lease_ms: leaseMs, heed_cancel: cancellable && !progress.cancel_requested });
+    return JSON.stringify({ ...move, lease_ms: this.options.leaseMs, heed_cancel: cancellable && !progress.cancel_requested });
+  }
+
+  private async move(held: HeldOperation, patch: string, on: Database | Transaction): Promise<void> {
+    const { owner } = this.options;
     const moved = await on.first(moveOperation, held.id, owner, held.fence, patch);
     if (moved !== undefined) return;
     const state = await on.first(whoHolds, held.id, owner, held.fence);

@@ -221,16 +221,9 @@ export class OperationRun {
       return this.settle(() => turnBack(progress, cause), extras);
     }
     const afterMs = Math.min(Math.max(outcome.afterMs, MIN_WAIT_MS), remaining, MAX_WAIT_MS);
-    return this.settle(
-      () =>
-        tryAgain(progress, {
-          afterMs,
-          blocker,
-          ...(signal === undefined ? {} : { signal }),
-          ...(memo === undefined ? {} : { memo }),
-        }),
-      extras,
-    );
+    const again = { afterMs, blocker, ...(signal === undefined ? {} : { signal }), ...(memo === undefined ? {} : { memo }) };
+    // A cancel that comes between does not wait for the time to pass.
+    return this.settle(() => (this.held.mustTurnBack ? turnBack(progress, null) : tryAgain(progress, again)), extras);
   }
 
   /** What an error of the kind's own code means: once more later, back, or stuck. */
