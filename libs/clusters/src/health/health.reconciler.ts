@@ -11,7 +11,7 @@ import { foldConditions, nodeConditions, type ConditionNow } from './conditions.
 import { checkGuest, type GuestCheckOptions } from './guest-check.js';
 import { decideHealing, DEFAULT_HEALING_LIMITS, type HealingFacts, type HealingLimits, type HealingTarget } from './healing.js';
 import { DEFAULT_THRESHOLDS, foldSighting, isWorthAsking, sightingOf, type Ground, type HealthThresholds, type Suspects } from './observation.js';
-import { setSuspects, takeTurn, type ObservationRow } from './observation.sql.js';
+import { readClock, setSuspects, takeTurn, type ObservationRow } from './observation.sql.js';
 
 export const CLUSTER_HEALTH = 'cluster-health';
 
@@ -59,8 +59,9 @@ class ClusterLook {
   ) {}
 
   async run(context: ReconcilerContext): Promise<void> {
+    const began = (await this.database.first(readClock))?.now ?? new Date();
     for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
-      const turn = await this.database.rows(takeTurn, BATCH, this.options.observeEveryMs);
+      const turn = await this.database.rows(takeTurn, BATCH, this.options.observeEveryMs, began);
       if (turn.length === 0) return;
       const observations = new Map(turn.map((row) => [row.cluster_id, row]));
       const clusters = await readClusterFacts(context.reader, [...observations.keys()]);

@@ -11,13 +11,19 @@ export interface ObservationRow {
   heal_error: ErrorRecord | null;
 }
 
-/** Takes the clusters whose turn it is: those that were looked at longest ago. Others take others. */
-export const takeTurn = statement<ObservationRow, [limit: number, everyMs: number]>(
+/** By the clock that the turns are taken by. */
+export const readClock = statement<{ now: Date }>('cluster_observation.clock', 'SELECT clock_timestamp() AS now');
+
+/**
+ * Takes the clusters whose turn it is: those that were looked at longest ago, and not since this run began. Others take
+ * others.
+ */
+export const takeTurn = statement<ObservationRow, [limit: number, everyMs: number, runBegan: Date]>(
   'cluster_observation.take_turn',
   `UPDATE cluster_observation AS o SET observed_at = clock_timestamp()
    FROM (
      SELECT o.cluster_id FROM cluster_observation AS o JOIN cluster AS c ON c.id = o.cluster_id
-     WHERE c.lifecycle = 'PRESENT' AND o.observed_at <= clock_timestamp() - $2::int * interval '1 millisecond'
+     WHERE c.lifecycle = 'PRESENT' AND o.observed_at <= clock_timestamp() - $2::int * interval '1 millisecond' AND o.observed_at < $3
      ORDER BY o.observed_at, o.cluster_id LIMIT $1::int FOR UPDATE OF o SKIP LOCKED
    ) AS due
    WHERE o.cluster_id = due.cluster_id
