@@ -130,7 +130,13 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
           const { machineId } = context.operation.input;
           return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
         },
-        undo: async (context) => restoreRunning(context, machines, await current(context)),
+        // By now it is back where it was: its ports first, then its power.
+        undo: async (context) => {
+          const realised = await networks.ensurePorts(context, await ports(context));
+          if (realised.type === 'WAIT') return realised;
+          const restored = await restoreRunning(context, machines, await current(context));
+          return restored.type === 'WAIT' ? restored : realised;
+        },
       },
       {
         name: 'move',
@@ -161,7 +167,15 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         },
       },
       { name: 'ports', run: async (context) => networks.ensurePorts(context, await ports(context)) },
-      { name: 'start', run: async (context) => restoreRunning(context, machines, await current(context)) },
+      {
+        name: 'start',
+        run: async (context) => restoreRunning(context, machines, await current(context)),
+        // Only a stopped machine moves back.
+        undo: async (context) => {
+          const { machineId } = context.operation.input;
+          return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
+        },
+      },
       {
         name: 'confirm',
         run: async (context) => machines.confirmPower(context, context.operation.input.machineId, (await current(context)).desired_power),

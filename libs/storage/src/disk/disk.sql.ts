@@ -57,11 +57,11 @@ export const markDisksRealised = statement<never, [ids: string[]]>(
    WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING')`,
 );
 
-/** Not made, and everything taken back: only the name is left. */
+/** Not made, or called off when it just was, and everything taken back: only the name is left. */
 export const markDiskFailed = statement<{ id: string; backend_id: string }, [id: string, failure: string]>(
   'disk.mark_failed',
   `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
-     lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+     lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
    WHERE id = $1 RETURNING id, backend_id`,
 );
 
