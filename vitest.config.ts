@@ -36,7 +36,6 @@ export default defineConfig({
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),
       project({ name: 'faults', include: ['test/faults/**/*.spec.ts'], testTimeout: 120_000 }),
       project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),
-      project({ name: 'load', include: ['test/load/**/*.spec.ts'], testTimeout: 600_000 }),
     ],
   },
 });
