@@ -156,7 +156,9 @@ export class Database implements Reader {
       await client.query(beginText(options));
       const result = await runInside(transaction, () => work(transaction));
       transaction.close();
-      await client.query('COMMIT');
+      // Where an error of PostgreSQL was caught inside the work, COMMIT rolls back, and says so in its tag only.
+      const { command } = await client.query('COMMIT');
+      assert(command === 'COMMIT', 'a unit of work went on after a failed statement; nothing of it was kept');
       transaction.runAfterCommit();
       return result;
     } catch (error) {

@@ -49,6 +49,18 @@ describe('a unit of work', () => {
     expect(heard).toEqual([]);
   });
 
+  it('fails when the work swallowed a failed statement, of which nothing can be kept', async () => {
+    const heard: string[] = [];
+    const attempt = room.database.transaction(async (transaction) => {
+      transaction.onCommit(() => heard.push('committed'));
+      await transaction.execute(insertNote, 'swallowed');
+      await transaction.execute(insertNote, 'swallowed').catch(() => undefined);
+    });
+    await expect(attempt).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await notes()).not.toContain('swallowed');
+    expect(heard).toEqual([]);
+  });
+
   it('throws at a query that comes after its end', async () => {
     let kept: Transaction | undefined;
     let stray: Promise<unknown> | undefined;
