@@ -1,0 +1,239 @@
+import { statement } from '#database';
+import type { WorldObject } from '#driver-simulated';
+import { auditCounters } from '#quota';
+import { auditClaims } from '#placement';
+import type { Stage } from './bench/lane.js';
+import { allRooms } from '../../apps/composition/src/rooms.js';
+
+const HAS_CLUSTERS = allRooms.some((room) => room.name === 'clusters');
+const ifClusters = (text: string): string => (HAS_CLUSTERS ? text : '');
+
+interface Violation {
+  violation: string;
+}
+
+type OfTenant = [tenantId: string];
+
+/** Everything that is charged, with its charge as it should be. */
+const LIVING = `living AS (
+  SELECT id, 'vm' AS kind, jsonb_build_object('vm.count', 1, 'vm.cpu', cpu, 'vm.memory', memory_mib) AS amounts
+  FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, 'dsk', jsonb_build_object('disk.count', 1, 'disk.capacity', size_gib) FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, 'prt', jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
+  UNION ALL SELECT id, 'net', jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, 'lb', jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  ${ifClusters(`UNION ALL SELECT id, 'cluster', jsonb_build_object('cluster.count', 1) FROM cluster WHERE tenant_id = $1 AND lifecycle <> 'FAILED'`)})`;
+
+const charges = statement<Violation, OfTenant>(
+  'faults.charges',
+  `WITH ${LIVING}, charged AS (
+     SELECT resource_id, jsonb_object_agg(resource_key, amount) AS amounts FROM quota_charge WHERE tenant_id = $1 GROUP BY resource_id)
+   SELECT concat('charge without a living resource: ', c.resource_id, ' ', c.amounts) AS violation
+   FROM charged AS c WHERE NOT EXISTS (SELECT FROM living AS l WHERE l.id = c.resource_id)
+   UNION ALL
+   SELECT concat('living resource without its charge: ', l.id, ' ', l.amounts, ', charged ', c.amounts)
+   FROM living AS l LEFT JOIN charged AS c ON c.resource_id = l.id WHERE c.amounts IS NULL OR NOT c.amounts @> l.amounts`,
+);
+
+const claims = statement<Violation, OfTenant>(
+  'faults.claims',
+  `SELECT concat('host claim without its machine: ', c.resource_id, ' on ', c.host_id) AS violation
+   FROM host_claim AS c WHERE c.tenant_id = $1 AND NOT EXISTS (
+     SELECT FROM virtual_machine AS m WHERE m.id = c.resource_id AND m.lifecycle <> 'FAILED' AND m.host_id = c.host_id
+       AND m.cpu = c.cpu AND m.memory_mib = c.memory_mib)
+   UNION ALL
+   SELECT concat('machine without its host claim: ', m.id, ' on ', m.host_id)
+   FROM virtual_machine AS m WHERE m.tenant_id = $1 AND m.lifecycle <> 'FAILED'
+     AND NOT EXISTS (SELECT FROM host_claim AS c WHERE c.resource_id = m.id AND c.host_id = m.host_id)
+   UNION ALL
+   SELECT concat('datastore claim without its disk: ', c.resource_id, ' on ', c.datastore_id, ' of ', c.gib, ' GiB')
+   FROM datastore_claim AS c WHERE c.tenant_id = $1 AND NOT EXISTS (
+     SELECT FROM disk AS d WHERE d.id = c.resource_id AND d.lifecycle <> 'FAILED' AND d.datastore_id = c.datastore_id AND d.size_gib = c.gib)
+   UNION ALL
+   SELECT concat('disk without its datastore claim: ', d.id)
+   FROM disk AS d WHERE d.tenant_id = $1 AND d.lifecycle <> 'FAILED'
+     AND NOT EXISTS (SELECT FROM datastore_claim AS c WHERE c.resource_id = d.id AND c.datastore_id = d.datastore_id)
+   UNION ALL
+   SELECT concat('local disk of a machine on another host: ', d.id, ' of ', m.id)
+   FROM disk AS d JOIN virtual_machine AS m ON m.id = d.owner_id
+   WHERE d.tenant_id = $1 AND d.host_id IS NOT NULL AND d.host_id <> m.host_id
+   UNION ALL
+   SELECT concat('port on another host than its machine: ', p.id, ' of ', m.id)
+   FROM port AS p JOIN virtual_machine AS m ON m.id = p.owner_id WHERE p.tenant_id = $1 AND p.host_id <> m.host_id
+   UNION ALL
+   SELECT concat('address without its owner: ', host(a.address), ' of ', a.owner_id)
+   FROM address_allocation AS a WHERE a.tenant_id = $1
+     AND NOT EXISTS (SELECT FROM port AS p WHERE p.id = a.owner_id AND p.address = a.address)
+     AND NOT EXISTS (SELECT FROM load_balancer AS l WHERE l.id = a.owner_id AND l.address = a.address AND l.lifecycle <> 'FAILED')
+   UNION ALL
+   SELECT concat('port or load balancer without its address: ', o.id)
+   FROM (SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS o
+   WHERE NOT EXISTS (SELECT FROM address_allocation AS a WHERE a.owner_id = o.id)`,
+);
+
+const operations = statement<Violation, [tenantId: string, rootId: string]>(
+  'faults.operations',
+  `SELECT concat('operation neither ended nor moving: ', kind, ' ', id, ' ', state, ' ', blocker ->> 'message') AS violation
+   FROM operation WHERE ended_at IS NULL AND (tenant_id = $1 OR root_id = $2)
+   UNION ALL
+   SELECT concat('lock of an operation that has ended: ', l.resource_id, ' by ', l.root_operation_id)
+   FROM resource_lock AS l LEFT JOIN operation AS o ON o.id = l.root_operation_id
+   WHERE (o.id IS NULL OR o.ended_at IS NOT NULL)
+   UNION ALL
+   SELECT concat('steps do not fit the end of: ', kind, ' ', id, ' ', state, ' with ', steps_done, ' done')
+   FROM operation WHERE ended_at IS NOT NULL AND (tenant_id = $1 OR root_id = $2)
+     AND ((state = 'SUCCEEDED') <> (steps_done = cardinality(step_names)) OR (state <> 'SUCCEEDED' AND steps_done <> 0 AND abandonment IS NULL))`,
+);
+
+/** Rows that no operation is at any more must rest in a state of rest. */
+const resting = statement<Violation, OfTenant>(
+  'faults.resting',
+  `SELECT concat('at rest in the middle of something: ', id, ' ', lifecycle) AS violation FROM (
+     SELECT id, lifecycle FROM virtual_machine WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM disk WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM network WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM subnet WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM port WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM load_balancer WHERE tenant_id = $1
+     ${ifClusters(`UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1`)}) AS thing
+   WHERE lifecycle NOT IN ('PRESENT', 'FAILED')
+   UNION ALL
+   SELECT concat('of something that is gone or has failed: ', what, ' ', id) FROM (
+     SELECT 'disk' AS what, d.id, d.owner_id FROM disk AS d WHERE d.tenant_id = $1 AND d.owner_id IS NOT NULL
+     UNION ALL SELECT 'port', p.id, p.owner_id FROM port AS p WHERE p.tenant_id = $1
+     UNION ALL SELECT 'secret', s.id, s.owner_id FROM secret AS s WHERE s.tenant_id = $1
+     ${ifClusters(`UNION ALL SELECT 'node', n.id, n.machine_id FROM cluster_node AS n WHERE n.tenant_id = $1
+     UNION ALL SELECT 'node', n.id, n.cluster_id FROM cluster_node AS n WHERE n.tenant_id = $1`)}
+     UNION ALL SELECT 'machine', m.id, m.owner_id FROM virtual_machine AS m WHERE m.tenant_id = $1 AND m.owner_id IS NOT NULL
+     UNION ALL SELECT 'load balancer', l.id, l.owner_id FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.owner_id IS NOT NULL
+     UNION ALL SELECT 'affinity group', g.id, g.owner_id FROM affinity_group AS g WHERE g.tenant_id = $1 AND g.owner_id IS NOT NULL) AS part
+   WHERE NOT EXISTS (SELECT FROM virtual_machine AS m WHERE m.id = part.owner_id AND m.lifecycle <> 'FAILED')
+     ${ifClusters(`AND NOT EXISTS (SELECT FROM cluster AS c WHERE c.id = part.owner_id AND c.lifecycle <> 'FAILED')`)}
+     AND NOT EXISTS (SELECT FROM principal AS p WHERE p.id = part.owner_id)
+   UNION ALL
+   SELECT concat('buried, but it lives: ', t.object_kind, ' ', t.object_id)
+   FROM tombstone AS t JOIN (
+     SELECT id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     UNION ALL SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS l ON l.id = t.object_id`,
+);
+
+/** What was metered of one thing never overlaps, and goes on to this day in its charge. */
+const metering = statement<Violation, OfTenant>(
+  'faults.metering',
+  `WITH span AS (
+     SELECT resource_id, resource_key, from_at, to_at FROM metering_record WHERE tenant_id = $1
+     UNION ALL SELECT resource_id, resource_key, charged_at, NULL FROM quota_charge WHERE tenant_id = $1
+   ), placed AS (
+     SELECT *, lag(coalesce(to_at, 'infinity')) OVER (PARTITION BY resource_id, resource_key ORDER BY from_at, to_at NULLS LAST) AS before FROM span)
+   SELECT concat('metered twice: ', resource_id, ' ', resource_key) AS violation FROM placed WHERE before > from_at`,
+);
+
+/** What the backend shall have; `maybe` need not be there, and is no orphan. */
+interface Expected {
+  kind: WorldObject['kind'];
+  id: string;
+  maybe: boolean;
+}
+
+const expectedObjects = statement<Expected, [tenantId: string, backendId: string]>(
+  'faults.expected',
+  `SELECT 'MACHINE' AS kind, id, false AS maybe FROM virtual_machine WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'DISK', id, false FROM disk WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'PORT', id, false FROM port WHERE tenant_id = $1 AND backend_id = $2
+   UNION ALL SELECT 'LOAD_BALANCER', id, false FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'NETWORK', n.id, b.realised_revision = 0 FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
+   WHERE n.tenant_id = $1 AND b.backend_id = $2 AND n.lifecycle = 'PRESENT'`,
+);
+
+interface MachineRow {
+  id: string;
+  cpu: number;
+  memory_mib: number;
+  host_name: string;
+  desired_power: string;
+  observed_power: string;
+}
+
+const machines = statement<MachineRow, OfTenant>(
+  'faults.machines',
+  `SELECT m.id, m.cpu, m.memory_mib, h.name AS host_name, m.desired_power, m.observed_power
+   FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id WHERE m.tenant_id = $1 AND m.lifecycle = 'PRESENT'`,
+);
+
+const disks = statement<{ id: string; size_gib: number; realised_gib: number }, OfTenant>(
+  'faults.disks',
+  `SELECT id, size_gib, realised_gib FROM disk WHERE tenant_id = $1 AND lifecycle = 'PRESENT'`,
+);
+
+const parts = statement<{ id: string; desired: number; realised: number }, [tenantId: string, backendId: string]>(
+  'faults.parts',
+  `SELECT id, desired_revision AS desired, realised_revision AS realised FROM port WHERE tenant_id = $1 AND backend_id = $2
+   UNION ALL SELECT id, desired_revision, realised_revision FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT n.id, n.desired_revision, b.realised_revision FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
+   WHERE n.tenant_id = $1 AND b.backend_id = $2 AND n.lifecycle = 'PRESENT' AND b.realised_revision > 0`,
+);
+
+/** Everything that is not as it must be once nothing moves any more on the stage; empty is what it should be. */
+export async function violationsOn(stage: Stage, rootId: string): Promise<string[]> {
+  const { database } = stage.bench;
+  const { tenantId } = stage;
+  const found = await Promise.all([
+    database.rows(charges, tenantId),
+    database.rows(claims, tenantId),
+    database.rows(operations, tenantId, rootId),
+    database.rows(resting, tenantId),
+    database.rows(metering, tenantId),
+  ]);
+  const texts = found.flat().map((row) => row.violation);
+  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage))];
+}
+
+async function drift({ bench, tenantId, hostIds }: Stage): Promise<string[]> {
+  const [counters, held] = await Promise.all([auditCounters(bench.database), auditClaims(bench.database)]);
+  return [
+    ...counters.drift
+      .filter((row) => row.tenant_id === tenantId)
+      .map((row) => `counter drifted: ${row.resource_key} of ${row.scope_id} says ${row.recorded}, charges sum to ${row.expected}`),
+    ...held
+      .filter((row) => row.kind === 'DATASTORE' || hostIds.includes(row.holder_id))
+      .map((row) => `capacity drifted: ${row.resource} of ${row.holder_id} says ${row.counted}, claims sum to ${row.claimed}`),
+  ];
+}
+
+async function orphans({ bench, world, tenantId, backendId }: Stage): Promise<string[]> {
+  const present = (await world.objects()).filter((each) => each.tenantId === tenantId);
+  const expected = await bench.database.rows(expectedObjects, tenantId, backendId);
+  const wanted = new Set(expected.map((each) => `${each.kind} ${each.id}`));
+  const there = new Set(present.map((each) => `${each.kind} ${each.id}`));
+  return [
+    ...[...there].filter((each) => !wanted.has(each)).map((each) => `orphan in the backend: ${each}`),
+    ...expected.filter((each) => !each.maybe && !there.has(`${each.kind} ${each.id}`)).map((each) => `missing in the backend: ${each.kind} ${each.id}`),
+  ];
+}
+
+/** What is there must be as its row says. */
+async function differences({ bench, world, tenantId, backendId }: Stage): Promise<string[]> {
+  const found: string[] = [];
+  for (const row of await bench.database.rows(machines, tenantId)) {
+    const real = await world.machine(row.id);
+    if (real === undefined) continue;
+    const wanted = `${row.cpu} cpu, ${row.memory_mib} MiB, ${row.desired_power} on ${row.host_name}`;
+    const seen = `${real.cpu} cpu, ${real.memoryMib} MiB, ${real.power} on ${real.hostName}`;
+    if (wanted !== seen) found.push(`machine ${row.id} is (${seen}) and shall be (${wanted})`);
+    if (row.observed_power !== real.power) found.push(`machine ${row.id} is shown as ${row.observed_power} and is ${real.power}`);
+  }
+  const { storage, network } = await bench.house.drivers.driver(backendId);
+  const call = { idempotencyKey: 'faults/look', timeoutMs: 10_000, signal: new AbortController().signal };
+  for (const row of await bench.database.rows(disks, tenantId)) {
+    const real = await storage.getDisk(call, row.id);
+    if (real === undefined || (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib)) continue;
+    found.push(`disk ${row.id} has ${real.sizeGib} GiB, shall have ${row.size_gib} and is shown with ${row.realised_gib}`);
+  }
+  const rows = await bench.database.rows(parts, tenantId, backendId);
+  if (rows.length === 0) return found;
+  const revisions = new Map((await network.listParts(call, null, 10_000)).map((part) => [part.id, part.revision]));
+  for (const row of rows) {
+    const real = revisions.get(row.id);
+    if (real === undefined || (real === row.desired && row.realised === row.desired)) continue;
+    found.push(`${row.id} has revision ${real}, shall have ${row.desired} and is shown with ${row.realised}`);
+  }
+  return found;
+}

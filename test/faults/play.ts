@@ -1,0 +1,269 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { toMuonError, type ErrorRecord } from '#core';
+import { statement } from '#database';
+import type { OperationKind, OperationState } from '#operations';
+import type { FaultHouse } from './bench/fault-house.js';
+import type { Lane, Stage } from './bench/lane.js';
+import type { RecordedCall } from './bench/recording-driver.js';
+import type { Watch } from './bench/control.js';
+import { violationsOn } from './invariants.js';
+import { forwardPoints, stepsOf, triggerOf, undoPoints, type FaultPoint, type PlannedFault, type Seen, type SeenMethod, type SeenStep } from './points.js';
+import { BaseSpent, type Prepared, type Scenario } from './scenario.js';
+import { mendDrift, sweepOrphans } from './sweep.js';
+
+interface Progress {
+  id: string;
+  kind: string;
+  state: OperationState;
+  step_index: number;
+  fence: number;
+  error: ErrorRecord | null;
+  blocker: ErrorRecord | null;
+}
+
+interface Relative {
+  id: string;
+  handler: string;
+  parent_id: string | null;
+  parent_step: number | null;
+}
+
+const readProgress = statement<Progress, [id: string]>(
+  'faults.progress',
+  'SELECT id, kind, state, step_index, fence, error, blocker FROM operation WHERE id = $1',
+);
+const readUnfinished = statement<{ id: string; kind: string; state: OperationState; parent_id: string | null }, [tenantId: string, rootId: string]>(
+  'faults.unfinished',
+  'SELECT id, kind, state, parent_id FROM operation WHERE ended_at IS NULL AND (tenant_id = $1 OR root_id = $2) ORDER BY id',
+);
+const readFamily = statement<Relative, [tenantId: string, rootId: string]>(
+  'faults.family',
+  'SELECT id, handler, parent_id, parent_step FROM operation WHERE tenant_id = $1 OR root_id = $2',
+);
+
+/** Far longer than any run takes on an idle machine: only what does not move comes to it. */
+const DEADLINE_MS = 40_000;
+/** Without a move for so long, an operation that waits for people is called off by them. */
+const QUIET_MS = 1500;
+const LOOK_MS = 15;
+
+type OnEnd = (stage: Stage, id: string, watch: Watch) => Promise<void>;
+
+/** What came of one run. */
+export interface Played {
+  label: string;
+  problems: string[];
+  ms: number;
+}
+
+/** One kind of operation on its way through all that can go wrong. */
+export class Play {
+  private readonly kind: OperationKind<unknown>;
+
+  constructor(
+    private readonly bench: FaultHouse,
+    private readonly scenario: Scenario,
+  ) {
+    this.kind = bench.house.registry.current(scenario.kind);
+  }
+
+  /** Looks at one run forward and one back, and says what can go wrong in them. */
+  async points(): Promise<FaultPoint[]> {
+    const forward = await this.observe({ faults: [] }, ['SUCCEEDED']);
+    const points = forwardPoints(this.scenario, this.kind, forward);
+    const trigger = triggerOf(this.kind, forward);
+    if (trigger === undefined) return points;
+    const back = await this.observe(trigger, [trigger.cancelAt === undefined ? 'FAILED' : 'CANCELLED']);
+    return [...points, ...undoPoints(this.scenario, back, trigger)];
+  }
+
+  async run(point: FaultPoint): Promise<Played> {
+    const start = performance.now();
+    const problems = await this.bench.onLane(async (lane) => {
+      try {
+        const found = await this.runOn(lane, point);
+        if (found.length > 0) lane.abandon(this.scenario.base);
+        return found;
+      } catch (error) {
+        lane.abandon(this.scenario.base);
+        return [describe(error)];
+      }
+    });
+    return { label: point.label, problems, ms: performance.now() - start };
+  }
+
+  private async observe(trigger: Pick<FaultPoint, 'faults' | 'cancelAt'>, ends: readonly OperationState[]): Promise<Seen> {
+    return this.bench.onLane(async (lane) => {
+      const point: FaultPoint = { mode: 'dies', label: 'as it is', sticks: false, ends, ...trigger };
+      let seen: Seen | undefined;
+      const problems = await this.runOn(lane, point, async (stage, id, watch) => {
+        seen = await this.seenIn(stage, id, watch);
+      });
+      if (problems.length > 0 || seen === undefined) {
+        throw new Error(`${this.scenario.kind} does not pass by itself${trigger.faults.length > 0 ? ', turned back' : ''}:\n${problems.join('\n')}`);
+      }
+      return seen;
+    });
+  }
+
+  private async runOn(lane: Lane, point: FaultPoint, onEnd: OnEnd = async () => undefined): Promise<string[]> {
+    const { control, recorder } = this.bench;
+    const { stage, prepared } = await this.prepareOn(lane);
+    recorder.clear(stage.backendId);
+    const plan = { crash: point.crash, hold: point.cancelAt };
+    const { id, watch } = await control.watch(plan, async () => {
+      const submitted = await prepared.submit();
+      for (const fault of point.faults) await stage.world.addFault(scriptOf(fault, submitted));
+      return submitted;
+    });
+    try {
+      if (point.cancelAt !== undefined) {
+        await Promise.race([watch.held, this.untilEnd(stage, id, point)]);
+        await this.bench.operations.cancel(id);
+        watch.release();
+      }
+      return await this.judge(stage, point, { id, watch, prepared, onEnd });
+    } finally {
+      control.forget(id);
+      await prepared.after?.();
+    }
+  }
+
+  private async prepareOn(lane: Lane): Promise<{ stage: Stage; prepared: Prepared }> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { stage, base } = await lane.stageFor(this.scenario);
+      try {
+        return { stage, prepared: await this.scenario.prepare(stage, base) };
+      } catch (error) {
+        lane.abandon(this.scenario.base);
+        if (!(error instanceof BaseSpent) || attempt > 1) throw error;
+      }
+    }
+  }
+
+  private async judge(
+    stage: Stage,
+    point: FaultPoint,
+    run: { id: string; watch: Watch; prepared: Prepared; onEnd: OnEnd },
+  ): Promise<string[]> {
+    const { id, watch, prepared } = run;
+    const end = await this.untilEnd(stage, id, point);
+    await run.onEnd(stage, id, watch);
+    const problems: string[] = [];
+    if (!point.ends.includes(end.state)) problems.push(`ended ${end.state}, not ${point.ends.join(' or ')}: ${JSON.stringify(end.error)}`);
+    // The end is seen by others a moment before the worker dies of having written it.
+    for (let look = 0; look < 200 && point.crash !== undefined && watch.crashes === 0; look += 1) await pause(5);
+    if (point.crash !== undefined && watch.crashes === 0) problems.push('the worker never came to where it should have died');
+    for (const fault of await stage.world.faults()) {
+      if (fault.fired === 0) problems.push(`the fault ${fault.kind} of ${fault.method} was never met`);
+    }
+    problems.push(...(await this.examine(stage, id, point.mode === 'late effect' || this.scenario.mendedByDrift === true)));
+    problems.push(...((await prepared.check?.(end.state)) ?? []));
+    if (problems.length === 0 && end.state === 'FAILED' && this.kind.readmit !== undefined) problems.push(...(await this.again(stage, id)));
+    return problems;
+  }
+
+  /** All that was late comes now; then the sweep has its turn, and everything must be as it shall be. */
+  private async examine(stage: Stage, id: string, mayDrift: boolean): Promise<string[]> {
+    await stage.world.clearFaults();
+    await stage.world.landPending();
+    const { operationId, refusal } = await sweepOrphans(stage);
+    await this.untilQuiet(stage, operationId ?? id);
+    const found = await violationsOn(stage, id);
+    if (refusal !== null) found.push(`the sweep refused: ${refusal}`);
+    if (found.length === 0 || !mayDrift) return found;
+    for (const started of await mendDrift(stage)) await this.untilQuiet(stage, started);
+    return violationsOn(stage, id);
+  }
+
+  /** What has failed is tried again, with nothing in its way. */
+  private async again(stage: Stage, id: string): Promise<string[]> {
+    await this.bench.operations.retry(id);
+    const end = await this.untilEnd(stage, id, { label: 'tried again', sticks: false });
+    const problems = await this.examine(stage, id, false);
+    if (end.state !== 'SUCCEEDED') problems.unshift(`tried again, it ended ${end.state}: ${JSON.stringify(end.error)}`);
+    return problems.map((problem) => `after another attempt: ${problem}`);
+  }
+
+  /** Waits for the end; what is STUCK is told to go on once the cause is gone. */
+  private async untilEnd(stage: Stage, id: string, point: Pick<FaultPoint, 'label' | 'sticks'>): Promise<Progress> {
+    const deadline = Date.now() + DEADLINE_MS;
+    let last = '';
+    let movedAt = Date.now();
+    for (;;) {
+      const now = await this.bench.database.first(readProgress, id);
+      if (now === undefined) throw new Error(`operation ${id} is gone`);
+      if (['SUCCEEDED', 'FAILED', 'CANCELLED'].includes(now.state)) return now;
+      const others = await this.bench.database.rows(readUnfinished, stage.tenantId, id);
+      const stuck = others.filter((each) => each.state === 'STUCK');
+      const moves = JSON.stringify([now.state, now.step_index, now.blocker?.message, others]);
+      if (moves !== last) [last, movedAt] = [moves, Date.now()];
+      if (stuck.length > 0) {
+        if (!point.sticks) throw new Error(`it is STUCK: ${JSON.stringify(stuck)} ${JSON.stringify(now.blocker)}`);
+        await stage.world.clearFaults();
+        for (const each of stuck) await this.bench.operations.retry(each.id);
+      } else if (point.sticks && this.scenario.waitsForPeople === true && others.length === 1 && Date.now() - movedAt > QUIET_MS) {
+        await this.bench.operations.cancel(id);
+        movedAt = Date.now();
+      }
+      if (Date.now() > deadline) throw new Error(`does not end: ${JSON.stringify(now)}, beside ${JSON.stringify(others)}`);
+      await pause(LOOK_MS);
+    }
+  }
+
+  private async untilQuiet(stage: Stage, id: string): Promise<void> {
+    const deadline = Date.now() + DEADLINE_MS;
+    while (Date.now() < deadline) {
+      const left = await this.bench.database.rows(readUnfinished, stage.tenantId, id);
+      if (left.length === 0) return;
+      await pause(LOOK_MS);
+    }
+  }
+
+  /** Which step made which call: its own, or by the operations that it started. */
+  private async seenIn(stage: Stage, id: string, watch: Watch): Promise<Seen> {
+    const steps = stepsOf(watch.runs);
+    const family = new Map((await this.bench.database.rows(readFamily, stage.tenantId, id)).map((row) => [row.id, row]));
+    for (const call of this.bench.recorder.of(stage.backendId)) {
+      const place = this.placeOf(call, id, family);
+      const step = steps.find((each) => each.step === place.step && each.direction === place.direction);
+      if (step === undefined) continue;
+      const { method, operationId, part } = call;
+      addMethod(step, { method, own: operationId === id, sticks: this.isPastPivot(family.get(operationId), part) });
+    }
+    return { steps };
+  }
+
+  private isPastPivot(relative: Relative | undefined, part: string): boolean {
+    const kind = relative === undefined ? undefined : this.bench.house.registry.find(relative.handler);
+    if (kind === undefined || kind.pivotIndex === null) return false;
+    return kind.stepNames.indexOf(part) >= kind.pivotIndex;
+  }
+
+  private placeOf(call: RecordedCall, id: string, family: ReadonlyMap<string, Relative>): { step: string | undefined; direction: 'FORWARD' | 'UNDO' } {
+    if (call.operationId === id) {
+      const undo = call.part.startsWith('undo-') && !this.kind.stepNames.includes(call.part);
+      return { step: undo ? call.part.slice('undo-'.length) : call.part, direction: undo ? 'UNDO' : 'FORWARD' };
+    }
+    let relative = family.get(call.operationId);
+    while (relative?.parent_id != null && relative.parent_id !== id) relative = family.get(relative.parent_id);
+    // What is not of the family was started by the operation as a thing of its own: in its first step.
+    const index = relative?.parent_id === id ? (relative.parent_step ?? 0) : 0;
+    return { step: this.kind.stepNames[index], direction: 'FORWARD' };
+  }
+}
+
+function addMethod(step: SeenStep, seen: SeenMethod): void {
+  if (step.methods.some((each) => each.method === seen.method && each.own === seen.own)) return;
+  step.methods.push(seen);
+}
+
+function scriptOf({ part, ...fault }: PlannedFault, operationId: string) {
+  return part === undefined ? fault : { ...fault, keyContains: `${operationId}/1/${part}/` };
+}
+
+function describe(error: unknown): string {
+  const known = toMuonError(error);
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return known.code === 'INTERNAL' ? text : `${known.code}: ${text} ${JSON.stringify(known.data ?? {})}`;
+}

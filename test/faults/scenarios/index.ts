@@ -1,0 +1,17 @@
+import type { Scenario } from '../scenario.js';
+import { clusterScenarios } from './clusters.js';
+import { computeScenarios } from './compute.js';
+import { infrastructureScenarios } from './infrastructure.js';
+import { networkScenarios } from './network.js';
+import { storageScenarios } from './storage.js';
+import { tenancyScenarios } from './tenancy.js';
+
+/** One for every kind of operation that the house registers. */
+export const scenarios: readonly Scenario[] = [
+  ...infrastructureScenarios,
+  ...tenancyScenarios,
+  ...networkScenarios,
+  ...storageScenarios,
+  ...computeScenarios,
+  ...clusterScenarios,
+];

@@ -1,0 +1,26 @@
+import { DiskService } from '#storage';
+import type { Scenario } from '../scenario.js';
+import { finished, startDisk, startedBy } from './material.js';
+
+export const storageScenarios: readonly Scenario[] = [
+  {
+    kind: 'storage.disk.create',
+    prepare: async (stage) => ({ submit: async () => (await startDisk(stage)).operationId }),
+  },
+  {
+    kind: 'storage.disk.resize',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await finished(stage, await startDisk(stage));
+      return { submit: async () => startedBy(await bench.service(DiskService).resize(bench.access, { id, sizeGib: 8 })).operationId };
+    },
+  },
+  {
+    kind: 'storage.disk.delete',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await finished(stage, await startDisk(stage));
+      return { submit: async () => startedBy(await bench.service(DiskService).delete(bench.access, id)).operationId };
+    },
+  },
+];
