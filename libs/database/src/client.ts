@@ -55,6 +55,9 @@ export function fromPostgres(error: unknown): unknown {
       cause: error,
     });
   }
+  if (state === '22021' || state === '22P05') {
+    return new MuonError('INVALID_INPUT', 'A text holds a character that cannot be kept (U+0000).', { detail: error.message, cause: error });
+  }
   const lost = (state !== undefined && CONNECTION_LOST.test(state)) || NOT_REACHED.has(code);
   if (lost || /timeout exceeded when trying to connect|Connection terminated/.test(error.message)) {
     return new MuonError('UNAVAILABLE', 'The database cannot be reached now; try again.', {

@@ -51,12 +51,19 @@ export function keysetCursor(cursor: KeysetCursor): string {
   return Buffer.from(JSON.stringify([cursor.order, cursor.key, cursor.id])).toString('base64url');
 }
 
-function decodeCursor(text: string, order: string, field: string): KeysetCursor {
+/** What the text of a key may look like, so that a forged one is refused here and not by a failing cast. */
+const KEY_FORMS: Readonly<Record<string, RegExp>> = {
+  bigint: /^-?\d{1,18}$/,
+  timestamptz: /^\d{4,6}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?[+-]\d{2}(:\d{2}){0,2}$/,
+};
+
+function decodeCursor(text: string, order: string, type: string, field: string): KeysetCursor {
   const wrong = new MuonError('INVALID_INPUT', `This is no cursor of a list ordered by ${order}.`, { field });
   if (text.length > 2000) throw wrong;
   try {
     const [cursorOrder, key, id] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown[];
-    if (cursorOrder === order && typeof key === 'string' && typeof id === 'string') return { order, key, id };
+    const isCursor = cursorOrder === order && typeof key === 'string' && typeof id === 'string';
+    if (isCursor && (KEY_FORMS[type]?.test(key) ?? true)) return { order, key, id };
   } catch {
     // Falls through to the same refusal.
   }
@@ -106,7 +113,7 @@ ORDER BY t.${order.column} ${direction}, t.id ${direction} LIMIT $${limit}::int`
       assert(Object.hasOwn(orders, order), `list ${name} has no order ${order}`);
       const { size, backward } = pageSize(request);
       const text = backward ? request.before : request.after;
-      const cursor = text === undefined ? undefined : decodeCursor(text, order, backward ? 'before' : 'after');
+      const cursor = text === undefined ? undefined : decodeCursor(text, order, orders[order]?.type ?? 'text', backward ? 'before' : 'after');
       const query = statements.get(`${order}/${backward}/${cursor !== undefined}`);
       assert(query !== undefined, `list ${name} has no statement for ${order}`);
       const bound = cursor === undefined ? [] : [cursor.key, cursor.id];
