@@ -8,6 +8,7 @@ import { deletePoolOperation, shrinkPoolOperation } from './node-pool/node-pool-
 
 export * from './blueprint/blueprint.js';
 export { blueprintOf } from './blueprint/blueprints.js';
+export { blockers, findRootCauses, type BlockersOptions, type RootCause } from './blockers/blockers.js';
 export * from './cluster/cluster.js';
 export { ClusterContents } from './cluster/cluster-contents.js';
 export {

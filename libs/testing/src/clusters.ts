@@ -109,7 +109,7 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
         log,
         submit: async (changes) => {
           const result = await center.operations.submit(changes);
-          started.push(String(result.operationId));
+          started.push(result.operationId as string);
           return result;
         },
       });

@@ -63,7 +63,9 @@ export interface ClusterChangeOptions extends CommandOptions {
 }
 
 export interface KubeconfigResult {
-  result: JsonObject;
+  clusterId: string;
+  /** Names the certificate in the audit log. */
+  serialNumber: string;
   /** Null when an idempotency key repeats the request: it is stored nowhere. */
   kubeconfig: string | null;
   expiresAt: Date;
@@ -186,7 +188,8 @@ export class ClusterService {
       changes.result = { id: cluster.id, serialNumber: minted.serialNumber, expiresAt };
       return changes;
     });
-    return { result, kubeconfig: minted?.file ?? null, expiresAt: new Date(String(result.expiresAt)) };
+    const { id, serialNumber, expiresAt } = result as { id: string; serialNumber: string; expiresAt: string };
+    return { clusterId: id, serialNumber, kubeconfig: minted?.file ?? null, expiresAt: new Date(expiresAt) };
   }
 
   /** @throws NOT_FOUND, FORBIDDEN */

@@ -1,7 +1,7 @@
 import { assert, notFound } from '#core';
 import { findVirtualMachines, type VirtualMachineRow } from '#compute';
 import type { Reader } from '#database';
-import { findHosts, hostState, type HostState } from '#infrastructure';
+import { findHosts, hostState, type HostRow, type HostState } from '#infrastructure';
 import { findLoadBalancers, findPortsOfOwners } from '#network';
 import type { Blueprint, BlueprintCluster, BlueprintNode } from '../blueprint/blueprint.js';
 import { blueprintOf } from '../blueprint/blueprints.js';
@@ -17,7 +17,8 @@ export interface NodeFacts {
   row: ClusterNodeRow;
   /** Undefined when it is gone. */
   machine: VirtualMachineRow | undefined;
-  /** Undefined with the machine, or when the host is gone. */
+  /** Undefined with the machine, or when it is gone itself. */
+  host: HostRow | undefined;
   hostState: HostState | undefined;
   /** What the blueprint is told; undefined when the machine has no address any more. */
   blueprintNode: BlueprintNode | undefined;
@@ -63,7 +64,7 @@ export async function readClusterFacts(reader: Reader, clusterIds: readonly stri
     const pool = row.pool_id === null ? undefined : poolOf.get(row.pool_id);
     const blueprintNode =
       machine === undefined || port === undefined ? undefined : nodeForBlueprint(row, machine, port.address, pool);
-    return { row, machine, hostState: host === undefined ? undefined : hostState(host), blueprintNode };
+    return { row, machine, host, hostState: host === undefined ? undefined : hostState(host), blueprintNode };
   });
   const nodesOf = Map.groupBy(nodeFacts, (node) => node.row.cluster_id);
   const poolsOf = Map.groupBy(pools, (pool) => pool.cluster_id);

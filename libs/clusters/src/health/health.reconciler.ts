@@ -11,7 +11,7 @@ import { foldConditions, nodeConditions, type ConditionNow } from './conditions.
 import { checkGuest, type GuestCheckOptions } from './guest-check.js';
 import { decideHealing, DEFAULT_HEALING_LIMITS, type HealingFacts, type HealingLimits, type HealingTarget } from './healing.js';
 import { DEFAULT_THRESHOLDS, foldSighting, isWorthAsking, sightingOf, type Ground, type HealthThresholds, type Suspects } from './observation.js';
-import { readClock, setSuspects, takeTurn, type ObservationRow } from './observation.sql.js';
+import { noteRefusal, readClock, setSuspects, takeTurn, type ObservationRow } from './observation.sql.js';
 
 export const CLUSTER_HEALTH = 'cluster-health';
 
@@ -130,9 +130,11 @@ class ClusterLook {
       context.log.info({ clusterId: facts.row.id, node: target.name, operationId }, 'a node is being replaced');
       return null;
     } catch (error) {
-      const { code, message, retryable } = toMuonError(error);
+      const refusal = toMuonError(error);
+      const { code, message, retryable } = refusal;
       if (code === 'RESOURCE_BUSY' || code === 'CONFLICT' || code === 'NOT_FOUND' || context.signal.aborted) return null;
       if (code === 'INTERNAL' || (retryable && code === 'UNAVAILABLE')) throw error;
+      await this.database.rows(noteRefusal, facts.row.id, JSON.stringify(refusal.toRecord()));
       return { type: 'HEALABLE', status: 'FALSE', reason: 'REPLACEMENT_REFUSED', message: `${target.name} cannot be replaced now: ${message}` };
     }
   }

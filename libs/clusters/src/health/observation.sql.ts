@@ -59,3 +59,9 @@ export const healingFailed = statement<never, [clusterId: string, error: string,
      heal_not_before = clock_timestamp() + $3::int * power(2, least(heal_failures, 10)) * interval '1 millisecond'
    WHERE cluster_id = $1`,
 );
+
+/** Why a replacement was refused at admission: not a failed healing, so the next look may try again. */
+export const noteRefusal = statement<never, [clusterId: string, error: string]>(
+  'cluster_observation.note_refusal',
+  'UPDATE cluster_observation SET heal_error = $2::jsonb WHERE cluster_id = $1 AND heal_error IS DISTINCT FROM $2::jsonb',
+);

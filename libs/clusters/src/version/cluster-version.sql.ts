@@ -8,6 +8,11 @@ export const findClusterVersions = statement<ClusterVersionRow, [ids: string[]]>
   `SELECT ${COLUMNS} FROM cluster_version WHERE id = ANY($1)`,
 );
 
+export const findClusterVersionByName = statement<ClusterVersionRow, [name: string]>(
+  'cluster_version.find_by_name',
+  `SELECT ${COLUMNS} FROM cluster_version WHERE name = $1`,
+);
+
 /** By id, name or release; of several with one release the newest row comes first. */
 export const findClusterVersionsByReference = statement<ClusterVersionRow, [kind: ClusterKind, reference: string]>(
   'cluster_version.find_by_reference',
