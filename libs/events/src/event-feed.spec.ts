@@ -135,4 +135,19 @@ describe('the event feed', () => {
     await feed.initialise();
     expect(await take(from, 4, 'restored')).toHaveLength(4);
   });
+
+  it('tells those who watch of a new epoch, and serves whoever comes right afterwards', async () => {
+    const stop = new AbortController();
+    const open = feed.watch((event) => event.tenant_id === 'renewed', await feed.head(room.database), stop.signal);
+    const first = open.next();
+    await insert('renewed-1', 'renewed');
+    await first;
+    await feed.beginEpoch();
+    await expect(open.next()).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
+    const again = take(await feed.head(room.database), 1, 'renewed');
+    // Delivered by the tailer and not by the newcomer's own reading, which has ended by now.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await insert('renewed-2', 'renewed');
+    expect((await again).map((event) => event.resource_id)).toEqual(['renewed-2']);
+  });
 });

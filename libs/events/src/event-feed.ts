@@ -178,7 +178,7 @@ export class EventFeed {
       } catch (error) {
         const failure = toMuonError(error);
         this.log.warn({ code: failure.code, detail: failure.detail }, 'the event log could not be read');
-        if (failure.code === 'CURSOR_EXPIRED') this.fail(failure);
+        if (failure.code === 'CURSOR_EXPIRED') await this.restart(failure);
         await sleep(1000, this.stop.signal);
       }
     }
@@ -200,7 +200,11 @@ export class EventFeed {
     }
   }
 
-  private fail(failure: MuonError): void {
+  /** Goes on from now. Whoever watches already has a gap and is told; whoever comes later reads up to here by itself. */
+  private async restart(failure: MuonError): Promise<void> {
+    const head = await this.headCursor(this.database).catch(() => undefined);
+    if (head === undefined) return;
+    this.tail = head;
     for (const watcher of this.watchers) {
       watcher.failure = failure;
       watcher.wake?.();
