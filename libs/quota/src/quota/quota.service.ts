@@ -179,7 +179,9 @@ export class QuotaService {
 function visibleScope(access: Access, row: ScopeOfQuota | undefined, scopeId: string, field: string): ScopeOfQuota {
   const found = row?.kind === 'SYSTEM' ? undefined : row;
   const place = found && { tenantId: found.tenant_id, projectId: found.project_id };
-  access.require(Action.READ, found?.kind.toLowerCase() ?? 'tenant or project', place, scopeId, field);
+  // Before it may be seen, not even its kind is told: a project that is there reads like one that is not.
+  const kind = found !== undefined && place !== undefined && access.sees(place) ? found.kind.toLowerCase() : 'tenant or project';
+  access.require(Action.READ, kind, place, scopeId, field);
   return found as ScopeOfQuota;
 }
 
