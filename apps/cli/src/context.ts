@@ -23,15 +23,15 @@ export function contextOf(command: Command): Context {
   return { output: new Output(output), url, client: async () => new Client(await currentLogin(url)) };
 }
 
-const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000 };
-const LONGEST_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
+const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: HOUR_MS, d: 24 * HOUR_MS };
 
-/** `90s`, `15m` or `2h`, as milliseconds. */
-export function duration(text: string): number {
-  const match = /^(\d{1,6})(s|m|h)$/.exec(text);
+/** `90s`, `15m`, `2h` or `7d`, as milliseconds. */
+export function duration(text: string, longestMs = 24 * HOUR_MS): number {
+  const match = /^(\d{1,6})(s|m|h|d)$/.exec(text);
   const milliseconds = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);
-  if (milliseconds > 0 && milliseconds <= LONGEST_MS) return milliseconds;
-  throw usageFailure(`"${text}" is no time to wait: write it as 90s, 15m or 2h, at most 24h.`);
+  if (milliseconds > 0 && milliseconds <= longestMs) return milliseconds;
+  throw usageFailure(`"${text}" is no length of time: write it as 90s, 15m, 2h or 7d, at most ${longestMs / HOUR_MS}h.`);
 }
 
 /** @param bounds both ends are allowed */

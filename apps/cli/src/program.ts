@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { contextOf, type Context } from './context.js';
+import type { CreateOptions, OfCluster, Starting } from './commands/cluster.js';
 import type { LoginOptions } from './commands/login.js';
 import type { OnboardOptions } from './commands/tenant.js';
 
@@ -28,6 +29,7 @@ export function muonCommand(): Command {
   addLogin(muon);
   addToken(muon);
   addTenant(muon);
+  addClusters(muon);
   addOperation(muon);
   return muon;
 }
@@ -87,6 +89,70 @@ function addTenant(muon: Command): void {
         const { onboardTenant } = await import('./commands/tenant.js');
         await onboardTenant(context, options);
       }),
+    );
+}
+
+const starts = (command: Command): Command =>
+  command
+    .option('--plan', 'show what would be done, and do nothing')
+    .option('--wait', 'follow the operation until it has ended')
+    .option('--timeout <time>', 'with --wait: at most so long, as 90s, 15m or 2h', '30m');
+
+function addClusters(muon: Command): void {
+  const cluster = muon.command('cluster').description('clusters of a project; named by id, or by name where that is unique');
+  const named = (name: string, description: string): Command =>
+    cluster
+      .command(name)
+      .description(description)
+      .argument('<cluster>', 'its id or name')
+      .option('--project <project>', 'id or name of its project, where its name alone is not unique');
+  addClusterCreate(cluster);
+  cluster
+    .command('list')
+    .description('the clusters that you may see')
+    .option('--project <project>', 'only those of this project, by id or name')
+    .action(calls(async (context, options: OfCluster) => (await clusterCommands()).listClusters(context, options)));
+  named('get', 'a cluster with its pools, nodes, conditions and blockers').action(
+    calls(async (context, name: string, options: OfCluster) => (await clusterCommands()).getCluster(context, name, options)),
+  );
+  starts(named('scale', 'give a node pool more or fewer nodes'))
+    .requiredOption('--pool <pool>', 'id or name of the node pool')
+    .requiredOption('--nodes <count>', 'how many nodes it shall have, 0 to 200')
+    .action(
+      calls(async (context, name: string, options: OfCluster & Starting & { pool: string; nodes: string }) =>
+        (await clusterCommands()).scaleCluster(context, name, options),
+      ),
+    );
+  named('kubeconfig', 'mint credentials for kubectl in your name and print them; they hold a private key')
+    .option('--valid <time>', 'how long they hold, as 30m or 8h, at most 24h', '8h')
+    .option('--file <path>', 'write them there, readable by you alone, instead of printing them')
+    .action(
+      calls(async (context, name: string, options: OfCluster & { valid: string; file?: string }) =>
+        (await clusterCommands()).printKubeconfig(context, name, options),
+      ),
+    );
+  starts(named('delete', 'delete a cluster with all that was made for it')).action(
+    calls(async (context, name: string, options: OfCluster & Starting) => (await clusterCommands()).deleteCluster(context, name, options)),
+  );
+}
+
+const clusterCommands = () => import('./commands/cluster.js');
+
+function addClusterCreate(cluster: Command): void {
+  starts(cluster.command('create'))
+    .description('make a cluster')
+    .argument('<name>', 'unique in its project: 1 to 63 lower-case letters, digits and hyphens')
+    .requiredOption('--project <project>', 'id or name of its project')
+    .requiredOption('--release <version>', 'what it runs, as 1.34.2, or a version of the catalogue')
+    .requiredOption('--flavor <flavor>', 'size of its control nodes')
+    .addOption(new Option('--kind <kind>', 'what kind of cluster').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
+    .option('--control-nodes <count>', '1, 3 or 5; with 3 or more, no two are on one host', '3')
+    .option('--pool <name=flavor:count...>', 'a node pool, as workers=medium:3')
+    .option('--zone <zone...>', 'zones that its nodes may be in; all that the tenant may use, if not given')
+    .option('--network <network>', 'a network of the project; one is made for it, if not given')
+    .option('--ttl <time>', 'delete it by itself after this time, as 8h or 7d')
+    .action(
+      calls(async (context, name: string, options: CreateOptions) => (await clusterCommands()).createCluster(context, name, options)),
     );
 }
 
