@@ -48,7 +48,7 @@ export interface Requirement extends Place {
  * and `require` then proves the right to act: what may not be seen is NOT_FOUND, what may be seen but not done FORBIDDEN.
  */
 export class Access {
-  readonly requirements: Requirement[] = [];
+  private readonly required = new Map<string, Requirement>();
 
   constructor(
     readonly principal: PrincipalIdentity,
@@ -57,6 +57,11 @@ export class Access {
     readonly origin: RequestOrigin,
     private readonly grants: readonly Grant[],
   ) {}
+
+  /** Every right that was required so far, each once: the access of a socket lives as long as the socket does. */
+  get requirements(): Requirement[] {
+    return [...this.required.values()];
+  }
 
   /** Parameters for `visible()`: everything, or these tenants and projects. */
   get filter(): [all: boolean, tenantIds: string[], projectIds: string[]] {
@@ -96,14 +101,19 @@ export class Access {
   require<Row extends Place>(action: Action, kind: string, row: Row | undefined, id: string, field?: string): Row {
     if (row === undefined || !this.sees(row)) throw notFound(kind, id, field);
     if (!this.can(action, kind, row)) throw forbidden(action, kind, id);
-    this.requirements.push({ action, kind, tenantId: row.tenantId, projectId: row.projectId });
+    this.remember({ action, kind, tenantId: row.tenantId, projectId: row.projectId });
     return row;
   }
 
   /** For what belongs to the system: zones, backends, tenants' making. */
   requireSystem(action: Action, kind: string): void {
     if (!this.can(action, kind, SYSTEM_PLACE)) throw forbidden(action, kind, 'system', 'the system');
-    this.requirements.push({ action, kind, ...SYSTEM_PLACE });
+    this.remember({ action, kind, ...SYSTEM_PLACE });
+  }
+
+  private remember(requirement: Requirement): void {
+    const { action, kind, tenantId, projectId } = requirement;
+    this.required.set(`${action}/${kind}/${tenantId ?? ''}/${projectId ?? ''}`, requirement);
   }
 }
 

@@ -123,4 +123,14 @@ describe('the command runner', () => {
     await expect(commands.run(command(), unlucky(1000))).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(attempts).toBe(20);
   });
+
+  it('keeps each right that a socket’s access was asked for once, however often', () => {
+    const lasting = systemAccess();
+    for (let number = 0; number < 1000; number += 1) lasting.require('READ', 'shelf', { tenantId: 'ten_a', projectId: null }, `shelf-${number}`);
+    lasting.requireSystem('MODIFY', 'shelf');
+    expect(lasting.requirements).toEqual([
+      { action: 'READ', kind: 'shelf', tenantId: 'ten_a', projectId: null },
+      { action: 'MODIFY', kind: 'shelf', tenantId: null, projectId: null },
+    ]);
+  });
 });

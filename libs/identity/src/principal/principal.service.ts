@@ -130,6 +130,10 @@ export class PrincipalService {
       if (principal.tenant_id !== null && principal.tenant_id !== place.tenantId) {
         throw new MuonError('INVALID_INPUT', 'A principal of a tenant can only hold roles inside of that tenant.', { field: 'input.scopeId' });
       }
+      // Whoever owns its project may make tokens of it, and would rise by them to what it holds elsewhere.
+      if (principal.project_id !== null && principal.project_id !== place.projectId) {
+        throw new MuonError('INVALID_INPUT', 'A principal of a project can only hold roles on that project.', { field: 'input.scopeId' });
+      }
       const id = roleBindingId.create();
       const changes = new ChangeSet();
       changes.add(SCOPES, { scopeId: input.scopeId, need: 'ACTIVE' });

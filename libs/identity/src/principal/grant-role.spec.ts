@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { applyRows, ROWS } from '#database';
+import { eventsRoom } from '#events';
+import { CommandRunner, identityRoom, PrincipalService } from '#identity';
+import { applyScopes, SCOPES, scopesRoom } from '#scopes';
+import { newTenant, roomDatabase, systemAccess, type RoomDatabase } from '#testing';
+
+describe('granting a role', () => {
+  let room: RoomDatabase;
+  let service: PrincipalService;
+  const access = systemAccess();
+
+  beforeAll(async () => {
+    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom]);
+    room.applier.register(ROWS, applyRows);
+    room.applier.register(SCOPES, applyScopes);
+    service = new PrincipalService(new CommandRunner(room.database, room.applier, room.log));
+  });
+  afterAll(() => room.close());
+
+  it('leaves a principal inside of its own project: whoever may make tokens of it must not rise by them', async () => {
+    const tenant = await newTenant(room.database, 2);
+    const [own = '', other = ''] = tenant.projectIds;
+    const { result } = await service.createServiceAccount(access, { scopeId: own, name: 'robot' });
+    const grant = (scopeId: string): Promise<unknown> => service.grantRole(access, { principalId: String(result.id), scopeId, role: 'OWNER' });
+    for (const scopeId of [tenant.id, other]) {
+      await expect(grant(scopeId)).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.scopeId' });
+    }
+    await grant(own);
+  });
+});
