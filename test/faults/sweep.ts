@@ -3,6 +3,7 @@ import { MuonError } from '#core';
 import { OrphanSweep, type OrphanReport } from '#infrastructure';
 import { networkDrift } from '#network';
 import { OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { diskDrift } from '#storage';
 import type { Stage } from './bench/lane.js';
 
 /** What a reconciler gets; operations on other backends than the stage's are somebody else's, and busy. */
@@ -38,6 +39,7 @@ export async function mendDrift(stage: Stage): Promise<string[]> {
   const context = contextOn(stage);
   const reconcilers: Reconciler[] = [
     machineDrift(bench.database, bench.house.drivers, { graceMs: 0, startAgainAfterMs: 0 }),
+    diskDrift(bench.house.drivers, { graceMs: 0 }),
     networkDrift(bench.house.drivers, { graceMs: 0 }),
   ];
   for (const reconciler of reconcilers) await reconciler.run(context);

@@ -62,7 +62,7 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
-import { diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
+import { diskDrift, diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
 import { layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
@@ -209,6 +209,7 @@ function backgroundWork(
       orphans.reconciler,
       ...placementReconcilers(),
       networkDrift(drivers),
+      diskDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),
       withdrawnOffers(database),

@@ -2,15 +2,19 @@ import { MuonError, toMuonError } from '#core';
 import { ChangeSet, type Database } from '#database';
 import type { ComputeDriver, DriverCall, ObservedMachine } from '#drivers';
 import { installationId, type DriverRegistry } from '#infrastructure';
-import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { defineReconciler, lockResources, operationId, OPERATIONS, type NewOperation, type Reconciler, type ReconcilerContext } from '#operations';
+import { flavorCharges } from '../flavor/flavor.service.js';
+import { findFlavors } from '../flavor/flavor.sql.js';
 import { MACHINE_DRIFT, markSilent } from '../host/machine-host-listener.js';
 import { DriftCode, type MachineDrift } from '../virtual-machine/virtual-machine.js';
 import {
   findBackendsOfMachines,
   machinesToObserve,
+  machinesToPutRight,
   machinesToStart,
   recordObservations,
   type MachineToObserve,
+  type MachineToPutRight,
   type MachineToStart,
   type Observation,
 } from './machine-drift.sql.js';
@@ -46,7 +50,8 @@ interface Look {
 
 /**
  * Looks what machines truly are, writes down what has changed, and starts those that shall run: after their host has
- * returned, or when the guest has turned itself off. What is missing or in the wrong place is reported, never touched.
+ * returned, or when the guest has turned itself off. Stopped ones get the size that they shall have. What is missing or in
+ * the wrong place is reported, never touched.
  */
 export function machineDrift(database: Database, drivers: DriverRegistry, options: MachineDriftOptions = {}): Reconciler {
   const { everyMs, graceMs, startAgainAfterMs } = { ...DEFAULTS, ...options };
@@ -72,6 +77,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
         if (context.signal.aborted) return;
         await start(context, machine);
       }
+      await putRight(context, await context.reader.rows(machinesToPutRight, MAX_STARTED, startAgainAfterMs));
     },
   });
 }
@@ -120,8 +126,11 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
 function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): MachineDrift | null {
   const since = (code: DriftCode): string => (row.drift?.code === code ? row.drift.since : new Date().toISOString());
   if (seen === undefined) return { code: DriftCode.MACHINE_MISSING, since: since(DriftCode.MACHINE_MISSING) };
-  if (seen.hostName === row.host_name) return null;
-  return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
+  if (seen.hostName !== row.host_name) {
+    return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
+  }
+  if (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib) return null;
+  return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 
 function callOf({ context, backendId }: Look, what: string): DriverCall {
@@ -129,19 +138,37 @@ function callOf({ context, backendId }: Look, what: string): DriverCall {
 }
 
 async function start(context: ReconcilerContext, machine: MachineToStart): Promise<void> {
+  // Should it fail, the machine is off again, and shall run all the same.
+  const input = { machineId: machine.id, action: 'START', force: false, before: 'STOPPED' };
+  const id = await submit(context, machine, 'compute.virtual_machine.power', input);
+  if (id !== null) context.log.info({ machineId: machine.id, operationId: id }, 'starting a machine that shall run');
+}
+
+async function putRight(context: ReconcilerContext, machines: readonly MachineToPutRight[]): Promise<void> {
+  if (machines.length === 0) return;
+  const flavors = new Map((await context.reader.rows(findFlavors, [...new Set(machines.map((machine) => machine.flavor_id))])).map((row) => [row.id, row]));
+  for (const machine of machines) {
+    const flavor = flavors.get(machine.flavor_id);
+    if (flavor === undefined || context.signal.aborted) continue;
+    const size = { flavorId: flavor.id, cpu: machine.cpu, memoryMib: machine.memory_mib, charges: flavorCharges(flavor) };
+    const id = await submit(context, machine, 'compute.virtual_machine.resize', { machineId: machine.id, from: size, to: size });
+    if (id !== null) context.log.warn({ machineId: machine.id, operationId: id }, 'giving a machine the size that it shall have');
+  }
+}
+
+/** @returns null when somebody is changing the machine: the next run sees what is left */
+async function submit(context: ReconcilerContext, machine: MachineToStart, kind: string, input: NewOperation['input']): Promise<string | null> {
   const { id: machineId, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
   const id = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, id, [machineId]);
-  // Should it fail, the machine is off again, and shall run all the same.
-  const input = { machineId, action: 'START', force: false, before: 'STOPPED' };
-  changes.add(OPERATIONS, { id, kind: 'compute.virtual_machine.power', resourceKind: 'virtual_machine', resourceId: machineId, tenantId, projectId, input, backendId });
+  changes.add(OPERATIONS, { id, kind, resourceKind: 'virtual_machine', resourceId: machineId, tenantId, projectId, input, backendId });
   changes.result = { id: machineId, operationId: id };
   try {
     await context.submit(changes);
-    context.log.info({ machineId, operationId: id }, 'starting a machine that shall run');
+    return id;
   } catch (error) {
-    // Whoever holds the machine is changing it: the next run sees what is left.
     if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
+    return null;
   }
 }

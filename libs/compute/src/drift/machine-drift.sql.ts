@@ -13,6 +13,8 @@ export interface MachineToObserve {
   observed_reason: string | null;
   drift: MachineDrift | null;
   host_name: string;
+  cpu: number;
+  memory_mib: number;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface MachineToObserve {
  */
 export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
   'machine_drift.machines',
-  `SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name
+  `SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
    WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
      AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
@@ -74,7 +76,26 @@ export const machinesToStart = statement<MachineToStart, [limit: number, afterFa
    ORDER BY m.observed_at, m.id LIMIT $1::int`,
 );
 
-/** How many machines differ from their rows in ways that only an operator can mend, for monitoring. */
+export interface MachineToPutRight extends MachineToStart {
+  flavor_id: string;
+  cpu: number;
+  memory_mib: number;
+}
+
+/** Machines that are off and have another size than their rows say. What nobody could put right a while ago is left for later. */
+export const machinesToPutRight = statement<MachineToPutRight, [limit: number, afterFailureMs: number]>(
+  'machine_drift.to_put_right',
+  `SELECT m.id, m.tenant_id, m.project_id, m.backend_id, m.flavor_id, m.cpu, m.memory_mib
+   FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+   WHERE m.lifecycle = 'PRESENT' AND m.drift ->> 'code' = 'SIZE_DIFFERS' AND m.observed_power = 'STOPPED' AND h.health = 'UP'
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+     AND NOT EXISTS (
+       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+         AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+   ORDER BY m.id LIMIT $1::int`,
+);
+
+/** How many machines differ from their rows, for monitoring. */
 export const countMachineDrift = statement<{ code: DriftCode; count: number }>(
   'machine_drift.count',
   `SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1`,

@@ -105,7 +105,8 @@ export const restorePower = statement<never, [id: string, desiredPower: string]>
 /** A resize was undone: the size of before holds again. */
 export const restoreSize = statement<never, [id: string, flavorId: string, cpu: number, memoryMib: number]>(
   'virtual_machine.restore_size',
-  'UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1 WHERE id = $1',
+  `UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1
+   WHERE id = $1 AND (flavor_id, cpu, memory_mib) IS DISTINCT FROM ($2::text, $3::int, $4::int)`,
 );
 
 export const moveToHost = statement<never, [id: string, hostId: string, rackId: string | null]>(

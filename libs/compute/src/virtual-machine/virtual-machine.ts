@@ -36,10 +36,12 @@ export const DriftCode = {
   MACHINE_MISSING: 'MACHINE_MISSING',
   /** The backend has it on another host than Muon has placed it on. */
   ON_ANOTHER_HOST: 'ON_ANOTHER_HOST',
+  /** The backend has it in another size: a resize that was taken back has come late. It is put right while it is stopped. */
+  SIZE_DIFFERS: 'SIZE_DIFFERS',
 } as const;
 export type DriftCode = (typeof DriftCode)[keyof typeof DriftCode];
 
-/** How the machine that the backend has differs from its row, in ways that only an operator can mend. */
+/** How the machine that the backend has differs from its row. */
 export interface MachineDrift {
   code: DriftCode;
   /** ISO time since when it is seen so. */
@@ -115,6 +117,7 @@ export interface Condition {
 const DRIFT_MESSAGES: Record<DriftCode, string> = {
   MACHINE_MISSING: 'The backend does not have the machine any more; an operator must bring it back, or it is deleted.',
   ON_ANOTHER_HOST: 'It is on another host than the one that it was placed on; an operator must move it back.',
+  SIZE_DIFFERS: 'It has another size than it shall have; it gets the right one the next time that it is stopped.',
 };
 
 /**

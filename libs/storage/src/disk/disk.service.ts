@@ -93,13 +93,9 @@ export class DiskService {
       }
       await this.requireRoom(reader, changes, disk, input.sizeGib);
       changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
-      changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: disk.id, gib: input.sizeGib });
-      changes.add(ROWS, { table: 'disk', update: { size_gib: input.sizeGib }, id: disk.id, version: disk.version });
-      changes.add(CHARGES, { action: 'ADJUST', resourceId: disk.id, amounts: diskAmounts(input.sizeGib) });
-      const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: disk.id, fromGib: disk.size_gib, toGib: input.sizeGib });
-      lockResources(changes, operation, [disk.id]);
-      const data = { fromGib: disk.size_gib, toGib: input.sizeGib };
-      changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data });
+      const growth = planDiskGrowth(disk, input.sizeGib);
+      changes.include(growth);
+      changes.result = growth.result;
       await this.ledger.previewPlan(reader, changes);
     });
   }
@@ -164,6 +160,19 @@ export class DiskService {
     requireActive(project);
     return project as ScopeRow & { tenant_id: string };
   }
+}
+
+/** What makes a disk larger: claim and charge, the row, and the operation that makes it real. */
+export function planDiskGrowth(disk: DiskRow, toGib: number): ChangeSet {
+  const { id, name, size_gib: fromGib, version } = disk;
+  const changes = new ChangeSet();
+  changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: id, gib: toGib });
+  changes.add(ROWS, { table: 'disk', update: { size_gib: toGib }, id, version });
+  changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(toGib) });
+  const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
+  lockResources(changes, operation, [id]);
+  changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromGib, toGib } });
+  return changes;
 }
 
 /** What deletes a disk of its own. */

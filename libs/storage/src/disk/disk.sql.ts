@@ -94,6 +94,15 @@ export const findPresentDisks = statement<{ id: string }, [backendId: string, af
   `SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int`,
 );
 
+/** Those of a backend's disks, a page by id, that no operation is at or has just changed: a listing may lag behind. */
+export const findRestingDisks = statement<DiskRow, [backendId: string, after: string, limit: number, unchangedSince: Date]>(
+  'disk.resting',
+  `SELECT ${COLUMNS} FROM disk AS d
+   WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 AND updated_at < $4
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
+   ORDER BY id LIMIT $3::int`,
+);
+
 /** Writes only what differs, so that looking costs no events. */
 export const observeHealth = statement<{ id: string; health: string }, [observations: string]>(
   'disk.observe_health',
