@@ -213,7 +213,7 @@ async function query<Row>(database: Database, text: string, values: unknown[] = 
   return database.dataSource.query<Row[]>(text, values);
 }
 
-/** What the target's rows wish for: no stranger's call may change it. */
+/** Which of the target's rows are there, and the version of what each wishes for: no stranger's call may change it. */
 async function stateOf(database: Database, target: Target): Promise<unknown[]> {
   const state: unknown[] = [];
   for (const [table, id] of target.ids) {
@@ -254,7 +254,7 @@ function stringsOf(value: unknown): string[] {
 
 /** An answer without what must differ between two calls. */
 function shape({ answer }: Answered): string {
-  const errors = answer.errors.map(({ message, extensions: { requestId: _, ...rest } }) => ({ message, ...rest }));
+  const errors = answer.errors.map(({ message, extensions }) => ({ message, ...extensions, requestId: undefined }));
   const told = JSON.stringify([answer.status, errors, hasData(answer)]);
   return told.replaceAll(ID, 'ID').replace(/(wombat|missing)-tenant|stranger-\d+/g, 'NAME');
 }

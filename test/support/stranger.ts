@@ -150,7 +150,7 @@ export function selection(schema: GraphQLSchema, output: GraphQLOutputType, dept
       if (field.args.some(isRequiredArgument)) continue;
       if (isLeafType(getNamedType(field.type))) parts.push(field.name);
       else if (field.name === 'nodes') parts.push(`nodes ${selection(schema, field.type, 1)}`);
-      else if (depth > 1 && !/Connection$/.test(getNamedType(field.type).name) && field.name !== 'edges') {
+      else if (depth > 1 && !getNamedType(field.type).name.endsWith('Connection') && field.name !== 'edges') {
         parts.push(`${field.name} ${selection(schema, field.type, depth - 1)}`);
       }
     }
