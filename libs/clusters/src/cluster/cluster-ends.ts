@@ -5,7 +5,7 @@ import { countNetworkUsers, findLoadBalancersOfOwners, findPortsOfOwners, planLo
 import type { ApplyChanges } from '#operations';
 import { CHARGES } from '#quota';
 import type { SecretService } from '#secrets';
-import { foldConditions, nodeConditions, type ClusterCondition } from '../health/conditions.js';
+import { foldConditions, nodeConditions, type ClusterCondition, type ConditionNow } from '../health/conditions.js';
 import { findNodesOfClusters, removeNodes } from '../node/cluster-node.sql.js';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
 import type { ClusterRow } from './cluster.js';
@@ -68,17 +68,20 @@ export async function freeOwnNetwork(reader: Reader, cluster: ClusterRow): Promi
   return others > 0 ? null : networkId;
 }
 
-/** The conditions as they are now, after an operation has changed the nodes. */
-export async function conditionsNow(reader: Reader, clusterId: string): Promise<ClusterCondition[]> {
+/**
+ * The conditions as they are now: after an operation has changed the nodes, or after a look.
+ * @param healable what the look has decided; otherwise what was decided last holds on
+ */
+export async function conditionsNow(reader: Reader, clusterId: string, healable?: ConditionNow): Promise<ClusterCondition[]> {
   const [cluster] = await reader.rows(findClusters, [clusterId]);
   const nodes = await reader.rows(findNodesOfClusters, [clusterId]);
   const pools = await reader.rows(findNodePoolsOfClusters, [clusterId]);
   if (cluster === undefined) return [];
   const workers = pools.reduce((sum, pool) => sum + (pool.lifecycle === 'FAILED' ? 0 : pool.count), 0);
   const now = nodeConditions(nodes, { controls: cluster.control_count, workers });
-  const healable = cluster.conditions.find((condition) => condition.type === 'HEALABLE');
+  const last = cluster.conditions.find((condition) => condition.type === 'HEALABLE');
   const nothing = { type: 'HEALABLE', status: 'TRUE', reason: 'NOTHING_TO_HEAL', message: 'No node needs to be replaced.' } as const;
-  return foldConditions(cluster.conditions, [...now, healable ?? nothing], new Date());
+  return foldConditions(cluster.conditions, [...now, healable ?? last ?? nothing], new Date());
 }
 
 /** What an operation on a cluster that exists leaves behind, however it ends: no token, and true conditions. */

@@ -140,7 +140,7 @@ describe('clusters on a simulated datacenter', () => {
     await quota.setQuota(access, { scopeId: projectId, lines: [{ resourceKey: 'vm.count', limit: 4 }] });
     const refusal = { code: 'QUOTA_EXCEEDED', data: { key: 'vm.count', limit: 4, requested: 5 } };
     await expect(create(bench.request(projectId, 'large'))).rejects.toMatchObject(refusal);
-    const huge = await bench.flavors.create(access, { name: 'giant', cpu: 500, memoryMib: 512, diskGib: 10 });
+    const huge = await bench.flavors.create(access, { name: 'giant', cpu: 4, memoryMib: 300_000, diskGib: 10 });
     expect(huge.result.id).toBeDefined();
     const both = bench.request(projectId, 'large', { controlPlane: { count: 5, flavor: 'giant' } });
     const { plan } = await bench.clusters.create(access, both, { dryRun: true });

@@ -63,29 +63,34 @@ export interface WantedNodes {
 
 /**
  * Conditions that follow from the nodes alone. Nodes flip only when something has held for its threshold, so these need
- * none of their own.
+ * none of their own. Nodes on their way in are not missing, and a sick one that is being replaced counts until it is gone.
  */
 export function nodeConditions(nodes: readonly NodeFacts[], wanted: WantedNodes): ConditionNow[] {
-  const members = nodes.filter((node) => node.phase === NodePhase.JOINED);
+  const members = nodes.filter((node) => node.phase === NodePhase.JOINED || (node.phase === NodePhase.REMOVING && SICK.has(node.health)));
+  const joining = (role: NodeFacts['role']): number => nodes.filter((node) => node.role === role && node.phase === NodePhase.JOINING).length;
   const controls = members.filter((node) => node.role === 'CONTROL');
   const workers = members.filter((node) => node.role === 'WORKER');
-  const controlsReady = groupCondition(ConditionType.CONTROL_NODES_READY, 'control nodes', controls, wanted.controls);
-  const workersReady = groupCondition(ConditionType.WORKERS_READY, 'workers', workers, wanted.workers);
-  const bad = [controlsReady, workersReady].find((each) => each.status === 'FALSE') ?? [controlsReady, workersReady].find((each) => each.status === 'UNKNOWN');
+  const groups = [
+    groupCondition(ConditionType.CONTROL_NODES_READY, 'control nodes', controls, wanted.controls, joining('CONTROL')),
+    groupCondition(ConditionType.WORKERS_READY, 'workers', workers, wanted.workers, joining('WORKER')),
+  ];
+  const bad = groups.find((each) => each.status === 'FALSE') ?? groups.find((each) => each.status === 'UNKNOWN');
   const ready: ConditionNow =
     bad === undefined
-      ? { type: 'READY', status: 'TRUE', reason: 'ALL_READY', message: `All ${wanted.controls + wanted.workers} nodes are ready.` }
+      ? { type: 'READY', status: 'TRUE', reason: 'ALL_READY', message: groups.map((each) => each.message).join(' ') }
       : { ...bad, type: 'READY' };
-  return [ready, apiCondition(controls, wanted.controls), controlsReady, workersReady, faultTolerance(controls, wanted.controls)];
+  return [ready, apiCondition(controls, wanted.controls), ...groups, faultTolerance(controls, wanted.controls)];
 }
+
+const SICK: ReadonlySet<NodeHealth> = new Set(['NOT_READY', 'UNREACHABLE', 'LOST']);
 
 function countOf(nodes: readonly NodeFacts[], health: NodeHealth): number {
   return nodes.filter((node) => node.health === health).length;
 }
 
-function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeFacts[], wanted: number): ConditionNow {
+function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeFacts[], wanted: number, joining: number): ConditionNow {
   const ready = countOf(nodes, 'READY');
-  const says = `${ready} of ${wanted} ${noun} are ready`;
+  const says = `${ready} of ${wanted} ${noun} are ready${joining === 0 ? '' : `, ${joining} are joining`}`;
   if (wanted === 0 && nodes.length === 0) return { type, status: 'TRUE', reason: 'NO_NODES_WANTED', message: `No ${noun} are wanted.` };
   const worst = (
     [
@@ -98,8 +103,9 @@ function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeF
     const [health, reason, words] = worst;
     return { type, status: 'FALSE', reason, message: `${says}; ${countOf(nodes, health)} are ${words}.` };
   }
-  if (nodes.length < wanted) return { type, status: 'FALSE', reason: 'NODES_MISSING', message: `${says}; ${wanted - nodes.length} are missing.` };
-  if (ready < wanted) return { type, status: 'UNKNOWN', reason: 'NOT_OBSERVED', message: `${says}; the others have not been looked at yet.` };
+  const missing = wanted - nodes.length - joining;
+  if (missing > 0) return { type, status: 'FALSE', reason: 'NODES_MISSING', message: `${says}; ${missing} are missing.` };
+  if (ready < Math.min(wanted, nodes.length)) return { type, status: 'UNKNOWN', reason: 'NOT_OBSERVED', message: `${says}; the others have not been looked at yet.` };
   return { type, status: 'TRUE', reason: 'ALL_READY', message: `${says}.` };
 }
 

@@ -116,8 +116,15 @@ describe('conditions', () => {
       WORKERS_READY: 'FALSE NODES_MISSING',
       FAULT_TOLERANT: 'FALSE SINGLE_CONTROL_NODE',
     });
-    // Nodes that are on their way in or out are no members.
-    expect(of([node('CONTROL'), node('WORKER', { phase: 'JOINING' })], 1, 0).WORKERS_READY).toBe('TRUE NO_NODES_WANTED');
+  });
+
+  it('do not call a cluster degraded that grows or shrinks, but one that is being healed', () => {
+    const growing = [node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'JOINING', health: 'UNKNOWN' })];
+    expect(of(growing, 1, 2)).toMatchObject({ READY: 'TRUE ALL_READY', WORKERS_READY: 'TRUE ALL_READY' });
+    expect(of(growing, 1, 3).WORKERS_READY).toBe('FALSE NODES_MISSING');
+    expect(of([node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'DRAINING' })], 1, 1).READY).toBe('TRUE ALL_READY');
+    const healing = [node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'REMOVING', health: 'LOST' }), node('WORKER', { phase: 'JOINING' })];
+    expect(of(healing, 1, 2)).toMatchObject({ READY: 'FALSE NODES_LOST', API_AVAILABLE: 'TRUE QUORUM_READY' });
   });
 
   it('keep the time since when they hold for the same reason', () => {

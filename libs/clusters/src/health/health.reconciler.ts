@@ -3,11 +3,12 @@ import type { Database } from '#database';
 import { machineState } from '#compute';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
+import { conditionsNow } from '../cluster/cluster-ends.js';
 import { planHealing } from '../cluster/cluster-heal-plan.js';
 import { setClusterConditions } from '../cluster/cluster.sql.js';
 import { readClusterFacts, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { setNodeHealth } from '../node/cluster-node.sql.js';
-import { foldConditions, nodeConditions, type ConditionNow } from './conditions.js';
+import type { ConditionNow } from './conditions.js';
 import { checkGuest, type GuestCheckOptions } from './guest-check.js';
 import { decideHealing, DEFAULT_HEALING_LIMITS, type HealingFacts, type HealingLimits, type HealingTarget } from './healing.js';
 import { DEFAULT_THRESHOLDS, foldSighting, isWorthAsking, sightingOf, type Ground, type HealthThresholds, type Suspects } from './observation.js';
@@ -20,6 +21,8 @@ export interface ClusterHealthOptions {
   everyMs?: number;
   /** How often each cluster is looked at. */
   observeEveryMs?: number;
+  /** How often a node that is well is asked in its guest; one that is not is asked at every look. */
+  askEveryMs?: number;
   thresholds?: Partial<HealthThresholds>;
   limits?: Partial<HealingLimits>;
   /** How long one readiness check may take. */
@@ -34,9 +37,10 @@ const CALL_TIMEOUT_MS = 5000;
 
 /** Looks at every cluster's nodes, says what it saw when it has held for long enough, and heals one node at a time. */
 export function clusterHealth(database: Database, drivers: DriverRegistry, options: ClusterHealthOptions = {}): Reconciler {
-  const { everyMs = 5000, observeEveryMs = 20_000, patienceMs = 10_000 } = options;
+  const { everyMs = 5000, observeEveryMs = 20_000, askEveryMs = 20_000, patienceMs = 10_000 } = options;
   const look = new ClusterLook(database, drivers, {
     observeEveryMs,
+    askEveryMs,
     patienceMs,
     thresholds: { ...DEFAULT_THRESHOLDS, ...options.thresholds },
     limits: { ...DEFAULT_HEALING_LIMITS, ...options.limits },
@@ -46,12 +50,19 @@ export function clusterHealth(database: Database, drivers: DriverRegistry, optio
 
 interface LookOptions {
   observeEveryMs: number;
+  askEveryMs: number;
   patienceMs: number;
   thresholds: HealthThresholds;
   limits: HealingLimits;
 }
 
+/** More clusters than a process looks at between two askings; beyond it they are only asked more often. */
+const MAX_REMEMBERED = 20_000;
+
 class ClusterLook {
+  /** When the guests of a cluster were last asked, by `performance.now()`. */
+  private readonly asked = new Map<string, number>();
+
   constructor(
     private readonly database: Database,
     private readonly drivers: DriverRegistry,
@@ -100,11 +111,14 @@ class ClusterLook {
     const members = facts.nodes.filter((node) => node.row.phase === 'JOINED');
     const changed: { id: string; health: string; reason: string; since: string }[] = [];
     const suspects: Suspects = {};
+    const asksAll = this.isTimeToAsk(facts.row.id);
     await Promise.all(
       members.map(async (node) => {
         const ground = groundOf(node);
-        const answer = isWorthAsking(ground) ? await queue.run(() => checkGuest(check, facts, node, round, signal)) : undefined;
         const { row } = node;
+        const isSuspect = row.health !== 'READY' || observation.suspects[row.id] !== undefined;
+        const asks = isWorthAsking(ground) && (asksAll || isSuspect);
+        const answer = asks ? await queue.run(() => checkGuest(check, facts, node, round, signal)) : undefined;
         const before = { health: row.health, reason: row.health_reason, since: row.health_since };
         const folded = foldSighting(before, observation.suspects[row.id], sightingOf(ground, answer), thresholds, new Date());
         if (folded.suspect !== undefined) suspects[row.id] = folded.suspect;
@@ -115,6 +129,15 @@ class ClusterLook {
       }),
     );
     return { changed, suspects };
+  }
+
+  private isTimeToAsk(clusterId: string): boolean {
+    const now = performance.now();
+    const last = this.asked.get(clusterId);
+    if (last !== undefined && now - last < this.options.askEveryMs) return false;
+    if (this.asked.size >= MAX_REMEMBERED) this.asked.clear();
+    this.asked.set(clusterId, now);
+    return true;
   }
 
   /** @returns why the replacement was refused; null when it is under way, here or elsewhere */
@@ -139,15 +162,13 @@ class ClusterLook {
     }
   }
 
+  /** The conditions are made of what is there now: an operation may have changed the nodes while the guests were asked. */
   private async write(facts: ClusterFacts, changed: readonly object[], suspects: Suspects, healable: ConditionNow): Promise<void> {
-    const { row, nodes, pools } = facts;
-    const workers = pools.reduce((sum, pool) => sum + (pool.lifecycle === 'FAILED' ? 0 : pool.count), 0);
-    const now = [...nodeConditions(nodes.map((node) => node.row), { controls: row.control_count, workers }), healable];
-    const conditions = foldConditions(row.conditions, now, new Date());
+    const { id } = facts.row;
     await this.database.transaction(async (transaction) => {
       if (changed.length > 0) await transaction.execute(setNodeHealth, JSON.stringify(changed));
-      await transaction.execute(setSuspects, row.id, JSON.stringify(suspects));
-      await transaction.execute(setClusterConditions, row.id, JSON.stringify(conditions));
+      await transaction.execute(setSuspects, id, JSON.stringify(suspects));
+      await transaction.execute(setClusterConditions, id, JSON.stringify(await conditionsNow(transaction, id, healable)));
     });
   }
 }
