@@ -72,7 +72,8 @@ describe('the scripts of Kubernetes nodes', () => {
     const [joining] = config(blueprint.join(cluster, worker, secrets));
     expect(joining).toMatchObject({ kind: 'JoinConfiguration', discovery: { bootstrapToken: { apiServerEndpoint: '10.32.0.9:6443', token: secrets.joinToken, caCertHashes: [publicKeyPin(pki.cluster.certificatePem)] } } });
     expect(joining).not.toHaveProperty('controlPlane');
-    const labels = (joining?.nodeRegistration as { kubeletExtraArgs: { name: string; value: string }[] }).kubeletExtraArgs.find((each) => each.name === 'node-labels');
+    const registration = joining as { nodeRegistration: { kubeletExtraArgs: { name: string; value: string }[] } } | undefined;
+    const labels = registration?.nodeRegistration.kubeletExtraArgs.find((each) => each.name === 'node-labels');
     expect(labels?.value).toBe('topology.kubernetes.io/zone=zon_1,node.muon/pool=workers,team=shop');
     expect(config(blueprint.join(cluster, control, secrets))[0]).toMatchObject({ controlPlane: { localAPIEndpoint: { advertiseAddress: '10.32.0.2' } } });
   });
