@@ -1,25 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { toMuonError, type ErrorRecord } from '#core';
+import { toMuonError } from '#core';
 import { statement } from '#database';
 import type { OperationKind, OperationState } from '#operations';
 import type { FaultHouse } from './bench/fault-house.js';
 import type { Lane, Stage } from './bench/lane.js';
 import type { RecordedCall } from './bench/recording-driver.js';
 import type { Watch } from './bench/control.js';
-import { violationsOn } from './invariants.js';
-import { forwardPoints, stepsOf, triggerOf, undoPoints, type FaultPoint, type PlannedFault, type Seen, type SeenMethod, type SeenStep } from './points.js';
+import { Judge } from './judge.js';
+import { forwardPoints, Mode, stepsOf, triggerOf, undoPoints, type FaultPoint, type PlannedFault, type Seen, type SeenMethod, type SeenStep } from './points.js';
 import { BaseSpent, type Prepared, type Scenario } from './scenario.js';
-import { mendDrift, sweepOrphans } from './sweep.js';
-
-interface Progress {
-  id: string;
-  kind: string;
-  state: OperationState;
-  step_index: number;
-  fence: number;
-  error: ErrorRecord | null;
-  blocker: ErrorRecord | null;
-}
 
 interface Relative {
   id: string;
@@ -28,24 +17,10 @@ interface Relative {
   parent_step: number | null;
 }
 
-const readProgress = statement<Progress, [id: string]>(
-  'faults.progress',
-  'SELECT id, kind, state, step_index, fence, error, blocker FROM operation WHERE id = $1',
-);
-const readUnfinished = statement<{ id: string; kind: string; state: OperationState; parent_id: string | null }, [tenantId: string, rootId: string]>(
-  'faults.unfinished',
-  'SELECT id, kind, state, parent_id FROM operation WHERE ended_at IS NULL AND (tenant_id = $1 OR root_id = $2) ORDER BY id',
-);
 const readFamily = statement<Relative, [tenantId: string, rootId: string]>(
   'faults.family',
   'SELECT id, handler, parent_id, parent_step FROM operation WHERE tenant_id = $1 OR root_id = $2',
 );
-
-/** Far longer than any run takes on an idle machine: only what does not move comes to it. */
-const DEADLINE_MS = 40_000;
-/** Without a move for so long, an operation that waits for people is called off by them. */
-const QUIET_MS = 1500;
-const LOOK_MS = 15;
 
 type OnEnd = (stage: Stage, id: string, watch: Watch) => Promise<void>;
 
@@ -59,11 +34,13 @@ export interface Played {
 /** One kind of operation on its way through all that can go wrong. */
 export class Play {
   private readonly kind: OperationKind<unknown>;
+  private readonly judge: Judge;
 
   constructor(
     private readonly bench: FaultHouse,
     private readonly scenario: Scenario,
   ) {
+    this.judge = new Judge(bench, scenario);
     this.kind = bench.house.registry.current(scenario.kind);
   }
 
@@ -94,7 +71,7 @@ export class Play {
 
   private async observe(trigger: Pick<FaultPoint, 'faults' | 'cancelAt'>, ends: readonly OperationState[]): Promise<Seen> {
     return this.bench.onLane(async (lane) => {
-      const point: FaultPoint = { mode: 'dies', label: 'as it is', sticks: false, ends, ...trigger };
+      const point: FaultPoint = { mode: Mode.DIES, label: 'as it is', sticks: false, ends, ...trigger };
       let seen: Seen | undefined;
       const problems = await this.runOn(lane, point, async (stage, id, watch) => {
         seen = await this.seenIn(stage, id, watch);
@@ -118,11 +95,11 @@ export class Play {
     });
     try {
       if (point.cancelAt !== undefined) {
-        await Promise.race([watch.held, this.untilEnd(stage, id, point)]);
+        await Promise.race([watch.held, this.judge.untilEnd(stage, id, point.sticks)]);
         await this.bench.operations.cancel(id);
         watch.release();
       }
-      return await this.judge(stage, point, { id, watch, prepared, onEnd });
+      return await this.untilJudged(stage, point, { id, watch, prepared, onEnd });
     } finally {
       control.forget(id);
       await prepared.after?.();
@@ -141,13 +118,13 @@ export class Play {
     }
   }
 
-  private async judge(
+  private async untilJudged(
     stage: Stage,
     point: FaultPoint,
     run: { id: string; watch: Watch; prepared: Prepared; onEnd: OnEnd },
   ): Promise<string[]> {
     const { id, watch, prepared } = run;
-    const end = await this.untilEnd(stage, id, point);
+    const end = await this.judge.untilEnd(stage, id, point.sticks);
     await run.onEnd(stage, id, watch);
     const problems: string[] = [];
     if (!point.ends.includes(end.state)) problems.push(`ended ${end.state}, not ${point.ends.join(' or ')}: ${JSON.stringify(end.error)}`);
@@ -157,67 +134,19 @@ export class Play {
     for (const fault of await stage.world.faults()) {
       if (fault.fired === 0) problems.push(`the fault ${fault.kind} of ${fault.method} was never met`);
     }
-    problems.push(...(await this.examine(stage, id, point.mode === 'late effect' || this.scenario.mendedByDrift === true)));
+    problems.push(...(await this.judge.examine(stage, id, point.mode === Mode.LATE)));
     problems.push(...((await prepared.check?.(end.state)) ?? []));
     if (problems.length === 0 && end.state === 'FAILED' && this.kind.readmit !== undefined) problems.push(...(await this.again(stage, id)));
     return problems;
   }
 
-  /** All that was late comes now; then the sweep has its turn, and everything must be as it shall be. */
-  private async examine(stage: Stage, id: string, mayDrift: boolean): Promise<string[]> {
-    await stage.world.clearFaults();
-    await stage.world.landPending();
-    const { operationId, refusal } = await sweepOrphans(stage);
-    await this.untilQuiet(stage, operationId ?? id);
-    const found = await violationsOn(stage, id);
-    if (refusal !== null) found.push(`the sweep refused: ${refusal}`);
-    if (found.length === 0 || !mayDrift) return found;
-    for (const started of await mendDrift(stage)) await this.untilQuiet(stage, started);
-    return violationsOn(stage, id);
-  }
-
   /** What has failed is tried again, with nothing in its way. */
   private async again(stage: Stage, id: string): Promise<string[]> {
     await this.bench.operations.retry(id);
-    const end = await this.untilEnd(stage, id, { label: 'tried again', sticks: false });
-    const problems = await this.examine(stage, id, false);
+    const end = await this.judge.untilEnd(stage, id);
+    const problems = await this.judge.examine(stage, id);
     if (end.state !== 'SUCCEEDED') problems.unshift(`tried again, it ended ${end.state}: ${JSON.stringify(end.error)}`);
     return problems.map((problem) => `after another attempt: ${problem}`);
-  }
-
-  /** Waits for the end; what is STUCK is told to go on once the cause is gone. */
-  private async untilEnd(stage: Stage, id: string, point: Pick<FaultPoint, 'label' | 'sticks'>): Promise<Progress> {
-    const deadline = Date.now() + DEADLINE_MS;
-    let last = '';
-    let movedAt = Date.now();
-    for (;;) {
-      const now = await this.bench.database.first(readProgress, id);
-      if (now === undefined) throw new Error(`operation ${id} is gone`);
-      if (['SUCCEEDED', 'FAILED', 'CANCELLED'].includes(now.state)) return now;
-      const others = await this.bench.database.rows(readUnfinished, stage.tenantId, id);
-      const stuck = others.filter((each) => each.state === 'STUCK');
-      const moves = JSON.stringify([now.state, now.step_index, now.blocker?.message, others]);
-      if (moves !== last) [last, movedAt] = [moves, Date.now()];
-      if (stuck.length > 0) {
-        if (!point.sticks) throw new Error(`it is STUCK: ${JSON.stringify(stuck)} ${JSON.stringify(now.blocker)}`);
-        await stage.world.clearFaults();
-        for (const each of stuck) await this.bench.operations.retry(each.id);
-      } else if (point.sticks && this.scenario.waitsForPeople === true && others.length === 1 && Date.now() - movedAt > QUIET_MS) {
-        await this.bench.operations.cancel(id);
-        movedAt = Date.now();
-      }
-      if (Date.now() > deadline) throw new Error(`does not end: ${JSON.stringify(now)}, beside ${JSON.stringify(others)}`);
-      await pause(LOOK_MS);
-    }
-  }
-
-  private async untilQuiet(stage: Stage, id: string): Promise<void> {
-    const deadline = Date.now() + DEADLINE_MS;
-    while (Date.now() < deadline) {
-      const left = await this.bench.database.rows(readUnfinished, stage.tenantId, id);
-      if (left.length === 0) return;
-      await pause(LOOK_MS);
-    }
   }
 
   /** Which step made which call: its own, or by the operations that it started. */

@@ -1,4 +1,3 @@
-import type { FaultScript } from '#driver-simulated';
 import type { OperationState } from '#operations';
 import type { Stage } from './bench/lane.js';
 
@@ -36,6 +35,4 @@ export interface Scenario {
   readonly bears?: readonly { part: string; method: string; because: string }[];
   /** What it could not do is done by the next look for drift, as after every late effect. */
   readonly mendedByDrift?: true;
-  /** For the run that is really killed: holds the operation in mid-step. By default its first driver call hangs. */
-  readonly hang?: Pick<FaultScript, 'method'>;
 }

@@ -5,7 +5,7 @@ import { simulatedDriverFactory } from '#driver-simulated';
 import type { Access } from '#identity';
 import { OperationEngine, OperationService } from '#operations';
 import { generateKeyLine } from '#secrets';
-import { systemAccess, templateDatabase, testDatabase } from '#testing';
+import { systemAccess, templateDatabase, testDatabase, type TestDatabase } from '#testing';
 import { configurationFrom } from '../../../apps/composition/src/configuration.js';
 import { openHouse, type House } from '../../../apps/composition/src/house.js';
 import { migrateDatabase } from '../../../apps/composition/src/migrate.js';
@@ -23,6 +23,12 @@ const WORKERS = 2;
 /** How many operations are put to the test at once, each on a backend of its own. */
 const LANES = 6;
 
+/** A house whose database and workers are somebody else's: processes of their own. */
+export interface Elsewhere {
+  environment: Record<string, string>;
+  simulationUrl: string;
+}
+
 /** The whole house as an app composes it, with two workers that die when they are told to. */
 export class FaultHouse {
   private readonly free: Lane[] = [];
@@ -39,46 +45,41 @@ export class FaultHouse {
     private readonly stop: () => Promise<void>,
   ) {}
 
+  /** A database and workers of its own, in this process. */
   static async open(options: { lanes?: number } = {}): Promise<FaultHouse> {
     const [database, simulation] = await Promise.all([houseDatabase(), testDatabase()]);
-    const configuration = configurationFrom({
-      MUON_DATABASE_URL: database.url,
-      MUON_SECRET_KEYS: generateKeyLine('k1'),
-      MUON_POOL_SIZE: '24',
+    const environment = { MUON_DATABASE_URL: database.url, MUON_SECRET_KEYS: generateKeyLine('k1'), MUON_POOL_SIZE: '24' };
+    const control = new FaultControl();
+    const made = await FaultHouse.compose({ environment, simulationUrl: simulation.url }, control, async (house, log) => {
+      const stopWorkers = await startWorkers(house, database, control, log);
+      return async () => {
+        await stopWorkers();
+        await house.close();
+        await Promise.all([database.drop(), simulation.drop()]);
+      };
     });
+    await made.openLanes(options.lanes ?? LANES);
+    return made;
+  }
+
+  /** The services only, on the database of processes that are killed in earnest. */
+  static async beside(elsewhere: Elsewhere, lanes: number): Promise<FaultHouse> {
+    const made = await FaultHouse.compose(elsewhere, new FaultControl(), async (house) => () => house.close());
+    await made.openLanes(lanes);
+    return made;
+  }
+
+  private static async compose(
+    { environment, simulationUrl }: Elsewhere,
+    control: FaultControl,
+    start: (house: House, log: Logger) => Promise<() => Promise<void>>,
+  ): Promise<FaultHouse> {
     const log = createLogger('faults', process.env.MUON_FAULTS_LOG === undefined ? 'silent' : 'warn');
     const recorder = new CallRecorder();
-    const control = new FaultControl();
     const drivers = [recorder.wrap(simulatedDriverFactory({ poolSize: 3 }))];
+    const configuration = configurationFrom(environment);
     const house = await openHouse({ configuration, log, applicationName: 'faults', drivers, settleMs: SETTLE_MS });
-    const leases = await Database.open({ url: database.url, rooms: [], poolSize: 2, applicationName: 'faults leases' });
-    const engines = Array.from({ length: WORKERS }, () => {
-      const { registry, applier, queue } = house;
-      return new OperationEngine({
-        database: house.database,
-        leaseDatabase: leases,
-        registry,
-        applier,
-        bell: queue,
-        log,
-        hooks: control.hooks,
-        leaseMs: LEASE_MS,
-        sweepEveryMs: 40,
-        backendLimit: 32,
-        retry: { baseMs: 10, maxMs: 100 },
-      });
-    });
-    for (const engine of engines) engine.start();
-    const stop = async (): Promise<void> => {
-      await Promise.all(engines.map((engine) => engine.drain(2000)));
-      await leases.close();
-      await house.close();
-      await Promise.all([database.drop(), simulation.drop()]);
-    };
-    const made = new FaultHouse(house, simulation.url, recorder, control, systemAccess(), log, stop);
-    for (let number = 1; number <= (options.lanes ?? LANES); number += 1) made.lanes.push(await Lane.open(made, number));
-    made.free.push(...made.lanes);
-    return made;
+    return new FaultHouse(house, simulationUrl, recorder, control, systemAccess(), log, await start(house, log));
   }
 
   get database(): Database {
@@ -108,14 +109,57 @@ export class FaultHouse {
     }
   }
 
+  /** The same with several at once, which must be free. */
+  async onLanes<Result>(count: number, work: (lanes: readonly Lane[]) => Promise<Result>): Promise<Result> {
+    const taken = this.free.splice(0, count);
+    if (taken.length < count) throw new Error(`only ${taken.length} of ${count} lanes are free`);
+    try {
+      return await work(taken);
+    } finally {
+      this.free.push(...taken);
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.lanes.map((lane) => lane.close()));
     await this.stop();
   }
+
+  private async openLanes(count: number): Promise<void> {
+    for (let number = 1; number <= count; number += 1) this.lanes.push(await Lane.open(this, number));
+    this.free.push(...this.lanes);
+  }
+}
+
+async function startWorkers(house: House, database: TestDatabase, control: FaultControl, log: Logger): Promise<() => Promise<void>> {
+  const leases = await Database.open({ url: database.url, rooms: [], poolSize: 2, applicationName: 'faults leases' });
+  const { registry, applier, queue } = house;
+  const engines = Array.from(
+    { length: WORKERS },
+    () =>
+      new OperationEngine({
+        database: house.database,
+        leaseDatabase: leases,
+        registry,
+        applier,
+        bell: queue,
+        log,
+        hooks: control.hooks,
+        leaseMs: LEASE_MS,
+        sweepEveryMs: 40,
+        backendLimit: 32,
+        retry: { baseMs: 10, maxMs: 100 },
+      }),
+  );
+  for (const engine of engines) engine.start();
+  return async () => {
+    await Promise.all(engines.map((engine) => engine.drain(2000)));
+    await leases.close();
+  };
 }
 
 /** A migrated database, with the queue in it, copied from a template. */
-async function houseDatabase(): ReturnType<typeof testDatabase> {
+async function houseDatabase(): Promise<TestDatabase> {
   const migrations = allRooms.flatMap((room) => room.migrations.map((each) => each.name + String(each.prototype.up)));
   const digest = createHash('sha256').update(migrations.join('\n')).digest('hex').slice(0, 16);
   const template = await templateDatabase(`faults_${digest}`, (url) =>
