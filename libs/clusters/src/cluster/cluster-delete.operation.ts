@@ -2,6 +2,7 @@ import { MuonError, parseInput, type JsonValue } from '#core';
 import { findVirtualMachinesOfOwners } from '#compute';
 import { defineOperation, done, fanOut, keep, UNDO_ALL, type OperationKind, type StepContext } from '#operations';
 import { childOn, MACHINE_DELETE, type ClusterTools } from '../node/node-steps.js';
+import { removeUnusedClusterVersions } from '../version/cluster-version.sql.js';
 import { clusterInput, type ClusterInput } from './cluster-create.operation.js';
 import { freeOwnNetwork, releaseCluster } from './cluster-ends.js';
 import { remainsOf, surveyCluster, surveySchema, type Remain, type Survey } from './cluster-remains.js';
@@ -78,6 +79,7 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
       await releaseCluster(transaction, row, apply, tools.secrets);
       const survey = { ...surveyFrom(outputs.survey), networks: free === null ? [] : [free] };
       refuseRemains(await remainsOf(transaction, clusterId, survey));
+      await transaction.rows(removeUnusedClusterVersions);
     },
     async onFailed(transaction, { operation, error, abandoned }) {
       const failure = abandoned === null ? null : JSON.stringify(error);
