@@ -473,6 +473,9 @@ UPDATE cluster_node AS n SET phase = $2
 FROM (SELECT id FROM cluster_node WHERE machine_id = ANY($1) AND phase <> $2 ORDER BY id FOR UPDATE) AS locked
 WHERE n.id = locked.id;
 
+-- cluster_observation.clock
+SELECT clock_timestamp() AS now;
+
 -- cluster_observation.find
 SELECT cluster_id, suspects, heal_failures, heal_not_before, heal_error FROM cluster_observation WHERE cluster_id = ANY($1);
 
@@ -488,6 +491,9 @@ WHERE cluster_id = $1;
 UPDATE cluster_observation SET heal_failures = 0, heal_not_before = NULL, heal_error = NULL, observed_at = '-infinity'
 WHERE cluster_id = $1;
 
+-- cluster_observation.note_refusal
+UPDATE cluster_observation SET heal_error = $2::jsonb WHERE cluster_id = $1 AND heal_error IS DISTINCT FROM $2::jsonb;
+
 -- cluster_observation.set_suspects
 UPDATE cluster_observation SET suspects = $2::jsonb WHERE cluster_id = $1 AND suspects <> $2::jsonb;
 
@@ -495,7 +501,7 @@ UPDATE cluster_observation SET suspects = $2::jsonb WHERE cluster_id = $1 AND su
 UPDATE cluster_observation AS o SET observed_at = clock_timestamp()
 FROM (
 SELECT o.cluster_id FROM cluster_observation AS o JOIN cluster AS c ON c.id = o.cluster_id
-WHERE c.lifecycle = 'PRESENT' AND o.observed_at <= clock_timestamp() - $2::int * interval '1 millisecond'
+WHERE c.lifecycle = 'PRESENT' AND o.observed_at <= clock_timestamp() - $2::int * interval '1 millisecond' AND o.observed_at < $3
 ORDER BY o.observed_at, o.cluster_id LIMIT $1::int FOR UPDATE OF o SKIP LOCKED
 ) AS due
 WHERE o.cluster_id = due.cluster_id
@@ -503,6 +509,9 @@ RETURNING o.cluster_id, o.suspects, o.heal_failures, o.heal_not_before, o.heal_e
 
 -- cluster_version.find
 SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE id = ANY($1);
+
+-- cluster_version.find_by_name
+SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version WHERE name = $1;
 
 -- cluster_version.find_by_reference
 SELECT id, tenant_id, project_id, name, kind, release, image_id, state, version, revision, created_at, updated_at FROM cluster_version
@@ -831,7 +840,7 @@ SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_
 
 -- disk.mark_failed
 UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
-lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
 WHERE id = $1 RETURNING id, backend_id;
 
 -- disk.mark_kept
@@ -866,6 +875,13 @@ DELETE FROM disk WHERE id IN (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id
 INSERT INTO tombstone (backend_id, object_kind, object_id, reason)
 SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
+
+-- disk.resting
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
+host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 AND updated_at < $4
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
+ORDER BY id LIMIT $3::int;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
@@ -1488,7 +1504,7 @@ SELECT DISTINCT backend_id FROM virtual_machine WHERE lifecycle = 'PRESENT' ORDE
 SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1;
 
 -- machine_drift.machines
-SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name
+SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
 FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
 WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
 AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
@@ -1504,6 +1520,16 @@ ORDER BY m.id FOR UPDATE OF m
 )
 UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason, drift = seen.drift
 FROM seen WHERE m.id = seen.id RETURNING m.id;
+
+-- machine_drift.to_put_right
+SELECT m.id, m.tenant_id, m.project_id, m.backend_id, m.flavor_id, m.cpu, m.memory_mib
+FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+WHERE m.lifecycle = 'PRESENT' AND m.drift ->> 'code' = 'SIZE_DIFFERS' AND m.observed_power = 'STOPPED' AND h.health = 'UP'
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+AND NOT EXISTS (
+SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+ORDER BY m.id LIMIT $1::int;
 
 -- machine_drift.to_start
 SELECT m.id, m.tenant_id, m.project_id, m.backend_id
@@ -3844,7 +3870,8 @@ DELETE FROM virtual_machine WHERE id = ANY($1);
 UPDATE virtual_machine SET desired_power = $2, version = version + 1 WHERE id = $1 AND desired_power <> $2;
 
 -- virtual_machine.restore_size
-UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1 WHERE id = $1;
+UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1
+WHERE id = $1 AND (flavor_id, cpu, memory_mib) IS DISTINCT FROM ($2::text, $3::int, $4::int);
 
 -- virtual_machine.to_realise
 SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.host_id, i.reference AS image_reference,

@@ -2,6 +2,7 @@ import { Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
+import { clustersResolvers } from '#clusters/api';
 import { computeResolvers } from '#compute/api';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
@@ -30,7 +31,7 @@ export interface RunningApi {
   close(): Promise<void>;
 }
 
-const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...infrastructureResolvers, ...tenancyResolvers, ...placementResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers];
+const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, ...operationsResolvers, ...infrastructureResolvers, ...tenancyResolvers, ...placementResolvers, ...networkResolvers, ...storageResolvers, ...computeResolvers, ...clustersResolvers];
 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {

@@ -18,17 +18,22 @@ class ProgressReport {
   constructor(private readonly output: Output) {}
 
   show(operation: OperationView): void {
-    if (operation.state !== this.state) this.line('operation', operation.kind, operation.state);
-    this.state = operation.state;
+    if (!isEnded(operation)) this.showState(operation);
     for (const step of operation.steps) {
       if (step.state !== 'PENDING' && this.told.get(step.name) !== step.state) this.line('step', step.name, step.state);
       this.told.set(step.name, step.state);
     }
     const blocker = operation.blockers[0];
-    const waits = blocker === undefined ? '' : `${blocker.code}: ${blocker.message}${blocker.remedy === null ? '' : ` ${blocker.remedy}`}`;
+    const waits = blocker === undefined ? '' : `${blocker.message}${blocker.remedy === null ? '' : ` ${blocker.remedy}`}`;
     if (waits !== this.blocker && waits !== '') this.line('waits', waits, '');
     this.blocker = waits;
     this.status(operation);
+    this.showState(operation);
+  }
+
+  private showState({ kind, state }: OperationView): void {
+    if (state !== this.state) this.line('operation', kind, state);
+    this.state = state;
   }
 
   /** On a terminal one line that is written over and over, elsewhere a line now and then. */
