@@ -145,6 +145,21 @@ describe('node pools', () => {
     expect(await vms(cluster)).toBe(5);
   });
 
+  it('that are past the point of no return when their cluster is deleted go on, and the deletion runs next', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'leaving', { controlPlane: { count: 1, flavor: 'small' }, nodePools: [{ name: 'workers', flavor: 'small', count: 6 }] });
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'deleteMachine', times: 100_000 });
+    const shrink = await bench.pools.scale(access, { id: (await pool(cluster)).id, count: 1 });
+    for (const end = Date.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+      if ((await workers(cluster)).some((node) => node.phase === 'REMOVING')) break;
+      if (Date.now() > end) throw new Error('no node was ever being removed');
+    }
+    const deletion = await bench.clusters.delete(access, cluster.id);
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(shrink.result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.center.ended(deletion.result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.leftOf(cluster.project_id)).toEqual([]);
+  });
+
   it('refuse what does not fit: versions, quota, states, bounds', async () => {
     const cluster = await bench.made(bench.emptyProject(), 'strict', small);
     const { id, version } = await pool(cluster);
