@@ -3,10 +3,6 @@ import type { WorldObject } from '#driver-simulated';
 import { auditCounters } from '#quota';
 import { auditClaims } from '#placement';
 import type { Stage } from './bench/lane.js';
-import { allRooms } from '../../apps/composition/src/rooms.js';
-
-const HAS_CLUSTERS = allRooms.some((room) => room.name === 'clusters');
-const ifClusters = (text: string): string => (HAS_CLUSTERS ? text : '');
 
 interface Violation {
   violation: string;
@@ -16,13 +12,13 @@ type OfTenant = [tenantId: string];
 
 /** Everything that is charged, with its charge as it should be. */
 const LIVING = `living AS (
-  SELECT id, 'vm' AS kind, jsonb_build_object('vm.count', 1, 'vm.cpu', cpu, 'vm.memory', memory_mib) AS amounts
+  SELECT id, jsonb_build_object('vm.count', 1, 'vm.cpu', cpu, 'vm.memory', memory_mib) AS amounts
   FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
-  UNION ALL SELECT id, 'dsk', jsonb_build_object('disk.count', 1, 'disk.capacity', size_gib) FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
-  UNION ALL SELECT id, 'prt', jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
-  UNION ALL SELECT id, 'net', jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
-  UNION ALL SELECT id, 'lb', jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
-  ${ifClusters(`UNION ALL SELECT id, 'cluster', jsonb_build_object('cluster.count', 1) FROM cluster WHERE tenant_id = $1 AND lifecycle <> 'FAILED'`)})`;
+  UNION ALL SELECT id, jsonb_build_object('disk.count', 1, 'disk.capacity', size_gib) FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
+  UNION ALL SELECT id, jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('cluster.count', 1) FROM cluster WHERE tenant_id = $1 AND lifecycle <> 'FAILED')`;
 
 const charges = statement<Violation, OfTenant>(
   'faults.charges',
@@ -92,20 +88,20 @@ const resting = statement<Violation, OfTenant>(
      SELECT id, lifecycle FROM virtual_machine WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM disk WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM network WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM subnet WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM port WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM load_balancer WHERE tenant_id = $1
-     ${ifClusters(`UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1`)}) AS thing
+     UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1) AS thing
    WHERE lifecycle NOT IN ('PRESENT', 'FAILED')
    UNION ALL
    SELECT concat('of something that is gone or has failed: ', what, ' ', id) FROM (
      SELECT 'disk' AS what, d.id, d.owner_id FROM disk AS d WHERE d.tenant_id = $1 AND d.owner_id IS NOT NULL
      UNION ALL SELECT 'port', p.id, p.owner_id FROM port AS p WHERE p.tenant_id = $1
      UNION ALL SELECT 'secret', s.id, s.owner_id FROM secret AS s WHERE s.tenant_id = $1
-     ${ifClusters(`UNION ALL SELECT 'node', n.id, n.machine_id FROM cluster_node AS n WHERE n.tenant_id = $1
-     UNION ALL SELECT 'node', n.id, n.cluster_id FROM cluster_node AS n WHERE n.tenant_id = $1`)}
+     UNION ALL SELECT 'node', n.id, n.machine_id FROM cluster_node AS n WHERE n.tenant_id = $1
+     UNION ALL SELECT 'node', n.id, n.cluster_id FROM cluster_node AS n WHERE n.tenant_id = $1
      UNION ALL SELECT 'machine', m.id, m.owner_id FROM virtual_machine AS m WHERE m.tenant_id = $1 AND m.owner_id IS NOT NULL
      UNION ALL SELECT 'load balancer', l.id, l.owner_id FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.owner_id IS NOT NULL
      UNION ALL SELECT 'affinity group', g.id, g.owner_id FROM affinity_group AS g WHERE g.tenant_id = $1 AND g.owner_id IS NOT NULL) AS part
    WHERE NOT EXISTS (SELECT FROM virtual_machine AS m WHERE m.id = part.owner_id AND m.lifecycle <> 'FAILED')
-     ${ifClusters(`AND NOT EXISTS (SELECT FROM cluster AS c WHERE c.id = part.owner_id AND c.lifecycle <> 'FAILED')`)}
+     AND NOT EXISTS (SELECT FROM cluster AS c WHERE c.id = part.owner_id AND c.lifecycle <> 'FAILED')
      AND NOT EXISTS (SELECT FROM principal AS p WHERE p.id = part.owner_id)
    UNION ALL
    SELECT concat('buried, but it lives: ', t.object_kind, ' ', t.object_id)
@@ -113,6 +109,27 @@ const resting = statement<Violation, OfTenant>(
      SELECT id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS l ON l.id = t.object_id`,
+);
+
+/** Between operations a cluster has no token for newcomers, its nodes are in it for good, and its pools are as large as they say. */
+const clusters = statement<Violation, OfTenant>(
+  'faults.clusters',
+  `SELECT concat('token for joining left: ', id) AS violation FROM cluster WHERE tenant_id = $1 AND join_secret IS NOT NULL
+   UNION ALL SELECT concat('node neither in its cluster nor out: ', id, ' ', phase) FROM cluster_node WHERE tenant_id = $1 AND phase <> 'JOINED'
+   UNION ALL
+   SELECT concat('secret of a cluster missing: ', c.id) FROM cluster AS c
+   WHERE c.tenant_id = $1 AND c.lifecycle = 'PRESENT' AND NOT EXISTS (SELECT FROM secret AS s WHERE s.id = c.pki_secret)
+   UNION ALL
+   SELECT concat('member of a load balancer that is no control node: ', m.port_id)
+   FROM load_balancer_member AS m JOIN load_balancer AS l ON l.id = m.load_balancer_id JOIN port AS p ON p.id = m.port_id
+   WHERE l.tenant_id = $1 AND l.owner_id IS NOT NULL
+     AND NOT EXISTS (SELECT FROM cluster_node AS n WHERE n.machine_id = p.owner_id AND n.role = 'CONTROL')
+   UNION ALL
+   SELECT concat('pool of ', p.count, ' with ', count(n.id), ' nodes: ', p.id)
+   FROM node_pool AS p LEFT JOIN cluster_node AS n ON n.pool_id = p.id
+   WHERE p.tenant_id = $1 AND p.lifecycle = 'PRESENT' GROUP BY p.id
+   HAVING count(n.id) > p.count OR (count(n.id) < p.count AND NOT EXISTS (
+     SELECT FROM operation AS o WHERE o.resource_id = p.cluster_id AND o.kind = 'clusters.cluster.heal' AND o.state <> 'SUCCEEDED'))`,
 );
 
 /** What was metered of one thing never overlaps, and goes on to this day in its charge. */
@@ -180,6 +197,7 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
     database.rows(claims, tenantId),
     database.rows(operations, tenantId, rootId),
     database.rows(resting, tenantId),
+    database.rows(clusters, tenantId),
     database.rows(metering, tenantId),
   ]);
   const texts = found.flat().map((row) => row.violation);

@@ -68,19 +68,27 @@ export class Judge {
   }
 
   /**
-   * All that was late comes now; then the sweep has its turn, and everything must be as it shall be.
-   * @param mayDrift what a late effect has changed may be mended by the next look for drift
+   * Lets all that is late come now; then everything must be as it shall be.
+   * @param late what came late may be swept away and mended, as after a while; otherwise nothing may be left to do that
    */
-  async examine(stage: Stage, id: string, mayDrift = false): Promise<string[]> {
+  async examine(stage: Stage, id: string, late = false): Promise<string[]> {
     await stage.world.clearFaults();
     await stage.world.landPending();
-    const { operationId, refusal } = await sweepOrphans(stage);
-    await this.untilQuiet(stage, operationId ?? id);
-    const found = await violationsOn(stage, id);
-    if (refusal !== null) found.push(`the sweep refused: ${refusal}`);
-    if (found.length === 0 || !(mayDrift || this.scenario.mendedByDrift === true)) return found;
+    const swept = late ? await this.sweep(stage, id) : [];
+    await this.untilQuiet(stage, id);
+    const found = [...swept, ...(await violationsOn(stage, id))];
+    if (found.length === 0 || !(late || this.scenario.mendedByDrift === true)) return found;
     for (const started of await mendDrift(stage)) await this.untilQuiet(stage, started);
-    return violationsOn(stage, id);
+    return [...swept, ...(await violationsOn(stage, id))];
+  }
+
+  private async sweep(stage: Stage, id: string): Promise<string[]> {
+    const { operationId, refusal, unknown } = await sweepOrphans(stage);
+    await this.untilQuiet(stage, operationId ?? id);
+    return [
+      ...(refusal === null ? [] : [`the sweep refused: ${refusal}`]),
+      ...unknown.map((object) => `nobody knows of ${object.kind} ${object.id}`),
+    ];
   }
 
   private async untilQuiet(stage: Stage, id: string): Promise<void> {
