@@ -1,5 +1,5 @@
 import { statement } from '#database';
-import type { WorldObject } from '#driver-simulated';
+import type { NetworkPartDetail, WorldObject } from '#driver-simulated';
 import { auditCounters } from '#quota';
 import { auditClaims } from '#placement';
 import type { Stage } from './bench/lane.js';
@@ -180,11 +180,28 @@ const disks = statement<{ id: string; size_gib: number; realised_gib: number }, 
   `SELECT id, size_gib, realised_gib FROM disk WHERE tenant_id = $1 AND lifecycle = 'PRESENT'`,
 );
 
-const parts = statement<{ id: string; desired: number; realised: number }, [tenantId: string, backendId: string]>(
+interface PartRow {
+  id: string;
+  desired: number;
+  realised: number;
+  /** What the backend shall have been told, as text. */
+  content: string;
+}
+
+const parts = statement<PartRow, [tenantId: string, backendId: string]>(
   'faults.parts',
-  `SELECT id, desired_revision AS desired, realised_revision AS realised FROM port WHERE tenant_id = $1 AND backend_id = $2
-   UNION ALL SELECT id, desired_revision, realised_revision FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
-   UNION ALL SELECT n.id, n.desired_revision, b.realised_revision FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
+  `SELECT p.id, p.desired_revision AS desired, p.realised_revision AS realised, concat_ws(' ', host(p.address), p.mac_address, h.name) AS content
+   FROM port AS p JOIN host AS h ON h.id = p.host_id WHERE p.tenant_id = $1 AND p.backend_id = $2
+   UNION ALL
+   SELECT l.id, l.desired_revision, l.realised_revision, concat_ws(' ', host(l.address), (
+     SELECT string_agg(concat(i.port, ':', host(p.address), ':', i.member_port), ' ' ORDER BY i.port, host(p.address))
+     FROM load_balancer_listener AS i JOIN load_balancer_member AS m ON m.load_balancer_id = l.id JOIN port AS p ON p.id = m.port_id
+     WHERE i.load_balancer_id = l.id))
+   FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.backend_id = $2 AND l.lifecycle = 'PRESENT'
+   UNION ALL
+   SELECT n.id, n.desired_revision, b.realised_revision, coalesce((
+     SELECT string_agg(s.cidr::text, ' ' ORDER BY s.id) FROM subnet AS s WHERE s.network_id = n.id AND s.lifecycle = 'PRESENT'), '')
+   FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
    WHERE n.tenant_id = $1 AND b.backend_id = $2 AND n.lifecycle = 'PRESENT' AND b.realised_revision > 0`,
 );
 
@@ -238,20 +255,42 @@ async function differences({ bench, world, tenantId, backendId }: Stage): Promis
     if (wanted !== seen) found.push(`machine ${row.id} is (${seen}) and shall be (${wanted})`);
     if (row.observed_power !== real.power) found.push(`machine ${row.id} is shown as ${row.observed_power} and is ${real.power}`);
   }
-  const { storage, network } = await bench.house.drivers.driver(backendId);
+  const { storage } = await bench.house.drivers.driver(backendId);
   const call = { idempotencyKey: 'faults/look', timeoutMs: 10_000, signal: new AbortController().signal };
   for (const row of await bench.database.rows(disks, tenantId)) {
     const real = await storage.getDisk(call, row.id);
     if (real === undefined || (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib)) continue;
     found.push(`disk ${row.id} has ${real.sizeGib} GiB, shall have ${row.size_gib} and is shown with ${row.realised_gib}`);
   }
-  const rows = await bench.database.rows(parts, tenantId, backendId);
-  if (rows.length === 0) return found;
-  const revisions = new Map((await network.listParts(call, null, 10_000)).map((part) => [part.id, part.revision]));
-  for (const row of rows) {
-    const real = revisions.get(row.id);
-    if (real === undefined || (real === row.desired && row.realised === row.desired)) continue;
-    found.push(`${row.id} has revision ${real}, shall have ${row.desired} and is shown with ${row.realised}`);
+  const told = new Map((await world.networkParts(tenantId)).map((part) => [part.id, part]));
+  for (const row of await bench.database.rows(parts, tenantId, backendId)) {
+    const real = told.get(row.id);
+    if (real === undefined) continue;
+    const wanted = `revision ${row.desired}: ${row.content}`;
+    const seen = `revision ${real.revision}: ${contentOf(real)}`;
+    if (wanted !== seen) found.push(`${row.id} is (${seen}) and shall be (${wanted})`);
+    if (row.realised !== row.desired) found.push(`${row.id} is shown with revision ${row.realised} and has ${real.revision}`);
   }
   return found;
+}
+
+interface Told {
+  subnets?: { subnetId: string; cidr: string }[];
+  address?: string;
+  ipAddress?: string;
+  macAddress?: string;
+  hostName?: string;
+  listeners?: { port: number; members: { address: string; port: number }[] }[];
+}
+
+/** What a backend was told of a part, in the words of the statement above. */
+function contentOf({ kind, specification }: NetworkPartDetail): string {
+  const told = specification as Told;
+  const byId = (one: { subnetId: string }, other: { subnetId: string }): number => (one.subnetId < other.subnetId ? -1 : 1);
+  if (kind === 'NETWORK') return [...(told.subnets ?? [])].sort(byId).map((subnet) => subnet.cidr).join(' ');
+  if (kind === 'PORT') return `${told.ipAddress} ${told.macAddress} ${told.hostName}`;
+  const members = (told.listeners ?? []).flatMap(({ port, members: all }) =>
+    all.map((member) => member.address).sort().map((address) => `${port}:${address}:${all[0]?.port}`),
+  );
+  return [told.address, ...members].join(' ');
 }

@@ -8,6 +8,7 @@ export {
   type GuestRunRecord,
   type HostUsage,
   type MachineDetail,
+  type NetworkPartDetail,
   type NewHosts,
   type WorldCounts,
   type WorldObject,

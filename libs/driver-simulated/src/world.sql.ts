@@ -1,6 +1,6 @@
 import { statement } from '#database';
 import type { FaultState } from './fault.js';
-import type { GuestRunRecord, HostUsage, MachineDetail, WorldCounts, WorldObject } from './world.js';
+import type { GuestRunRecord, HostUsage, MachineDetail, NetworkPartDetail, WorldCounts, WorldObject } from './world.js';
 
 export const createHosts = statement<{ name: string }, [backendId: string, hosts: string]>(
   'simulated_world.create_hosts',
@@ -79,6 +79,12 @@ export const listObjects = statement<WorldObject, [backendId: string]>(
    UNION ALL
    SELECT kind, id, installation_id, tenant_id, project_id FROM network_part WHERE backend_id = $1
    ORDER BY 1, 2`,
+);
+
+export const listNetworkParts = statement<NetworkPartDetail, [backendId: string, tenantId: string]>(
+  'simulated_world.network_parts',
+  `SELECT kind, id, tenant_id AS "tenantId", revision::float8 AS revision, specification
+   FROM network_part WHERE backend_id = $1 AND tenant_id = $2 ORDER BY id`,
 );
 
 export const getMachineDetail = statement<MachineDetail, [backendId: string, machineId: string]>(

@@ -48,6 +48,15 @@ export interface WorldObject {
   projectId: string;
 }
 
+/** A part of the realised network, with what the backend was told of it. */
+export interface NetworkPartDetail {
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
+  id: string;
+  tenantId: string;
+  revision: number;
+  specification: Record<string, unknown>;
+}
+
 export interface MachineDetail {
   machineId: string;
   hostname: string;
@@ -174,6 +183,12 @@ export class SimulatedWorld {
   async machine(machineId: string): Promise<MachineDetail | undefined> {
     await this.settle();
     return (await this.simulation.rows(sql.getMachineDetail, this.backendId, machineId))[0];
+  }
+
+  /** Networks, ports and load balancers of a tenant, as the backend has them. */
+  async networkParts(tenantId: string): Promise<NetworkPartDetail[]> {
+    await this.settle();
+    return this.simulation.rows(sql.listNetworkParts, this.backendId, tenantId);
   }
 
   async hostUsage(): Promise<HostUsage[]> {
