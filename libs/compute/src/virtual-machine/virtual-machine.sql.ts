@@ -84,9 +84,11 @@ export const markPresent = statement<never, [id: string, power: string]>(
      failure = NULL WHERE id = $1`,
 );
 
+/** One whose deletion called its making off stays on its way out, or it would be deleted once more. */
 export const markFailed = statement<never, [id: string, failure: string | null]>(
   'virtual_machine.mark_failed',
-  `UPDATE virtual_machine SET lifecycle = 'FAILED', failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
+  `UPDATE virtual_machine SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END,
+     failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
    WHERE id = $1`,
 );
 
