@@ -68,6 +68,7 @@ export interface System {
   readonly simulationUrl: string;
   readonly environment: Record<string, string>;
   client(token: string | null, api?: number): ApiClient;
+  startApi(): Promise<SystemProcess>;
   startWorker(): Promise<SystemProcess>;
   world(backendId: string): Promise<SimulatedWorld>;
   /** Everything that any process has logged. */
@@ -114,6 +115,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       simulationUrl: simulation.url,
       environment,
       client,
+      async startApi() {
+        const api = await start('api', apis.length + 1);
+        apis.push(api);
+        return api;
+      },
       async startWorker() {
         const worker = await start('worker', workers.length + 1);
         workers.push(worker);
@@ -140,10 +146,16 @@ async function closeAll(processes: SystemProcess[], worlds: SimulatedWorld[], da
 }
 
 async function migrate(environment: Record<string, string>): Promise<void> {
-  const child = spawn(process.execPath, [program('worker'), 'migrate'], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
-  const migration = new SystemProcess('migrate', '', child);
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`migrating failed:\n${migration.log.join('')}`);
+  const { code, log } = await runMode('migrate', environment);
+  if (code !== 0) throw new Error(`migrating failed:\n${log}`);
+}
+
+/** Runs the worker program in a mode that ends by itself. */
+export async function runMode(mode: string, environment: Record<string, string>): Promise<{ code: number | null; log: string }> {
+  const child = spawn(process.execPath, [program('worker'), mode], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const running = new SystemProcess(mode, '', child);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, log: running.log.join('') };
 }
 
 export async function freePort(): Promise<number> {
