@@ -1,5 +1,5 @@
 import type { Logger } from '#core';
-import { applyRows, ChangeSetApplier, Database, ROWS } from '#database';
+import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
 import { Authenticator, CommandRunner } from '#identity';
@@ -88,7 +88,7 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
 
 function sections(registry: OperationRegistry, ledger: QuotaLedger, queue: WorkQueue): ChangeSetApplier {
   const applier = new ChangeSetApplier();
-  applier.register(ROWS, applyRows);
+  registerRowSections(applier);
   registerScopeSections(applier);
   registerQuotaSections(applier, ledger);
   registerPlacementSections(applier);

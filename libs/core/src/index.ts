@@ -3,6 +3,7 @@ export * from './errors.js';
 export * from './ids.js';
 export * from './logging.js';
 export * from './names.js';
+export * from './promises.js';
 export * from './sizes.js';
 export * from './time.js';
 export * from './validation.js';

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { assert, backoffMs, MuonError, sleep } from '#core';
 import { fromPostgres, pgTypes, sqlState } from './client.js';
 import type { RoomSchema } from './room-schema.js';
-import type { Reader, Statement } from './statement.js';
+import { derived, type Reader, type Statement } from './statement.js';
 import { currentTransaction, runInside, Transaction } from './transaction.js';
 
 export interface DatabaseOptions {
@@ -24,6 +24,11 @@ export interface TransactionOptions {
   readOnly?: boolean;
   /** How often a deadlock or serialization failure may restart the whole work. */
   attempts?: number;
+  /**
+   * Plans each statement once a connection, whatever its parameters: for work that looks rows up by keys, where
+   * PostgreSQL would else plan lists of one key anew each time. Not for lists with filters that may be left out.
+   */
+  genericPlans?: boolean;
 }
 
 /** Serialization failure and deadlock: the whole transaction may be run again (PostgreSQL manual, 13.5). */
@@ -125,7 +130,8 @@ export class Database implements Reader {
       if (transaction === undefined) return this.pool.query(text as string, values as unknown[]);
       const { text: sql, values: parameters } =
         typeof text === 'string' ? { text, values } : (text as { text: string; values?: unknown });
-      return transaction.raw(sql, (parameters as unknown[] | undefined) ?? []);
+      // The queue's texts are constants, a few dozen.
+      return transaction.answer(derived('queue', sql), (parameters as unknown[] | undefined) ?? []);
     };
     return new Proxy(this.pool, {
       get: (target, property) => {
@@ -153,18 +159,17 @@ export class Database implements Reader {
     }
     const transaction = new Transaction(runner, client);
     try {
-      await client.query(beginText(options));
+      transaction.begin(beginTexts(options));
       const result = await runInside(transaction, () => work(transaction));
       transaction.close();
       // Where an error of PostgreSQL was caught inside the work, COMMIT rolls back, and says so in its tag only.
-      const { command } = await client.query('COMMIT');
-      assert(command === 'COMMIT', 'a unit of work went on after a failed statement; nothing of it was kept');
+      assert((await transaction.commit()) === 'COMMIT', 'a unit of work went on after a failed statement; nothing of it was kept');
       transaction.runAfterCommit();
       return result;
     } catch (error) {
       transaction.close();
       // A connection that cannot roll back is broken: PostgreSQL undoes its transaction when it is gone.
-      await client.query('ROLLBACK').catch(() => undefined);
+      await transaction.rollBack().catch(() => undefined);
       throw fromPostgres(error);
     } finally {
       await runner.release();
@@ -172,6 +177,7 @@ export class Database implements Reader {
   }
 }
 
-function beginText(options: TransactionOptions): string {
-  return `BEGIN ISOLATION LEVEL ${options.isolation ?? 'READ COMMITTED'}${options.readOnly === true ? ' READ ONLY' : ''}`;
+function beginTexts(options: TransactionOptions): string[] {
+  const begin = `BEGIN ISOLATION LEVEL ${options.isolation ?? 'READ COMMITTED'}${options.readOnly === true ? ' READ ONLY' : ''}`;
+  return options.genericPlans === true ? [begin, 'SET LOCAL plan_cache_mode = force_generic_plan'] : [begin];
 }

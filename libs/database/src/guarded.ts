@@ -1,4 +1,5 @@
 import { assert, MuonError } from '#core';
+import { derived } from './statement.js';
 import type { Transaction } from './transaction.js';
 
 type Row = Record<string, unknown>;
@@ -21,10 +22,8 @@ export async function insertRows(transaction: Transaction, table: string, rows: 
   assert(IDENTIFIER.test(table), `"${table}" is no table name`);
   const columns = columnsOf(first).join(', ');
   for (const row of rows) assert(columnsOf(row).join(', ') === columns, `rows for ${table} differ in their columns`);
-  await transaction.raw(
-    `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM jsonb_populate_recordset(NULL::${table}, $1::jsonb)`,
-    [JSON.stringify(rows)],
-  );
+  const text = `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM jsonb_populate_recordset(NULL::${table}, $1::jsonb)`;
+  await transaction.execute(derived(`${table}.insert`, text), JSON.stringify(rows));
 }
 
 /**
@@ -40,13 +39,11 @@ export async function updateVersioned(
   assert(IDENTIFIER.test(table), `"${table}" is no table name`);
   const columns = columnsOf(set);
   const assignments = columns.map((column) => `${column} = new.${column}`);
-  const result = await transaction.raw(
-    `UPDATE ${table} SET ${[...assignments, `version = ${table}.version + 1`].join(', ')}
+  const text = `UPDATE ${table} SET ${[...assignments, `version = ${table}.version + 1`].join(', ')}
      FROM jsonb_populate_record(NULL::${table}, $3::jsonb) AS new
-     WHERE ${table}.id = $1 AND ${table}.version = $2`,
-    [key.id, key.version, JSON.stringify(set)],
-  );
-  if (result.rowCount === 1) return;
+     WHERE ${table}.id = $1 AND ${table}.version = $2`;
+  const changed = await transaction.execute(derived(`${table}.update`, text), key.id, key.version, JSON.stringify(set));
+  if (changed === 1) return;
   throw versionConflict(table, key);
 }
 

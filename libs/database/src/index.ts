@@ -2,7 +2,7 @@ import { RowFunctions1764000000000 } from './migrations/1764000000000-row-functi
 import type { RoomSchema } from './room-schema.js';
 
 export * from './change-set/change-set.js';
-export { applyRows, currentSnapshot, ROWS, type RowChange } from './change-set/rows.js';
+export { applyRows, currentSnapshot, registerRowSections, ROWS, type RowChange } from './change-set/rows.js';
 export { constraintMeans, sqlState } from './client.js';
 export { Database, type DatabaseOptions, type TransactionOptions } from './database.js';
 export { insertRows, updateVersioned, versionConflict } from './guarded.js';

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { assert, MuonError } from '#core';
-import { declare, type Reader, type Statement } from './statement.js';
+import { declare, digestName, type Reader, type Statement } from './statement.js';
 
 /** One way to order a list: a column of the base query; the id breaks ties, so the order is total. */
 export interface KeysetOrder {
@@ -135,6 +134,5 @@ ORDER BY t.${order.column} ${direction}, t.id ${direction} LIMIT $${limit}::int`
 }
 
 function preparedText<Row>(label: string, text: string): Statement<Row, readonly unknown[]> {
-  const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
-  return declare(`${label.slice(0, 54)}#${digest}`, text);
+  return declare(digestName(label, text), text);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { assert } from '#core';
 
 /**
@@ -29,6 +30,27 @@ export function statement<Row, Parameters extends readonly unknown[] = []>(
 export function declare<Row, Parameters extends readonly unknown[]>(name: string, text: string): Statement<Row, Parameters> {
   const made: Statement<Row, Parameters> = { name, text: text.trim() };
   statements.set(name, made);
+  return made;
+}
+
+const derivedStatements = new Map<string, Statement<unknown>>();
+const DIGEST_LENGTH = 8;
+
+/** `<label>#<digest of the text>`: texts that are built from parts have a name of their own each. */
+export function digestName(label: string, text: string): string {
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, DIGEST_LENGTH);
+  return `${label.slice(0, MAX_NAME_LENGTH - DIGEST_LENGTH - 1)}#${digest}`;
+}
+
+/**
+ * For texts that are built while the program runs, as from lists of columns: prepared like declared ones, but in no
+ * listing. There must not be more of them than the code has shapes of rows.
+ */
+export function derived<Row, Parameters extends readonly unknown[]>(label: string, text: string): Statement<Row, Parameters> {
+  const known = derivedStatements.get(text);
+  if (known !== undefined) return known as Statement<Row, Parameters>;
+  const made: Statement<Row, Parameters> = { name: digestName(label, text), text };
+  derivedStatements.set(text, made);
   return made;
 }
 

@@ -103,6 +103,33 @@ describe('a unit of work', () => {
     expect(totals).toEqual([{ total: 2 }, { total: 2 }]);
   });
 
+  it('fails every statement that follows a failed one with the first error, and goes on after a savepoint', async () => {
+    await room.database.transaction(async (transaction) => {
+      const failing = transaction.savepoint(async () => {
+        const notes = ['twice', 'twice', 'after'].map((id) => transaction.execute(insertNote, id));
+        const outcomes = await Promise.allSettled(notes);
+        expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+        await expect(transaction.rows(allNotes)).rejects.toMatchObject({ code: '23505' });
+        await notes[1];
+      });
+      await expect(failing).rejects.toMatchObject({ code: '23505' });
+      await transaction.execute(insertNote, 'after the savepoint');
+    });
+    expect(await notes()).toContain('after the savepoint');
+    expect(await notes()).not.toContain('twice');
+  });
+
+  it('keeps what was given before its end though nobody waited for it', async () => {
+    await room.database.transaction(async (transaction) => {
+      void transaction.execute(insertNote, 'not waited for');
+    });
+    expect(await notes()).toContain('not waited for');
+    const failing = room.database.transaction(async (transaction) => {
+      transaction.execute(insertNote, 'not waited for').catch(() => undefined);
+    });
+    await expect(failing).rejects.toMatchObject({ code: '23505' });
+  });
+
   it('releases row locks with a savepoint', async () => {
     await room.database.transaction(async (transaction) => {
       const inner = transaction.savepoint(async () => {

@@ -1,6 +1,6 @@
 import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
-import { ADDRESS_CLAIMS, applyAddressClaims } from './address/address-claims.js';
+import { ADDRESS_CLAIMS, applyAddressClaims, areNewClaims } from './address/address-claims.js';
 import { repairOperation } from './drift/repair.operations.js';
 import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
@@ -41,7 +41,7 @@ export { SubnetService, type CreateSubnetInput } from './subnet/subnet.service.j
 export { findSubnets, findSubnetsOfNetworks } from './subnet/subnet.sql.js';
 
 export function registerNetworkSections(applier: ChangeSetApplier): void {
-  applier.register(ADDRESS_CLAIMS, applyAddressClaims);
+  applier.register(ADDRESS_CLAIMS, applyAddressClaims, { sendsAtOnce: areNewClaims });
 }
 
 /** Every kind of operation of this room, for the registry of whoever submits or runs them. */

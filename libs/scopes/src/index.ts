@@ -9,5 +9,6 @@ export { findScopeByName, findScopeChain, findScopes } from './scope.sql.js';
 export const scopesRoom: RoomSchema = { name: 'scopes', entities: [ScopeEntity], migrations: [Scopes1764000300000] };
 
 export function registerScopeSections(applier: ChangeSetApplier): void {
-  applier.register(SCOPES, applyScopes);
+  // Locks are one statement; changes of state are looked at one by one.
+  applier.register(SCOPES, applyScopes, { sendsAtOnce: (items) => !items.some((item) => 'state' in item) });
 }

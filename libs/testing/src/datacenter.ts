@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ErrorRecord } from '#core';
-import { applyRows, insertRows, ROWS, statement, type ChangeSetApplier, type Database } from '#database';
+import { insertRows, registerRowSections, statement, type ChangeSetApplier, type Database } from '#database';
 import type { SimulatedOptions, SimulatedWorld } from '#driver-simulated';
 import type { CommandRunner } from '#identity';
 import type { DriverRegistry } from '#infrastructure';
@@ -89,7 +89,7 @@ export async function testDatacenter(room: RoomDatabase, options: DatacenterOpti
   drivers.register(simulatedDriverFactory(options.driver ?? {}));
   const ledger = new QuotaLedger();
   const registry = new OperationRegistry().register(...(options.kinds?.(drivers) ?? []));
-  applier.register(ROWS, applyRows);
+  registerRowSections(applier);
   registerScopeSections(applier);
   registerQuotaSections(applier, ledger);
   registerPlacementSections(applier);

@@ -1,4 +1,4 @@
-import { applyRows, ROWS } from '#database';
+import { registerRowSections } from '#database';
 import type { NewHosts, SimulatedWorld } from '#driver-simulated';
 import type { CommandRunner } from '#identity';
 import type * as Infrastructure from '#infrastructure';
@@ -44,7 +44,7 @@ export async function infrastructureBench(room: RoomDatabase): Promise<Infrastru
   const rooms = await import('#infrastructure');
   const { generateKeyLine, KeyRing, SecretService } = await import('#secrets');
   const { applier, database, log } = room;
-  applier.register(ROWS, applyRows);
+  registerRowSections(applier);
   const simulation = await testDatabase();
   const address = new URL(simulation.url);
   const password = decodeURIComponent(address.password);

@@ -1,4 +1,4 @@
-import { applyRows, ROWS, type Database, type RoomSchema } from '#database';
+import { registerRowSections, type Database, type RoomSchema } from '#database';
 import { eventsRoom } from '#events';
 import { CommandRunner, identityRoom } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
@@ -45,7 +45,7 @@ export async function tenancyBench(options: TenancyBenchOptions = {}): Promise<T
   const contents = new ScopeContentsRegistry().register(...(options.contents ?? []));
   const registry = new OperationRegistry().register(...goingOperations({ contents, proofPatienceMs: 500 }), ...(options.kinds ?? []));
   const ledger = new QuotaLedger();
-  applier.register(ROWS, applyRows);
+  registerRowSections(applier);
   registerScopeSections(applier);
   registerQuotaSections(applier, ledger);
   registerOperationSections(applier, { registry, bell: silentBell });

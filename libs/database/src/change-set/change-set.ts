@@ -1,4 +1,4 @@
-import { assert, MuonError, type ErrorRecord, type JsonObject } from '#core';
+import { allInOrder, assert, MuonError, type ErrorRecord, type JsonObject } from '#core';
 import type { Transaction } from '../transaction.js';
 
 /**
@@ -127,13 +127,26 @@ export type SectionHandler<Item> = (
   context: ApplyContext,
 ) => Promise<void>;
 
+export interface SectionOptions<Item> {
+  /**
+   * Whether these items are applied by statements that the handler gives all before it waits for the first answer. The
+   * next section then does not wait for it: its statements follow in the same write, still in the order of the sections,
+   * and what this handler finds out takes back those as well.
+   */
+  sendsAtOnce?: (items: readonly Item[], context: ApplyContext) => boolean;
+}
+
+interface Registered extends SectionOptions<unknown> {
+  handler: SectionHandler<unknown>;
+}
+
 /** Holds the handlers of all rooms that an app is composed of, and applies change sets by them. */
 export class ChangeSetApplier {
-  private readonly handlers = new Map<SectionName, SectionHandler<unknown>>();
+  private readonly handlers = new Map<SectionName, Registered>();
 
-  register<Item>(section: Section<Item>, handler: SectionHandler<Item>): void {
+  register<Item>(section: Section<Item>, handler: SectionHandler<Item>, options: SectionOptions<Item> = {}): void {
     assert(!this.handlers.has(section.name), `section "${section.name}" has two handlers`);
-    this.handlers.set(section.name, handler as SectionHandler<unknown>);
+    this.handlers.set(section.name, { handler, ...options } as Registered);
   }
 
   async apply(
@@ -142,12 +155,17 @@ export class ChangeSetApplier {
     who: { principalId: string | null; requestId: string | null },
   ): Promise<void> {
     const context: ApplyContext = { changes, ...who };
+    let open: Promise<void>[] = [];
     for (const name of SECTION_ORDER) {
       const items = changes.items({ name });
       if (items.length === 0) continue;
-      const handler = this.handlers.get(name);
-      assert(handler !== undefined, `nothing applies the section "${name}"`);
-      await handler(transaction, items, context);
+      const registered = this.handlers.get(name);
+      assert(registered !== undefined, `nothing applies the section "${name}"`);
+      open.push(registered.handler(transaction, items, context));
+      if (registered.sendsAtOnce?.(items, context) === true) continue;
+      await allInOrder(open);
+      open = [];
     }
+    await allInOrder(open);
   }
 }

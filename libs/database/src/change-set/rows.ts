@@ -1,8 +1,8 @@
-import { assert } from '#core';
+import { allInOrder, assert } from '#core';
 import { insertRows, updateVersioned, versionConflict } from '../guarded.js';
-import { statement } from '../statement.js';
+import { derived, statement } from '../statement.js';
 import type { Transaction } from '../transaction.js';
-import type { Section } from './change-set.js';
+import type { ChangeSetApplier, Section } from './change-set.js';
 
 /**
  * A write of one row of a room's own table. Inserts of one table go together in one statement; tables are written in
@@ -24,11 +24,16 @@ export async function applyRows(transaction: Transaction, items: readonly RowCha
     if (rows === undefined) inserts.set(item.table, [item.insert]);
     else rows.push(item.insert);
   }
-  for (const [table, rows] of inserts) await insertRows(transaction, table, rows);
+  const writes = [...inserts].map(([table, rows]) => insertRows(transaction, table, rows));
   for (const item of items) {
-    if ('update' in item) await updateVersioned(transaction, item.table, item, item.update);
-    else if ('remove' in item) await removeVersioned(transaction, item);
+    if ('update' in item) writes.push(updateVersioned(transaction, item.table, item, item.update));
+    else if ('remove' in item) writes.push(removeVersioned(transaction, item));
   }
+  await allInOrder(writes);
+}
+
+export function registerRowSections(applier: ChangeSetApplier): void {
+  applier.register(ROWS, applyRows, { sendsAtOnce: () => true });
 }
 
 async function removeVersioned(
@@ -36,8 +41,8 @@ async function removeVersioned(
   item: { table: string; id: string; version: number },
 ): Promise<void> {
   assert(/^[a-z][a-z0-9_]{0,62}$/.test(item.table), `"${item.table}" is no table name`);
-  const result = await transaction.raw(`DELETE FROM ${item.table} WHERE id = $1 AND version = $2`, [item.id, item.version]);
-  if (result.rowCount !== 1) throw versionConflict(item.table, item);
+  const remove = derived(`${item.table}.remove`, `DELETE FROM ${item.table} WHERE id = $1 AND version = $2`);
+  if ((await transaction.execute(remove, item.id, item.version)) !== 1) throw versionConflict(item.table, item);
 }
 
 /** The transaction's snapshot, which names what a plan rested on. */

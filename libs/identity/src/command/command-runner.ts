@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { assert, defineId, MuonError, toMuonError, type JsonObject, type Logger } from '#core';
+import { allInOrder, assert, defineId, MuonError, toMuonError, type JsonObject, type Logger } from '#core';
 import {
   ChangeSet,
   ChangeSetApplier,
@@ -82,7 +82,7 @@ export class CommandRunner {
     try {
       if (command.dryRun === true) return await this.dryRun(command, plan);
       return await this.retryLostRaces((serialise) =>
-        this.database.transaction((transaction) => this.execute(transaction, command, plan, serialise)),
+        this.database.transaction((transaction) => this.execute(transaction, command, plan, serialise), { genericPlans: true }),
       );
     } catch (error) {
       await this.auditRefusal(command, error);
@@ -155,11 +155,12 @@ export class CommandRunner {
 
   private async commit(transaction: Transaction, command: Command, changes: ChangeSet): Promise<void> {
     const { principal, origin } = command.access;
-    await this.applier.apply(transaction, changes, { principalId: principal.id, requestId: origin.requestId });
-    await transaction.execute(insertAudit, JSON.stringify([auditEntry(command, 'ACCEPTED', null, changes.result)]));
-    if (command.idempotencyKey !== undefined) {
-      await transaction.execute(completeKey, principal.id, command.idempotencyKey, JSON.stringify(changes.result));
-    }
+    const { idempotencyKey: key } = command;
+    await allInOrder([
+      this.applier.apply(transaction, changes, { principalId: principal.id, requestId: origin.requestId }),
+      transaction.execute(insertAudit, JSON.stringify([auditEntry(command, 'ACCEPTED', null, changes.result)])),
+      key === undefined ? undefined : transaction.execute(completeKey, principal.id, key, JSON.stringify(changes.result)),
+    ]);
   }
 
   private async claim(transaction: Transaction, command: Command): Promise<CommandResult | undefined> {

@@ -1,4 +1,4 @@
-import { MuonError } from '#core';
+import { allInOrder, MuonError } from '#core';
 import { LostRace, ROWS, type ApplyContext, type Section, type Statement, type Transaction } from '#database';
 import {
   deleteMembers,
@@ -90,8 +90,6 @@ export type AddressClaim =
 
 export const ADDRESS_CLAIMS: Section<AddressClaim> = { name: 'addressClaims' };
 
-type Claim = Extract<AddressClaim, { action: 'CLAIM' }>;
-
 /**
  * @throws LostRace when an address was taken in the meantime; INVALID_STATE when a network or subnet takes no new users,
  * or is closed while in use
@@ -101,6 +99,10 @@ export async function applyAddressClaims(
   items: readonly AddressClaim[],
   context: ApplyContext,
 ): Promise<void> {
+  if (areNewClaims(items)) {
+    await allInOrder([lock(transaction, items, madeHere(context)), claim(transaction, items), span(transaction, items)]);
+    return;
+  }
   await lock(transaction, items, madeHere(context));
   for (const item of items) {
     if (item.action === 'CLOSE_NETWORK') await refuseUsedNetwork(transaction, item.networkId);
@@ -111,24 +113,22 @@ export async function applyAddressClaims(
   await release(transaction, items);
   for (const item of items) if (item.action === 'REMOVE_NETWORKS') await removeNetworks(transaction, item.networkIds);
   await changeMembers(transaction, items);
-  await claim(transaction, items.filter((item) => item.action === 'CLAIM'));
+  await claim(transaction, items);
   for (const item of items) {
     if (item.action === 'REMAKE_LOAD_BALANCER') {
       const made = await transaction.rows(loadBalancerRemade, item.loadBalancerId, item.subnetId, item.address);
       await raise(transaction, ObjectKind.LOAD_BALANCER, made);
     }
   }
-  const spans = items.filter((item) => item.action === 'SPAN');
-  if (spans.length > 0) {
-    await transaction.execute(
-      spanBackends,
-      spans.map((item) => item.networkId),
-      spans.map((item) => item.backendId),
-    );
-  }
+  await span(transaction, items);
   const isChange = (item: AddressClaim): boolean => item.action === 'CHANGE_NETWORK' || item.action === 'EXTEND_NETWORK';
   const changed = items.flatMap((item) => (isChange(item) && 'networkId' in item ? [item.networkId] : []));
   if (changed.length > 0) await transaction.execute(raiseNetworkRevision, changed);
+}
+
+/** What new ports bring: taken by statements that rest on none of each other's answers, and are sent at once. */
+export function areNewClaims(items: readonly AddressClaim[]): boolean {
+  return items.every((item) => item.action === 'CLAIM' || item.action === 'SPAN');
 }
 
 /** Networks and subnets that the same change set makes: claims come before rows, so they are not there to be locked. */
@@ -155,11 +155,15 @@ async function lock(transaction: Transaction, items: readonly AddressClaim[], ma
   const stored = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => !made.has(id));
   const rowsOf = async <Row>(query: Statement<Row, [ids: string[]]>, ids: string[]): Promise<Row[]> =>
     ids.length === 0 ? [] : transaction.rows(query, ids);
-  const changed = await rowsOf(lockNetworks, stored(networks.changed));
-  requireUsable('network', stored(networks.extended), changed);
-  requireUsable('network', stored(networks.used), await rowsOf(shareNetworks, stored(networks.used)));
-  await rowsOf(lockSubnets, stored(subnets.changed));
-  requireUsable('subnet', stored(subnets.used), await rowsOf(shareSubnets, stored(subnets.used)));
+  const [changedNetworks, usedNetworks, , usedSubnets] = await allInOrder([
+    rowsOf(lockNetworks, stored(networks.changed)),
+    rowsOf(shareNetworks, stored(networks.used)),
+    rowsOf(lockSubnets, stored(subnets.changed)),
+    rowsOf(shareSubnets, stored(subnets.used)),
+  ]);
+  requireUsable('network', stored(networks.extended), changedNetworks);
+  requireUsable('network', stored(networks.used), usedNetworks);
+  requireUsable('subnet', stored(subnets.used), usedSubnets);
 }
 
 function requireUsable(
@@ -222,7 +226,18 @@ async function changeMembers(transaction: Transaction, items: readonly AddressCl
   await transaction.execute(raiseLoadBalancerRevision, ids);
 }
 
-async function claim(transaction: Transaction, claims: readonly Claim[]): Promise<void> {
+async function span(transaction: Transaction, items: readonly AddressClaim[]): Promise<void> {
+  const spans = items.filter((item) => item.action === 'SPAN');
+  if (spans.length === 0) return;
+  await transaction.execute(
+    spanBackends,
+    spans.map((item) => item.networkId),
+    spans.map((item) => item.backendId),
+  );
+}
+
+async function claim(transaction: Transaction, items: readonly AddressClaim[]): Promise<void> {
+  const claims = items.filter((item) => item.action === 'CLAIM');
   if (claims.length === 0) return;
   const won = await transaction.rows(insertAllocations, JSON.stringify(claims));
   if (won.length === claims.length) return;

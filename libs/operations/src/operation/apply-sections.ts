@@ -1,5 +1,5 @@
-import { MuonError } from '#core';
-import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type Transaction } from '#database';
+import { allInOrder, MuonError } from '#core';
+import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type SectionHandler, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks } from '../lock/resource-lock.sql.js';
 import type { Bell } from '../queue/bell.js';
@@ -27,11 +27,17 @@ export function registerOperationSections(
   parts: { registry: OperationRegistry; bell: Bell },
 ): void {
   applier.register(OPERATION_ROOTS, (transaction, items, context) => applyRoots(transaction, items, context, parts.bell));
-  applier.register(RESOURCE_LOCKS, applyLocks);
-  applier.register(OPERATIONS, async (transaction, items, context) => {
-    await applyOperations(transaction, items, context, parts.registry);
-    await parts.bell.ring(transaction);
-  });
+  applier.register(RESOURCE_LOCKS, applyLocks, { sendsAtOnce: (items) => items.every((item) => item.mode === 'TAKE') });
+  const startAndRing: SectionHandler<OperationItem> = async (transaction, items, context) => {
+    await allInOrder([applyOperations(transaction, items, context, parts.registry), parts.bell.ring(transaction)]);
+  };
+  const areFresh = (items: readonly OperationItem[], context: ApplyContext): boolean => items.every((item) => 'id' in item) && !isSucceeding(context);
+  applier.register(OPERATIONS, startAndRing, { sendsAtOnce: areFresh });
+}
+
+/** Whether an operation of the change set has to wait for others to end. */
+function isSucceeding(context: ApplyContext): boolean {
+  return context.changes.items(RESOURCE_LOCKS).some((lock) => lock.mode === 'SUCCEED');
 }
 
 async function applyRoots(
@@ -116,8 +122,7 @@ async function applyOperations(
   registry: OperationRegistry,
 ): Promise<void> {
   const fresh = items.filter((item): item is NewOperation => 'id' in item);
-  const succeeding = context.changes.items(RESOURCE_LOCKS).some((lock) => lock.mode === 'SUCCEED');
-  const awaited = succeeding ? await transaction.rows(readAwaited, fresh.map((item) => item.id)) : [];
+  const awaited = isSucceeding(context) ? await transaction.rows(readAwaited, fresh.map((item) => item.id)) : [];
   const blockers = new Map(awaited.map((row) => [row.successor_operation_id, blockedBy(row)]));
   const rows = fresh.map((item) =>
     operationRow(registry.current(item.kind), {

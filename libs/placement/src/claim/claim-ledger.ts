@@ -1,5 +1,5 @@
 import { LostRace, type Statement, type Transaction } from '#database';
-import { assert } from '#core';
+import { allInOrder, assert } from '#core';
 import type { ClaimRow } from './claim.sql.js';
 
 /** A change of claims, whatever is claimed: `holder` is the host or datastore, amounts come in the ledger's order. */
@@ -47,17 +47,32 @@ export async function applyClaims(
   changes: readonly ClaimChange[],
 ): Promise<void> {
   if (changes.length === 0) return;
-  const existing = await lockInvolved(transaction, statements, changes);
+  // New claims rest on nothing that has to be read under the locks: all that they need is sent at once.
+  const areNew = changes.every((change) => change.action === 'CLAIM');
+  const locking = areNew ? lockHolders(transaction, statements, changes) : undefined;
+  const existing = areNew ? new Map<string, ClaimRow[]>() : await lockInvolved(transaction, statements, changes);
   const { deltas, writes } = settleUp(changes, existing);
-  const wanted = [...deltas.values()].filter((delta) => delta.newcomers || delta.amounts.some((amount) => amount !== 0));
-  if (wanted.length > 0) {
-    const taken = new Set((await transaction.rows(statements.adjust, JSON.stringify(wanted))).map((row) => row.id));
-    const lost = wanted.find((delta) => !taken.has(delta.id));
-    if (lost !== undefined) throw new LostRace(`${statements.noun} ${lost.id}`, `no room or not active: ${JSON.stringify(lost)}`);
-  }
-  for (const [name, rows] of Object.entries(writes) as [keyof Writes, unknown[]][]) {
-    if (rows.length > 0) await transaction.execute(statements[name], JSON.stringify(rows));
-  }
+  const writing = (Object.entries(writes) as [keyof Writes, unknown[]][]).filter(([, rows]) => rows.length > 0);
+  await allInOrder([
+    locking,
+    adjustHolders(transaction, statements, [...deltas.values()]),
+    ...writing.map(([name, rows]) => transaction.execute(statements[name], JSON.stringify(rows))),
+  ]);
+}
+
+/** @throws LostRace */
+async function adjustHolders(transaction: Transaction, statements: LedgerStatements, deltas: readonly Delta[]): Promise<void> {
+  const wanted = deltas.filter((delta) => delta.newcomers || delta.amounts.some((amount) => amount !== 0));
+  if (wanted.length === 0) return;
+  const taken = new Set((await transaction.rows(statements.adjust, JSON.stringify(wanted))).map((row) => row.id));
+  const lost = wanted.find((delta) => !taken.has(delta.id));
+  if (lost !== undefined) throw new LostRace(`${statements.noun} ${lost.id}`, `no room or not active: ${JSON.stringify(lost)}`);
+}
+
+/** Those that are claimed anew, in their order. A single one has no order to keep: its guarded update locks it. */
+async function lockHolders(transaction: Transaction, statements: LedgerStatements, changes: readonly ClaimChange[]): Promise<void> {
+  const holders = new Set(changes.flatMap((change) => ('holderId' in change ? [change.holderId] : [])));
+  if (holders.size > 1) await transaction.rows(statements.lock, [...holders]);
 }
 
 /** Locks all holders that are or will be involved, and returns the claims that are there now. */
@@ -68,13 +83,9 @@ async function lockInvolved(
 ): Promise<Map<string, ClaimRow[]>> {
   const holders = new Set(changes.flatMap((change) => ('holderId' in change ? [change.holderId] : [])));
   const known = changes.filter((change) => change.action !== 'CLAIM').map((change) => change.resourceId);
-  const before = known.length === 0 ? [] : await transaction.rows(statements.find, known);
+  const before = await transaction.rows(statements.find, known);
   for (const claim of before) holders.add(claim.holder_id);
-  // A single one has no order to keep: its guarded update locks it.
-  if (holders.size > 1) await transaction.rows(statements.lock, [...holders]);
-  else if (known.length === 0) return new Map();
-  else await transaction.rows(statements.lock, [...holders]);
-  const now = known.length === 0 ? [] : await transaction.rows(statements.find, known);
+  const [, now] = await allInOrder([transaction.rows(statements.lock, [...holders]), transaction.rows(statements.find, known)]);
   const found = new Map<string, ClaimRow[]>();
   for (const claim of now) {
     if (!holders.has(claim.holder_id)) throw new LostRace(`${statements.noun} ${claim.holder_id}`, 'a claim moved while it was changed');

@@ -96,6 +96,7 @@ export async function releaseDatastoreClaims(transaction: Transaction, resourceI
 }
 
 export function registerPlacementSections(applier: ChangeSetApplier): void {
-  applier.register(HOST_CLAIMS, applyHostClaims);
-  applier.register(DATASTORE_CLAIMS, applyDatastoreClaims);
+  const areNew = (items: readonly { action: string }[]): boolean => items.every((item) => item.action === 'CLAIM');
+  applier.register(HOST_CLAIMS, applyHostClaims, { sendsAtOnce: areNew });
+  applier.register(DATASTORE_CLAIMS, applyDatastoreClaims, { sendsAtOnce: areNew });
 }
