@@ -41,12 +41,14 @@ const MENDER: Record<Fault, string> = {
 
 /** What happened, what would be right, the numbers behind it, and whose it is to mend. */
 export function describeProblem(problem: Problem): string[] {
-  const lines = [`${problem.code}  ${problem.message}`];
-  if (problem.field) lines.push(`  field    ${problem.field}`);
-  for (const [name, value] of Object.entries(problem.data ?? {})) {
-    lines.push(`  ${name.padEnd(8)} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  }
-  if (problem.fault) lines.push(`  mended by ${MENDER[problem.fault]}${problem.retryable ? '; trying again later can help' : ''}`);
-  if (problem.requestId) lines.push(`  request  ${problem.requestId}`);
-  return lines;
+  const { code, message, field, data, fault, retryable, requestId } = problem;
+  const numbers = Object.entries(data ?? {}).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]);
+  const known = [
+    ['field', field],
+    ...numbers,
+    ['mended by', fault ? `${MENDER[fault]}${retryable ? '; trying again later can help' : ''}` : null],
+    ['request', requestId],
+  ].filter(([, value]) => value && value !== 'null');
+  const width = Math.max(...known.map(([name]) => name?.length ?? 0));
+  return [`${code}  ${message}`, ...known.map(([name, value]) => `  ${name?.padEnd(width)}   ${value}`)];
 }

@@ -31,9 +31,11 @@ class ProgressReport {
     this.showState(operation);
   }
 
+  /** Between running and waiting it goes back and forth with every step. */
   private showState({ kind, state }: OperationView): void {
-    if (state !== this.state) this.line('operation', kind, state);
-    this.state = state;
+    const shown = state === 'WAITING' ? 'RUNNING' : state;
+    if (shown !== this.state) this.line('operation', kind, shown);
+    this.state = shown;
   }
 
   /** On a terminal one line that is written over and over, elsewhere a line now and then. */
