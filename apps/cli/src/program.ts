@@ -145,7 +145,7 @@ function addClusterCreate(cluster: Command): void {
     .requiredOption('--project <project>', 'id or name of its project')
     .requiredOption('--release <version>', 'what it runs, as 1.34.2, or a version of the catalogue')
     .requiredOption('--flavor <flavor>', 'size of its control nodes')
-    .addOption(new Option('--kind <kind>', 'what kind of cluster').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
+    .addOption(new Option('--kind <kind>', 'what kind of cluster; swarm and mesos are not in this release').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
     .option('--control-nodes <count>', '1, 3 or 5; with 3 or more, no two are on one host', '3')
     .option('--pool <name=flavor:count...>', 'a node pool, as workers=medium:3')
     .option('--zone <zone...>', 'zones that its nodes may be in; all that the tenant may use, if not given')
