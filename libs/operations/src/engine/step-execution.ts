@@ -98,7 +98,11 @@ function contextOf(held: HeldOperation, options: ExecutionOptions, signal: Abort
     log: options.log,
     call(resourceId: string): DriverCall {
       const remaining = held.leaseRemainingMs - options.leaseMarginMs;
-      if (remaining <= 0) throw new LeaseLost(held.id);
+      if (remaining <= 0) {
+        // Given up here and now: whatever the kind's code makes of the error, it is not the operation's failure.
+        held.lost.abort();
+        throw new LeaseLost(held.id);
+      }
       if (signal.aborted) throw new MuonError('CANCELLED', 'The step was told to stop.');
       return {
         idempotencyKey: `${held.id}/${held.row.attempt}/${part}/${resourceId}`,
