@@ -71,13 +71,13 @@ export class Judge {
    * Lets all that is late come now; then everything must be as it shall be.
    * @param late what came late may be swept away and mended, as after a while; otherwise nothing may be left to do that
    */
-  async examine(stage: Stage, id: string, late = false): Promise<string[]> {
+  async examine(stage: Stage, id: string, late = this.scenario.mendedLater === true): Promise<string[]> {
     await stage.world.clearFaults();
     await stage.world.landPending();
     const swept = late ? await this.sweep(stage, id) : [];
     await this.untilQuiet(stage, id);
     const found = [...swept, ...(await violationsOn(stage, id))];
-    if (found.length === 0 || !(late || this.scenario.mendedByDrift === true)) return found;
+    if (found.length === 0 || !late) return found;
     for (const started of await mendDrift(stage)) await this.untilQuiet(stage, started);
     return [...swept, ...(await violationsOn(stage, id))];
   }

@@ -28,7 +28,6 @@ interface Victim {
   scenario: Scenario;
   stage: Stage;
   id: string;
-  after: (() => Promise<void>) | undefined;
 }
 
 /** Built workers as processes of their own, with the lease and the sweep of everyday. */
@@ -50,7 +49,7 @@ describe('a worker that is killed in earnest', () => {
     const prepared = await scenario.prepare(stage, base);
     // Whatever an operation asks of the backend, from its first call on, is never answered.
     await stage.world.addFault({ kind: FaultKind.HANG, keyContains: 'op_', times: Number.POSITIVE_INFINITY });
-    return { scenario, stage, id: await prepared.submit(), after: prepared.after };
+    return { scenario, stage, id: await prepared.submit() };
   }
 
   /** Until the worker is in the middle of a call for each of them, and holds its lease. */
@@ -107,7 +106,6 @@ describe('a worker that is killed in earnest', () => {
         const start = performance.now();
         const found = await Promise.all(victims.map(problemsOf));
         console.log(`${victims.length} operations of a worker killed by SIGKILL ended ${Math.round(performance.now() - start)} ms later`);
-        for (const victim of victims) await victim.after?.();
         expect(victims.flatMap(({ scenario: { kind } }, index) => (found[index] ?? []).map((problem) => `${kind}: ${problem}`))).toEqual([]);
         expect(doomed.child.signalCode).toBe('SIGKILL');
       });

@@ -102,7 +102,6 @@ export class Play {
       return await this.untilJudged(stage, point, { id, watch, prepared, onEnd });
     } finally {
       control.forget(id);
-      await prepared.after?.();
     }
   }
 
@@ -134,7 +133,7 @@ export class Play {
     for (const fault of await stage.world.faults()) {
       if (fault.fired === 0) problems.push(`the fault ${fault.kind} of ${fault.method} was never met`);
     }
-    problems.push(...(await this.judge.examine(stage, id, point.mode === Mode.LATE)));
+    problems.push(...(await this.judge.examine(stage, id, point.mode === Mode.LATE || undefined)));
     problems.push(...((await prepared.check?.(end.state)) ?? []));
     if (problems.length === 0 && end.state === 'FAILED' && this.kind.readmit !== undefined) problems.push(...(await this.again(stage, id)));
     return problems;

@@ -53,6 +53,8 @@ export interface Seen {
 
 const HOUR_MS = 3_600_000;
 const SHORT_MS = 60;
+/** Also when the step is repeated, because its worker was too slow to keep its lease. */
+const FOR_GOOD = { kind: FaultKind.REFUSED, times: Number.POSITIVE_INFINITY } as const;
 
 export function stepsOf(runs: readonly StepRun[]): SeenStep[] {
   const steps = new Map<string, SeenStep>();
@@ -79,7 +81,7 @@ export function triggerOf(kind: OperationKind<unknown>, seen: Seen): Trigger | u
   if (last === undefined) return undefined;
   const method = last.methods.findLast((each) => each.own)?.method;
   if (method === undefined) return { faults: [], cancelAt: { step: last.step, direction: 'FORWARD' } };
-  return { faults: [{ kind: FaultKind.REFUSED, method, part: last.step }] };
+  return { faults: [{ ...FOR_GOOD, method, part: last.step }] };
 }
 
 function crashPoints(step: SeenStep, trigger: Trigger | undefined, ends: OperationState): FaultPoint[] {
@@ -116,7 +118,7 @@ function callPoints(call: Call, given: { trigger: PlannedFault[]; ends: Operatio
     { ...common, mode: Mode.LOST, label: `${method} of ${name}: the answer is lost`, faults: [...trigger, { ...at, kind: FaultKind.LOST_ANSWER }] },
   ];
   if (refused !== null) {
-    points.push({ ...refused, mode: Mode.FAILS, label: `${method} of ${name} fails for good`, faults: [...trigger, { ...at, kind: FaultKind.REFUSED }] });
+    points.push({ ...refused, mode: Mode.FAILS, label: `${method} of ${name} fails for good`, faults: [...trigger, { ...at, ...FOR_GOOD }] });
   }
   if (isRead(method)) return points;
   const late = { ...at, kind: FaultKind.LATE_EFFECT };
@@ -136,7 +138,7 @@ function callPoints(call: Call, given: { trigger: PlannedFault[]; ends: Operatio
       label: `${method} of ${name} comes after all was taken back`,
       faults: [
         { ...late, delayMs: HOUR_MS, uncancellable: true },
-        { ...at, kind: FaultKind.REFUSED },
+        { ...at, ...FOR_GOOD },
       ],
     });
   }
@@ -170,7 +172,7 @@ export function undoPoints(scenario: Scenario, seen: Seen, trigger: Trigger): Fa
     if (step.direction === 'FORWARD') {
       if (!step.outcomes.includes('ERROR')) continue;
       // The way forward has its own points: here only the failure itself.
-      points.push(...crashPoints({ ...step, outcomes: ['ERROR'] }, trigger, ends).filter((point) => point.mode === Mode.REPEATS).map((point) => ({ ...point, sticks: false, ends: ['SUCCEEDED', ends] as OperationState[] })));
+      points.push(...crashPoints({ ...step, outcomes: ['ERROR'] }, trigger, ends).filter((point) => point.mode === Mode.REPEATS));
       continue;
     }
     points.push(...crashPoints(step, trigger, ends));

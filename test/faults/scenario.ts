@@ -5,8 +5,6 @@ import type { Stage } from './bench/lane.js';
 export interface Prepared {
   /** Starts it by the service that people use. @returns the operation's id */
   submit(): Promise<string>;
-  /** Puts right what the next run on the lane must not meet. */
-  after?(): Promise<void>;
   /** What must hold besides the invariants of the house, for how it ended; each text is a violation. */
   check?(state: OperationState): Promise<string[]>;
 }
@@ -33,6 +31,6 @@ export interface Scenario {
   readonly waitsForPeople?: true;
   /** Own calls whose failure, even for good, does not keep the operation from going on. `part` is a step, or `undo-` and a step. */
   readonly bears?: readonly { part: string; method: string; because: string }[];
-  /** What it could not do is done by the next look for drift, as after every late effect. */
-  readonly mendedByDrift?: true;
+  /** What it could not do is done by the next look for orphans and drift, as after every late effect. */
+  readonly mendedLater?: true;
 }

@@ -5,6 +5,7 @@ import { BackendService, HostRegistration, ZoneService } from '#infrastructure';
 import { TenantService } from '#tenancy';
 import type { Base, Scenario } from '../scenario.js';
 import type { FaultHouse } from './fault-house.js';
+import { idIn } from './ids.js';
 
 /** Hosts of each stage, and what each has. */
 const HOSTS = { count: 3, cpu: 64, memoryMib: 262_144 };
@@ -53,7 +54,7 @@ export class Lane {
     const backend = { name, kind: 'simulated', endpoint: address.href, ...(secret === '' ? {} : { secret }) };
     const { result } = await bench.service(BackendService).create(bench.access, backend);
     if (laneNumber === 1) await makeCatalogue(bench);
-    const backendId = String(result.id);
+    const backendId = idIn(result);
     return new Lane(bench, backendId, await SimulatedWorld.open(bench.simulationUrl, backendId));
   }
 
@@ -87,7 +88,7 @@ export class Lane {
       bench.service(ZoneService).create(access, { name: prefix }),
       world.createHosts({ prefix: `${prefix}-host`, ...HOSTS, pools: sharedStorage ? SHARED : LOCAL }),
     ]);
-    const zoneId = String(zone.result.id);
+    const zoneId = idIn(zone.result);
     const registered = await bench.service(HostRegistration).register(access, {
       backendId,
       zoneId,
@@ -109,8 +110,8 @@ export class Lane {
       zoneId,
       hostIds: registered.result.hostIds as string[],
       hostNames,
-      tenantId: String(result.id),
-      projectId: String(result.projectId),
+      tenantId: idIn(result),
+      projectId: idIn(result, 'projectId'),
       flavors: { small: 'small', large: 'large' },
       image: 'debian',
       clusterVersion: 'kubernetes',

@@ -21,6 +21,7 @@ export const infrastructureScenarios: readonly Scenario[] = [
   },
   {
     kind: 'infrastructure.orphan.remove',
+    mendedLater: true,
     async prepare(stage) {
       const { bench, backendId } = stage;
       const objects = await leaveBehind(stage);

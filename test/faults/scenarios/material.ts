@@ -4,6 +4,7 @@ import { statement } from '#database';
 import { LoadBalancerService, NetworkService } from '#network';
 import type { CommandResult } from '#identity';
 import { DiskService } from '#storage';
+import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 
 /** What scenarios are made of, by the services that people use. */
@@ -27,9 +28,7 @@ export interface Made {
 }
 
 export function startedBy({ result }: CommandResult): Made {
-  const { id, operationId } = result;
-  if (typeof id !== 'string' || typeof operationId !== 'string') throw new Error(`no operation was started: ${JSON.stringify(result)}`);
-  return { id, operationId };
+  return { id: idIn(result), operationId: idIn(result, 'operationId') };
 }
 
 /** Waits until it has succeeded. */

@@ -49,7 +49,7 @@ export const networkScenarios: readonly Scenario[] = [
   },
   {
     kind: 'network.network.repair',
-    mendedByDrift: true,
+    mendedLater: true,
     async prepare(stage) {
       const { bench } = stage;
       const around = await neighbourhood.make(stage);
