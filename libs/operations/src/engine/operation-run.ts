@@ -1,4 +1,4 @@
-import { assert, toMuonError, type ErrorRecord, type Logger } from '#core';
+import { assert, MuonError, toMuonError, type ErrorRecord, type Logger } from '#core';
 import { sqlState, type Database } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { OperationStep, StepContext } from '../kind/operation-kind.js';
@@ -45,6 +45,11 @@ const DEFECT = /^(22|23|42)/;
 const MIN_WAIT_MS = 5;
 const MAX_WAIT_MS = 3_600_000;
 
+function isDefect(error: unknown): boolean {
+  const origin = error instanceof MuonError ? error.cause : error;
+  return DEFECT.test(sqlState(origin) ?? '');
+}
+
 /** One operation in the hands of a worker, from the claim until the lease is given up. */
 export class OperationRun {
   constructor(
@@ -71,9 +76,9 @@ export class OperationRun {
     try {
       return await this.next();
     } catch (error) {
-      if (!DEFECT.test(sqlState(error) ?? '')) throw error;
+      if (!isDefect(error)) throw error;
       this.options.log.error({ err: error }, 'an outcome could not be written');
-      const failure = failureOf(error);
+      const failure = failureOf(new MuonError('INTERNAL', 'An internal error occurred.', { cause: error }));
       const wait = { afterMs: this.options.retry.maxMs, blocker: blockerFrom(failure.record) };
       return this.write(() => tryAgain(this.held.progress, wait));
     }
