@@ -3337,6 +3337,10 @@ UNION ALL
 SELECT kind, id, installation_id, tenant_id, project_id FROM network_part WHERE backend_id = $1
 ORDER BY 1, 2;
 
+-- simulated_world.network_parts
+SELECT kind, id, tenant_id AS "tenantId", revision::float8 AS revision, specification
+FROM network_part WHERE backend_id = $1 AND tenant_id = $2 ORDER BY id;
+
 -- simulated_world.reset
 SELECT world_reset($1);
 
@@ -3817,7 +3821,8 @@ SELECT id, name FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL 
 SELECT id, backend_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE;
 
 -- virtual_machine.mark_failed
-UPDATE virtual_machine SET lifecycle = 'FAILED', failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
+UPDATE virtual_machine SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END,
+failure = $2::jsonb, observed_power = 'UNKNOWN', observed_at = now()
 WHERE id = $1;
 
 -- virtual_machine.mark_kept
