@@ -21,7 +21,11 @@ describe('operating', () => {
   async function onServer(sql: string): Promise<void> {
     const client = new pg.Client({ connectionString: Object.assign(new URL(system.databaseUrl), { pathname: '/postgres' }).href });
     await client.connect();
-    await client.query(sql).finally(() => client.end());
+    try {
+      await client.query(sql);
+    } finally {
+      await client.end();
+    }
   }
 
   async function watchFrom(from: string): Promise<unknown> {
