@@ -6,7 +6,7 @@ import type { Scenario } from './scenario.js';
 
 /** Puts each kind through everything that can go wrong with it, several at once, each run on a backend of its own. */
 export function runKinds(title: string, scenarios: readonly Scenario[]): void {
-  describe.concurrent(title, () => {
+  describe.concurrent(`${title}`, () => {
     let bench: FaultHouse;
     const report = new Report();
 
