@@ -24,7 +24,9 @@ describe('the main job, on two apis and two workers', () => {
   it('goes from bare hosts to nothing left, through the public API', { timeout: 180_000 }, async () => {
     const { url, token } = system.owner;
     await tellStory({ url, token: token ?? '', simulationUrl: system.simulationUrl });
-    expect(printed.join('\n')).toContain('11 accepted, 9 refused with QUOTA_EXCEEDED');
+    expect(printed.join('\n')).toContain('12 accepted, 8 refused with QUOTA_EXCEEDED');
+    expect(printed.join('\n')).toContain('the cluster has healed itself: 3 of 3 control nodes and 3 of 3 workers ready');
+    expect(printed.join('\n')).toContain('no machine, disk, port, load balancer or network of it is left');
     expect(printed.join('\n')).toContain('0 objects of the tenant are left');
   });
 

@@ -45,6 +45,7 @@ import {
   OrphanSweep,
   PendingRemoval,
   RackService,
+  ReturningHosts,
   ZoneService,
   ZoneVisibility,
   type HeartbeatOptions,
@@ -199,6 +200,7 @@ function backgroundWork(
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
+  news.register(new ReturningHosts(database));
   const { silence, beats, looks } = paces(attention);
   const heartbeat = new Heartbeat(database, drivers, news, log, silence);
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);

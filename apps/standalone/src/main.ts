@@ -26,7 +26,7 @@ ${curl('{ hosts(first: 5) { nodes { name state } totalCount } }')}
 ${curl('{ operations(first: 5) { nodes { kind state error { code message } } } }')}`;
 }
 
-const standalone: Standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: 'warn' });
+const standalone: Standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: values.demo ? 'error' : 'warn' });
 const stopped = untilStopped();
 let failure: Error | undefined;
 if (values.demo) {

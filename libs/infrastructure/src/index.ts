@@ -31,7 +31,7 @@ export { HOST_HEARTBEAT, infrastructureReconcilers } from './reconcilers.js';
 export { BackendObjectKind, type BackendObject } from './orphan/backend-object.js';
 export { KnownObjects, type KnownObjectsOfRoom } from './orphan/known-objects.js';
 export { orphanOperations, REMOVE_ORPHANS } from './orphan/orphan.operations.js';
-export { OrphanSweep, type OrphanReport, type OrphanSweepOptions } from './orphan/orphan-sweep.js';
+export { OrphanSweep, ReturningHosts, type OrphanReport, type OrphanSweepOptions } from './orphan/orphan-sweep.js';
 export { PendingRemoval } from './usage/pending-removal.js';
 export { InfrastructureUsage, type InfrastructureUsers, type UsedNoun } from './usage/usage.js';
 export { BackendWatch } from './watch/backend-watch.js';

@@ -106,7 +106,12 @@ export async function testApi(options: TestApiOptions): Promise<TestApi> {
   return api;
 }
 
-/** How many statements that return rows the work sends: a list must not send more for more rows. */
+const COUNTS = 3;
+
+/**
+ * How many statements that return rows the work sends: a list must not send more for more rows. The least of some tries,
+ * as engines and reconcilers of the same bench go on meanwhile and can only add.
+ */
 export async function countStatements(database: Database, work: () => Promise<unknown>): Promise<number> {
   const rows = database.rows.bind(database);
   let count = 0;
@@ -114,12 +119,17 @@ export async function countStatements(database: Database, work: () => Promise<un
     count += 1;
     return rows(...query);
   };
+  let least = Infinity;
   Object.assign(database, { rows: counting });
   try {
-    await work();
+    for (let run = 0; run < COUNTS; run += 1) {
+      count = 0;
+      await work();
+      least = Math.min(least, count);
+    }
   } finally {
     // The method of the class shows again.
     Reflect.deleteProperty(database, 'rows');
   }
-  return count;
+  return least;
 }

@@ -44,7 +44,7 @@ export async function describeDatacenter(api: DemoApi, simulationUrl: string): P
   for (const zone of ZONES) await describeZone(api, world, backendId, zone);
   say.done(`a backend, ${ZONES.length} zones, ${ZONES.flatMap((zone) => zone.racks).length} racks with ${HOSTS_PER_RACK} hosts each`);
   await describeOffers(api);
-  say.done('flavors "small" and "medium", and the image "debian-12"');
+  say.done('flavors "small" and "medium", the image "debian-12", and Kubernetes 1.34.2');
   return { backendId, world };
 }
 
@@ -97,6 +97,7 @@ async function describeOffers(api: DemoApi): Promise<void> {
     'mutation { createFlavor(input: { name: "small", cpu: 1, memoryMib: 1024, diskGib: 10 }) { flavor { id } } }',
     'mutation { createFlavor(input: { name: "medium", cpu: 2, memoryMib: 4096, diskGib: 20 }) { flavor { id } } }',
     'mutation { createImage(input: { name: "debian-12", reference: "debian-12", operatingSystem: "Debian 12", minimumDiskGib: 4 }) { image { id } } }',
+    'mutation { createClusterVersion(input: { name: "kubernetes-1-34-2", kind: KUBERNETES, release: "1.34.2", image: "debian-12" }) { clusterVersion { id } } }',
   ];
   for (const offer of offers) {
     await api.request(offer).catch((error: unknown) => {

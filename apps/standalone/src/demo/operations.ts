@@ -24,13 +24,35 @@ interface Seen {
   };
 }
 
+/** What a mutation answers that starts an operation. */
+export interface Started {
+  operation: { id: string };
+}
+
+const DEADLINE_MS = 180_000;
 const ENDED = new Set(['SUCCEEDED', 'FAILED', 'CANCELLED', 'STUCK']);
 
+/**
+ * Sends a mutation that starts an operation, and prints the operation's steps until it has ended.
+ * @param started finds what it started in its answer
+ */
+export async function runOperation<Answer>(
+  api: DemoApi,
+  mutation: string,
+  variables: Record<string, unknown>,
+  started: (answer: Answer) => Started,
+): Promise<Answer> {
+  const { eventCursor } = await api.request<{ eventCursor: string }>('{ eventCursor }');
+  const answer = await api.request<Answer>(mutation, variables);
+  await watchOperation(api, started(answer).operation.id, eventCursor);
+  return answer;
+}
+
 /** Prints an operation's steps as they come over the subscription, until it has ended. */
-export async function watchOperation(api: DemoApi, operationId: string, from: string, timeoutMs = 120_000): Promise<void> {
+async function watchOperation(api: DemoApi, operationId: string, from: string): Promise<void> {
   let last = '';
   let failure: string | undefined;
-  await api.follow<Seen>(WATCH, { ids: [operationId], from }, timeoutMs, ({ events: { node } }) => {
+  await api.follow<Seen>(WATCH, { ids: [operationId], from }, DEADLINE_MS, ({ events: { node } }) => {
     if (node === null) return false;
     const running = node.steps.find((step) => step.state !== 'DONE')?.name ?? '';
     const line = `${node.state.toLowerCase().padEnd(9)} ${String(node.progress.percent).padStart(3)} %  ${running}`;

@@ -1,6 +1,7 @@
 import { DemoApi, Refused } from './api.js';
+import { useCluster } from './cluster.js';
 import { describeDatacenter, type Datacenter } from './datacenter.js';
-import { watchOperation } from './operations.js';
+import { runOperation, type Started } from './operations.js';
 import { say } from './terminal.js';
 
 export interface Story {
@@ -26,7 +27,7 @@ interface MachineInput {
   image: string;
 }
 
-/** The main job, told through the public API: datacenter, customer, machine, quota, and nothing left at the end. */
+/** The main job, told through the public API: datacenter, customer, cluster, quota, and nothing left at the end. */
 export async function tellStory(story: Story): Promise<void> {
   const operator = new DemoApi(story.url, story.token);
   say.chapter('An operator describes the datacenter (simulated: hosts, network and disks; nothing else is)');
@@ -34,9 +35,8 @@ export async function tellStory(story: Story): Promise<void> {
   try {
     say.chapter('A provider onboards a customer with one mutation');
     const customer = await onboard(operator);
-    const networkId = await makeNetwork(customer);
-    await useMachine(customer, networkId);
-    await meetQuota(customer, networkId);
+    await useCluster(customer.api, customer.projectId, datacenter);
+    await meetQuota(customer);
     say.chapter('The customer leaves, and nothing is left');
     await offboard(operator, customer, datacenter);
     await customer.api.close();
@@ -66,43 +66,18 @@ async function onboard(operator: DemoApi): Promise<Customer> {
   return { tenantId: tenant.id, projectId: project.id, api: operator.as(ownerToken) };
 }
 
-async function makeNetwork(customer: Customer): Promise<string> {
-  const { createNetwork } = await customer.api.request<{ createNetwork: { network: { id: string } } }>(
+async function makeNetwork({ api, projectId }: Customer): Promise<string> {
+  const { createNetwork } = await api.request<{ createNetwork: { network: { id: string } } }>(
     'mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) { network { id } } }',
-    { input: { projectId: customer.projectId, name: 'net', subnet: {} } },
+    { input: { projectId, name: 'net', subnet: {} } },
   );
-  say.done('the owner signs in and makes a network; Muon chooses its addresses');
   return createNetwork.network.id;
 }
 
-async function useMachine({ api, projectId }: Customer, networkId: string): Promise<void> {
-  say.chapter('A developer looks before leaping, then asks for a machine and watches it');
-  const input: MachineInput = { projectId, networkId, name: 'web', flavor: 'small', image: 'debian-12' };
-  const { createVirtualMachine: dry } = await api.request<{
-    createVirtualMachine: { plan: { id: string; resources: { kind: string; name: string }[]; reasons: { message: string }[] } };
-  }>(
-    `mutation ($input: CreateVirtualMachineInput!) {
-      createVirtualMachine(input: $input) { plan { id resources { kind name } reasons { message } } }
-    }`,
-    { input: { ...input, dryRun: true } },
-  );
-  say.done(`the plan would make ${dry.plan.resources.map((each) => `a ${each.kind}`).join(', ')}`);
-  for (const reason of dry.plan.reasons) say.live(reason.message);
-  const { eventCursor } = await api.request<{ eventCursor: string }>('{ eventCursor }');
-  const { applyPlan } = await api.request<{ applyPlan: { resourceId: string; operationId: string } }>(
-    'mutation ($id: ID!) { applyPlan(input: { planId: $id }) { resourceId operationId } }',
-    { id: dry.plan.id },
-  );
-  await watchOperation(api, applyPlan.operationId, eventCursor);
-  const { virtualMachine } = await api.request<{ virtualMachine: { state: string; addresses: string[] } }>(
-    'query ($id: ID!) { virtualMachine(id: $id) { state addresses } }',
-    { id: applyPlan.resourceId },
-  );
-  say.done(`"web" is ${virtualMachine.state.toLowerCase()} at ${virtualMachine.addresses.join(', ')}`);
-}
-
-async function meetQuota({ api, projectId }: Customer, networkId: string): Promise<void> {
-  say.chapter('Twenty requests at once meet the quota: exactly the rest of it is given');
+async function meetQuota(customer: Customer): Promise<void> {
+  say.chapter('Twenty requests for machines at once meet the quota of twelve: exactly twelve are given');
+  const { api, projectId } = customer;
+  const networkId = await makeNetwork(customer);
   const ask = async (number: number): Promise<boolean> => {
     const input: MachineInput = { projectId, networkId, name: `worker-${number}`, flavor: 'medium', image: 'debian-12' };
     try {
@@ -119,12 +94,12 @@ async function meetQuota({ api, projectId }: Customer, networkId: string): Promi
 }
 
 async function offboard(operator: DemoApi, customer: Customer, { world }: Datacenter): Promise<void> {
-  const { eventCursor } = await operator.request<{ eventCursor: string }>('{ eventCursor }');
-  const { offboardTenant } = await operator.request<{ offboardTenant: { operation: { id: string } } }>(
+  await runOperation<{ offboardTenant: Started }>(
+    operator,
     'mutation ($id: ID!) { offboardTenant(input: { id: $id }) { operation { id } } }',
     { id: customer.tenantId },
+    (answer) => answer.offboardTenant,
   );
-  await watchOperation(operator, offboardTenant.operation.id, eventCursor, 180_000);
   const mine = (await world.objects()).filter((object) => object.tenantId === customer.tenantId);
   say.done(`${mine.length} objects of the tenant are left in the backend`);
   if (mine.length > 0) throw new Error(`the backend still holds ${mine.map((object) => object.id).join(', ')}`);

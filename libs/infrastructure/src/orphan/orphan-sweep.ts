@@ -6,6 +6,7 @@ import {
   findTombstones,
   lockResources,
   markTombstonesSettled,
+  nudgeReconcilers,
   operationId,
   OPERATIONS,
   pruneTombstones,
@@ -16,6 +17,7 @@ import {
 import { backendId as backendIds } from '../backend/backend.js';
 import type { DriverRegistry } from '../driver/driver-registry.js';
 import { findLiveBackends } from '../heartbeat/heartbeat.sql.js';
+import type { HostStateChange, HostStateListener } from '../host/host-state-listener.js';
 import { installationId } from '../installation/installation.js';
 import { DELETION_ORDER, listingsOf, type BackendObject, type ListedObject } from './backend-object.js';
 import type { KnownObjects } from './known-objects.js';
@@ -41,6 +43,7 @@ export interface OrphanReport {
   refusal: 'TOO_MANY' | 'BUSY' | null;
 }
 
+const ORPHAN_SWEEP = 'orphan-sweep';
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_SETTLE_AFTER_MS = 60_000;
 const CALL_TIMEOUT_MS = 10_000;
@@ -73,7 +76,7 @@ export class OrphanSweep {
   get reconciler(): Reconciler {
     const everyMs = this.options.everyMs ?? DEFAULT_EVERY_MS;
     return defineReconciler({
-      name: 'orphan-sweep',
+      name: ORPHAN_SWEEP,
       everyMs,
       timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
       run: async (context) => {
@@ -162,6 +165,18 @@ export class OrphanSweep {
         await markTombstonesSettled(transaction, backendId, kind, rows.map((row) => row.object_id));
       }
     });
+  }
+}
+
+/** A host that returns may bring back what was deleted while it was gone: that is looked for at once. */
+export class ReturningHosts implements HostStateListener {
+  readonly name = ORPHAN_SWEEP;
+
+  constructor(private readonly database: Database) {}
+
+  async hostStatesChanged(changes: readonly HostStateChange[]): Promise<void> {
+    if (changes.every(({ host }) => host.health !== 'UP')) return;
+    await this.database.transaction((transaction) => nudgeReconcilers(transaction, [ORPHAN_SWEEP]));
   }
 }
 

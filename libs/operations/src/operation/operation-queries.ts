@@ -49,6 +49,8 @@ export interface OperationMetrics {
 }
 
 const STEP_TIMES_KEPT_MS = 30_000;
+/** Thirds of thirds may sum to a hair less than the whole. */
+const ROUNDING = 1e-6;
 
 /** Reads operations for people and monitoring. */
 export class OperationQueries {
@@ -76,9 +78,10 @@ export class OperationQueries {
     const ends = await this.expectedEnds(reader, rows);
     return new Map(
       rows.map((row) => {
-        const stepsDone = sums.get(row.id)?.steps_done ?? row.steps_done;
-        const stepsKnown = sums.get(row.id)?.steps_known ?? row.step_names.length;
-        const percent = Math.floor((100 * stepsDone) / Math.max(1, stepsKnown));
+        const sum = sums.get(row.id);
+        const stepsDone = sum?.steps_done ?? row.steps_done;
+        const stepsKnown = sum?.steps_known ?? row.step_names.length;
+        const percent = Math.floor(100 * (sum?.fraction ?? stepsDone / Math.max(1, stepsKnown)) + ROUNDING);
         return [row.id, { stepsDone, stepsKnown, percent, expectedEndAt: ends.get(row.id) ?? null }];
       }),
     );

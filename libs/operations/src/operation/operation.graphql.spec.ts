@@ -136,7 +136,7 @@ describe('operations over GraphQL', () => {
     const query = `query ($id: ID!) { operation(id: $id) { ${FIELDS} } }`;
     const { operation } = await api.compiled<{ operation: OperationShown }>('ann', query, { id });
     expect(operation.steps.map(({ name, state }) => `${name} ${state}`)).toEqual(['prepare DONE', 'parts STARTED', 'finish PENDING']);
-    expect(operation.progress).toEqual({ done: 3, known: 6, percent: 50, expectedEndAt: null });
+    expect(operation.progress).toEqual({ done: 3, known: 6, percent: 55, expectedEndAt: null });
     expect(operation.children.totalCount).toBe(3);
     expect(operation.children.nodes).toHaveLength(2);
     expect(operation.children.pageInfo.hasNextPage).toBe(true);

@@ -132,7 +132,7 @@ export class Progress {
   @Field(() => Int, { description: 'Steps that are known so far; a step may start children with steps of their own.' })
   readonly known!: number;
 
-  @Field(() => Int, { description: 'Done of known, 0 to 100.' })
+  @Field(() => Int, { description: 'How much of the whole is done, 0 to 100: all steps weigh the same, and children together as much as the step that waits for them.' })
   readonly percent!: number;
 
   @Field(() => DateTime, {
