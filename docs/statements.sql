@@ -2191,12 +2191,17 @@ SELECT attempt FROM moved;
 
 -- operation.progress
 WITH RECURSIVE tree AS (
-SELECT o.id AS top, o.id, o.attempt, o.steps_done, cardinality(o.step_names) AS known FROM operation AS o WHERE o.id = ANY ($1)
+SELECT o.id AS top, o.id, o.attempt, o.step_index, o.steps_done, cardinality(o.step_names) AS known, 1::float8 AS weight
+FROM operation AS o WHERE o.id = ANY ($1)
 UNION ALL
-SELECT tree.top, c.id, c.attempt, c.steps_done, cardinality(c.step_names)
+SELECT tree.top, c.id, c.attempt, c.step_index, c.steps_done, cardinality(c.step_names),
+CASE WHEN c.parent_step = tree.step_index
+THEN tree.weight / tree.known / count(*) OVER (PARTITION BY tree.top, c.parent_id, c.parent_step) ELSE 0 END
 FROM tree JOIN operation AS c ON c.parent_id = tree.id AND c.parent_attempt = tree.attempt AND c.compensates_id IS NULL
 )
-SELECT top AS id, sum(steps_done)::int AS steps_done, sum(known)::int AS steps_known FROM tree GROUP BY top;
+SELECT top AS id, sum(steps_done)::int AS steps_done, sum(known)::int AS steps_known,
+sum(weight * steps_done / greatest(known, 1)) AS fraction
+FROM tree GROUP BY top;
 
 -- operation.prune
 WITH RECURSIVE tree AS (

@@ -104,7 +104,7 @@ function ofHost(group: readonly NodeFacts[], { showHosts }: BlockersOptions): Ro
   const names = group.map((node) => `"${node.row.name}"`).join(', ');
   const which = showHosts && host !== undefined ? `Host "${host.name}"` : 'A host';
   const isProven = hostState === 'FENCED';
-  const message = isProven ? `${which} is down and proven to be off: ${names} are lost.` : `${which} does not answer: ${names} may run or not.`;
+  const message = isProven ? `${which} is down and proven to be off, and with it ${names}.` : `${which} does not answer: ${names} may run or not.`;
   const remedy = isProven
     ? 'The nodes are replaced one by one; see the condition HEALABLE.'
     : 'Bring the host back, or prove that it is off; then the nodes are replaced.';
