@@ -16,6 +16,7 @@ import { storageResolvers } from '#storage/api';
 import { tenancyResolvers } from '#tenancy/api';
 import { Health } from '../../composition/src/health.js';
 import type { House } from '../../composition/src/house.js';
+import { FIRST_QUERIES } from './first-queries.js';
 
 export interface ApiOptions {
   host: string;
@@ -45,7 +46,7 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
     imports: [ServicesModule],
     authenticator: BearerAuthenticator,
     logger: house.log,
-    graphiql: options.graphiql,
+    graphiql: options.graphiql && { ...options.graphiql, defaultQuery: FIRST_QUERIES },
     ...(options.schemaFile === undefined ? {} : { schemaFile: options.schemaFile }),
   });
 

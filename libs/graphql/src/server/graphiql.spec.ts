@@ -7,7 +7,7 @@ describe('GraphiQL', () => {
   let html: string;
   let response: Response;
   beforeAll(async () => {
-    fixture = await startFixture({ graphiql: { token: 'developer.token-1' } });
+    fixture = await startFixture({ graphiql: { token: 'developer.token-1', defaultQuery: '{ __typename }' } });
     response = await fetch(fixture.url.replace('/graphql', '/graphiql'));
     html = await response.text();
   });
@@ -40,7 +40,7 @@ describe('GraphiQL', () => {
     const { headers, ...others } = JSON.parse(options) as Record<string, string>;
     const credential = { Authorization: 'Bearer developer.token-1' };
     expect(JSON.parse(headers ?? '')).toEqual(credential);
-    expect(others).toEqual({ title: 'Muon GraphiQL', endpoint: '/graphql', subscriptionsProtocol: 'WS', connectionParams: credential });
+    expect(others).toEqual({ title: 'Muon GraphiQL', endpoint: '/graphql', subscriptionsProtocol: 'WS', defaultQuery: '{ __typename }', connectionParams: credential });
     expect(html).toContain('buildWSExecutor(e,o,s?.connectionParams)');
   });
 

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify';
 export interface GraphiqlOptions {
   /** Put into the headers editor, so that a developer need not sign in first. Never give one outside a laptop. */
   token?: string;
+  /** What the editor shows first. */
+  defaultQuery?: string;
 }
 
 const POLICY = [
@@ -41,13 +43,14 @@ export function registerGraphiql(scope: FastifyInstance, endpoint: string, optio
 }
 
 /** The page is 9 MB of text, so it is loaded at the first request only. */
-async function renderPage(endpoint: string, { token }: GraphiqlOptions): Promise<{ html: string; policy: string }> {
+async function renderPage(endpoint: string, { token, defaultQuery }: GraphiqlOptions): Promise<{ html: string; policy: string }> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   const credential = { Authorization: `Bearer ${token}` };
   const html = renderGraphiQL({
     title: 'Muon GraphiQL',
     endpoint,
     subscriptionsProtocol: 'WS',
+    ...(defaultQuery === undefined ? {} : { defaultQuery }),
     // The page does not send its headers when it opens a socket, so the token is given for both.
     ...(token === undefined ? {} : { headers: JSON.stringify(credential, null, 2), connectionParams: credential }),
   });
