@@ -9,7 +9,7 @@ import { systemAccess } from '#testing';
 import type { House } from '../../../apps/composition/src/house.js';
 
 /** Sizes of which more than any measure takes. */
-const HOSTS = { prefix: 'host', count: 100, cpu: 64, memoryMib: 1_048_576, pools: [{ name: 'local', capacityGib: 20_000 }] };
+const HOSTS = { prefix: 'host', count: 100, cpu: 256, memoryMib: 1_048_576, pools: [{ name: 'local', capacityGib: 20_000 }] };
 export const FLAVOR = 'small';
 export const IMAGE = 'debian';
 
