@@ -2,7 +2,7 @@ import { createLogger } from '#core';
 import { simulatedDriverFactory } from '#driver-simulated';
 import { configurationFrom } from '../../composition/src/configuration.js';
 import { openHouse } from '../../composition/src/house.js';
-import { untilStopped } from '../../composition/src/process.js';
+import { releaseStartUpMemory, untilStopped } from '../../composition/src/process.js';
 import { startApi } from './api.js';
 
 const configuration = configurationFrom(process.env);
@@ -13,6 +13,7 @@ const api = await startApi(house, {
   port: configuration.MUON_HTTP_PORT,
   graphiql: configuration.MUON_GRAPHIQL ? {} : false,
 });
+releaseStartUpMemory();
 log.info({ url: api.url, node: process.version }, 'the api is ready');
 await untilStopped(log);
 await api.close();

@@ -5,7 +5,7 @@ import { configurationFrom } from '../../composition/src/configuration.js';
 import { Health } from '../../composition/src/health.js';
 import { openHouse, queueBackend, type House } from '../../composition/src/house.js';
 import { migrateDatabase } from '../../composition/src/migrate.js';
-import { untilStopped } from '../../composition/src/process.js';
+import { releaseStartUpMemory, untilStopped } from '../../composition/src/process.js';
 import { serveHealth } from './health-server.js';
 import { startWorker } from './worker.js';
 
@@ -21,6 +21,7 @@ async function run(): Promise<void> {
   const health = new Health(house);
   const server = await serveHealth(health, configuration.MUON_HTTP_HOST, configuration.MUON_WORKER_PORT);
   const worker = await startWorker(house, { configuration });
+  releaseStartUpMemory();
   log.info({ url: server.url, node: process.version, kinds: house.registry.handlers.length }, 'the worker is ready');
   await untilStopped(log);
   health.startDraining();
