@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '#database';
 import { EventFeed } from '#events';
-import type { Access } from '#identity';
+import { auditEntries, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
 import { accessWith, computeBench, countStatements, systemAccess, testApi, type BenchProject, type ComputeBench, type TestApi } from '#testing';
@@ -95,7 +95,9 @@ describe('compute over GraphQL', () => {
     const hosts = bench.center.hostIds.filter((id) => JSON.stringify(planned).includes(id));
     expect(hosts).toEqual([]);
 
-    const made = await mutate('createVirtualMachine', input);
+    const made = await mutate('createVirtualMachine', { ...input, userData: 'password: canary-of-user-data' });
+    const audited = await auditEntries.page(bench.room.database, [...systemAccess().filter, null, null], 'NEWEST', { first: 1 });
+    expect(audited.rows).toMatchObject([{ command: 'createVirtualMachine', input: { name: 'web', userData: '[29 characters]' } }]);
     expect(made).toMatchObject({ plan: null, operation: { kind: 'compute.virtual_machine.create' } });
     expect(made.virtualMachine).toMatchObject({ name: 'web', state: 'CREATING', currentOperation: { id: made.operation?.id } });
     await done(made);

@@ -6,7 +6,7 @@ export interface KeysetOrder {
   column: string;
   direction: 'ASC' | 'DESC';
   /** The PostgreSQL type that a cursor's text is cast back to: `text`, `timestamptz`, `bigint`. */
-  type: string;
+  type: 'text' | 'timestamptz' | 'bigint';
 }
 
 export interface PageRequest {
@@ -34,35 +34,46 @@ export interface KeysetList<Row, Parameters extends readonly unknown[]> {
   ): Promise<Page<Row>>;
   /** How many rows the filters let through, ignoring the page. */
   count(reader: Reader, parameters: Parameters): Promise<number>;
+  /**
+   * The place of a row, for pages of this list that another statement has read.
+   * @param key the row's value in the order's column, as PostgreSQL writes it
+   */
+  cursor(order: string, key: string, id: string): string;
 }
 
 export const MAX_PAGE_SIZE = 100;
 export const DEFAULT_PAGE_SIZE = 50;
 
-export interface KeysetCursor {
-  order: string;
+interface KeysetPlace {
   key: string;
   id: string;
 }
 
-/** The place of a row in a list of that order; for pages that are read by another statement than the list's own. */
-export function keysetCursor(cursor: KeysetCursor): string {
-  return Buffer.from(JSON.stringify([cursor.order, cursor.key, cursor.id])).toString('base64url');
+/** The list is part of it: a place in another list would only look like one in this. */
+function encodeCursor(list: string, order: string, { key, id }: KeysetPlace): string {
+  return Buffer.from(JSON.stringify([list, order, key, id])).toString('base64url');
 }
 
-/** What the text of a key may look like, so that a forged one is refused here and not by a failing cast. */
-const KEY_FORMS: Readonly<Record<string, RegExp>> = {
-  bigint: /^-?\d{1,18}$/,
-  timestamptz: /^\d{4,6}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?[+-]\d{2}(:\d{2}){0,2}$/,
+const TIME = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)([+-](?:0\d|1[0-5])(?::[0-5]\d){0,2})$/;
+
+/** Whether the text of a key is a value of its type, so that a forged one is refused here and not by a failing cast. */
+const IS_KEY: Readonly<Record<string, (key: string) => boolean>> = {
+  bigint: (key) => /^-?\d{1,18}$/.test(key),
+  timestamptz: (key) => {
+    const [, day, time] = TIME.exec(key) ?? [];
+    // JavaScript rolls 30 February over to March instead of refusing it.
+    return day !== undefined && day >= '0001' && new Date(`${day}T${time}Z`).toJSON()?.startsWith(day) === true;
+  },
+  text: (key) => !key.includes('\0'),
 };
 
-function decodeCursor(text: string, order: string, type: string, field: string): KeysetCursor {
-  const wrong = new MuonError('INVALID_INPUT', `This is no cursor of a list ordered by ${order}.`, { field });
+function decodeCursor(text: string, list: string, order: string, type: string, field: string): KeysetPlace {
+  const wrong = new MuonError('INVALID_INPUT', `This is no cursor of this list ordered by ${order}.`, { field });
   if (text.length > 2000) throw wrong;
   try {
-    const [cursorOrder, key, id] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown[];
-    const isCursor = cursorOrder === order && typeof key === 'string' && typeof id === 'string';
-    if (isCursor && (KEY_FORMS[type]?.test(key) ?? true)) return { order, key, id };
+    const [ofList, ofOrder, key, id] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown[];
+    const isCursor = ofList === list && ofOrder === order && typeof key === 'string' && typeof id === 'string';
+    if (isCursor && !id.includes('\0') && IS_KEY[type]?.(key) === true) return { key, id };
   } catch {
     // Falls through to the same refusal.
   }
@@ -112,7 +123,7 @@ ORDER BY t.${order.column} ${direction}, t.id ${direction} LIMIT $${limit}::int`
       assert(Object.hasOwn(orders, order), `list ${name} has no order ${order}`);
       const { size, backward } = pageSize(request);
       const text = backward ? request.before : request.after;
-      const cursor = text === undefined ? undefined : decodeCursor(text, order, orders[order]?.type ?? 'text', backward ? 'before' : 'after');
+      const cursor = text === undefined ? undefined : decodeCursor(text, name, order, orders[order]?.type ?? 'text', backward ? 'before' : 'after');
       const query = statements.get(`${order}/${backward}/${cursor !== undefined}`);
       assert(query !== undefined, `list ${name} has no statement for ${order}`);
       const bound = cursor === undefined ? [] : [cursor.key, cursor.id];
@@ -122,13 +133,17 @@ ORDER BY t.${order.column} ${direction}, t.id ${direction} LIMIT $${limit}::int`
       if (backward) rows.reverse();
       return {
         rows,
-        cursors: rows.map((row) => keysetCursor({ order, key: row.keyset_key, id: row.id })),
+        cursors: rows.map((row) => encodeCursor(name, order, { key: row.keyset_key, id: row.id })),
         hasNextPage: backward ? cursor !== undefined : more,
         hasPreviousPage: backward ? more : cursor !== undefined,
       };
     },
     async count(reader, parameters) {
       return (await reader.first(countStatement, ...parameters))?.count ?? 0;
+    },
+    cursor(order, key, id) {
+      assert(Object.hasOwn(orders, order), `list ${name} has no order ${order}`);
+      return encodeCursor(name, order, { key, id });
     },
   };
 }

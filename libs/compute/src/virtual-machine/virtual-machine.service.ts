@@ -85,7 +85,10 @@ export class VirtualMachineService {
       await this.ledger.previewPlan(reader, changes);
       return changes;
     };
-    return this.commands.run({ access, name: 'createVirtualMachine', input, place, ...options }, plan);
+    // People put passwords into it, and the audit log is read by others than the machine's makers.
+    const { userData, ...shown } = input;
+    const audited = { ...shown, userData: `[${userData.length} characters]` };
+    return this.commands.run({ access, name: 'createVirtualMachine', input: audited, hidden: { userData }, place, ...options }, plan);
   }
 
   async delete(access: Access, id: string, options: ChangeOptions = {}): Promise<CommandResult> {

@@ -120,6 +120,14 @@ describe('errors of requests', () => {
       { code: 'INVALID_INPUT', field: 'input.parts.2' },
     ],
     [
+      'U+0000 deep in a variable',
+      'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
+      { token: 'ann', variables: { input: { title: 'a', parts: ['b', 'c\0d'] } } },
+      { code: 'INVALID_INPUT', field: 'input.parts.1' },
+    ],
+    ['half a surrogate pair', 'query A($x: Int!) { nothing(required: $x) }', { variables: { x: '\ud83d' } }, { code: 'INVALID_INPUT', field: 'x' }],
+    ['U+0000 in a key', 'query A($x: Int!) { nothing(required: $x) }', { variables: { x: { '\0': 1 } } }, { code: 'INVALID_INPUT', field: 'x' }],
+    [
       'an unknown enum value',
       'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
       { token: 'ann', variables: { input: { title: 'a', genre: 'DRAMA' } } },
@@ -129,6 +137,20 @@ describe('errors of requests', () => {
   test.each(cases)('%s', async (_what, query, options, expected) => {
     const errors = await errorsOf(query, options);
     expect(errors[0]?.extensions).toMatchObject(expected);
+  });
+
+  test.each([
+    ['', 'x'],
+    ['\\u0000', `x${'.0'.repeat(200_000)}`],
+  ])('bear variables that are nested deeper than the stack, with %j inside', async (text, field) => {
+    const nested = `${'['.repeat(200_000)}"${text}"${']'.repeat(200_000)}`;
+    const response = await fetch(fixture.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"query":"query A($x: Int!) { nothing(required: $x) }","variables":{"x":${nested}}}`,
+    });
+    const body = (await response.json()) as FixtureAnswer;
+    expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT', field });
   });
 
   test('say where a document is wrong', async () => {

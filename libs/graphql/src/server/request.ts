@@ -1,3 +1,4 @@
+import { invalidInput } from '#core';
 import { WireError } from './errors.js';
 import type { GraphqlRequest } from './engine.js';
 
@@ -9,7 +10,8 @@ function isMap(value: unknown): value is Record<string, unknown> {
 
 /**
  * The GraphQL request in the parameters that HTTP and WebSocket share.
- * @throws WireError when a parameter is missing or of the wrong type.
+ * @throws WireError when a parameter is missing or of the wrong type; INVALID_INPUT for a text in the variables that
+ * nothing could keep.
  */
 export function parseGraphqlRequest(parameters: unknown, isReadOnly: boolean): GraphqlRequest {
   if (Array.isArray(parameters)) throw new WireError('GRAPHQL_REQUEST', 'Send one request at a time: batches are not taken.');
@@ -27,7 +29,31 @@ export function parseGraphqlRequest(parameters: unknown, isReadOnly: boolean): G
   if (operationName != null && operationName !== '' && !OPERATION_NAME.test(operationName)) {
     throw new WireError('GRAPHQL_OPERATION', 'No operation can have that name.');
   }
+  if (variables != null) refuseBrokenTexts(variables);
   return { query, variables: variables ?? {}, operationName: operationName || undefined, isReadOnly };
+}
+
+/**
+ * PostgreSQL keeps neither U+0000 nor half of a surrogate pair. Not recursive: JSON may be nested deeper than the stack is.
+ * @throws INVALID_INPUT with the place of the first such text
+ */
+function refuseBrokenTexts(variables: Readonly<Record<string, unknown>>): void {
+  const open: [place: string, value: unknown][] = Object.entries(variables);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [place, value] = next;
+    if (typeof value === 'string') refuseBrokenText(place, value);
+    else if (typeof value === 'object' && value !== null) {
+      for (const [key, item] of Object.entries(value)) {
+        refuseBrokenText(place, key);
+        open.push([`${place}.${key}`, item]);
+      }
+    }
+  }
+}
+
+function refuseBrokenText(place: string, text: string): void {
+  if (text.isWellFormed() && !text.includes('\0')) return;
+  throw invalidInput(place, 'A text must be whole Unicode characters without U+0000.');
 }
 
 /** The parameters of a GET, where maps come as JSON in text. */

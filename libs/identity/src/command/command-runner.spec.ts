@@ -52,6 +52,13 @@ describe('the command runner', () => {
     expect(await audited(access)).toEqual([['createShelf', 'ACCEPTED', null, result.id]]);
   });
 
+  it.each(['', 'x'])('keeps the beginning of an input that is too long for the audit log, wherever a character falls on the end (%j)', async (first) => {
+    const input = { label: `${first}${'\u{1f525}'.repeat(20_000)}` };
+    await commands.run(command({ input }), create);
+    const page = await auditEntries.page(room.database, [...access.filter, null, null], 'NEWEST', { first: 1 });
+    expect(page.rows[0]?.input).toEqual({ truncated: expect.stringMatching(/^\{"label":"x?\u{1f525}{8180,}\ufffd?$/u) as string });
+  });
+
   it('answers a repeated idempotency key with the first result, also when both come at once', async () => {
     const before = await shelves();
     const both = await Promise.all([1, 2].map(() => commands.run(command({ idempotencyKey: 'k1' }), create)));
@@ -64,6 +71,9 @@ describe('the command runner', () => {
   it('refuses a key with another input, and forgets the key of a failed request', async () => {
     const other = commands.run(command({ idempotencyKey: 'k1', input: { label: 'z' } }), create);
     await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+    await commands.run(command({ idempotencyKey: 'k3', hidden: { password: 'one' } }), create);
+    const hidden = commands.run(command({ idempotencyKey: 'k3', hidden: { password: 'two' } }), create);
+    await expect(hidden).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
     const failing = commands.run(command({ idempotencyKey: 'k2' }), async () => {
       throw new MuonError('QUOTA_EXCEEDED', 'full');
     });

@@ -42,6 +42,8 @@ export interface Command {
   name: string;
   /** What was asked, with secrets removed; hashed for the idempotency key and kept with the audit entry. */
   input: JsonObject;
+  /** What was asked beside it that is not kept, as a password or a long list; with the idempotency key it must be the same too. */
+  hidden?: JsonObject | undefined;
   dryRun?: boolean | undefined;
   idempotencyKey?: string | undefined;
   /** The scope that the command speaks of, for the audit log. */
@@ -88,6 +90,28 @@ export class CommandRunner {
       await this.auditRefusal(command, error);
       throw error;
     }
+  }
+
+  /**
+   * As `run`, after work outside of any transaction, as asking a backend; what that refuses is audited too. A repeat with
+   * the idempotency key of a request that was done is answered without it.
+   */
+  async runPrepared<Prepared>(
+    command: Command,
+    prepare: () => Promise<Prepared>,
+    plan: (reader: Reader, prepared: Prepared) => Promise<ChangeSet>,
+  ): Promise<CommandResult> {
+    let prepared: { value: Prepared } | undefined;
+    try {
+      if (!(await this.isRepeat(command))) prepared = { value: await prepare() };
+    } catch (error) {
+      await this.auditRefusal(command, error);
+      throw error;
+    }
+    return this.run(command, async (reader) => {
+      assert(prepared !== undefined, 'an idempotency key was forgotten while it was used');
+      return plan(reader, prepared.value);
+    });
   }
 
   /**
@@ -138,6 +162,11 @@ export class CommandRunner {
     }
   }
 
+  private async isRepeat({ access, dryRun, idempotencyKey }: Command): Promise<boolean> {
+    if (idempotencyKey === undefined || dryRun === true) return false;
+    return (await this.database.first(readKey, access.principal.id, idempotencyKey)) !== undefined;
+  }
+
   private async execute(
     transaction: Transaction,
     command: Command,
@@ -165,7 +194,7 @@ export class CommandRunner {
 
   private async claim(transaction: Transaction, command: Command): Promise<CommandResult | undefined> {
     if (command.idempotencyKey === undefined) return undefined;
-    const hash = createHash('sha256').update(JSON.stringify([command.name, command.input])).digest('hex');
+    const hash = createHash('sha256').update(JSON.stringify([command.name, command.input, command.hidden])).digest('hex');
     const principal = command.access.principal.id;
     const claimed = await transaction.first(claimKey, principal, command.idempotencyKey, hash);
     if (claimed !== undefined) return undefined;
@@ -276,6 +305,7 @@ function auditEntry(
     project_id: command.place.projectId,
     resource_id: result.id ?? null,
     operation_id: result.operationId ?? null,
-    input: text.length <= MAX_AUDITED_INPUT ? command.input : { truncated: text.slice(0, MAX_AUDITED_INPUT) },
+    // Cut in the middle of a character it would be refused by PostgreSQL, and the mutation with it.
+    input: text.length <= MAX_AUDITED_INPUT ? command.input : { truncated: text.slice(0, MAX_AUDITED_INPUT).toWellFormed() },
   };
 }

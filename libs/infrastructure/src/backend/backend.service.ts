@@ -53,6 +53,11 @@ export type UpdateBackendInput = z.input<typeof updateSchema>;
 
 type Tried = Pick<BackendRow, 'id' | 'name' | 'kind' | 'endpoint' | 'options' | 'call_timeout_ms'>;
 
+interface Prepared {
+  capabilities: Capabilities;
+  sealed: SealedSecret | undefined;
+}
+
 /** Backends: what is entered is tried before it is kept, so a wrong address or secret is refused at once. */
 export class BackendService {
   constructor(
@@ -65,14 +70,16 @@ export class BackendService {
   /** @throws UNSUPPORTED for an unknown kind; UNAVAILABLE, INVALID_INPUT when the backend does not answer to it */
   async create(access: Access, raw: CreateBackendInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(createSchema, raw);
-    access.requireSystem(Action.CREATE_CHILD, 'backend');
-    this.drivers.factory(input.kind, 'input.kind');
     const id = backendId.create();
     const { name, kind, endpoint, secret } = input;
     const row = { id, name, kind, endpoint, options: input.options as JsonObject, call_timeout_ms: input.callTimeoutMs };
-    const capabilities = await this.tried(row, secret ?? null);
-    const sealed = secret === undefined ? undefined : await this.seal(id, secret);
-    const plan = async (): Promise<ChangeSet> => {
+    const prepare = async (): Promise<Prepared> => {
+      access.requireSystem(Action.CREATE_CHILD, 'backend');
+      this.drivers.factory(kind, 'input.kind');
+      const capabilities = await this.tried(row, secret ?? null);
+      return { capabilities, sealed: secret === undefined ? undefined : await this.seal(id, secret) };
+    };
+    const plan = async (_reader: Reader, { capabilities, sealed }: Prepared): Promise<ChangeSet> => {
       access.requireSystem(Action.CREATE_CHILD, 'backend');
       const changes = new ChangeSet();
       if (sealed !== undefined) changes.add(ROWS, sealedSecretRow(sealed));
@@ -90,24 +97,25 @@ export class BackendService {
       changes.result = { id };
       return changes;
     };
-    const audited = withoutSecret(input);
-    return this.commands.run({ access, name: 'createBackend', input: audited, place: SYSTEM_PLACE, ...options }, plan);
+    return this.commands.runPrepared({ access, name: 'createBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   async update(access: Access, raw: UpdateBackendInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(updateSchema, raw);
-    access.requireSystem(Action.MODIFY, 'backend');
-    const known = await requireBackend(this.database, input.id, 'input.id');
-    const merged = {
-      ...known,
-      endpoint: input.endpoint ?? known.endpoint,
-      options: (input.options as JsonObject | undefined) ?? known.options,
-      call_timeout_ms: input.callTimeoutMs ?? known.call_timeout_ms,
+    const prepare = async (): Promise<Prepared & { known: BackendRow; merged: BackendRow }> => {
+      access.requireSystem(Action.MODIFY, 'backend');
+      const known = await requireBackend(this.database, input.id, 'input.id');
+      const merged = {
+        ...known,
+        endpoint: input.endpoint ?? known.endpoint,
+        options: (input.options as JsonObject | undefined) ?? known.options,
+        call_timeout_ms: input.callTimeoutMs ?? known.call_timeout_ms,
+      };
+      const secret = input.secret === undefined ? await this.openedSecret(known) : input.secret;
+      const capabilities = await this.tried(merged, secret);
+      return { known, merged, capabilities, sealed: typeof input.secret === 'string' ? await this.seal(known.id, input.secret) : undefined };
     };
-    const secret = input.secret === undefined ? await this.openedSecret(known) : input.secret;
-    const capabilities = await this.tried(merged, secret);
-    const sealed = typeof input.secret === 'string' ? await this.seal(known.id, input.secret) : undefined;
-    const plan = async (reader: Reader): Promise<ChangeSet> => {
+    const plan = async (reader: Reader, { known, merged, capabilities, sealed }: Awaited<ReturnType<typeof prepare>>): Promise<ChangeSet> => {
       access.requireSystem(Action.MODIFY, 'backend');
       const row = await requireBackend(reader, input.id, 'input.id');
       const version = input.expectedVersion ?? known.version;
@@ -127,8 +135,7 @@ export class BackendService {
       changes.result = { id: row.id };
       return changes;
     };
-    const audited = withoutSecret(input);
-    return this.commands.run({ access, name: 'updateBackend', input: audited, place: SYSTEM_PLACE, ...options }, plan);
+    return this.commands.runPrepared({ access, name: 'updateBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   /** In use, it takes no new hosts and machines and goes with the last of them. */
@@ -168,10 +175,11 @@ function inputOfDriver(error: unknown): unknown {
   return MuonError.fromRecord({ ...error.toRecord(), field });
 }
 
-/** What the audit log and the idempotency key's hash see: that there was a secret, never which. */
-function withoutSecret(input: { secret?: string | null | undefined }): JsonObject {
+/** What the audit log sees: that there was a secret, never which. */
+function withoutSecret(input: { secret?: string | null | undefined }): { input: JsonObject; hidden?: JsonObject } {
   const { secret, ...rest } = input;
-  return { ...rest, ...(secret === undefined ? {} : { secret: secret === null ? null : '[secret]' }) } as JsonObject;
+  if (typeof secret !== 'string') return { input: input as JsonObject };
+  return { input: { ...rest, secret: '[secret]' }, hidden: { secret } };
 }
 
 async function requireBackend(reader: Reader, id: string, field: string): Promise<BackendRow> {

@@ -18,6 +18,11 @@ const auditTexts = statement<{ text: string }>(
   `SELECT to_jsonb(a)::text AS text FROM audit_entry AS a UNION ALL SELECT to_jsonb(p)::text FROM plan AS p`,
 );
 
+const refusals = statement<{ command: string }>(
+  'spec.backend_refusals',
+  `SELECT command FROM audit_entry WHERE outcome = 'REFUSED' AND error_code = 'FORBIDDEN'`,
+);
+
 beforeAll(async () => {
   room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
   bench = await infrastructureBench(room);
@@ -69,6 +74,22 @@ it('answers only the owners of the system', async () => {
   const tenant = accessWith([{ role: 'OWNER', tenantId: 'ten_1', projectId: null }]);
   await expect(bench.backends.create(tenant, input('theirs'))).rejects.toMatchObject({ code: 'FORBIDDEN' });
   await expect(bench.zones.create(tenant, { name: 'theirs' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(bench.backends.update(tenant, { id: 'bck_1', secret: 'guess' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(bench.datastores.add(tenant, { backendId: 'bck_1', name: 'pool' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(bench.registration.register(tenant, { backendId: 'bck_1', zoneId: 'zon_1' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  const refused = await room.database.rows(refusals);
+  expect(refused.map((row) => row.command).sort()).toEqual(['addDatastore', 'createBackend', 'createZone', 'registerHosts', 'updateBackend']);
+});
+
+it('answers a repeat without asking the backend, and tells the same key with another secret apart', async () => {
+  const first = await bench.backends.create(access, input('repeated'), { idempotencyKey: 'repeated' });
+  const id = String(first.result.id);
+  expect(await bench.backends.create(access, input('repeated'), { idempotencyKey: 'repeated' })).toMatchObject({ result: { id }, replayed: true });
+  const other = bench.backends.create(access, { ...input('repeated'), secret: 'another' }, { idempotencyKey: 'repeated' });
+  await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+  // A wrong secret would be refused by the backend if it were asked.
+  await bench.backends.update(access, { id, secret: bench.password }, { idempotencyKey: 'changed' });
+  await expect(bench.backends.update(access, { id, secret: 'another' }, { idempotencyKey: 'changed' })).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
 });
 
 it('is applied as it was planned, with its sealed secret', async () => {

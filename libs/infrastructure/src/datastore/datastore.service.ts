@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, versionConflict, type Database, type Reader } from '#database';
-import type { ObservedHost } from '#drivers';
 import { Action, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult, type CommandRunner } from '#identity';
 import { requireActiveBackend } from '../backend/backend.service.js';
 import type { DriverRegistry } from '../driver/driver-registry.js';
 import { findHosts } from '../host/host.sql.js';
-import { readInventory } from '../host/inventory.js';
+import { readInventory, type Inventory } from '../host/inventory.js';
 import { planRemoval } from '../usage/removal.js';
 import type { InfrastructureUsage } from '../usage/usage.js';
 import { requireActiveZone } from '../zone/zone.service.js';
@@ -55,10 +54,11 @@ export class DatastoreService {
   /** @throws INVALID_INPUT when the backend reports no such pool */
   async add(access: Access, raw: AddDatastoreInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(addSchema, raw);
-    access.requireSystem(Action.CREATE_CHILD, 'datastore');
-    const backend = await requireActiveBackend(this.database, input.backendId, 'input.backendId');
-    const inventory = await readInventory(this.drivers, backend);
-    const plan = async (reader: Reader): Promise<ChangeSet> => {
+    const prepare = async (): Promise<Inventory> => {
+      access.requireSystem(Action.CREATE_CHILD, 'datastore');
+      return readInventory(this.drivers, await requireActiveBackend(this.database, input.backendId, 'input.backendId'));
+    };
+    const plan = async (reader: Reader, inventory: Inventory): Promise<ChangeSet> => {
       access.requireSystem(Action.CREATE_CHILD, 'datastore');
       const row = await planDatastore(reader, input, inventory);
       const changes = new ChangeSet().add(ROWS, { table: 'datastore', insert: row });
@@ -66,7 +66,7 @@ export class DatastoreService {
       changes.result = { id: row.id };
       return changes;
     };
-    return this.commands.run({ access, name: 'addDatastore', input, place: SYSTEM_PLACE, ...options }, plan);
+    return this.commands.runPrepared({ access, name: 'addDatastore', input, place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   async update(access: Access, raw: UpdateDatastoreInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -101,7 +101,7 @@ export class DatastoreService {
 async function planDatastore(
   reader: Reader,
   input: z.output<typeof addSchema>,
-  inventory: ReadonlyMap<string, ObservedHost>,
+  inventory: Inventory,
 ): Promise<Record<string, unknown> & { id: string }> {
   await requireActiveBackend(reader, input.backendId, 'input.backendId');
   const host = input.hostId === undefined ? undefined : (await reader.rows(findHosts, [input.hostId]))[0];

@@ -12,7 +12,7 @@ import type { ZoneRow } from '../zone/zone.js';
 import { requireActiveZone } from '../zone/zone.service.js';
 import { hostId } from './host.js';
 import { findHostNames } from './host.sql.js';
-import { readInventory } from './inventory.js';
+import { readInventory, type Inventory } from './inventory.js';
 
 constraintMeans('host_name', () => new MuonError('ALREADY_EXISTS', 'Another request registered one of these hosts just now.'));
 
@@ -68,10 +68,11 @@ export class HostRegistration {
   /** The result holds `hosts`, how many were registered, and `hostIds`, of the first hundred. */
   async register(access: Access, raw: RegisterHostsInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(registerSchema, raw);
-    access.requireSystem(Action.CREATE_CHILD, 'host');
-    const backend = await requireActiveBackend(this.database, input.backendId, 'input.backendId');
-    const inventory = await readInventory(this.drivers, backend);
-    const plan = async (reader: Reader): Promise<ChangeSet> => {
+    const prepare = async (): Promise<Inventory> => {
+      access.requireSystem(Action.CREATE_CHILD, 'host');
+      return readInventory(this.drivers, await requireActiveBackend(this.database, input.backendId, 'input.backendId'));
+    };
+    const plan = async (reader: Reader, inventory: Inventory): Promise<ChangeSet> => {
       access.requireSystem(Action.CREATE_CHILD, 'host');
       await requireActiveBackend(reader, input.backendId, 'input.backendId');
       const zone = await requireActiveZone(reader, input.zoneId, 'input.zoneId');
@@ -80,7 +81,8 @@ export class HostRegistration {
     };
     const { hosts, ...rest } = input;
     const audited = { ...rest, hosts: hosts === undefined ? null : { count: hosts.length, first: hosts[0]?.name ?? null } };
-    return this.commands.run({ access, name: 'registerHosts', input: audited, place: SYSTEM_PLACE, ...options }, plan);
+    const command = { access, name: 'registerHosts', input: audited, hidden: { hosts: hosts ?? null }, place: SYSTEM_PLACE, ...options };
+    return this.commands.runPrepared(command, prepare, plan);
   }
 }
 
@@ -88,7 +90,7 @@ async function choose(
   reader: Reader,
   input: RegisterHosts,
   zone: ZoneRow,
-  inventory: ReadonlyMap<string, ObservedHost>,
+  inventory: Inventory,
 ): Promise<Chosen[]> {
   const known = new Set((await reader.rows(findHostNames, input.backendId)).map((row) => row.name));
   const common = { rackId: input.rackId ?? null, labels: input.labels };

@@ -7,8 +7,11 @@ export function callOf(backend: BackendRow, purpose: string, signal: AbortSignal
   return { idempotencyKey: `${purpose}/${backend.id}`, timeoutMs: backend.call_timeout_ms, signal };
 }
 
-/** The backend's hosts by their names, as it reports them now. */
-export async function readInventory(drivers: DriverRegistry, backend: BackendRow): Promise<Map<string, ObservedHost>> {
+/** A backend's hosts by their names. */
+export type Inventory = ReadonlyMap<string, ObservedHost>;
+
+/** The backend's hosts as it reports them now. */
+export async function readInventory(drivers: DriverRegistry, backend: BackendRow): Promise<Inventory> {
   const driver = await drivers.driver(backend.id);
   const observed = await driver.hosts.listHosts(callOf(backend, 'inventory'));
   return new Map(observed.map((host) => [host.hostName, host]));

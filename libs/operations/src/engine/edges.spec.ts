@@ -178,6 +178,13 @@ describe('at the edges', () => {
     expect(row.error?.message).toHaveLength(2000);
   });
 
+  it('stores what a backend says, also when the end of what is kept falls into a character', async () => {
+    behaviour.two = async () => Promise.reject(new MuonError('BACKEND_FAILED', `x${'\u{1f525}'.repeat(2000)}`));
+    bench.engine();
+    const row = await bench.untilState(await bench.submit('toy.edge.create'), 'FAILED');
+    expect(row.error).toMatchObject({ code: 'BACKEND_FAILED', message: `x${'\u{1f525}'.repeat(999)}\ufffd` });
+  });
+
   it('ends a run that takes too long, and lets it call nothing afterwards', async () => {
     let late: unknown;
     const called = Promise.withResolvers<void>();

@@ -37,7 +37,7 @@ export function failureOf(error: unknown): Failure {
 /** A backend's words may hold what PostgreSQL's jsonb cannot, and more of it than anybody reads. */
 function storable(record: ErrorRecord): ErrorRecord {
   const text = JSON.stringify(record, (_key, value: unknown) =>
-    typeof value === 'string' ? value.replaceAll('\0', '').toWellFormed().slice(0, MAX_TEXT) : value,
+    typeof value === 'string' ? value.replaceAll('\0', '').slice(0, MAX_TEXT).toWellFormed() : value,
   );
   if (text.length <= MAX_RECORD) return JSON.parse(text) as ErrorRecord;
   const { data: _tooLong, ...rest } = JSON.parse(text) as ErrorRecord;

@@ -272,7 +272,10 @@ export class OperationRun {
       const starts = extras.children !== undefined && this.held.mustTurnBack;
       if (starts) return undefined;
       const move = make();
-      if (await this.store.write(this.held, move, extras)) return move;
+      const before = this.held.progress.state;
+      if (!(await this.store.write(this.held, move, extras))) continue;
+      if (move.state === 'STUCK' && before !== 'STUCK') this.alarm(move);
+      return move;
     }
     return undefined;
   }
@@ -348,6 +351,10 @@ export class OperationRun {
       fault: blocker?.fault ?? 'OPERATOR',
       retryable: false,
     };
+  }
+
+  private alarm({ blocker }: Move): void {
+    this.options.log.error({ blocker }, 'ALARM: an operation is stuck until an operator retries or abandons it');
   }
 
   private warn(error: unknown, message: string): void {

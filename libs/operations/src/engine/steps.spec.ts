@@ -6,7 +6,7 @@ import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
 import { defineOperation, done, wait, waitingFor, type OperationStep, type StepContext } from '../index.js';
 import { operationsRoom } from '../room.js';
-import { eventually, Gate, Workbench } from './workbench.js';
+import { alarmLog, eventually, Gate, Workbench } from './workbench.js';
 
 type Input = { plan?: Record<string, unknown> | undefined };
 const anyInput = z.looseObject({});
@@ -256,9 +256,11 @@ describe('an operation and its steps', () => {
 
   it('is STUCK after a terminal error past the pivot, goes on when retried', async () => {
     behaviour['run three'] = terminal('gone');
-    bench.engine();
+    const alarms = alarmLog();
+    bench.engine({ log: alarms.log });
     const id = await bench.submit('toy.pivoting.delete', {}, { locks: ['r-stuck'] });
     const row = await bench.untilState(id, 'STUCK');
+    await eventually(async () => alarms.lines.some((line) => line.includes('ALARM') && line.includes(id)), 'an alarm');
     expect(row.blocker).toMatchObject({ code: 'BACKEND_FAILED', remedy: expect.any(String) });
     expect(await bench.locks()).toHaveLength(1);
     behaviour = {};

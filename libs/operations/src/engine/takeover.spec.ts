@@ -5,7 +5,7 @@ import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
 import { defineOperation, done, LeaseLost, SimulatedCrash, wait, type EngineHooks, type StepContext } from '../index.js';
 import { operationsRoom } from '../room.js';
-import { eventually, Gate, Workbench } from './workbench.js';
+import { alarmLog, eventually, Gate, Workbench } from './workbench.js';
 
 const count = statement<never, [name: string]>('takeover.count', 'INSERT INTO tally (name) VALUES ($1)');
 const tally = statement<{ name: string; times: number }>(
@@ -242,13 +242,15 @@ describe('taking over', () => {
     }, 'the end of all');
   });
 
-  it('claims nothing that it does not serve, and leaves it as it is', async () => {
+  it('claims nothing that it does not serve, raises an alarm, and leaves it as it is', async () => {
     const old = defineOperation({ ...kind, kind: 'toy.old.create' });
     const elsewhere = new Workbench(room.database, [old]);
     const id = await elsewhere.submit('toy.old.create');
-    bench.engine();
+    const alarms = alarmLog();
+    bench.engine({ log: alarms.log });
     const other = await bench.submit('toy.counted.create');
     await bench.untilState(other, 'SUCCEEDED');
+    await eventually(async () => alarms.lines.some((line) => line.includes('ALARM') && line.includes(old.handler)), 'an alarm');
     expect(await bench.see(id)).toMatchObject({ state: 'QUEUED', fence: 0 });
     elsewhere.engine();
     await elsewhere.untilState(id, 'SUCCEEDED');

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLogger, type ErrorRecord, type JsonObject, type JsonValue } from '#core';
+import { createLogger, type Logger, type ErrorRecord, type JsonObject, type JsonValue } from '#core';
 import { ChangeSet, ChangeSetApplier, statement, type Database } from '#database';
 import type { OperationKind } from '../kind/operation-kind.js';
 import { OperationRegistry } from '../kind/operation-registry.js';
@@ -58,6 +58,12 @@ const seeLocks = statement<{ resource_id: string; operation_id: string; successo
 export interface Submission extends Partial<NewOperation> {
   locks?: string[];
   succeeds?: string[];
+}
+
+/** A worker's log from errors upwards, and the lines that it has written. */
+export function alarmLog(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  return { log: createLogger('worker', 'error', { write: (line) => void lines.push(line) }), lines };
 }
 
 /** How long anything may take before a spec gives up on it. */

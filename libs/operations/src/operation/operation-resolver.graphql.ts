@@ -1,7 +1,7 @@
 import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Parent, Query, registerEnumType, ResolveField, Resolver } from '@nestjs/graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { notFound } from '#core';
-import { Database, keysetCursor } from '#database';
+import { Database } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import {
@@ -24,6 +24,7 @@ import {
   findOperationAttempts,
   findOperationSteps,
   findVisibleChildren,
+  operations,
   type OperationAttemptRow,
   type OperationOrder,
   type OperationRow,
@@ -297,7 +298,7 @@ type ChildRow = OperationRow & { siblings: number };
 
 function toChildren(rows: readonly ChildRow[]): Connection<Operation> {
   const total = rows[0]?.siblings ?? 0;
-  const cursors = rows.map(({ id }) => keysetCursor({ order: 'OLDEST', key: id, id }));
+  const cursors = rows.map(({ id }) => operations.cursor('OLDEST', id, id));
   const page = { rows, cursors, hasNextPage: total > rows.length, hasPreviousPage: false };
   return toConnection(page, toOperation, total);
 }
