@@ -120,6 +120,18 @@ describe('errors of requests', () => {
       { code: 'INVALID_INPUT', field: 'input.parts.2' },
     ],
     [
+      'a missing field of a variable',
+      'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
+      { token: 'ann', variables: { input: {} } },
+      { code: 'INVALID_INPUT', field: 'input.title' },
+    ],
+    [
+      'a field that a variable has not',
+      'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
+      { token: 'ann', variables: { input: { title: 'a', colour: 'red' } } },
+      { code: 'INVALID_INPUT', field: 'input.colour' },
+    ],
+    [
       'U+0000 deep in a variable',
       'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }',
       { token: 'ann', variables: { input: { title: 'a', parts: ['b', 'c\0d'] } } },

@@ -179,6 +179,7 @@ function asMuonError(error: unknown): MuonError {
 // GraphQL's own words, pinned with its version: they are the only mark of a value that the caller gave wrongly.
 const BAD_VARIABLE =
   /^Variable "\$(?<name>\w+)" (?:got invalid value [^]*?|of required type .* was not provided|of non-null type .* must not be null)/;
+const MISSING_OR_UNKNOWN = /; Field "(?<name>\w+)" (?:of required type .* was not provided|is not defined by type )/;
 const BAD_ARGUMENT = /^Argument "(?<name>\w+)" (?:of (?:required|non-null) type|has invalid value)/;
 
 function isInputError(error: unknown): boolean {
@@ -189,6 +190,7 @@ function isInputError(error: unknown): boolean {
 function inputError(error: GraphQLError): MuonError {
   const name = (BAD_VARIABLE.exec(error.message) ?? BAD_ARGUMENT.exec(error.message))?.groups?.['name'] ?? 'input';
   const place = / at "(?<path>\w+(?:\.\w+|\[\d+\])*)"; /.exec(error.message)?.groups?.['path'];
-  const field = place === undefined ? name : place.replaceAll('[', '.').replaceAll(']', '');
+  const missing = MISSING_OR_UNKNOWN.exec(error.message)?.groups?.['name'];
+  const field = [(place ?? name).replaceAll('[', '.').replaceAll(']', ''), ...(missing === undefined ? [] : [missing])].join('.');
   return new MuonError('INVALID_INPUT', error.message.slice(0, 1000), { field });
 }
