@@ -164,6 +164,7 @@ export interface ProgressRow {
 /**
  * Steps done of steps known, with those of all children that exist so far; and how much of the whole that is. Children
  * weigh together as much as the step that waits for them, so that the fraction does not fall when they come to be known.
+ * What a whole goes on without, or has made anew, is none of its steps any more.
  */
 export const readProgress = statement<ProgressRow, [ids: string[]]>(
   'operation.progress',
@@ -175,6 +176,7 @@ export const readProgress = statement<ProgressRow, [ids: string[]]>(
        CASE WHEN c.parent_step = tree.step_index
          THEN tree.weight / tree.known / count(*) OVER (PARTITION BY tree.top, c.parent_id, c.parent_step) ELSE 0 END
      FROM tree JOIN operation AS c ON c.parent_id = tree.id AND c.parent_attempt = tree.attempt AND c.compensates_id IS NULL
+       AND c.state NOT IN ('FAILED', 'CANCELLED')
    )
    SELECT top AS id, sum(steps_done)::int AS steps_done, sum(known)::int AS steps_known,
      sum(weight * steps_done / greatest(known, 1)) AS fraction

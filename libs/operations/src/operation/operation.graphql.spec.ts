@@ -8,7 +8,7 @@ import { scopesRoom } from '#scopes';
 import { accessWith, countStatements, roomDatabase, systemAccess, testApi, type RoomDatabase, type TestApi } from '#testing';
 import { operationsResolvers } from '../api.js';
 import { Workbench } from '../engine/workbench.js';
-import { defineOperation, done, fanOut, lockResources, OperationQueries, OperationRequests, UNDO_ALL, wait } from '../index.js';
+import { defineOperation, done, fanOut, keep, lockResources, OperationQueries, OperationRequests, UNDO_ALL, wait } from '../index.js';
 import { operationsRoom } from '../room.js';
 
 /** Names whose step fails for good, and names that wait for their disk. */
@@ -57,6 +57,32 @@ const whole = defineOperation<{ parts: string[] }>({
     { name: 'finish', run: async () => done() },
   ],
 });
+const kept = defineOperation<{ parts: string[] }>({
+  kind: 'toy.kept.create',
+  version: 1,
+  input: z.object({ parts: z.array(z.string()) }),
+  deadlineMs: 60_000,
+  steps: [
+    {
+      name: 'parts',
+      run: async ({ operation }) => {
+        const children = operation.input.parts.map((resourceId) => ({ kind: 'toy.part.create', resourceKind: 'part', resourceId, input: {} }));
+        return fanOut({ children, policy: keep(1) });
+      },
+    },
+  ],
+});
+const timed = defineOperation({
+  kind: 'toy.timed.create',
+  version: 1,
+  input: z.looseObject({}),
+  deadlineMs: 60_000,
+  steps: ['one', 'two', 'three'].map((name) => ({
+    name,
+    run: async ({ operation }: { operation: { resourceId: string } }) =>
+      waiting.has(`${name} of ${operation.resourceId}`) ? wait({ afterMs: 20, blocker: { code: 'UNAVAILABLE', message: 'It takes its time.', fault: 'OPERATOR' } }) : done(),
+  })),
+});
 const deletion = defineOperation({
   kind: 'toy.part.delete',
   version: 1,
@@ -102,7 +128,7 @@ describe('operations over GraphQL', () => {
 
   beforeAll(async () => {
     room = await roomDatabase([eventsRoom, scopesRoom, identityRoom, operationsRoom]);
-    bench = new Workbench(room.database, [part, whole, deletion]);
+    bench = new Workbench(room.database, [part, whole, kept, timed, deletion]);
     const commands = new CommandRunner(room.database, bench.applier, room.log);
     const feed = new EventFeed(room.database, room.log);
     api = await testApi({
@@ -169,6 +195,32 @@ describe('operations over GraphQL', () => {
     expect(ended.blockers).toEqual([]);
     expect(ended.progress).toMatchObject({ done: 6, known: 6, percent: 100 });
     expect((await show(String(slow?.id))).parent).toEqual({ id });
+  });
+
+  it('expects the end by how long the same steps took before', async () => {
+    const past = await bench.submit('toy.timed.create', {}, mine);
+    await bench.untilState(past, 'SUCCEEDED');
+    const took = `UPDATE operation_step SET started_at = ended_at - CASE name WHEN 'one' THEN interval '9 hours' WHEN 'two' THEN interval '2 hours' ELSE interval '1 hour' END`;
+    await room.database.dataSource.query(`${took} WHERE operation_id = $1`, [past]);
+    waiting.add('two of lasting');
+    const id = await bench.submit('toy.timed.create', {}, { ...mine, resourceId: 'lasting' });
+    await bench.until(id, (row) => row.blocker !== null, 'the second step');
+    const { progress } = await show(id);
+    expect(progress).toMatchObject({ done: 1, known: 3, percent: 33 });
+    const hours = (Date.parse(String(progress.expectedEndAt)) - Date.now()) / 3_600_000;
+    expect(hours).toBeGreaterThan(2.9);
+    expect(hours).toBeLessThanOrEqual(3);
+    waiting.clear();
+    await bench.untilState(id, 'SUCCEEDED');
+    expect((await show(id)).progress).toEqual({ done: 3, known: 3, percent: 100, expectedEndAt: null });
+  });
+
+  it('is done in full when it went on without a part', async () => {
+    failing.add('spare');
+    const id = await bench.submit('toy.kept.create', { parts: ['left', 'spare'] }, mine);
+    await bench.untilState(id, 'SUCCEEDED');
+    failing.clear();
+    expect((await show(id)).progress).toMatchObject({ done: 2, known: 2, percent: 100 });
   });
 
   it('lists by filters, with the total and the place in the stream of events only when asked for', async () => {
