@@ -5,7 +5,7 @@ describe('api and worker as separate processes', () => {
   let system: System;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 2, workers: 1 });
+    system = await startSystem({ apis: 2, workers: 1, environment: { MUON_SHUTDOWN_DELAY_MS: '2000' } });
   });
   afterAll(() => system.close());
 
@@ -62,6 +62,11 @@ describe('api and worker as separate processes', () => {
 
   it('end cleanly when asked to', async () => {
     expect(await system.workers[0]?.stop()).toBe(0);
-    expect(await system.apis[1]?.stop()).toBe(0);
+    const [, api] = system.apis;
+    const stopped = api?.stop();
+    // A balancer sees it before it is closed, and until then nobody is turned away.
+    await expect.poll(async () => (await fetch(`${api?.url}/readyz`)).status, { interval: 20 }).toBe(503);
+    await system.client(system.owner.token, 1).request('{ eventCursor }');
+    expect(await stopped).toBe(0);
   });
 });

@@ -4,6 +4,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyInstance } from 'fastify';
 import { clustersResolvers } from '#clusters/api';
 import { computeResolvers } from '#compute/api';
+import { sleep } from '#core';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
@@ -23,6 +24,8 @@ export interface ApiOptions {
   port: number;
   /** Serves GraphiQL; with a token, that is prefilled. */
   graphiql: { token?: string } | false;
+  /** How long it serves on when it is closed, not ready any more, so that balancers look elsewhere first; none without it. */
+  shutdownDelayMs?: number;
   /** Writes the schema here and serves it as well. */
   schemaFile?: string;
 }
@@ -61,7 +64,7 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
   serveHealth(app, health);
   await house.feed.initialise();
   await app.listen(options.port, options.host);
-  return { url: await app.getUrl(), close: () => closing(app, health) };
+  return { url: await app.getUrl(), close: () => closing(app, health, options.shutdownDelayMs ?? 0) };
 }
 
 /** Health and metrics beside the API, and the time of every request. */
@@ -78,9 +81,10 @@ function serveHealth(app: NestFastifyApplication, health: Health): void {
   }
 }
 
-/** Not ready first, so that balancers send nothing new while what is under way ends. */
-async function closing(app: NestFastifyApplication, health: Health): Promise<void> {
+/** Not ready first, so that balancers send nothing new; then what is under way ends. */
+async function closing(app: NestFastifyApplication, health: Health, delayMs: number): Promise<void> {
   health.startDraining();
+  await sleep(delayMs);
   await app.close();
 }
 

@@ -12,6 +12,7 @@ const api = await startApi(house, {
   host: configuration.MUON_HTTP_HOST,
   port: configuration.MUON_HTTP_PORT,
   graphiql: configuration.MUON_GRAPHIQL ? {} : false,
+  shutdownDelayMs: configuration.MUON_SHUTDOWN_DELAY_MS,
 });
 releaseStartUpMemory();
 log.info({ url: api.url, node: process.version }, 'the api is ready');

@@ -14,6 +14,8 @@ export const configurationSchema = z.object({
   MUON_HTTP_PORT: port.default(8080),
   /** Health and metrics of a worker; an api process serves them on its own port. */
   MUON_WORKER_PORT: port.default(8081),
+  /** How long an api that was told to stop serves on while /readyz says that it will not. */
+  MUON_SHUTDOWN_DELAY_MS: z.coerce.number().int().min(0).max(120_000).default(0),
   MUON_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   MUON_POOL_SIZE: z.coerce.number().int().min(4).max(200).default(20),
   /** Operations that one worker runs at once. */
