@@ -107,11 +107,14 @@ describe('the event feed', () => {
     await expect(idle.next()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   });
 
-  it('refuses cursors of another epoch, of no log, and behind the retention', async () => {
+  it('refuses cursors of another epoch, of no log, ahead of it, and behind the retention', async () => {
     const old = await feed.head(room.database);
     await expect(take('nonsense', 1, 'old')).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     const foreign = Buffer.from('0123456789ab.1.1').toString('base64url');
     await expect(take(foreign, 1, 'old')).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
+    const [epoch, transaction] = Buffer.from(old, 'base64url').toString().split('.');
+    const ahead = Buffer.from(`${epoch}.${Number(transaction) + 1_000_000}.1`).toString('base64url');
+    await expect(take(ahead, 1, 'old')).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
     await insert('aged', 'old');
     await room.database.transaction((transaction) => transaction.execute(age));
     while ((await feed.prune(10)) > 0);

@@ -85,6 +85,8 @@ export class EventFeed {
     const head = await this.headCursor(this.database);
     let seen = from === undefined ? head : decodeEventCursor(from, 'from');
     if (seen.epoch !== head.epoch) throw cursorExpired('the log began a new epoch');
+    // Nothing would come of it for a long time: no transaction has come so far yet.
+    if (seen.transactionId > head.transactionId) throw cursorExpired('it lies ahead of the log');
     this.watchers.add(watcher);
     const wake = (): void => watcher.wake?.();
     signal.addEventListener('abort', wake);
