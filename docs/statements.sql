@@ -2198,6 +2198,7 @@ SELECT tree.top, c.id, c.attempt, c.step_index, c.steps_done, cardinality(c.step
 CASE WHEN c.parent_step = tree.step_index
 THEN tree.weight / tree.known / count(*) OVER (PARTITION BY tree.top, c.parent_id, c.parent_step) ELSE 0 END
 FROM tree JOIN operation AS c ON c.parent_id = tree.id AND c.parent_attempt = tree.attempt AND c.compensates_id IS NULL
+AND c.state NOT IN ('FAILED', 'CANCELLED')
 )
 SELECT top AS id, sum(steps_done)::int AS steps_done, sum(known)::int AS steps_known,
 sum(weight * steps_done / greatest(known, 1)) AS fraction

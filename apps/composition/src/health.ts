@@ -20,6 +20,9 @@ const READING_KEPT_MS = 5000;
 export class Health {
   readonly requestSeconds: Histogram<'status'>;
   private readonly metrics = new Registry();
+  /** What is read off the database; left out while that fails, so that no old number and no 0 passes for the truth. */
+  private readonly databaseMetrics = new Registry();
+  private readonly databaseUp: Gauge;
   private readonly queries = new OperationQueries();
   private readonly operations: Gauge<'kind' | 'state'>;
   private readonly queueAge: Gauge;
@@ -30,15 +33,20 @@ export class Health {
   private readAt = Number.NEGATIVE_INFINITY;
   private draining = false;
 
-  constructor(private readonly house: House) {
-    const registers = [this.metrics];
+  constructor(private readonly house: Pick<House, 'database' | 'registry' | 'log'>) {
+    const registers = [this.databaseMetrics];
     collectDefaultMetrics({ register: this.metrics });
     this.requestSeconds = new Histogram({
       name: 'muon_http_request_duration_seconds',
       help: 'Time from a request to its answer.',
       labelNames: ['status'],
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-      registers,
+      registers: [this.metrics],
+    });
+    this.databaseUp = new Gauge({
+      name: 'muon_database_up',
+      help: '1 when the database could be read for the metrics below; with 0 they are left out.',
+      registers: [this.metrics],
     });
     this.operations = new Gauge({
       name: 'muon_operations',
@@ -95,17 +103,25 @@ export class Health {
   }
 
   private async scrape(): Promise<Answer> {
+    const isUp = await this.isRead();
+    this.databaseUp.set(isUp ? 1 : 0);
+    const registry = isUp ? Registry.merge([this.metrics, this.databaseMetrics]) : this.metrics;
+    return { status: 200, contentType: registry.contentType, body: await registry.metrics() };
+  }
+
+  private async isRead(): Promise<boolean> {
+    if (performance.now() - this.readAt < READING_KEPT_MS) return true;
     try {
       await this.read();
+      this.readAt = performance.now();
+      return true;
     } catch (error) {
       this.house.log.warn({ err: error }, 'metrics of the database could not be read');
+      return false;
     }
-    return { status: 200, contentType: this.metrics.contentType, body: await this.metrics.metrics() };
   }
 
   private async read(): Promise<void> {
-    if (performance.now() - this.readAt < READING_KEPT_MS) return;
-    this.readAt = performance.now();
     const { database, registry } = this.house;
     const [read, audit, drifted] = await Promise.all([
       this.queries.metrics(database, registry),
