@@ -71,6 +71,23 @@ describe('retrying a machine that could not be made', () => {
     expect(await bench.left(project.projectId)).toEqual(['machine']);
   });
 
+  it('is done once, however many ask at once', async () => {
+    const project = await bench.freshProject();
+    const { id, operationId } = await failed(project, 'at-once');
+    const [first, second] = [await requests.retry(access, operationId, { dryRun: true }), await requests.retry(access, operationId, { dryRun: true })];
+    await bench.center.commands.applyPlan(access, first.plan?.id ?? '');
+    await expect(bench.center.commands.applyPlan(access, second.plan?.id ?? '')).rejects.toMatchObject({ code: 'PLAN_STALE' });
+    expect(await bench.center.ended(operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.machine(id)).toMatchObject({ lifecycle: 'PRESENT' });
+
+    const other = await failed(project, 'at-once-too');
+    const outcomes = await Promise.allSettled([1, 2, 3, 4].map(() => requests.retry(access, other.operationId)));
+    const codes = outcomes.map((each) => (each.status === 'fulfilled' ? 'OK' : (each.reason as { code: string }).code)).sort();
+    expect(codes.filter((code) => code === 'OK')).toHaveLength(1);
+    expect(codes.filter((code) => !['OK', 'CONFLICT', 'INVALID_STATE'].includes(code))).toEqual([]);
+    expect(await bench.center.ended(other.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+
   it('is refused for a machine that is being deleted', async () => {
     const project = await bench.freshProject();
     const { id, operationId } = await failed(project, 'going');

@@ -3,7 +3,7 @@ import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type Se
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks } from '../lock/resource-lock.sql.js';
 import type { Bell } from '../queue/bell.js';
-import { applyCommand } from './operation-commands.js';
+import { applyCommand, notThatAttempt } from './operation-commands.js';
 import { operationRow } from './operation-insert.js';
 import {
   OPERATION_ROOTS,
@@ -140,9 +140,6 @@ async function applyOperations(
   for (const item of items) {
     if (!('retry' in item)) continue;
     const started = await transaction.first(startAttempt, item.retry, item.attempt, context.principalId, context.requestId);
-    if (started !== undefined) continue;
-    throw new MuonError('CONFLICT', `Operation "${item.retry}" is no longer the failed attempt ${item.attempt}; read it again.`, {
-      data: { operationId: item.retry, attempt: item.attempt },
-    });
+    if (started === undefined) throw notThatAttempt(item);
   }
 }

@@ -1,6 +1,6 @@
 import { MuonError, notFound } from '#core';
 import type { Transaction } from '#database';
-import type { OperationCommand } from './operation-sections.js';
+import type { OperationCommand, RetriedOperation } from './operation-sections.js';
 import { abandonOperation, lockForCommand, requestCancel, resumeOperation, type OperationForCommand } from './operation.sql.js';
 import { END_STATES } from './operation.js';
 
@@ -10,9 +10,13 @@ export async function applyCommand(
   command: OperationCommand,
   principalId: string | null,
 ): Promise<void> {
-  const id = 'cancel' in command ? command.cancel : 'resume' in command ? command.resume : command.abandon;
+  const id = operationOf(command);
   const row = await transaction.first(lockForCommand, id);
   if (row === undefined) throw notFound('operation', id);
+  if ('retry' in command) {
+    if (row.state !== 'FAILED' || row.attempt !== command.attempt) throw notThatAttempt(command);
+    return;
+  }
   if ('cancel' in command) {
     refuseCancel(row);
     await transaction.rows(requestCancel, [id], principalId);
@@ -21,6 +25,19 @@ export async function applyCommand(
   refuseUnlessStuck(row);
   if ('resume' in command) await transaction.rows(resumeOperation, id);
   else await transaction.rows(abandonOperation, id, principalId, command.reason);
+}
+
+function operationOf(command: OperationCommand): string {
+  if ('cancel' in command) return command.cancel;
+  if ('retry' in command) return command.retry;
+  return 'resume' in command ? command.resume : command.abandon;
+}
+
+/** Somebody else has retried it, or deleted what it works on, since it was read. */
+export function notThatAttempt({ retry, attempt }: RetriedOperation): MuonError {
+  return new MuonError('CONFLICT', `Operation "${retry}" is no longer the failed attempt ${attempt}; read it again.`, {
+    data: { operationId: retry, attempt },
+  });
 }
 
 /** @throws INVALID_STATE saying why it cannot be cancelled, or not any more; an operation that goes back already may be asked again */

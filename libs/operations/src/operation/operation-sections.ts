@@ -11,6 +11,8 @@ export interface SucceedRoots {
 /** What people ask of an operation: `OperationService` plans it. */
 export type OperationCommand =
   | { cancel: string }
+  /** Only that it is still this failed attempt: what its new attempt needs comes in other sections. */
+  | RetriedOperation
   | { resume: string }
   | { abandon: string; reason: string };
 

@@ -45,7 +45,9 @@ export class OperationService {
     const kind = this.registry.find(row.handler);
     refuseRetry(row, kind?.readmit !== undefined);
     const changes = await this.readmission(reader, row, kind as OperationKind<unknown>);
-    changes.add(OPERATIONS, { retry: id, attempt: row.attempt });
+    const attempt = { retry: id, attempt: row.attempt };
+    // Asked first: two who retry at once would else claim the same places for the same resources.
+    changes.add(OPERATION_ROOTS, attempt).add(OPERATIONS, attempt);
     changes.result = { ...changes.result, operationId: id };
     return changes;
   }
