@@ -90,12 +90,15 @@ describe('resource locks', () => {
   it('a delete of a busy resource cancels its holder, waits for it and runs next', async () => {
     const gate = new Gate();
     behaviour.machine = (context) => gate.pass(context.signal);
+    const seen = new Gate();
+    behaviour['undo machine'] = () => seen.pass();
     bench.engine({ renewEveryMs: 20 });
     const first = await submit('toy.vm.create', 'vm-3', { locks: ['vm-3', 'disk-3'] });
     await gate.arrival;
     const second = await submit('toy.vm.delete', 'vm-3', { succeeds: ['vm-3', 'disk-3', 'port-3'] });
     const waiting = await bench.see(second);
     expect(waiting).toMatchObject({ state: 'QUEUED', blocker: { code: 'RESOURCE_BUSY', data: { operationId: first } } });
+    seen.open();
     await bench.untilState(second, 'SUCCEEDED');
     expect(await bench.see(first)).toMatchObject({ state: 'CANCELLED' });
     expect(log).toEqual(['disk vm-3 1', 'machine vm-3 1', 'undo machine vm-3 1', 'undo disk vm-3 1', 'remove vm-3 1']);
