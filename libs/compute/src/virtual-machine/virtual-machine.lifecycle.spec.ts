@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { insertRows, statement } from '#database';
 import { FaultKind } from '#driver-simulated';
 import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
+import { identityRoom, type CommandResult } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
 import { NetworkRealiser, networkOperations, networkRoom, NetworkService, registerNetworkSections } from '#network';
 import { operationsRoom } from '#operations';
@@ -31,6 +31,7 @@ const used = statement<{ resource_key: string; used_amount: number }, [scopeId: 
   'spec.compute_used',
   `SELECT resource_key, used_amount FROM quota_counter WHERE scope_id = $1 AND zone_id = '' AND used_amount > 0 ORDER BY resource_key`,
 );
+const setTenantState = statement<{ id: string }, [id: string, state: string]>('spec.compute_tenant_state', 'UPDATE scope SET state = $2 WHERE id = $1 RETURNING id');
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.compute_leftovers',
   `SELECT 'port' AS what FROM port WHERE project_id = $1 UNION ALL SELECT 'disk' FROM disk WHERE project_id = $1
@@ -129,6 +130,25 @@ describe('virtual machines on a simulated datacenter', () => {
     expect(await center.ended(applied.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
     const machine = await find(applied.result.id);
     expect(machine.host_id).toBe(plan?.changes.resources[0]?.data?.hostId);
+  });
+
+  it('shows in the plan what it would be refused with: a name that is taken, a tenant that is suspended, a machine that is busy', async () => {
+    const project = await freshProject();
+    const id = await running(project, 'taken');
+    const problems = async (planned: Promise<CommandResult>): Promise<string[]> => (await planned).plan?.changes.problems.map(({ code }) => code) ?? [];
+    const again = { ...project, name: 'taken', flavor: 'small', image: 'debian' };
+    expect(await problems(service.create(access, again, { dryRun: true }))).toEqual(['ALREADY_EXISTS']);
+    await center.world.addFault({ kind: FaultKind.BUSY, method: 'stopMachine', times: 1000 });
+    const { result } = await service.power(access, id, 'STOP');
+    expect(await problems(service.power(access, id, 'RESTART', { dryRun: true }))).toEqual(['RESOURCE_BUSY']);
+    expect(await problems(service.delete(access, id, { dryRun: true }))).toEqual([]);
+    await center.world.clearFaults();
+    await center.ended(result.operationId);
+    const suspend = (state: string): Promise<unknown> => room.database.rows(setTenantState, tenant.id, state);
+    await suspend('SUSPENDED');
+    expect(await problems(service.create(access, { ...again, name: 'free' }, { dryRun: true }))).toEqual(['INVALID_STATE']);
+    await suspend('ACTIVE');
+    expect(await problems(service.create(access, { ...again, name: 'free' }, { dryRun: true }))).toEqual([]);
   });
 
   it('takes everything back when the backend refuses, keeps the name and the reason, and can then be deleted', async () => {

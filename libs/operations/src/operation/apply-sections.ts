@@ -1,7 +1,7 @@
-import { allInOrder, MuonError } from '#core';
-import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type SectionHandler, type Transaction } from '#database';
+import { allInOrder, MuonError, type ErrorRecord } from '#core';
+import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type Reader, type SectionHandler, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
-import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks } from '../lock/resource-lock.sql.js';
+import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks, type LockHolder } from '../lock/resource-lock.sql.js';
 import type { Bell } from '../queue/bell.js';
 import { applyCommand } from './operation-commands.js';
 import { operationRow } from './operation-insert.js';
@@ -27,7 +27,7 @@ export function registerOperationSections(
   parts: { registry: OperationRegistry; bell: Bell },
 ): void {
   applier.register(OPERATION_ROOTS, (transaction, items, context) => applyRoots(transaction, items, context, parts.bell));
-  applier.register(RESOURCE_LOCKS, applyLocks, { sendsAtOnce: (items) => items.every((item) => item.mode === 'TAKE') });
+  applier.register(RESOURCE_LOCKS, applyLocks, { sendsAtOnce: (items) => items.every((item) => item.mode === 'TAKE'), preview: previewLocks });
   const startAndRing: SectionHandler<OperationItem> = async (transaction, items, context) => {
     await allInOrder([applyOperations(transaction, items, context, parts.registry), parts.bell.ring(transaction)]);
   };
@@ -103,10 +103,26 @@ async function refuseBusy(
   const [holder] = await transaction.rows(readHolders, missing);
   // Its holder has ended between the two statements.
   if (holder === undefined) throw new LostRace('resourceLock', `the lock of ${String(missing[0])} came free`);
+  throw resourceBusy(holder, items);
+}
+
+/** Whoever is at the resources now, or in line for them: a plan for the same would be refused. */
+async function previewLocks(reader: Reader, items: readonly ResourceLockItem[]): Promise<ErrorRecord[]> {
+  const asked = new Map(items.map((item) => [item.resourceId, item]));
+  const holders = await reader.rows(readHolders, [...asked.keys()]);
+  const first = holders.find((holder) => {
+    const item = asked.get(holder.resource_id);
+    if (holder.root_operation_id === item?.operationId) return false;
+    return item?.mode !== 'SUCCEED' || holder.successor_operation_id !== null;
+  });
+  return first === undefined ? [] : [resourceBusy(first, items).toRecord()];
+}
+
+function resourceBusy(holder: LockHolder, items: readonly ResourceLockItem[]): MuonError {
   const other = items.find((item) => item.resourceId === holder.resource_id);
   const inLine = other?.mode === 'SUCCEED' ? holder.successor_operation_id : null;
   const operationId = inLine ?? holder.operation_id;
-  throw new MuonError(
+  return new MuonError(
     'RESOURCE_BUSY',
     inLine === null
       ? `"${holder.resource_id}" is being changed by operation "${operationId}" (${holder.kind}).`
