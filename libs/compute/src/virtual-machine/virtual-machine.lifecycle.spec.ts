@@ -10,7 +10,7 @@ import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
-import { DiskRealiser, storageRoom } from '#storage';
+import { DiskRealiser, findDisksOfOwners, storageRoom } from '#storage';
 import { tenancyRoom } from '#tenancy';
 import { newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
 import {
@@ -78,6 +78,8 @@ describe('virtual machines on a simulated datacenter', () => {
     const flavors = new FlavorService(center.commands);
     await flavors.create(access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });
     await flavors.create(access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 10, costs: [{ key: 'gpu.count', amount: 1 }] });
+    await flavors.create(access, { name: 'roomy', cpu: 2, memoryMib: 512, diskGib: 40 });
+    await flavors.create(access, { name: 'vast', cpu: 2, memoryMib: 512, diskGib: 5000 });
     await new ImageService(center.commands).create(access, { name: 'debian', reference: 'debian-12', operatingSystem: 'Debian 12', minimumDiskGib: 2 });
   });
   afterEach(() => center.world.clearFaults());
@@ -196,6 +198,31 @@ describe('virtual machines on a simulated datacenter', () => {
     expect(await center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 4, 'vm.memory': 2048, 'gpu.count': 1 });
     expect((await center.world.machine(id))?.cpu).toBe(4);
+  });
+
+  it('resizes the root disk with the machine, counts it, and takes all of it back when the disk cannot grow', async () => {
+    const project = await freshProject();
+    const id = await running(project, 'grows');
+    await center.ended((await service.power(access, id, 'STOP')).result.operationId);
+    const rootDisk = async (): Promise<number[]> => (await room.database.rows(findDisksOfOwners, [id])).flatMap((disk) => [disk.size_gib, disk.realised_gib]);
+    const { plan } = await service.resize(access, id, 'roomy', { dryRun: true });
+    expect(plan?.changes.resources.map(({ kind, data }) => ({ kind, data }))).toEqual([
+      { kind: 'virtual machine', data: { flavor: 'roomy' } },
+      { kind: 'disk', data: { fromGib: 10, toGib: 40 } },
+    ]);
+    await center.world.addFault({ kind: FaultKind.REFUSED, method: 'resizeDisk', times: 1 });
+    const failing = await service.resize(access, id, 'roomy');
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 2, 'disk.capacity': 40 });
+    expect(await center.ended(failing.result.operationId)).toMatchObject({ state: 'FAILED' });
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 1, 'disk.capacity': 10 });
+    expect(await find(id)).toMatchObject({ cpu: 1 });
+    expect((await center.world.machine(id))?.cpu).toBe(1);
+    expect(await rootDisk()).toEqual([10, 10]);
+    expect(await center.ended((await service.resize(access, id, 'roomy')).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await rootDisk()).toEqual([40, 40]);
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 2, 'disk.capacity': 40 });
+    await expect(service.resize(access, id, 'small')).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.flavor' });
+    await expect(service.resize(access, id, 'vast')).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { freeGib: 960, neededGib: 4960 } });
   });
 
   it('keeps members of a REQUIRE group apart, also when they are asked for at once, and refuses the one too many', async () => {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
+import { assert, descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
@@ -8,6 +8,7 @@ import { lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
+import { findDisksOfOwners, lackOfRoom, planDiskGrowth } from '#storage';
 import { usableZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
@@ -122,7 +123,7 @@ export class VirtualMachineService {
     });
   }
 
-  /** Only while stopped. Quota and host hold the larger of the two sizes until it has ended. */
+  /** Only while stopped; the root disk grows with the flavor. Quota and host hold the larger of the two sizes until it has ended. */
   async resize(access: Access, id: string, flavorReference: string, options: ChangeOptions = {}): Promise<CommandResult> {
     const input = { id, flavor: flavorReference };
     return this.change(access, 'resizeVirtualMachine', Action.MODIFY, id, input, options, async (reader, machine, changes) => {
@@ -135,8 +136,10 @@ export class VirtualMachineService {
       const [before] = await reader.rows(findFlavors, [machine.flavor_id]);
       const after = flavors.get(flavorReference);
       if (after === undefined || before === undefined) throw invalidInput('input.flavor', 'Name another flavor.');
-      if (after.disk_gib < before.disk_gib) {
-        throw invalidInput('input.flavor', `The root disk has ${before.disk_gib} GiB and cannot shrink to ${after.disk_gib}.`);
+      const [root] = await reader.rows(findDisksOfOwners, [id]);
+      assert(root !== undefined, `machine ${id} has no root disk`);
+      if (after.disk_gib < root.size_gib) {
+        throw invalidInput('input.flavor', `The root disk has ${root.size_gib} GiB and cannot shrink to ${after.disk_gib}.`);
       }
       const [from, to] = [sizeOf(before), sizeOf(after)];
       changes.add(ROWS, {
@@ -148,9 +151,15 @@ export class VirtualMachineService {
       const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
-      const operation = startMachineOperation(changes, 'compute.virtual_machine.resize', machine, { machineId: id, from, to });
-      lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
+      const grows = after.disk_gib > root.size_gib;
+      if (grows) {
+        changes.include(planDiskGrowth(root, after.disk_gib));
+        changes.problems.push(...(await lackOfRoom(reader, root, after.disk_gib)));
+      }
+      const disk = grows ? { id: root.id, fromGib: root.size_gib } : null;
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.resize', machine, { machineId: id, from, to, disk });
+      lockResources(changes, operation, disk === null ? [id] : [id, disk.id]);
       await this.ledger.previewPlan(reader, changes);
     });
   }
