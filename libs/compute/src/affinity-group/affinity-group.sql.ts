@@ -50,14 +50,14 @@ const DOMAIN = `CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesc
 export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
   `WITH joining AS (
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
    ), member AS (
      SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
      UNION ALL
      SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
      FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
      WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
-       AND v.id NOT IN (SELECT "resourceId" FROM joining)
+       AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
    )
    SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
    WHERE g.strength = 'REQUIRE'

@@ -45,7 +45,7 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
     output: { hostId, rackId },
     commit: async (_transaction, apply) => {
       const changes = new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId });
-      changes.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId })));
+      changes.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null })));
       await apply(changes);
     },
   });
