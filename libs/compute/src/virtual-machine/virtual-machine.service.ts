@@ -4,7 +4,7 @@ import { assert, descriptionSchema, invalidInput, MuonError, nameSchema, notFoun
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { lockResources } from '#operations';
+import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
@@ -105,12 +105,11 @@ export class VirtualMachineService {
     const { force: _force, ...rest } = options;
     return this.change(access, 'changePower', Action.MODIFY, id, input, rest, async (reader, machine, changes) => {
       const rule = POWER_RULES[action];
-      requirePresent(machine);
+      await requirePresent(reader, machine);
       if (!rule.from.includes(machine.observed_power as Power)) {
         const state = machineState(machine);
-        throw new MuonError('INVALID_STATE', `To ${action.toLowerCase()}, the machine must be ${rule.from.join(' or ').toLowerCase()}; it is ${state.toLowerCase()}.`, {
-          data: { state, needed: [...rule.from] },
-        });
+        const message = `To ${action.toLowerCase()}, the machine must be ${rule.from.join(' or ').toLowerCase()}; it is ${state.toLowerCase()}.`;
+        throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state, needed: [...rule.from] } }));
       }
       if (action === 'SUSPEND' || action === 'RESUME') {
         await this.drivers.requireCapability(reader, machine.backend_id, 'suspend', 'input.action');
@@ -127,9 +126,10 @@ export class VirtualMachineService {
   async resize(access: Access, id: string, flavorReference: string, options: ChangeOptions = {}): Promise<CommandResult> {
     const input = { id, flavor: flavorReference };
     return this.change(access, 'resizeVirtualMachine', Action.MODIFY, id, input, options, async (reader, machine, changes) => {
-      requirePresent(machine);
+      await requirePresent(reader, machine);
       if (machine.observed_power !== 'STOPPED') {
-        throw new MuonError('INVALID_STATE', 'A machine is resized while it is stopped; stop it first.', { data: { state: machineState(machine) } });
+        const data = { state: machineState(machine) };
+        throw await busyOr(reader, id, new MuonError('INVALID_STATE', 'A machine is resized while it is stopped; stop it first.', { data }));
       }
       await this.drivers.requireCapability(reader, machine.backend_id, 'resize', 'input.id');
       const flavors = await resolveFlavors(reader, [{ reference: flavorReference, field: 'input.flavor' }]);
@@ -250,9 +250,11 @@ function located(row: VirtualMachineRow): { tenantId: string; projectId: string 
   return { tenantId: row.tenant_id, projectId: row.project_id };
 }
 
-function requirePresent(machine: VirtualMachineRow): void {
-  if (machine.lifecycle === Lifecycle.PRESENT) return;
-  throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is ${machine.lifecycle.toLowerCase()}.`, { data: { state: machine.lifecycle } });
+/** @throws RESOURCE_BUSY naming who makes or deletes it; INVALID_STATE */
+async function requirePresent(reader: Reader, { id, name, lifecycle }: VirtualMachineRow): Promise<void> {
+  if (lifecycle === Lifecycle.PRESENT) return;
+  const message = `The machine "${name}" is ${lifecycle.toLowerCase()}.`;
+  throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state: lifecycle } }));
 }
 
 function sizeOf(flavor: Parameters<typeof flavorCharges>[0]): { flavorId: string; cpu: number; memoryMib: number; charges: Record<string, number> } {

@@ -1,7 +1,8 @@
-import { allInOrder, MuonError, type ErrorRecord } from '#core';
-import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type Reader, type SectionHandler, type Transaction } from '#database';
+import { allInOrder, MuonError } from '#core';
+import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type SectionHandler, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
-import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks, type LockHolder } from '../lock/resource-lock.sql.js';
+import { previewLocks, resourceBusy } from '../lock/resource-busy.js';
+import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks } from '../lock/resource-lock.sql.js';
 import type { Bell } from '../queue/bell.js';
 import { applyCommand } from './operation-commands.js';
 import { operationRow } from './operation-insert.js';
@@ -104,31 +105,6 @@ async function refuseBusy(
   // Its holder has ended between the two statements.
   if (holder === undefined) throw new LostRace('resourceLock', `the lock of ${String(missing[0])} came free`);
   throw resourceBusy(holder, items);
-}
-
-/** Whoever is at the resources now, or in line for them: a plan for the same would be refused. */
-async function previewLocks(reader: Reader, items: readonly ResourceLockItem[]): Promise<ErrorRecord[]> {
-  const asked = new Map(items.map((item) => [item.resourceId, item]));
-  const holders = await reader.rows(readHolders, [...asked.keys()]);
-  const first = holders.find((holder) => {
-    const item = asked.get(holder.resource_id);
-    if (holder.root_operation_id === item?.operationId) return false;
-    return item?.mode !== 'SUCCEED' || holder.successor_operation_id !== null;
-  });
-  return first === undefined ? [] : [resourceBusy(first, items).toRecord()];
-}
-
-function resourceBusy(holder: LockHolder, items: readonly ResourceLockItem[]): MuonError {
-  const other = items.find((item) => item.resourceId === holder.resource_id);
-  const inLine = other?.mode === 'SUCCEED' ? holder.successor_operation_id : null;
-  const operationId = inLine ?? holder.operation_id;
-  return new MuonError(
-    'RESOURCE_BUSY',
-    inLine === null
-      ? `"${holder.resource_id}" is being changed by operation "${operationId}" (${holder.kind}).`
-      : `"${holder.resource_id}" will be deleted by operation "${operationId}".`,
-    { data: { resourceId: holder.resource_id, operationId, operationKind: holder.kind, operationState: holder.state } },
-  );
 }
 
 async function applyOperations(

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
@@ -80,9 +80,8 @@ export class DiskService {
         throw versionConflict('disk', { id: disk.id, version: input.expectedVersion });
       }
       if (disk.lifecycle !== 'PRESENT') {
-        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there can be resized.`, {
-          data: { state: disk.lifecycle },
-        });
+        const message = `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there can be resized.`;
+        throw await busyOr(reader, disk.id, new MuonError('INVALID_STATE', message, { data: { state: disk.lifecycle } }));
       }
       if (input.sizeGib <= disk.size_gib) {
         throw new MuonError('INVALID_INPUT', `The disk has ${disk.size_gib} GiB and only grows.`, {
