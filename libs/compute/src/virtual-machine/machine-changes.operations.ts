@@ -175,7 +175,7 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         },
         undo: async (context) => {
           const { machineId, fromHostId, fromRackId } = context.operation.input;
-          const moved = await machines.move(context, machineId, fromHostId);
+          const moved = await machines.moveBack(context, machineId, fromHostId);
           if (moved.type === 'WAIT') return moved;
           const machine = await current(context);
           return done({
