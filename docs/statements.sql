@@ -85,20 +85,20 @@ DELETE FROM address_allocation WHERE owner_id = ANY($1);
 
 -- affinity_group.broken
 WITH joining AS (
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text)
+SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
 ), member AS (
-SELECT "groupId" AS group_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
 UNION ALL
-SELECT m.affinity_group_id, m.host_id, m.rack_id, m.zone_id FROM virtual_machine AS m
-WHERE m.affinity_group_id IN (SELECT "groupId" FROM joining) AND m.lifecycle <> 'FAILED'
-AND m.id NOT IN (SELECT "resourceId" FROM joining)
+SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
+FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
+WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
+AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
 )
 SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
 WHERE g.strength = 'REQUIRE'
 GROUP BY g.id
-HAVING CASE g.policy
-WHEN 'ANTI_AFFINITY' THEN count(*) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END)
-ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END) > 1 END;
+HAVING CASE g.policy WHEN 'ANTI_AFFINITY' THEN count(DISTINCT (m.id, CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)
+ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) > 1 END;
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -114,8 +114,8 @@ SELECT id, tenant_id, project_id, name, policy, strength, scope, owner_id, versi
 SELECT id, tenant_id, project_id, name, policy, strength, scope, owner_id, version, revision, created_at FROM affinity_group WHERE project_id = $1 AND (id = ANY($2) OR name = ANY($2));
 
 -- affinity_group.hosts
-SELECT affinity_group_id, host_id FROM virtual_machine
-WHERE affinity_group_id = ANY($1) AND lifecycle <> 'FAILED';
+SELECT m.affinity_group_id, m.id AS machine_id, c.host_id FROM virtual_machine AS m JOIN host_claim AS c ON c.resource_id = m.id
+WHERE m.affinity_group_id = ANY($1) AND m.lifecycle <> 'FAILED';
 
 -- affinity_group.in_use
 SELECT count(*) AS machines FROM virtual_machine WHERE affinity_group_id = $1;
@@ -595,6 +595,13 @@ RETURNING *;
 
 -- database.snapshot
 SELECT pg_current_snapshot()::text AS snapshot;
+
+-- database.unique_indexes
+SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+(SELECT array_agg(a.attname::text ORDER BY k.position) FROM unnest(i.indkey) WITH ORDINALITY AS k (number, position)
+JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number) AS columns
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary AND i.indexprs IS NULL ORDER BY c.relname;
 
 -- datastore.choose
 SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
@@ -2372,7 +2379,7 @@ ORDER BY holder_id, resource LIMIT 1000;
 -- placement.candidates
 WITH usable AS (SELECT array_agg(id) AS backends FROM backend WHERE state = 'ACTIVE')
 SELECT d.class, best.*
-FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], cpu bigint, memory bigint, disk bigint, kind text,
+FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
 traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN usable JOIN zone ON zone.id = ANY (d.zones) AND zone.state = 'ACTIVE'
 CROSS JOIN LATERAL (
@@ -2385,7 +2392,7 @@ SELECT (h.cpu_claimed + d.cpu)::float8 / greatest(h.cpu_limit, 1) AS cpu,
 ) AS share
 WHERE h.zone_id = zone.id AND h.state = 'ACTIVE' AND h.cpu_claimed + d.cpu <= h.cpu_limit AND h.memory_claimed_mib + d.memory <= h.memory_limit_mib AND (d.traits = '{}' OR h.traits @> d.traits)
 AND h.backend_id = ANY (usable.backends) AND (d.backends IS NULL OR h.backend_id = ANY (d.backends)) AND h.host_id <> ALL (d.excluded) AND ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
-AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks)) AND (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))
+AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones)) AND (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))
 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind)))
 ORDER BY
 (h.host_id = ANY (d.far_hosts))::int + (coalesce(h.rack_id, h.zone_id) = ANY (d.far_racks))::int
@@ -2402,12 +2409,12 @@ SELECT h.host_id, coalesce(h.rack_id, h.zone_id) AS rack_domain, h.zone_id FROM 
 -- placement.explain
 SELECT filter, count(*) AS hosts FROM (
 SELECT h.host_id, h.host_name,
-CASE WHEN NOT (h.zone_id = ANY(d.zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) THEN 'ZONE' WHEN NOT (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) THEN 'STATE' WHEN NOT h.host_id <> ALL (d.excluded) THEN 'EXCLUDED'
+CASE WHEN NOT (h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) THEN 'ZONE' WHEN NOT (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) THEN 'STATE' WHEN NOT h.host_id <> ALL (d.excluded) THEN 'EXCLUDED'
 WHEN NOT (d.backends IS NULL OR h.backend_id = ANY (d.backends)) THEN 'NETWORK' WHEN NOT (d.traits = '{}' OR h.traits @> d.traits) THEN 'TRAITS' WHEN NOT ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
-AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks)) THEN 'AFFINITY'
+AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones)) THEN 'AFFINITY'
 WHEN NOT h.cpu_claimed + d.cpu <= h.cpu_limit THEN 'CPU' WHEN NOT h.memory_claimed_mib + d.memory <= h.memory_limit_mib THEN 'MEMORY' WHEN NOT (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))
 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))) THEN 'DATASTORE'
-END AS filter FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], cpu bigint, memory bigint, disk bigint, kind text,
+END AS filter FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
 traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN host_capacity AS h) AS judged GROUP BY filter;
 
@@ -2420,11 +2427,11 @@ CASE WHEN d.disk = 0 THEN 0 ELSE greatest(
 WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)),
 (SELECT max(s.limit_gib - s.claimed_gib) FROM datastore_capacity AS s
 WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)), 0) END AS disk_free
-FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], cpu bigint, memory bigint, disk bigint, kind text,
+FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
 traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN host_capacity AS h
-WHERE (h.zone_id = ANY(d.zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) AND (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) AND h.host_id <> ALL (d.excluded) AND (d.backends IS NULL OR h.backend_id = ANY (d.backends)) AND (d.traits = '{}' OR h.traits @> d.traits) AND ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
-AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks))
+WHERE (h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) AND (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) AND h.host_id <> ALL (d.excluded) AND (d.backends IS NULL OR h.backend_id = ANY (d.backends)) AND (d.traits = '{}' OR h.traits @> d.traits) AND ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
+AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones))
 )
 SELECT * FROM size WHERE cpu > cpu_free OR memory > memory_free OR disk > disk_free
 ORDER BY greatest(cpu - cpu_free, 0)::float8 / greatest(cpu, 1) + greatest(memory - memory_free, 0)::float8 / greatest(memory, 1)
@@ -3235,6 +3242,10 @@ SELECT id, kind, tenant_id, name, state FROM scope
 WHERE id = ANY($1) OR id = ANY(SELECT tenant_id FROM scope WHERE id = ANY($1))
 ORDER BY id FOR SHARE;
 
+-- scope.with_tenants
+SELECT id, kind, tenant_id, name, state FROM scope
+WHERE id = ANY($1) OR id = ANY(SELECT tenant_id FROM scope WHERE id = ANY($1));
+
 -- secret.find
 SELECT id, owner_id, key_id, wrapped_key, ciphertext FROM secret WHERE id = ANY($1);
 
@@ -3856,7 +3867,7 @@ FROM locked WHERE m.id = locked.id RETURNING m.id;
 UPDATE virtual_machine SET host_id = $2, rack_id = $3 WHERE id = $1;
 
 -- virtual_machine.on_host
-SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
 coalesce(local.ids, '{}') AS local_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
 FROM virtual_machine AS m
 LEFT JOIN LATERAL (

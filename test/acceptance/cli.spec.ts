@@ -160,8 +160,9 @@ describe('the muon command', () => {
   it('deletes a cluster, and nothing is left', { timeout: 180_000 }, async () => {
     const planned = await ann.run(['cluster', 'delete', 'prod', '--plan']);
     expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/DELETE\s+cluster\s+prod/) });
-    const { code, stderr } = await ann.run(['cluster', 'delete', 'prod', '--wait']);
+    const { code, stdout, stderr } = await ann.run(['cluster', 'delete', 'prod', '--wait', '--output', 'json']);
     expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ state: 'SUCCEEDED', proof: { removed: { loadBalancers: 1 }, left: 0 } });
     expect(await ann.run(['cluster', 'get', 'prod'])).toMatchObject({ code: 1, stderr: expect.stringContaining('NOT_FOUND') });
     const left = (await datacenter.world.objects()).filter((object) => object.projectId === projectId);
     expect(left).toEqual([]);

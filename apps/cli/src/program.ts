@@ -146,7 +146,7 @@ function addClusterCreate(cluster: Command): void {
     .requiredOption('--release <version>', 'what it runs, as 1.34.2, or a version of the catalogue')
     .requiredOption('--flavor <flavor>', 'size of its control nodes')
     .addOption(new Option('--kind <kind>', 'what kind of cluster; swarm and mesos are not in this release').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
-    .option('--control-nodes <count>', '1, 3 or 5; with 3 or more, no two are on one host', '3')
+    .option('--control-nodes <count>', '1, 3 or 5; with 3 or more, no two are on one host, and spread over racks and zones', '3')
     .option('--pool <name=flavor:count...>', 'a node pool, as workers=medium:3')
     .option('--zone <zone...>', 'zones that its nodes may be in; all that the tenant may use, if not given')
     .option('--network <network>', 'a network of the project; one is made for it, if not given')

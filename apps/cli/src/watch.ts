@@ -7,6 +7,8 @@ export interface Step {
   name: string;
   state: 'PENDING' | 'STARTED' | 'DONE' | 'FAILED' | 'UNDONE';
   tries: number;
+  /** What a deletion has counted at its end. */
+  proof: Record<string, unknown> | null;
 }
 
 export interface Blocker extends Problem {
@@ -34,7 +36,7 @@ const OPERATION = `query ($id: ID!) {
   operation(id: $id) {
     id kind state resourceId tenantId projectId queuedAt endedAt
     progress { done known percent expectedEndAt }
-    steps { name state tries }
+    steps { name state tries proof }
     blockers { code message fault data remedy resourceId }
     error { ${PROBLEM} }
   }

@@ -146,9 +146,19 @@ describe('clusters over GraphQL', () => {
     const ttl = await api.data<{ setClusterTtl: { cluster: { expiresAt: string | null } } }>('ann', `mutation { setClusterTtl(input: { id: "${cluster.id}", ttlMinutes: null }) { cluster { expiresAt } } }`);
     expect(ttl.setClusterTtl.cluster.expiresAt).toBeNull();
 
+    const preview = await api.data<{ deleteCluster: { plan: { resources: { kind: string }[] } } }>(
+      'ann',
+      `mutation { deleteCluster(input: { id: "${cluster.id}", dryRun: true }) { plan { resources { kind } } } }`,
+    );
+    const kinds = preview.deleteCluster.plan.resources.map((resource) => resource.kind);
+    expect(kinds).toEqual(['cluster', 'load balancer', ...Array.from({ length: 4 }, () => 'virtual machine'), 'network', 'node pool']);
     const deletion = await mutate('deleteCluster', { id: cluster.id });
     expect(deletion.cluster?.state).toBe('DELETING');
     await done(deletion.operation);
+    const proof = await api.data<{ operation: { steps: { name: string; proof: unknown }[] } }>('ann', `{ operation(id: "${deletion.operation?.id}") { steps { name proof } } }`);
+    expect(proof.operation.steps.filter((step) => step.proof !== null)).toEqual([
+      { name: 'prove', proof: { removed: { machines: 4, ports: 4, disks: 4, loadBalancers: 1 }, left: 0 } },
+    ]);
     const gone = await api.ask('ann', `{ cluster(id: "${cluster.id}") { id } }`);
     expect(gone.errors?.[0]?.extensions).toMatchObject({ code: 'NOT_FOUND', field: 'id' });
     expect(await bench.leftOf(projectId)).toEqual([]);

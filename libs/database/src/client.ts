@@ -36,6 +36,11 @@ export function constraintMeans(constraint: string, error: ConstraintError): voi
   constraintErrors.set(constraint, error);
 }
 
+/** What a caller reads when this constraint refuses; undefined where nobody has said. */
+export function constraintError(constraint: string): ConstraintError | undefined {
+  return constraintErrors.get(constraint);
+}
+
 const CONNECTION_LOST = /^(08...|57P0[123]|53300)$/;
 const NOT_REACHED = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT']);
 

@@ -1,5 +1,5 @@
-import { defineId, MuonError, type Id } from '#core';
-import { statement, versionConflict, type Section, type Transaction } from '#database';
+import { defineId, MuonError, toMuonError, type ErrorRecord, type Id } from '#core';
+import { statement, versionConflict, type Reader, type Section, type Transaction } from '#database';
 
 export const ScopeKind = { SYSTEM: 'SYSTEM', TENANT: 'TENANT', PROJECT: 'PROJECT' } as const;
 export type ScopeKind = (typeof ScopeKind)[keyof typeof ScopeKind];
@@ -52,12 +52,16 @@ export const SCOPES: Section<ScopeLock | ScopeStateChange> = { name: 'scopes' };
 
 type LockedScope = Pick<ScopeRow, 'id' | 'kind' | 'tenant_id' | 'name' | 'state'>;
 
+const WITH_TENANTS = `SELECT id, kind, tenant_id, name, state FROM scope
+   WHERE id = ANY($1) OR id = ANY(SELECT tenant_id FROM scope WHERE id = ANY($1))`;
+
 const lockScopes = statement<LockedScope, [ids: string[]]>(
   'scope.lock',
-  `SELECT id, kind, tenant_id, name, state FROM scope
-   WHERE id = ANY($1) OR id = ANY(SELECT tenant_id FROM scope WHERE id = ANY($1))
+  `${WITH_TENANTS}
    ORDER BY id FOR SHARE`,
 );
+
+const readScopes = statement<LockedScope, [ids: string[]]>('scope.with_tenants', WITH_TENANTS);
 
 const changeState = statement<{ id: string }, [id: string, version: number, state: ScopeState]>(
   'scope.change_state',
@@ -72,7 +76,23 @@ export async function applyScopes(transaction: Transaction, items: readonly (Sco
   }
   const locks = items.filter((item) => 'need' in item);
   if (locks.length === 0) return;
-  const found = await transaction.rows(lockScopes, [...new Set(locks.map((item) => item.scopeId))]);
+  requireNeeds(locks, await transaction.rows(lockScopes, [...new Set(locks.map((item) => item.scopeId))]));
+}
+
+/** What applying would be refused with now, by the state of the scopes and of the tenants above them. */
+export async function previewScopes(reader: Reader, items: readonly (ScopeLock | ScopeStateChange)[]): Promise<ErrorRecord[]> {
+  const locks = items.filter((item) => 'need' in item);
+  const found = await reader.rows(readScopes, [...new Set(locks.map((item) => item.scopeId))]);
+  try {
+    requireNeeds(locks, found);
+    return [];
+  } catch (error) {
+    return [toMuonError(error).toRecord()];
+  }
+}
+
+/** @throws NOT_FOUND, INVALID_STATE for the first scope that is not as it is needed */
+function requireNeeds(locks: readonly ScopeLock[], found: readonly LockedScope[]): void {
   const byId = new Map(found.map((row) => [row.id, row]));
   for (const item of locks) {
     const scope = byId.get(item.scopeId);

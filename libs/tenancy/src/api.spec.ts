@@ -234,9 +234,13 @@ test('a project and a tenant are previewed and taken away, and the operation sho
   const going = await ask(offboard, { input: { id: tenant } });
   expect(going.data.offboardTenant.tenant.state).toBe('DELETING');
   bench.startEngine();
-  const state = 'query($id: ID!) { operation(id: $id) { state steps { name state } } }';
+  const state = 'query($id: ID!) { operation(id: $id) { state steps { name proof } } }';
   const watch = async (): Promise<unknown> => (await ask(state, { id: going.data.offboardTenant.operation.id })).data.operation?.state;
   await expect.poll(watch, { timeout: 10_000 }).toBe('SUCCEEDED');
+  const [, proof] = (await ask(state, { id: going.data.offboardTenant.operation.id })).data.operation.steps;
+  expect(proof.name).toBe('prove-empty');
+  expect(new Set(Object.values(proof.proof.left))).toEqual(new Set([0]));
+  expect(Object.keys(proof.proof.left)).toEqual(expect.arrayContaining(['charge', 'secret', 'operation']));
   expect((await ask('{ tenant(name: "acme") { id } }')).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
   expect((await ask('{ tenants { nodes { name } } }')).data.tenants.nodes).toEqual([]);
   await expect.poll(async () => (await ask('{ projects { nodes { name } } }', {}, owner)).errors?.[0]?.extensions.code, { timeout: 5_000 }).toBe('UNAUTHENTICATED');

@@ -127,7 +127,7 @@ async function makeCatalogue(bench: FaultHouse): Promise<void> {
   const flavors = bench.service(FlavorService);
   const images = bench.service(ImageService);
   await flavors.create(bench.access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });
-  await flavors.create(bench.access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 10, costs: [{ key: 'gpu.count', amount: 1 }] });
+  await flavors.create(bench.access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 20, costs: [{ key: 'gpu.count', amount: 1 }] });
   const common = { operatingSystem: 'Debian 13', minimumDiskGib: 2 };
   await images.create(bench.access, { name: 'debian', reference: 'debian-13', ...common });
   await images.create(bench.access, { name: 'node', reference: 'kubernetes-1.34.2', ...common });

@@ -177,8 +177,10 @@ async function follow(context: Context, client: Client, started: Started, option
     return;
   }
   const ended = await waitFor(client, context.output, operation.id, duration(options.timeout));
-  if (clusterId !== undefined) await show(context, client, clusterId);
-  else context.output.record([['operation', ended.id], ['state', ended.state]], { operationId: ended.id, state: ended.state });
+  if (clusterId !== undefined) return show(context, client, clusterId);
+  const proof = ended.steps.find((step) => step.proof !== null)?.proof ?? null;
+  const shown = proof === null ? null : JSON.stringify(proof);
+  context.output.record([['operation', ended.id], ['state', ended.state], ['proof', shown]], { operationId: ended.id, state: ended.state, proof });
 }
 
 async function show(context: Context, client: Client, id: string): Promise<void> {

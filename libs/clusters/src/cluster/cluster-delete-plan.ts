@@ -1,5 +1,6 @@
 import { findVirtualMachinesOfOwners } from '#compute';
 import { ChangeSet, ROWS, type Reader } from '#database';
+import { findLoadBalancersOfOwners, findNetworks } from '#network';
 import { operationId, OPERATIONS, succeedResources } from '#operations';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
 import { lockIdsOfMachines } from '../node-pool/node-pool-plan.js';
@@ -28,7 +29,14 @@ export async function planClusterDeletion(reader: Reader, cluster: ClusterRow): 
   changes.add(ROWS, { table: 'cluster', update: { lifecycle: 'DELETING' }, id, version: cluster.version });
   changes.add(OPERATIONS, { id: operation, kind: CLUSTER_DELETE, resourceKind: clusterId.prefix, resourceId: id, tenantId, projectId, input: { clusterId: id } });
   changes.resources.push({ action: 'DELETE', kind: 'cluster', id, name, data: { machines: machines.length } });
-  for (const machine of machines) changes.resources.push({ action: 'DELETE', kind: 'virtual machine', id: machine.id, name: machine.name });
+  const goes = (kind: string, rows: readonly { id: string; name: string }[]): void => {
+    for (const row of rows) changes.resources.push({ action: 'DELETE', kind, id: row.id, name: row.name });
+  };
+  // In the order in which they go; ports and disks go with their machines.
+  goes('load balancer', await reader.rows(findLoadBalancersOfOwners, [id]));
+  goes('virtual machine', machines);
+  goes('network', await reader.rows(findNetworks, cluster.owns_network && cluster.network_id !== null ? [cluster.network_id] : []));
+  goes('node pool', pools);
   changes.result = { id, operationId: operation };
   return changes;
 }

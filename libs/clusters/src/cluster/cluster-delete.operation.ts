@@ -66,7 +66,7 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
           refuseRemains(await remainsOf(context.reader, context.operation.input.clusterId, survey));
           const { machines, ports, disks, loadBalancers } = surveyOf(context);
           const removed = { machines: machines.length, ports: ports.length, disks: disks.length, loadBalancers: loadBalancers.length };
-          return done({ output: { removed, left: [] } });
+          return done({ output: { proof: { removed, left: 0 } } });
         },
       },
     ],

@@ -44,7 +44,8 @@ export async function planHealing(
   };
   const [node] = newNodes(row.name, kind, 1);
   assert(node !== undefined, 'one node was asked for');
-  const planned = await planNewNodes(reader, access, drivers, await homeOf(reader, row), [node]);
+  const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
+  const planned = await planNewNodes(reader, access, drivers, await homeOf(reader, row), [replacing]);
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();

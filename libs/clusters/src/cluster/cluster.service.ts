@@ -6,7 +6,7 @@ import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { resolveNetwork } from '#network';
-import { lockResources, operationId, OPERATIONS } from '#operations';
+import { busyOr, lockResources, operationId, OPERATIONS } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive } from '#scopes';
 import { SecretService } from '#secrets';
@@ -153,7 +153,7 @@ export class ClusterService {
       const own = access.require(Action.MODIFY, 'node', found, nodeId, 'input.id');
       Object.assign(place, { tenantId: own.tenantId, projectId: own.projectId });
       const facts = await readOneCluster(reader, own.cluster_id);
-      requirePresent(facts.row);
+      await requirePresent(reader, facts.row);
       const { role, pool_id: poolId, name } = own;
       const changes = await planHealing(reader, access, this.drivers, facts, { type: 'NODE', nodeId, role, poolId, name });
       await previewQuota(reader, this.ledger, changes);
@@ -200,7 +200,7 @@ export class ClusterService {
   }
 
   private async mint(reader: Reader, access: Access, cluster: Located, validMinutes: number | undefined): Promise<Credentials> {
-    requirePresent(cluster);
+    await requirePresent(reader, cluster);
     const facts = await readOneCluster(reader, cluster.id);
     if (cluster.pki_secret === null || facts.apiAddress === null) {
       throw new MuonError('INVALID_STATE', `The cluster "${cluster.name}" has no API yet.`, { data: { state: cluster.lifecycle } });
@@ -233,10 +233,11 @@ export class ClusterService {
   }
 }
 
-/** @throws INVALID_STATE saying what it is instead */
-export function requirePresent(cluster: Pick<ClusterRow, 'name' | 'lifecycle'>): void {
-  if (cluster.lifecycle === 'PRESENT') return;
-  throw new MuonError('INVALID_STATE', `The cluster "${cluster.name}" is ${cluster.lifecycle.toLowerCase()}.`, { data: { state: cluster.lifecycle } });
+/** @throws RESOURCE_BUSY naming who makes or deletes it; INVALID_STATE saying what it is instead */
+export async function requirePresent(reader: Reader, { id, name, lifecycle }: Pick<ClusterRow, 'id' | 'name' | 'lifecycle'>): Promise<void> {
+  if (lifecycle === 'PRESENT') return;
+  const message = `The cluster "${name}" is ${lifecycle.toLowerCase()}.`;
+  throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state: lifecycle } }));
 }
 
 async function requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {

@@ -5,7 +5,7 @@ import { resolveFlavors } from '#compute';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
+import { busyOr, lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneChooser } from '../cluster/cluster-resolve.js';
 import { ClusterService, requirePresent } from '../cluster/cluster.service.js';
@@ -53,7 +53,7 @@ export class NodePoolService {
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       const cluster = await this.clusters.find(reader, access, Action.CREATE_CHILD, input.clusterId, 'input.clusterId');
       Object.assign(place, { tenantId: cluster.tenantId, projectId: cluster.projectId });
-      requirePresent(cluster);
+      await requirePresent(reader, cluster);
       await requireActiveScopes(reader, locatedIn(cluster));
       const { changes, pool } = await this.newPool(reader, cluster, input);
       const growth = { cluster, pool, count: input.count, field: 'input', explain: options.dryRun === true };
@@ -73,7 +73,7 @@ export class NodePoolService {
   async scale(access: Access, raw: ScaleNodePoolInput, options: NodePoolChangeOptions = {}): Promise<CommandResult> {
     const input = parseInput(scaleNodePoolInput, raw);
     return this.change(access, 'scaleNodePool', Action.MODIFY, input, options, async (reader, pool, cluster) => {
-      if (pool.lifecycle !== 'PRESENT') throw notPresent(pool);
+      if (pool.lifecycle !== 'PRESENT') throw await busyOr(reader, pool.id, notPresent(pool));
       const change = { from: pool.count, to: input.count };
       if (change.to > change.from) return this.grow(reader, access, pool, cluster, change, options.dryRun === true);
       if (change.to < change.from) return this.shrink(reader, pool, cluster, change);
@@ -86,7 +86,7 @@ export class NodePoolService {
   /** Drains all nodes of a pool and takes it away. */
   async delete(access: Access, id: string, options: NodePoolChangeOptions = {}): Promise<CommandResult> {
     return this.change(access, 'deleteNodePool', Action.DELETE, { id }, options, async (reader, pool, cluster) => {
-      if (pool.lifecycle === 'DELETING' || pool.lifecycle === 'CREATING') throw notPresent(pool);
+      if (pool.lifecycle === 'DELETING' || pool.lifecycle === 'CREATING') throw await busyOr(reader, pool.id, notPresent(pool));
       const machineIds = (await nodesOf(reader, pool)).map((node) => node.machine_id);
       const changes = new ChangeSet();
       changes.add(ROWS, { table: 'node_pool', update: { lifecycle: 'DELETING' }, id: pool.id, version: pool.version });
@@ -194,7 +194,7 @@ export class NodePoolService {
       }
       const [cluster] = await reader.rows(findClusters, [pool.cluster_id]);
       if (cluster === undefined) throw new MuonError('INVALID_STATE', 'The cluster of this node pool is gone.');
-      requirePresent(cluster);
+      await requirePresent(reader, cluster);
       return plan(reader, pool, cluster);
     };
     const audited = { ...input, ...(expectedVersion === undefined ? {} : { expectedVersion }) };

@@ -33,6 +33,8 @@ export interface NewNode extends NodeKind {
   id: string;
   machineId: string;
   name: string;
+  /** The machine of the node that is deleted before this one is made. */
+  replacesId?: string;
 }
 
 export function newNodes(clusterName: string, kind: NodeKind, count: number): NewNode[] {
@@ -64,7 +66,7 @@ export async function planNodes(
       projectId,
       strategy: 'SPREAD',
       explain: options.explain ?? false,
-      machines: nodes.map(({ machineId, name, role, pool, flavor, zoneIds, field }) => ({
+      machines: nodes.map(({ machineId, name, role, pool, flavor, zoneIds, field, replacesId }) => ({
         id: machineId,
         name,
         field,
@@ -73,6 +75,8 @@ export async function planNodes(
         networkId,
         zoneIds,
         affinityGroup: groups[role],
+        spreads: true,
+        ...(replacesId === undefined ? {} : { replacesId }),
         ownerId: clusterId,
         power: 'RUNNING',
         userData: blueprint.userData({ name, role, release }),

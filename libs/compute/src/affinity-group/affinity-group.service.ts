@@ -29,6 +29,8 @@ export interface GroupJoin {
   hostId: string;
   rackId: string | null;
   zoneId: string;
+  /** A member that is deleted before. */
+  replacesId: string | null;
 }
 
 /** The group is locked, so that two plans cannot put two members that must be apart on one host. */

@@ -28,11 +28,11 @@ export const findAffinityGroupsByReference = statement<AffinityGroupRow, [projec
   `SELECT ${COLUMNS} FROM affinity_group WHERE project_id = $1 AND (id = ANY($2) OR name = ANY($2))`,
 );
 
-/** Where the members of these groups are, one row a member, for the scheduler. */
-export const findGroupHosts = statement<{ affinity_group_id: string; host_id: string }, [ids: string[]]>(
+/** Where the members of these groups are, for the scheduler: a row a member, and a second one for a member that is being moved. */
+export const findGroupHosts = statement<{ affinity_group_id: string; machine_id: string; host_id: string }, [ids: string[]]>(
   'affinity_group.hosts',
-  `SELECT affinity_group_id, host_id FROM virtual_machine
-   WHERE affinity_group_id = ANY($1) AND lifecycle <> 'FAILED'`,
+  `SELECT m.affinity_group_id, m.id AS machine_id, c.host_id FROM virtual_machine AS m JOIN host_claim AS c ON c.resource_id = m.id
+   WHERE m.affinity_group_id = ANY($1) AND m.lifecycle <> 'FAILED'`,
 );
 
 export const lockAffinityGroups = statement<{ id: string }, [ids: string[]]>(
@@ -40,24 +40,30 @@ export const lockAffinityGroups = statement<{ id: string }, [ids: string[]]>(
   'SELECT id FROM affinity_group WHERE id = ANY($1) ORDER BY id FOR UPDATE',
 );
 
-/** Groups whose REQUIRE rule the present members and the new ones would break together; seen under the group's lock. */
+/** As the scheduler has it: hosts without a rack are one rack a zone. */
+const DOMAIN = `CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END`;
+
+/**
+ * Groups whose REQUIRE rule the present members and the new ones would break together; seen under the group's lock. A member
+ * that is being moved counts at both of its places.
+ */
 export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
   `WITH joining AS (
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
    ), member AS (
-     SELECT "groupId" AS group_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+     SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
      UNION ALL
-     SELECT m.affinity_group_id, m.host_id, m.rack_id, m.zone_id FROM virtual_machine AS m
-     WHERE m.affinity_group_id IN (SELECT "groupId" FROM joining) AND m.lifecycle <> 'FAILED'
-       AND m.id NOT IN (SELECT "resourceId" FROM joining)
+     SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
+     FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
+     WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
+       AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
    )
    SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
    WHERE g.strength = 'REQUIRE'
    GROUP BY g.id
-   HAVING CASE g.policy
-     WHEN 'ANTI_AFFINITY' THEN count(*) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END)
-     ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN m.rack_id ELSE m.zone_id END) > 1 END`,
+   HAVING CASE g.policy WHEN 'ANTI_AFFINITY' THEN count(DISTINCT (m.id, ${DOMAIN})) > count(DISTINCT ${DOMAIN})
+     ELSE count(DISTINCT ${DOMAIN}) > 1 END`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];

@@ -151,7 +151,7 @@ async function putRight(context: ReconcilerContext, machines: readonly MachineTo
     const flavor = flavors.get(machine.flavor_id);
     if (flavor === undefined || context.signal.aborted) continue;
     const size = { flavorId: flavor.id, cpu: machine.cpu, memoryMib: machine.memory_mib, charges: flavorCharges(flavor) };
-    const id = await submit(context, machine, 'compute.virtual_machine.resize', { machineId: machine.id, from: size, to: size });
+    const id = await submit(context, machine, 'compute.virtual_machine.resize', { machineId: machine.id, from: size, to: size, disk: null });
     if (id !== null) context.log.warn({ machineId: machine.id, operationId: id }, 'giving a machine the size that it shall have');
   }
 }

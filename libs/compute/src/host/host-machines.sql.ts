@@ -4,7 +4,7 @@ import type { VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
 export interface MachineOnHost
   extends Pick<
     VirtualMachineRow,
-    'id' | 'name' | 'tenant_id' | 'project_id' | 'backend_id' | 'rack_id' | 'lifecycle' | 'desired_power' | 'observed_power'
+    'id' | 'name' | 'owner_id' | 'tenant_id' | 'project_id' | 'backend_id' | 'rack_id' | 'lifecycle' | 'desired_power' | 'observed_power'
   > {
   /** Disks that lie on the host itself. */
   local_disk_ids: string[];
@@ -16,7 +16,7 @@ export interface MachineOnHost
 /** What is on a host, with what keeps it there. */
 export const findMachinesOnHost = statement<MachineOnHost, [hostId: string, limit: number]>(
   'virtual_machine.on_host',
-  `SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+  `SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
      coalesce(local.ids, '{}') AS local_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
    FROM virtual_machine AS m
    LEFT JOIN LATERAL (

@@ -58,7 +58,8 @@ function whatHolds(machine: MachineOnHost, canMove: boolean): ErrorRecord | null
     return new MuonError('INVALID_STATE', `It is ${machine.lifecycle.toLowerCase()}.`, { data: { state: machine.lifecycle } }).toRecord();
   }
   if (machine.local_disk_ids.length > 0) {
-    return new MuonError('UNSUPPORTED', 'Its disk lies on the host itself and cannot leave it; only deleting the machine empties the host.', {
+    const remedy = machine.owner_id === null ? 'deleting the machine' : 'replacing the node (replaceClusterNode)';
+    return new MuonError('UNSUPPORTED', `Its disk lies on the host itself and cannot leave it; only ${remedy} empties the host.`, {
       fault: 'OPERATOR',
       data: { diskIds: machine.local_disk_ids },
     }).toRecord();

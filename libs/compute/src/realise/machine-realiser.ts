@@ -102,10 +102,23 @@ export class MachineRealiser {
   }
 
   async move(context: Context, machineId: string, hostId: string): Promise<Answer> {
+    return this.moveTo(context, machineId, hostId, '');
+  }
+
+  /** For undos, whose move may still be on its way: once more after the settling time. Uses the step's memo. */
+  async moveBack(context: Context, machineId: string, hostId: string): Promise<Answer> {
+    const looksAgain = context.step.memo === 'settled';
+    const answer = await this.moveTo(context, machineId, hostId, looksAgain ? '/again' : '');
+    if (looksAgain) return answer.type === 'WAIT' ? { ...answer, memo: 'settled' } : answer;
+    if (answer.type === 'WAIT') return answer;
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has moved it.', memo: 'settled' });
+  }
+
+  private async moveTo(context: Context, machineId: string, hostId: string, round: string): Promise<Answer> {
     const machine = await readMachine(context.reader, machineId);
     const hostName = await nameOfHost(context.reader, hostId);
     const compute = await this.compute(machine.backend_id);
-    const outcome = await compute.moveMachine(context.call(`${machineId}/${hostName}`), machineId, hostName);
+    const outcome = await compute.moveMachine(context.call(`${machineId}/${hostName}${round}`), machineId, hostName);
     return fromOutcome(outcome, `The backend is moving the machine to ${hostName}.`);
   }
 

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { findPortsOfOwners, movePorts } from '#network';
-import { defineOperation, done, type ApplyChanges, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { defineOperation, done, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
+import { takeBackDiskGrowth } from '#storage';
 import { placeElsewhere } from './machine-move.js';
 import type { MachineRealisers } from './virtual-machine.operations.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
@@ -64,16 +65,21 @@ export function powerMachineOperation({ machines }: MachineRealisers): Operation
 }
 
 const sizeSchema = z.strictObject({ flavorId: z.string(), cpu: z.int(), memoryMib: z.int(), charges: z.record(z.string(), z.int()) });
-const resizeInput = z.strictObject({ machineId: z.string(), from: sizeSchema, to: sizeSchema });
+const resizeInput = z.strictObject({
+  machineId: z.string(),
+  from: sizeSchema,
+  to: sizeSchema,
+  /** The root disk as it was; null when its size stays. */
+  disk: z.strictObject({ id: z.string(), fromGib: z.int() }).nullable(),
+});
 export type ResizeInput = z.output<typeof resizeInput>;
 
 /** Changes the size of a stopped machine. Quota and host hold the larger of the two until it has ended. */
-export function resizeMachineOperation({ machines }: MachineRealisers): OperationKind<ResizeInput> {
-  const settle = async (machineId: string, size: ResizeInput['to'], apply: ApplyChanges): Promise<void> => {
-    const changes = new ChangeSet();
-    changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: machineId, cpu: size.cpu, memoryMib: size.memoryMib });
-    changes.add(CHARGES, { action: 'ADJUST', resourceId: machineId, amounts: size.charges });
-    await apply(changes);
+export function resizeMachineOperation({ machines, disks }: MachineRealisers): OperationKind<ResizeInput> {
+  const settled = (machineId: string, size: ResizeInput['to']): ChangeSet => {
+    const { cpu, memoryMib, charges: amounts } = size;
+    const changes = new ChangeSet().add(HOST_CLAIMS, { action: 'RESIZE', resourceId: machineId, cpu, memoryMib });
+    return changes.add(CHARGES, { action: 'ADJUST', resourceId: machineId, amounts });
   };
   return defineOperation<ResizeInput>({
     kind: 'compute.virtual_machine.resize',
@@ -92,14 +98,28 @@ export function resizeMachineOperation({ machines }: MachineRealisers): Operatio
           return machines.resize(context, machineId, from);
         },
       },
+      {
+        // Last, because a disk only grows.
+        name: 'disk',
+        run: async (context) => {
+          const { disk } = context.operation.input;
+          return disk === null ? done() : disks.ensureDisks(context, [disk.id]);
+        },
+        undo: async (context) => {
+          const { disk } = context.operation.input;
+          return disk === null ? done() : disks.observeSize(context, disk.id);
+        },
+      },
     ],
     async onSucceeded(_transaction, { operation, apply }) {
-      await settle(operation.input.machineId, operation.input.to, apply);
+      await apply(settled(operation.input.machineId, operation.input.to));
     },
     async onFailed(transaction, { operation, apply }) {
-      const { machineId, from } = operation.input;
+      const { machineId, from, disk } = operation.input;
       await transaction.execute(restoreSize, machineId, from.flavorId, from.cpu, from.memoryMib);
-      await settle(machineId, from, apply);
+      const changes = settled(machineId, from);
+      if (disk !== null) changes.include(await takeBackDiskGrowth(transaction, disk.id, disk.fromGib));
+      await apply(changes);
     },
   });
 }
@@ -155,7 +175,7 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         },
         undo: async (context) => {
           const { machineId, fromHostId, fromRackId } = context.operation.input;
-          const moved = await machines.move(context, machineId, fromHostId);
+          const moved = await machines.moveBack(context, machineId, fromHostId);
           if (moved.type === 'WAIT') return moved;
           const machine = await current(context);
           return done({

@@ -1,7 +1,8 @@
-import type { Reader } from '#database';
-import { ChangeSet } from '#database';
+import { assert } from '#core';
+import { ChangeSet, type Reader } from '#database';
 import { done, type StepDone } from '#operations';
 import { HOST_CLAIMS, placeMachines } from '#placement';
+import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
 import { findGroupHosts, findAffinityGroups } from '../affinity-group/affinity-group.sql.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
@@ -14,10 +15,8 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
   const { id, affinity_group_id } = machine;
   const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
   const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
-  const others = members.map((row) => row.host_id);
-  // One entry a member: the moving machine itself stands in nobody's way.
-  const own = others.indexOf(machine.host_id);
-  if (own >= 0) others.splice(own, 1);
+  // The moving machine itself stands in nobody's way.
+  const others = members.filter((row) => row.machine_id !== id).map((row) => row.host_id);
   const { placements } = await placeMachines(reader, {
     zoneIds: [machine.zone_id],
     machines: [
@@ -40,11 +39,14 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
     })),
   });
   const [chosen] = placements;
-  const hostId = chosen?.hostId ?? machine.host_id;
+  assert(chosen !== undefined, `machine ${id} was not placed`);
+  const { hostId, rackId, zoneId } = chosen;
   return done({
-    output: { hostId, rackId: chosen?.rackId ?? null },
+    output: { hostId, rackId },
     commit: async (_transaction, apply) => {
-      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId }));
+      const changes = new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId });
+      changes.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null })));
+      await apply(changes);
     },
   });
 }

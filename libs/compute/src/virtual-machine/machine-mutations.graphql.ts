@@ -110,7 +110,7 @@ export class VirtualMachineMutations {
     return this.power('RESUME', input, context);
   }
 
-  @Mutation(() => ResizeVirtualMachinePayload, { description: 'Gives a stopped machine another flavor.' })
+  @Mutation(() => ResizeVirtualMachinePayload, { description: 'Gives a stopped machine another flavor; its root disk grows with it and never shrinks.' })
   async resizeVirtualMachine(
     @Args('input', { type: () => ResizeVirtualMachineInput, description: 'Which, and to what.' }) input: ResizeVirtualMachineInput,
     @Context() context: GraphqlContext,

@@ -29,6 +29,10 @@ export interface MachineRequest {
   /** One of them is chosen; none means any zone that the tenant may use. */
   zoneIds: readonly string[];
   affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
+  /** Where there are several racks and zones, the members of its group are spread over those, too. */
+  spreads?: boolean;
+  /** A member of its group that is deleted before this one is made, and stands in nobody's way. */
+  replacesId?: string;
   /** The cluster that it is a node of. */
   ownerId: string | null;
   power: Power;
@@ -124,9 +128,7 @@ async function place(
   request: MachineSetRequest,
   changes: ChangeSet,
 ): Promise<Map<string, Placement>> {
-  const groups = new Map(request.machines.flatMap(({ affinityGroup }) => (affinityGroup === null ? [] : [[affinityGroup.id, affinityGroup]])));
-  const members = groups.size === 0 ? [] : await reader.rows(findGroupHosts, [...groups.keys()]);
-  const hostsOf = Map.groupBy(members, (row) => row.affinity_group_id);
+  const groups = await placementGroups(reader, request.machines);
   const { placements, explanation } = await placeMachines(reader, {
     zoneIds: [...new Set(request.machines.flatMap((machine) => machine.zoneIds))],
     machines: request.machines.map((machine) => ({
@@ -135,17 +137,9 @@ async function place(
       memoryMib: machine.flavor.memory_mib,
       diskGib: machine.flavor.disk_gib,
       zoneIds: machine.zoneIds,
-      ...(machine.affinityGroup === null ? {} : { groupIds: [machine.affinityGroup.id] }),
+      groupIds: groupsOf(machine).map((group) => group.id),
     })),
-    groups: [...groups.values()].map(
-      (group): PlacementGroup => ({
-        id: group.id,
-        policy: group.policy,
-        strength: group.strength,
-        scope: group.scope,
-        existingHostIds: (hostsOf.get(group.id) ?? []).map((row) => row.host_id),
-      }),
-    ),
+    groups,
     strategy: request.strategy,
     explain: request.explain ?? false,
     showHosts: access?.isSystemWide ?? false,
@@ -155,6 +149,29 @@ async function place(
     changes.reasons.push({ subject: 'placement', message, data: { ...explanation } as JsonObject });
   }
   return new Map(placements.map((placement) => [placement.resourceId, placement]));
+}
+
+/** The groups that the scheduler is told of: the machine's own, and wider ones in which it prefers to keep apart. */
+function groupsOf({ affinityGroup, spreads }: MachineRequest): Omit<PlacementGroup, 'existingHostIds'>[] {
+  if (affinityGroup === null) return [];
+  const { id, policy, strength, scope } = affinityGroup;
+  const own = { id, policy, strength, scope };
+  if (spreads !== true) return [own];
+  const wider = (['RACK', 'ZONE'] as const).map((each) => ({ id: `${id}/${each}`, policy: 'ANTI_AFFINITY' as const, strength: 'PREFER' as const, scope: each }));
+  return [own, ...wider];
+}
+
+async function placementGroups(reader: Reader, machines: readonly MachineRequest[]): Promise<PlacementGroup[]> {
+  const ids = [...new Set(machines.flatMap(({ affinityGroup }) => (affinityGroup === null ? [] : [affinityGroup.id])))];
+  const replaced = new Set(machines.map((machine) => machine.replacesId));
+  const members = ids.length === 0 ? [] : await reader.rows(findGroupHosts, ids);
+  const staying = Map.groupBy(members.filter((row) => !replaced.has(row.machine_id)), (row) => row.affinity_group_id);
+  const groups = new Map<string, PlacementGroup>();
+  for (const machine of machines) {
+    const existingHostIds = (staying.get(machine.affinityGroup?.id ?? '') ?? []).map((row) => row.host_id);
+    for (const group of groupsOf(machine)) groups.set(group.id, { ...group, existingHostIds });
+  }
+  return [...groups.values()];
 }
 
 function placementOf(placements: ReadonlyMap<string, Placement>, machine: MachineRequest): Placement {
@@ -179,7 +196,7 @@ function addMachine(
   const { hostId, zoneId, rackId, backendId } = placement;
   changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
   if (affinityGroup !== null) {
-    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId });
+    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null });
   }
   const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
   if (machine.existingVersion === undefined) {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { insertRows, statement } from '#database';
 import { FaultKind } from '#driver-simulated';
 import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
+import { identityRoom, type CommandResult } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
 import { NetworkRealiser, networkOperations, networkRoom, NetworkService, registerNetworkSections } from '#network';
 import { operationsRoom } from '#operations';
@@ -10,7 +10,7 @@ import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
-import { DiskRealiser, storageRoom } from '#storage';
+import { DiskRealiser, findDisksOfOwners, storageRoom } from '#storage';
 import { tenancyRoom } from '#tenancy';
 import { newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
 import {
@@ -31,6 +31,7 @@ const used = statement<{ resource_key: string; used_amount: number }, [scopeId: 
   'spec.compute_used',
   `SELECT resource_key, used_amount FROM quota_counter WHERE scope_id = $1 AND zone_id = '' AND used_amount > 0 ORDER BY resource_key`,
 );
+const setTenantState = statement<{ id: string }, [id: string, state: string]>('spec.compute_tenant_state', 'UPDATE scope SET state = $2 WHERE id = $1 RETURNING id');
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.compute_leftovers',
   `SELECT 'port' AS what FROM port WHERE project_id = $1 UNION ALL SELECT 'disk' FROM disk WHERE project_id = $1
@@ -77,6 +78,8 @@ describe('virtual machines on a simulated datacenter', () => {
     const flavors = new FlavorService(center.commands);
     await flavors.create(access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });
     await flavors.create(access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 10, costs: [{ key: 'gpu.count', amount: 1 }] });
+    await flavors.create(access, { name: 'roomy', cpu: 2, memoryMib: 512, diskGib: 40 });
+    await flavors.create(access, { name: 'vast', cpu: 2, memoryMib: 512, diskGib: 5000 });
     await new ImageService(center.commands).create(access, { name: 'debian', reference: 'debian-12', operatingSystem: 'Debian 12', minimumDiskGib: 2 });
   });
   afterEach(() => center.world.clearFaults());
@@ -131,6 +134,25 @@ describe('virtual machines on a simulated datacenter', () => {
     expect(machine.host_id).toBe(plan?.changes.resources[0]?.data?.hostId);
   });
 
+  it('shows in the plan what it would be refused with: a name that is taken, a tenant that is suspended, a machine that is busy', async () => {
+    const project = await freshProject();
+    const id = await running(project, 'taken');
+    const problems = async (planned: Promise<CommandResult>): Promise<string[]> => (await planned).plan?.changes.problems.map(({ code }) => code) ?? [];
+    const again = { ...project, name: 'taken', flavor: 'small', image: 'debian' };
+    expect(await problems(service.create(access, again, { dryRun: true }))).toEqual(['ALREADY_EXISTS']);
+    await center.world.addFault({ kind: FaultKind.BUSY, method: 'stopMachine', times: 1000 });
+    const { result } = await service.power(access, id, 'STOP');
+    expect(await problems(service.power(access, id, 'RESTART', { dryRun: true }))).toEqual(['RESOURCE_BUSY']);
+    expect(await problems(service.delete(access, id, { dryRun: true }))).toEqual([]);
+    await center.world.clearFaults();
+    await center.ended(result.operationId);
+    const suspend = (state: string): Promise<unknown> => room.database.rows(setTenantState, tenant.id, state);
+    await suspend('SUSPENDED');
+    expect(await problems(service.create(access, { ...again, name: 'free' }, { dryRun: true }))).toEqual(['INVALID_STATE']);
+    await suspend('ACTIVE');
+    expect(await problems(service.create(access, { ...again, name: 'free' }, { dryRun: true }))).toEqual([]);
+  });
+
   it('takes everything back when the backend refuses, keeps the name and the reason, and can then be deleted', async () => {
     const project = await freshProject();
     const before = await objects();
@@ -178,6 +200,31 @@ describe('virtual machines on a simulated datacenter', () => {
     expect((await center.world.machine(id))?.cpu).toBe(4);
   });
 
+  it('resizes the root disk with the machine, counts it, and takes all of it back when the disk cannot grow', async () => {
+    const project = await freshProject();
+    const id = await running(project, 'grows');
+    await center.ended((await service.power(access, id, 'STOP')).result.operationId);
+    const rootDisk = async (): Promise<number[]> => (await room.database.rows(findDisksOfOwners, [id])).flatMap((disk) => [disk.size_gib, disk.realised_gib]);
+    const { plan } = await service.resize(access, id, 'roomy', { dryRun: true });
+    expect(plan?.changes.resources.map(({ kind, data }) => ({ kind, data }))).toEqual([
+      { kind: 'virtual machine', data: { flavor: 'roomy' } },
+      { kind: 'disk', data: { fromGib: 10, toGib: 40 } },
+    ]);
+    await center.world.addFault({ kind: FaultKind.REFUSED, method: 'resizeDisk', times: 1 });
+    const failing = await service.resize(access, id, 'roomy');
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 2, 'disk.capacity': 40 });
+    expect(await center.ended(failing.result.operationId)).toMatchObject({ state: 'FAILED' });
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 1, 'disk.capacity': 10 });
+    expect(await find(id)).toMatchObject({ cpu: 1 });
+    expect((await center.world.machine(id))?.cpu).toBe(1);
+    expect(await rootDisk()).toEqual([10, 10]);
+    expect(await center.ended((await service.resize(access, id, 'roomy')).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await rootDisk()).toEqual([40, 40]);
+    expect(await usage(project.projectId)).toMatchObject({ 'vm.cpu': 2, 'disk.capacity': 40 });
+    await expect(service.resize(access, id, 'small')).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.flavor' });
+    await expect(service.resize(access, id, 'vast')).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { neededGib: 4960 } });
+  });
+
   it('keeps members of a REQUIRE group apart, also when they are asked for at once, and refuses the one too many', async () => {
     const project = await freshProject();
     const group = await groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY' });
@@ -196,7 +243,9 @@ describe('virtual machines on a simulated datacenter', () => {
     const before = await objects();
     await center.world.addFault({ kind: FaultKind.BUSY, method: 'startMachine' });
     const { result } = await service.create(access, { ...project, name: 'early', flavor: 'small', image: 'debian' });
-    await expect(service.power(access, String(result.id), 'STOP')).rejects.toMatchObject({ code: 'INVALID_STATE' });
+    const busy = { code: 'RESOURCE_BUSY', retryable: true, data: { operationId: result.operationId } };
+    await expect(service.power(access, String(result.id), 'STOP')).rejects.toMatchObject(busy);
+    await expect(service.resize(access, String(result.id), 'large')).rejects.toMatchObject(busy);
     const deleted = await service.delete(access, String(result.id));
     const hold = { kind: FaultKind.BUSY, method: 'deleteMachine', keyContains: String(deleted.result.operationId), times: 1000 };
     await center.world.addFault(hold);

@@ -1,13 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
+import { assert, descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { lockResources } from '#operations';
+import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
+import { findDisksOfOwners, lackOfRoom, planDiskGrowth } from '#storage';
 import { usableZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
@@ -107,12 +108,11 @@ export class VirtualMachineService {
     const { force: _force, ...rest } = options;
     return this.change(access, 'changePower', Action.MODIFY, id, input, rest, async (reader, machine, changes) => {
       const rule = POWER_RULES[action];
-      requirePresent(machine);
+      await requirePresent(reader, machine);
       if (!rule.from.includes(machine.observed_power as Power)) {
         const state = machineState(machine);
-        throw new MuonError('INVALID_STATE', `To ${action.toLowerCase()}, the machine must be ${rule.from.join(' or ').toLowerCase()}; it is ${state.toLowerCase()}.`, {
-          data: { state, needed: [...rule.from] },
-        });
+        const message = `To ${action.toLowerCase()}, the machine must be ${rule.from.join(' or ').toLowerCase()}; it is ${state.toLowerCase()}.`;
+        throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state, needed: [...rule.from] } }));
       }
       if (action === 'SUSPEND' || action === 'RESUME') {
         await this.drivers.requireCapability(reader, machine.backend_id, 'suspend', 'input.action');
@@ -125,21 +125,24 @@ export class VirtualMachineService {
     });
   }
 
-  /** Only while stopped. Quota and host hold the larger of the two sizes until it has ended. */
+  /** Only while stopped; the root disk grows with the flavor. Quota and host hold the larger of the two sizes until it has ended. */
   async resize(access: Access, id: string, flavorReference: string, options: ChangeOptions = {}): Promise<CommandResult> {
     const input = { id, flavor: flavorReference };
     return this.change(access, 'resizeVirtualMachine', Action.MODIFY, id, input, options, async (reader, machine, changes) => {
-      requirePresent(machine);
+      await requirePresent(reader, machine);
       if (machine.observed_power !== 'STOPPED') {
-        throw new MuonError('INVALID_STATE', 'A machine is resized while it is stopped; stop it first.', { data: { state: machineState(machine) } });
+        const data = { state: machineState(machine) };
+        throw await busyOr(reader, id, new MuonError('INVALID_STATE', 'A machine is resized while it is stopped; stop it first.', { data }));
       }
       await this.drivers.requireCapability(reader, machine.backend_id, 'resize', 'input.id');
       const flavors = await resolveFlavors(reader, [{ reference: flavorReference, field: 'input.flavor' }]);
       const [before] = await reader.rows(findFlavors, [machine.flavor_id]);
       const after = flavors.get(flavorReference);
       if (after === undefined || before === undefined) throw invalidInput('input.flavor', 'Name another flavor.');
-      if (after.disk_gib < before.disk_gib) {
-        throw invalidInput('input.flavor', `The root disk has ${before.disk_gib} GiB and cannot shrink to ${after.disk_gib}.`);
+      const [root] = await reader.rows(findDisksOfOwners, [id]);
+      assert(root !== undefined, `machine ${id} has no root disk`);
+      if (after.disk_gib < root.size_gib) {
+        throw invalidInput('input.flavor', `The root disk has ${root.size_gib} GiB and cannot shrink to ${after.disk_gib}.`);
       }
       const [from, to] = [sizeOf(before), sizeOf(after)];
       changes.add(ROWS, {
@@ -151,9 +154,15 @@ export class VirtualMachineService {
       const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
-      const operation = startMachineOperation(changes, 'compute.virtual_machine.resize', machine, { machineId: id, from, to });
-      lockResources(changes, operation, [id]);
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
+      const grows = after.disk_gib > root.size_gib;
+      if (grows) {
+        changes.include(planDiskGrowth(root, after.disk_gib));
+        changes.problems.push(...(await lackOfRoom(reader, root, after.disk_gib)));
+      }
+      const disk = grows ? { id: root.id, fromGib: root.size_gib } : null;
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.resize', machine, { machineId: id, from, to, disk });
+      lockResources(changes, operation, disk === null ? [id] : [id, disk.id]);
       await this.ledger.previewPlan(reader, changes);
     });
   }
@@ -244,9 +253,11 @@ function located(row: VirtualMachineRow): { tenantId: string; projectId: string 
   return { tenantId: row.tenant_id, projectId: row.project_id };
 }
 
-function requirePresent(machine: VirtualMachineRow): void {
-  if (machine.lifecycle === Lifecycle.PRESENT) return;
-  throw new MuonError('INVALID_STATE', `The machine "${machine.name}" is ${machine.lifecycle.toLowerCase()}.`, { data: { state: machine.lifecycle } });
+/** @throws RESOURCE_BUSY naming who makes or deletes it; INVALID_STATE */
+async function requirePresent(reader: Reader, { id, name, lifecycle }: VirtualMachineRow): Promise<void> {
+  if (lifecycle === Lifecycle.PRESENT) return;
+  const message = `The machine "${name}" is ${lifecycle.toLowerCase()}.`;
+  throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state: lifecycle } }));
 }
 
 function sizeOf(flavor: Parameters<typeof flavorCharges>[0]): { flavorId: string; cpu: number; memoryMib: number; charges: Record<string, number> } {

@@ -1,4 +1,5 @@
 import { allInOrder, assert, MuonError, type ErrorRecord, type JsonObject } from '#core';
+import type { Reader } from '../statement.js';
 import type { Transaction } from '../transaction.js';
 
 /**
@@ -134,6 +135,8 @@ export interface SectionOptions<Item> {
    * and what this handler finds out takes back those as well.
    */
   sendsAtOnce?: (items: readonly Item[], context: ApplyContext) => boolean;
+  /** Why these items would be refused if they were applied now, by reads only: for dry runs. */
+  preview?: (reader: Reader, items: readonly Item[]) => Promise<ErrorRecord[]>;
 }
 
 interface Registered extends SectionOptions<unknown> {
@@ -147,6 +150,20 @@ export class ChangeSetApplier {
   register<Item>(section: Section<Item>, handler: SectionHandler<Item>, options: SectionOptions<Item> = {}): void {
     assert(!this.handlers.has(section.name), `section "${section.name}" has two handlers`);
     this.handlers.set(section.name, { handler, ...options } as Registered);
+  }
+
+  /** Adds to the problems of a plan what applying it now would be refused with, unless the planner has said so itself. */
+  async preview(reader: Reader, changes: ChangeSet): Promise<void> {
+    const sameAs = (problem: ErrorRecord): string => `${problem.code} ${problem.field ?? problem.message}`;
+    const known = new Set(changes.problems.map(sameAs));
+    for (const name of SECTION_ORDER) {
+      const items = changes.items({ name });
+      if (items.length === 0) continue;
+      for (const problem of (await this.handlers.get(name)?.preview?.(reader, items)) ?? []) {
+        if (!known.has(sameAs(problem))) changes.problems.push(problem);
+        known.add(sameAs(problem));
+      }
+    }
   }
 
   async apply(

@@ -3,6 +3,7 @@ import { insertRows, updateVersioned, versionConflict } from '../guarded.js';
 import { derived, statement } from '../statement.js';
 import type { Transaction } from '../transaction.js';
 import type { ChangeSetApplier, Section } from './change-set.js';
+import { findTaken } from './taken-names.js';
 
 /**
  * A write of one row of a room's own table. Inserts of one table go together in one statement; tables are written in
@@ -33,7 +34,7 @@ export async function applyRows(transaction: Transaction, items: readonly RowCha
 }
 
 export function registerRowSections(applier: ChangeSetApplier): void {
-  applier.register(ROWS, applyRows, { sendsAtOnce: () => true });
+  applier.register(ROWS, applyRows, { sendsAtOnce: () => true, preview: findTaken });
 }
 
 async function removeVersioned(

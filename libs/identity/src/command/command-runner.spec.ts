@@ -1,13 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MuonError } from '#core';
-import { applyRows, ChangeSet, LostRace, ROWS, statement, type Reader } from '#database';
+import { ChangeSet, constraintMeans, LostRace, registerRowSections, ROWS, statement, type Reader, type RowChange } from '#database';
 import { eventsRoom } from '#events';
 import { auditEntries, CommandRunner, identityRoom, type Access, type Command } from '#identity';
 import { scopesRoom } from '#scopes';
 import { accessWith, roomDatabase, systemAccess, type RoomDatabase } from '#testing';
 
 const countShelves = statement<{ count: number }>('spec.count_shelves', 'SELECT count(*) AS count FROM shelf');
+const crateOnShelf = statement<{ id: string }>('spec.crate_on_shelf', `SELECT id FROM crate WHERE shelf_id = 's1'`);
+for (const index of ['crate_name', 'crate_loose_name']) {
+  constraintMeans(index, () => new MuonError('ALREADY_EXISTS', 'A crate of this name stands there.', { field: 'input.name' }));
+}
 const oneShelf = statement<{ version: number }, [id: string]>('spec.one_shelf', 'SELECT version FROM shelf WHERE id = $1');
+
+function addAll(changes: ChangeSet, ...rows: RowChange[]): ChangeSet {
+  return changes.add(ROWS, ...rows);
+}
 
 describe('the command runner', () => {
   let room: RoomDatabase;
@@ -18,8 +26,11 @@ describe('the command runner', () => {
   beforeAll(async () => {
     room = await roomDatabase([eventsRoom, scopesRoom, identityRoom], async (database) => {
       await database.dataSource.query('CREATE TABLE shelf (id text PRIMARY KEY, label text, version bigint NOT NULL DEFAULT 1)');
+      await database.dataSource.query('CREATE TABLE crate (id text PRIMARY KEY, shelf_id text, name text, version bigint NOT NULL DEFAULT 1)');
+      await database.dataSource.query('CREATE UNIQUE INDEX crate_name ON crate (shelf_id, name) WHERE shelf_id IS NOT NULL');
+      await database.dataSource.query('CREATE UNIQUE INDEX crate_loose_name ON crate (name) WHERE shelf_id IS NULL');
     });
-    room.applier.register(ROWS, applyRows);
+    registerRowSections(room.applier);
     commands = new CommandRunner(room.database, room.applier, room.log);
   });
   afterAll(() => room.close());
@@ -118,6 +129,39 @@ describe('the command runner', () => {
     expect(plan?.changes.problems.map((problem) => problem.code)).toEqual(['QUOTA_EXCEEDED', 'INSUFFICIENT_CAPACITY']);
     await expect(commands.run(command(), troubled)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
     await expect(commands.applyPlan(access, String(plan?.id))).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+  });
+
+  it('shows in a plan that a name is taken, as applying it would be refused', async () => {
+    let crates = 0;
+    const crate = (shelf_id: string | null, name: string, ...more: RowChange[]) => async (): Promise<ChangeSet> => {
+      crates += 1;
+      return addAll(new ChangeSet(), { table: 'crate', insert: { id: `crate-${crates}`, shelf_id, name } }, ...more);
+    };
+    const problems = async (plan: () => Promise<ChangeSet>): Promise<unknown[]> => {
+      const { plan: stored } = await commands.run(command({ dryRun: true }), plan);
+      return stored?.changes.problems.map(({ code, field }) => `${code} ${field}`) ?? [];
+    };
+    const taken = ['ALREADY_EXISTS input.name'];
+    for (const shelf of ['s1', null]) {
+      expect(await problems(crate(shelf, 'tools'))).toEqual([]);
+      await commands.run(command(), crate(shelf, 'tools'));
+      expect(await problems(crate(shelf, 'tools'))).toEqual(taken);
+      await expect(commands.run(command(), crate(shelf, 'tools'))).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    }
+    expect(await problems(crate('s2', 'tools'))).toEqual([]);
+    // It goes in the same plan: its name is free.
+    const holder = await room.database.first(crateOnShelf);
+    expect(await problems(crate('s1', 'tools', { table: 'crate', remove: true, id: holder?.id ?? '', version: 1 }))).toEqual([]);
+    // A planner that says it itself is not repeated.
+    const itself = async (): Promise<ChangeSet> => {
+      const changes = await crate('s1', 'tools')();
+      changes.problems.push(new MuonError('ALREADY_EXISTS', 'Taken.', { field: 'input.name' }).toRecord());
+      return changes;
+    };
+    expect(await problems(itself)).toEqual(taken);
+    const rename = (name: string) => async (): Promise<ChangeSet> => addAll(new ChangeSet(), { table: 'crate', update: { shelf_id: 's1', name }, id: 'crate-none', version: 1 });
+    expect(await problems(rename('tools'))).toEqual(taken);
+    expect(await problems(rename('nails'))).toEqual([]);
   });
 
   it('plans again after a lost race, a bounded number of times', async () => {

@@ -210,6 +210,7 @@ export class CommandRunner {
     const { changes, snapshot } = await this.database.transaction(
       async (transaction) => {
         const planned = await plan(transaction);
+        await this.applier.preview(transaction, planned);
         const row = await transaction.first(currentSnapshot);
         return { changes: planned, snapshot: row?.snapshot ?? '' };
       },

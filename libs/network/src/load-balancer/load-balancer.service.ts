@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { invalidInput, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
@@ -82,7 +82,8 @@ export class LoadBalancerService {
       const row = await this.findOwn(reader, access, Action.MODIFY, input.id);
       Object.assign(place, { tenantId: row.tenant_id, projectId: row.project_id });
       if (row.lifecycle !== 'PRESENT') {
-        throw new MuonError('INVALID_STATE', `The load balancer "${row.name}" is ${row.lifecycle}.`, { data: { state: row.lifecycle } });
+        const message = `The load balancer "${row.name}" is ${row.lifecycle}.`;
+        throw await busyOr(reader, row.id, new MuonError('INVALID_STATE', message, { data: { state: row.lifecycle } }));
       }
       const current = new Set((await reader.rows(findMembers, [row.id])).map((member) => member.port_id));
       const wanted = await this.findMemberPorts(reader, access, row.network_id, input.add, 'input.add');

@@ -14,7 +14,10 @@ export type CommitWork = (transaction: Transaction, apply: ApplyChanges) => Prom
 
 export interface StepDone {
   type: 'DONE';
-  /** Read by later steps as `context.outputs[name]`; public, small, never a secret. */
+  /**
+   * Read by later steps as `context.outputs[name]`; public, small, never a secret. What it names `proof`, an object, is shown
+   * with the step to everybody who may see the operation.
+   */
   output: JsonValue | undefined;
   commit: CommitWork | undefined;
 }

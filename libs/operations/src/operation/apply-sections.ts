@@ -1,6 +1,7 @@
-import { allInOrder, MuonError } from '#core';
+import { allInOrder } from '#core';
 import { insertRows, LostRace, type ApplyContext, type ChangeSetApplier, type SectionHandler, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
+import { previewLocks, resourceBusy } from '../lock/resource-busy.js';
 import { lockOperations, readAwaited, readHolders, takeLocks, takeOrSucceedLocks } from '../lock/resource-lock.sql.js';
 import type { Bell } from '../queue/bell.js';
 import { applyCommand, notThatAttempt } from './operation-commands.js';
@@ -27,7 +28,7 @@ export function registerOperationSections(
   parts: { registry: OperationRegistry; bell: Bell },
 ): void {
   applier.register(OPERATION_ROOTS, (transaction, items, context) => applyRoots(transaction, items, context, parts.bell));
-  applier.register(RESOURCE_LOCKS, applyLocks, { sendsAtOnce: (items) => items.every((item) => item.mode === 'TAKE') });
+  applier.register(RESOURCE_LOCKS, applyLocks, { sendsAtOnce: (items) => items.every((item) => item.mode === 'TAKE'), preview: previewLocks });
   const startAndRing: SectionHandler<OperationItem> = async (transaction, items, context) => {
     await allInOrder([applyOperations(transaction, items, context, parts.registry), parts.bell.ring(transaction)]);
   };
@@ -103,16 +104,7 @@ async function refuseBusy(
   const [holder] = await transaction.rows(readHolders, missing);
   // Its holder has ended between the two statements.
   if (holder === undefined) throw new LostRace('resourceLock', `the lock of ${String(missing[0])} came free`);
-  const other = items.find((item) => item.resourceId === holder.resource_id);
-  const inLine = other?.mode === 'SUCCEED' ? holder.successor_operation_id : null;
-  const operationId = inLine ?? holder.operation_id;
-  throw new MuonError(
-    'RESOURCE_BUSY',
-    inLine === null
-      ? `"${holder.resource_id}" is being changed by operation "${operationId}" (${holder.kind}).`
-      : `"${holder.resource_id}" will be deleted by operation "${operationId}".`,
-    { data: { resourceId: holder.resource_id, operationId, operationKind: holder.kind, operationState: holder.state } },
-  );
+  throw resourceBusy(holder, items);
 }
 
 async function applyOperations(

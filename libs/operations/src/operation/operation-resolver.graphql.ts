@@ -1,6 +1,6 @@
 import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Parent, Query, registerEnumType, ResolveField, Resolver } from '@nestjs/graphql';
 import type { GraphQLResolveInfo } from 'graphql';
-import { notFound } from '#core';
+import { notFound, type JsonObject, type JsonValue } from '#core';
 import { Database } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
@@ -311,5 +311,11 @@ function toStep(name: string, row: OperationStepRow | undefined): OperationStep 
     startedAt: row?.started_at ?? null,
     endedAt: row?.ended_at ?? null,
     error: row == null || row.error === null ? null : toProblem(row.error),
+    proof: proofOf(row?.output ?? null),
   };
+}
+
+function proofOf(output: JsonValue | null): JsonObject | null {
+  if (output === null || typeof output !== 'object' || !('proof' in output)) return null;
+  return output.proof as JsonObject;
 }

@@ -65,6 +65,12 @@ export class OperationStep {
 
   @Field(() => Problem, { nullable: true, description: 'Why it failed, or what stopped its last try.' })
   readonly error!: Problem | null;
+
+  @Field(() => JsonObjectScalar, {
+    nullable: true,
+    description: 'What the step has proven, in numbers: a deletion counts at its end what was removed and what is left. Null of other steps.',
+  })
+  readonly proof!: JsonObject | null;
 }
 
 @ObjectType({ description: 'How an earlier attempt of an operation ended.' })

@@ -3,7 +3,9 @@ import { statement } from '#database';
 /** What SQL filters and ranks by, for one class of machines; null lists allow everything. */
 export interface DemandRecord {
   class: number;
+  /** Where machines may go: of the zones that were asked for, those that affinity leaves. */
   zones: string[];
+  asked_zones: string[];
   cpu: number;
   memory: number;
   disk: number;
@@ -22,7 +24,7 @@ export interface DemandRecord {
   pack: boolean;
 }
 
-const DEMAND = `jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], cpu bigint, memory bigint, disk bigint, kind text,
+const DEMAND = `jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
   traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
   near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean)`;
 
@@ -31,13 +33,13 @@ const RACK = 'coalesce(h.rack_id, h.zone_id)';
 const REACHES = '(s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id))';
 const HOLDS = `s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind)`;
 
-const ZONE_OK = `(h.zone_id = ANY(d.zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE'))`;
+const ZONE_OK = `(h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE'))`;
 const STATE_OK = `(h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE'))`;
 const EXCLUDED_OK = 'h.host_id <> ALL (d.excluded)';
 const NETWORK_OK = '(d.backends IS NULL OR h.backend_id = ANY (d.backends))';
 const TRAITS_OK = `(d.traits = '{}' OR h.traits @> d.traits)`;
 const AFFINITY_OK = `((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR ${RACK} = ANY (d.only_racks))
-  AND h.host_id <> ALL (d.not_hosts) AND ${RACK} <> ALL (d.not_racks))`;
+  AND h.host_id <> ALL (d.not_hosts) AND ${RACK} <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones))`;
 const CPU_OK = 'h.cpu_claimed + d.cpu <= h.cpu_limit';
 const MEMORY_OK = 'h.memory_claimed_mib + d.memory <= h.memory_limit_mib';
 const DATASTORE_OK = `(d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND ${HOLDS})

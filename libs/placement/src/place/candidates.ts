@@ -63,6 +63,7 @@ export function demandRecord(
   const notZones = new Set(old(each.required, 'ANTI_AFFINITY', 'ZONE').flat());
   return {
     class: index,
+    asked_zones: [...each.zoneIds],
     zones: each.zoneIds.filter((zone) => !notZones.has(zone) && onlyZones.every((zones) => zones.includes(zone))),
     cpu: each.bundle.cpu,
     memory: each.bundle.memoryMib,

@@ -2,7 +2,7 @@ import { MuonError, toMuonError } from '#core';
 import type { DriverCall, ObservedDisk, StorageDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
-import { planDiskGrowth } from './disk.service.js';
+import { planDiskResize } from './disk.service.js';
 import { findBackendsOfDisks, findRestingDisks } from './disk.sql.js';
 import type { DiskRow } from './disk.js';
 
@@ -87,7 +87,7 @@ async function listDisks(context: ReconcilerContext, storage: StorageDriver, bac
 async function takeOver(context: ReconcilerContext, row: DiskRow, sizeGib: number): Promise<void> {
   const facts = { diskId: row.id, gib: sizeGib, shallHaveGib: row.size_gib };
   try {
-    await context.submit(planDiskGrowth(row, sizeGib));
+    await context.submit(planDiskResize(row, sizeGib));
     context.log.warn(facts, 'a disk is larger than it shall be and is taken over so');
   } catch (error) {
     const { code, message } = toMuonError(error);

@@ -1,9 +1,10 @@
-import { assert, MuonError, notFound } from '#core';
-import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import { assert, MuonError, notFound, type ErrorRecord } from '#core';
+import { ChangeSet, constraintMeans, ROWS, type Reader, type Transaction } from '#database';
 import { findDatastores } from '#infrastructure';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, ResourceKey } from '#quota';
-import { diskId } from './disk.js';
+import { diskId, type DiskRow } from './disk.js';
+import { findRoom, restoreDiskSize } from './disk.sql.js';
 
 constraintMeans('disk_name', () => new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' }));
 
@@ -92,6 +93,37 @@ export async function planDisks(reader: Reader, requests: readonly DiskRequest[]
     return { diskId: id, ownerId: request.ownerId, datastoreId: datastore.id };
   });
   return { changes, disks };
+}
+
+/** Whether a disk's datastore has no room for it to become so large: a problem of the plan. */
+export async function lackOfRoom(reader: Reader, disk: DiskRow, toGib: number): Promise<ErrorRecord[]> {
+  const freeGib = (await reader.first(findRoom, disk.datastore_id))?.free_gib ?? 0;
+  const neededGib = toGib - disk.size_gib;
+  if (freeGib >= neededGib) return [];
+  const message = `The disk's datastore has ${Math.max(0, freeGib)} GiB free and ${neededGib} are needed.`;
+  return [new MuonError('INSUFFICIENT_CAPACITY', message, { data: { freeGib, neededGib } }).toRecord()];
+}
+
+/** What makes a disk larger besides the operation that makes it real: claim, charge and row. */
+export function planDiskGrowth(disk: DiskRow, toGib: number): ChangeSet {
+  const { id, name, size_gib: fromGib, version } = disk;
+  const changes = new ChangeSet();
+  changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: id, gib: toGib });
+  changes.add(ROWS, { table: 'disk', update: { size_gib: toGib }, id, version });
+  changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(toGib) });
+  changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromGib, toGib } });
+  return changes;
+}
+
+/**
+ * Takes back a growth that has failed, in the transaction of the operation's end: what the disk has got nevertheless stays
+ * claimed and charged.
+ */
+export async function takeBackDiskGrowth(transaction: Transaction, diskId: string, fromGib: number): Promise<ChangeSet> {
+  const restored = await transaction.first(restoreDiskSize, diskId, fromGib);
+  const gib = restored?.size_gib ?? fromGib;
+  const changes = new ChangeSet().add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: diskId, gib });
+  return changes.add(CHARGES, { action: 'ADJUST', resourceId: diskId, amounts: diskAmounts(gib) });
 }
 
 /** What ends disks besides their rows: claims and charges. The rows go by `removeDiskRows` in the same transaction. */

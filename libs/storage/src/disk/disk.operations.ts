@@ -6,9 +6,9 @@ import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import type { DiskRealiser } from '../realise/disk-realiser.js';
 import { chooseDatastore } from './datastore-choice.js';
-import { diskAmounts, planDiskRelease } from './disk-plan.js';
+import { diskAmounts, planDiskRelease, takeBackDiskGrowth } from './disk-plan.js';
 import { diskId } from './disk.js';
-import { findDisks, markDiskFailed, markDiskKept, removeDiskRows, restoreDiskSize } from './disk.sql.js';
+import { findDisks, markDiskFailed, markDiskKept, removeDiskRows } from './disk.sql.js';
 
 export const DISK_CREATE = 'storage.disk.create';
 export const DISK_RESIZE = 'storage.disk.resize';
@@ -107,11 +107,7 @@ function resizeKind(realiser: DiskRealiser): OperationKind<ResizeInput> {
       },
     ],
     async onFailed(transaction, { operation, apply }) {
-      const { diskId: id, fromGib } = operation.input;
-      const restored = await transaction.first(restoreDiskSize, id, fromGib);
-      const gib = restored?.size_gib ?? fromGib;
-      const changes = new ChangeSet().add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: id, gib });
-      await apply(changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(gib) }));
+      await apply(await takeBackDiskGrowth(transaction, operation.input.diskId, operation.input.fromGib));
     },
   });
 }

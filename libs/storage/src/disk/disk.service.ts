@@ -3,16 +3,15 @@ import { z } from 'zod';
 import { MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
-import { DATASTORE_CLAIMS } from '#placement';
-import { CHARGES, QuotaLedger } from '#quota';
+import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
 import { chooseDatastore } from './datastore-choice.js';
-import { diskAmounts, planDisks } from './disk-plan.js';
+import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
 import { diskId, type DiskRow } from './disk.js';
 import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
-import { findDiskByName, findRoom, findVisibleDisks } from './disk.sql.js';
+import { findDiskByName, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
 
@@ -81,9 +80,8 @@ export class DiskService {
         throw versionConflict('disk', { id: disk.id, version: input.expectedVersion });
       }
       if (disk.lifecycle !== 'PRESENT') {
-        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there can be resized.`, {
-          data: { state: disk.lifecycle },
-        });
+        const message = `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there can be resized.`;
+        throw await busyOr(reader, disk.id, new MuonError('INVALID_STATE', message, { data: { state: disk.lifecycle } }));
       }
       if (input.sizeGib <= disk.size_gib) {
         throw new MuonError('INVALID_INPUT', `The disk has ${disk.size_gib} GiB and only grows.`, {
@@ -91,11 +89,11 @@ export class DiskService {
           data: { sizeGib: disk.size_gib },
         });
       }
-      await this.requireRoom(reader, changes, disk, input.sizeGib);
       changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
-      const growth = planDiskGrowth(disk, input.sizeGib);
-      changes.include(growth);
-      changes.result = growth.result;
+      changes.problems.push(...(await lackOfRoom(reader, disk, input.sizeGib)));
+      const resize = planDiskResize(disk, input.sizeGib);
+      changes.include(resize);
+      changes.result = resize.result;
       await this.ledger.previewPlan(reader, changes);
     });
   }
@@ -145,14 +143,6 @@ export class DiskService {
     return chosen.map((zone) => zone.id);
   }
 
-  private async requireRoom(reader: Reader, changes: ChangeSet, disk: DiskRow, sizeGib: number): Promise<void> {
-    const freeGib = (await reader.first(findRoom, disk.datastore_id))?.free_gib ?? 0;
-    const neededGib = sizeGib - disk.size_gib;
-    if (freeGib >= neededGib) return;
-    const message = `The disk's datastore has ${Math.max(0, freeGib)} GiB free and ${neededGib} are needed.`;
-    changes.problems.push(new MuonError('INSUFFICIENT_CAPACITY', message, { data: { freeGib, neededGib } }).toRecord());
-  }
-
   private async requireProject(reader: Reader, access: Access, id: string): Promise<ScopeRow & { tenant_id: string }> {
     const [scope] = await reader.rows(findScopes, [id]);
     const row = scope?.kind === 'PROJECT' ? { ...scope, tenantId: scope.tenant_id, projectId: scope.id } : undefined;
@@ -162,16 +152,12 @@ export class DiskService {
   }
 }
 
-/** What makes a disk larger: claim and charge, the row, and the operation that makes it real. */
-export function planDiskGrowth(disk: DiskRow, toGib: number): ChangeSet {
-  const { id, name, size_gib: fromGib, version } = disk;
-  const changes = new ChangeSet();
-  changes.add(DATASTORE_CLAIMS, { action: 'RESIZE', resourceId: id, gib: toGib });
-  changes.add(ROWS, { table: 'disk', update: { size_gib: toGib }, id, version });
-  changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(toGib) });
+/** What makes a disk of its own larger. */
+export function planDiskResize(disk: DiskRow, toGib: number): ChangeSet {
+  const { id, size_gib: fromGib } = disk;
+  const changes = planDiskGrowth(disk, toGib);
   const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
   lockResources(changes, operation, [id]);
-  changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromGib, toGib } });
   return changes;
 }
 

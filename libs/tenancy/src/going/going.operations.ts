@@ -92,7 +92,7 @@ async function proveEmpty(context: StepContext<Input>, contents: ScopeContentsRe
     for (const { id, name } of await each.list(reader, operation.input, MAX_LEFTOVERS)) found.push({ kind: each.kind, id, name });
   }
   found.push(...(await belowUs(reader, operation.input, operation.rootId)));
-  if (found.length === 0) return done({ output: { proven, charges: 0, secrets: 0, operations: 0 } });
+  if (found.length === 0) return done({ output: { proof: { left: { ...proven, charge: 0, secret: 0, operation: 0 } } } });
   const leftovers = found.map(({ kind, id, name }) => ({ kind, id, name }));
   const message = `${found.length} things are left in "${operation.input.name}", beginning with the ${found[0]?.kind} "${found[0]?.id}".`;
   if (Date.now() - step.since.getTime() < patienceMs) {

@@ -189,12 +189,7 @@ test('a tenant goes kind by kind, ends with proof, leaves nothing, and its name 
     'spec.going_proof',
     `SELECT output FROM operation_step WHERE operation_id = $1 AND name = 'prove-empty'`,
   );
-  expect((await bench.database.first(proof, String(result.operationId)))?.output).toEqual({
-    proven: { box: 0, shelf: 0, label: 0 },
-    charges: 0,
-    secrets: 0,
-    operations: 0,
-  });
+  expect((await bench.database.first(proof, String(result.operationId)))?.output).toEqual({ proof: { left: { box: 0, shelf: 0, label: 0, charge: 0, secret: 0, operation: 0 } } });
   await expect(new Authenticator(bench.database).authenticate(ownerToken, { requestId: 'r', address: null })).rejects.toMatchObject({
     code: 'UNAUTHENTICATED',
   });
