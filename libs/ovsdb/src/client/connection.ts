@@ -1,0 +1,110 @@
+import { OvsdbError, ProtocolError, RefusedError, UnavailableError } from '../errors.js';
+import { parseSchema, type DatabaseSchema } from '../schema/schema.js';
+import { formatEndpoint, openSocket, type Endpoint } from '../wire/endpoint.js';
+import { parseJson, type Json } from '../wire/json.js';
+import { NotificationRouter } from '../wire/notification-router.js';
+import { RpcSession } from '../wire/rpc-session.js';
+import { DatabaseWatch, type DatabaseStatus } from './database-watch.js';
+import type { ClientSettings } from './options.js';
+
+/** From the newest to that of RFC 7047; a server has all older ones. */
+export const MONITOR_METHODS = ['monitor_cond_since', 'monitor_cond', 'monitor'] as const;
+export type MonitorMethod = (typeof MONITOR_METHODS)[number];
+
+/** What one connection leaves behind for the next. */
+export interface ConnectionMemory {
+  schema?: { readonly text: string; readonly parsed: DatabaseSchema };
+  /** The newest state of the cluster that was seen: a server behind it would show us the past. */
+  newest?: { readonly cluster: string; readonly index: number | bigint };
+}
+
+/** A connection to a server on which the database can be used. It ends itself as soon as it no longer can. */
+export class Connection {
+  /** The best that this server is known to have. */
+  monitorMethod: MonitorMethod = MONITOR_METHODS[0];
+
+  constructor(
+    readonly endpoint: string,
+    readonly session: RpcSession,
+    readonly schema: DatabaseSchema,
+    readonly router: NotificationRouter,
+  ) {}
+}
+
+/**
+ * Connects, and finds out whether the database can be used there.
+ * @throws UnavailableError when it cannot; RefusedError, ProtocolError when the server makes no sense
+ */
+export async function connect(endpoint: Endpoint, settings: ClientSettings, memory: ConnectionMemory, closing: AbortSignal): Promise<Connection> {
+  const timeout = AbortSignal.timeout(settings.connectTimeoutMs);
+  const signal = AbortSignal.any([closing, timeout]);
+  let session: RpcSession | undefined;
+  try {
+    const socket = await openSocket(endpoint, settings.tls, signal);
+    const router = new NotificationRouter();
+    session = new RpcSession(socket, settings, router.route);
+    const schema = await prepare(session, router, settings, memory, signal);
+    return new Connection(formatEndpoint(endpoint), session, schema, router);
+  } catch (error) {
+    const reason = describe(error, timeout, settings.connectTimeoutMs);
+    session?.end(reason);
+    throw reason;
+  }
+}
+
+function describe(error: unknown, timeout: AbortSignal, timeoutMs: number): OvsdbError {
+  if (timeout.aborted) return new UnavailableError(`the database was not usable within ${timeoutMs} ms`);
+  if (error instanceof OvsdbError) return error;
+  return new UnavailableError(error instanceof Error ? error.message : String(error), error);
+}
+
+async function prepare(
+  session: RpcSession,
+  router: NotificationRouter,
+  settings: ClientSettings,
+  memory: ConnectionMemory,
+  signal: AbortSignal,
+): Promise<DatabaseSchema> {
+  const options = { timeoutMs: settings.connectTimeoutMs, signal };
+  const watch = new DatabaseWatch(session, settings.database);
+  const status = await watch.start(router, options, (changed) => {
+    const problem = unfitness(changed, settings, memory);
+    if (problem !== undefined) session.end(new UnavailableError(problem));
+  });
+  if (status === 'not supported') {
+    const decode = (schema: Json): DatabaseSchema => parseSchema(schema);
+    return session.call('get_schema', [settings.database], { ...options, decode });
+  }
+  const problem = unfitness(status, settings, memory);
+  if (problem !== undefined) throw new UnavailableError(problem);
+  return schemaOf(status?.schema ?? '', memory);
+}
+
+/** Parsed once for as long as it is the same. */
+function schemaOf(text: string, memory: ConnectionMemory): DatabaseSchema {
+  if (memory.schema?.text === text) return memory.schema.parsed;
+  let json: Json;
+  try {
+    json = parseJson(text);
+  } catch (error) {
+    throw new ProtocolError('the schema is not JSON', error);
+  }
+  const parsed = parseSchema(json);
+  memory.schema = { text, parsed };
+  return parsed;
+}
+
+/** Why the database cannot be used on this server now, in the terms of ovsdb-server(5). */
+function unfitness(status: DatabaseStatus | undefined, { database, leaderOnly }: ClientSettings, memory: ConnectionMemory): string | undefined {
+  if (status === undefined) return `the server has no database ${database}`;
+  if (status.schema === '') return `the server has not joined the cluster of ${database} yet`;
+  if (!status.connected) return `the server is cut off from the others of ${database}`;
+  if (leaderOnly && !status.leader) return `the server does not lead ${database}`;
+  if (status.cluster === undefined || status.index === undefined) return undefined;
+  const { newest } = memory;
+  if (newest?.cluster === status.cluster && status.index < newest.index) return `the server is behind what was already seen of ${database}`;
+  memory.newest = { cluster: status.cluster, index: status.index };
+  return undefined;
+}
+
+export const isUnknownMethod = (error: unknown): boolean => error instanceof RefusedError && error.error === 'unknown method';

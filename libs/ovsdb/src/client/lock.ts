@@ -1,0 +1,106 @@
+import { EventEmitter } from 'node:events';
+import { ClosedError, ProtocolError, UnavailableError, type OvsdbError } from '../errors.js';
+import { isObject, type Json } from '../wire/json.js';
+import { lockTopic } from '../wire/notification-router.js';
+import type { Connection } from './connection.js';
+import type { Deadline } from './deadline.js';
+import type { Host } from './host.js';
+import type { CallOptions } from './options.js';
+import { tell } from './tell.js';
+
+export interface LockEvents {
+  held: [];
+  /** Stolen by another client, or the connection is lost; it is asked for again on the next one. */
+  lost: [];
+}
+
+/**
+ * A lock that clients of one server share by its name (RFC 7047 §4.1.8 to §4.1.10). It guards nothing by itself: put
+ * `Transaction.assert` before what must only be done by its holder. The lock belongs to the connection, so it is lost
+ * with it, and asked for anew.
+ */
+export class Lock extends EventEmitter<LockEvents> {
+  readonly #host: Host;
+  readonly #closing = new AbortController();
+  #connection: Connection | undefined;
+  #isHeld = false;
+
+  /** Use `OvsdbClient.lock`. */
+  constructor(
+    host: Host,
+    readonly name: string,
+  ) {
+    super();
+    this.#host = host;
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Resolves when the lock is held. @throws TimeoutError, ClosedError, or the signal's reason */
+  async whenHeld(options: CallOptions = {}): Promise<void> {
+    const closing = this.#closing.signal;
+    const signal = options.signal === undefined ? closing : AbortSignal.any([options.signal, closing]);
+    const deadline = this.#host.deadline(`the lock ${this.name}`, { ...options, signal });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.on('held', resolve);
+    try {
+      if (!this.#isHeld) await deadline.wait(promise);
+    } finally {
+      this.off('held', resolve);
+    }
+  }
+
+  /** Takes the lock from whoever has it (§4.1.8). */
+  async steal(options: CallOptions = {}): Promise<void> {
+    const deadline = this.#host.deadline('steal', options);
+    this.#closing.signal.throwIfAborted();
+    const { session } = await this.#host.ready(deadline);
+    await session.call('steal', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
+  }
+
+  /** Gives the lock back, or stops waiting for it (§4.1.8). */
+  async release(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#host.forget(this);
+    this.abandon(new ClosedError(`the lock ${this.name} is released`));
+    const connection = this.#host.current();
+    if (connection === undefined) return;
+    connection.router.forget(lockTopic(this.name));
+    try {
+      const { timeoutMs } = this.#host.deadline('unlock', {});
+      await connection.session.call('unlock', [this.name], { timeoutMs, decode: () => undefined });
+    } catch (error) {
+      // A connection that is gone holds no locks.
+      if (!(error instanceof UnavailableError || error instanceof ClosedError)) throw error;
+    }
+  }
+
+  /** @internal */
+  abandon(reason: OvsdbError): void {
+    this.#isHeld = false;
+    this.#closing.abort(reason);
+  }
+
+  /** @internal Asks for the lock, once on each connection. */
+  async request(connection: Connection, deadline: Deadline): Promise<void> {
+    if (this.#connection === connection) return;
+    this.#connection = connection;
+    const { session, router } = connection;
+    router.listen(lockTopic(this.name), (method) => this.#set(method === 'locked'));
+    session.onEnd(() => this.#set(false));
+    await session.call('lock', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
+  }
+
+  #answered(result: Json): void {
+    if (!isObject(result) || typeof result['locked'] !== 'boolean') throw new ProtocolError('the answer does not say whether it is locked');
+    this.#set(result['locked']);
+  }
+
+  #set(isHeld: boolean): void {
+    if (this.#closing.signal.aborted || isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    tell(this.rawListeners(isHeld ? 'held' : 'lost'), undefined, (error) => this.#host.report(error));
+  }
+}

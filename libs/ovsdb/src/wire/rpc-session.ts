@@ -1,0 +1,236 @@
+import type { Socket } from 'node:net';
+import { LimitError, OvsdbError, ProtocolError, RefusedError, TimeoutError, UnavailableError } from '../errors.js';
+import { isList, isObject, parseJson, type Json, type JsonObject } from './json.js';
+import { MessageFramer } from './message-framer.js';
+
+export interface SessionLimits {
+  /** Longest message that is accepted, in bytes. */
+  readonly maxMessageBytes: number;
+  /** How much may wait to be sent, in bytes. */
+  readonly maxOutgoingBytes: number;
+  /** After this long without a word from the server it is asked for an echo, in milliseconds. */
+  readonly keepAliveMs: number;
+  /** Without any word for this long after that, the connection is given up, in milliseconds. */
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** `params` of a notification, as they came. */
+export type NotificationListener = (method: string, params: readonly Json[]) => void;
+
+export interface SessionCall<Result> {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Makes what the call resolves to. It runs before the next message of the server is looked at, so what it changes is
+   * in the order of the wire. @throws ProtocolError, which ends the session
+   */
+  readonly decode: (result: Json) => Result;
+  /** Tells the server to forget the request when nobody waits for its answer any more (RFC 7047 §4.1.4). */
+  readonly cancel?: boolean;
+}
+
+interface PendingCall {
+  readonly answer: (reply: JsonObject) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+const KEEP_ALIVE_ID = 'keep-alive';
+
+/**
+ * JSON-RPC 1.0 over a connected socket, both sides being client and server (RFC 7047 §4): calls answered in any order,
+ * notifications, the server's echo answered (§4.1.11), and an echo of its own to notice a server that has gone silent.
+ */
+export class RpcSession {
+  readonly #socket: Socket;
+  readonly #limits: SessionLimits;
+  readonly #framer: MessageFramer;
+  readonly #onNotification: NotificationListener;
+  readonly #pending = new Map<string, PendingCall>();
+  readonly #endListeners: ((reason: OvsdbError) => void)[] = [];
+  #end: OvsdbError | undefined;
+  #lastId = 0;
+  #corked = false;
+  #heardAt = performance.now();
+  #keepAlive: NodeJS.Timeout;
+
+  constructor(socket: Socket, limits: SessionLimits, onNotification: NotificationListener) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#framer = new MessageFramer(limits.maxMessageBytes);
+    this.#onNotification = onNotification;
+    this.#keepAlive = setTimeout(() => this.#probe(), limits.keepAliveMs);
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (error) => this.end(new UnavailableError(`the connection was lost: ${error.message}`, error)));
+    socket.on('end', () => this.end(new UnavailableError('the server closed the connection')));
+    socket.on('close', () => this.end(new UnavailableError('the connection was lost')));
+  }
+
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** Calls back when the session is over, before its calls reject; at once when it is over already. */
+  onEnd(listener: (reason: OvsdbError) => void): void {
+    if (this.#end === undefined) this.#endListeners.push(listener);
+    else listener(this.#end);
+  }
+
+  /**
+   * Sends a request at once and resolves with its decoded result.
+   * @throws RefusedError when the server answers with an error; LimitError when it was not sent. After any other error
+   * (TimeoutError, UnavailableError, ProtocolError, ClosedError, the signal's reason) the server may have acted.
+   */
+  call<Result>(method: string, params: readonly Json[], { timeoutMs, signal, decode, cancel = false }: SessionCall<Result>): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const id = String((this.#lastId += 1));
+    const forget = (): void => {
+      this.#pending.delete(id);
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const fail = (error: unknown): void => {
+      forget();
+      reject(error as Error);
+    };
+    const giveUp = (error: unknown): void => {
+      fail(error);
+      if (cancel) this.#sendIfPossible({ method: 'cancel', params: [id], id: null });
+    };
+    const onAbort = (): void => giveUp(signal?.reason);
+    const timer = setTimeout(() => giveUp(new TimeoutError(`${method} was not answered within ${timeoutMs} ms`)), timeoutMs);
+    const answer = (reply: JsonObject): void => {
+      try {
+        const result = decode(resultOf(method, reply));
+        forget();
+        resolve(result);
+      } catch (error) {
+        fail(error);
+        if (!(error instanceof RefusedError)) throw error;
+      }
+    };
+    try {
+      this.#send({ method, params, id });
+      this.#pending.set(id, { answer, fail });
+      signal?.addEventListener('abort', onAbort, { once: true });
+    } catch (error) {
+      fail(error);
+    }
+    return promise;
+  }
+
+  /** Ends the session: all calls reject with `reason`, and the socket is closed without further words. */
+  end(reason: OvsdbError): void {
+    if (this.#end !== undefined) return;
+    this.#end = reason;
+    clearTimeout(this.#keepAlive);
+    this.#socket.destroy();
+    for (const listener of this.#endListeners) listener(reason);
+    for (const call of [...this.#pending.values()]) call.fail(reason);
+  }
+
+  #send(message: JsonObject): void {
+    if (this.#end !== undefined) throw this.#end;
+    const text = JSON.stringify(message);
+    const waiting = this.#socket.writableLength + Buffer.byteLength(text);
+    const { maxOutgoingBytes } = this.#limits;
+    if (waiting > maxOutgoingBytes) {
+      throw new LimitError('maxOutgoingBytes', maxOutgoingBytes, `${waiting} bytes would wait to be sent`);
+    }
+    // What is said in one turn of the event loop goes out in one write.
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#socket.write(text);
+  }
+
+  /** For what is a courtesy only. */
+  #sendIfPossible(message: JsonObject): void {
+    try {
+      this.#send(message);
+    } catch (error) {
+      if (!(error instanceof OvsdbError)) throw error;
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#heardAt = performance.now();
+    try {
+      for (const text of this.#framer.push(chunk)) if (this.isOpen) this.#handle(text);
+    } catch (error) {
+      this.end(error instanceof OvsdbError ? error : new ProtocolError('the server’s message could not be handled', error));
+    }
+  }
+
+  #handle(text: string): void {
+    const message = parseMessage(text);
+    const { method, id, params } = message;
+    if (typeof method !== 'string') {
+      if (typeof id === 'string') this.#pending.get(id)?.answer(message);
+    } else if (id !== null && id !== undefined) {
+      this.#answer(method, id, params ?? []);
+    } else if (isList(params)) {
+      this.#onNotification(method, params);
+    } else {
+      throw new ProtocolError(`the notification ${method.slice(0, 100)} has no list of params`);
+    }
+  }
+
+  #answer(method: string, id: Json, params: Json): void {
+    const answer = method === 'echo' ? { id, result: params, error: null } : { id, result: null, error: 'unknown method' };
+    try {
+      this.#send(answer);
+    } catch (error) {
+      // It asks and does not read. Calls that fail of this have been sent, so they must not see "not sent".
+      throw new UnavailableError('the server does not take the answers to its requests', error);
+    }
+  }
+
+  #probe(): void {
+    const silentMs = performance.now() - this.#heardAt;
+    const { keepAliveMs, keepAliveTimeoutMs } = this.#limits;
+    if (silentMs < keepAliveMs) {
+      this.#keepAlive = setTimeout(() => this.#probe(), keepAliveMs - silentMs);
+      return;
+    }
+    this.#sendIfPossible({ method: 'echo', params: [], id: KEEP_ALIVE_ID });
+    const askedAt = performance.now();
+    this.#keepAlive = setTimeout(() => {
+      // When this process itself was held up, the answer lies there unread: read it before judging.
+      setImmediate(() => this.#judge(askedAt));
+    }, keepAliveTimeoutMs);
+  }
+
+  #judge(askedAt: number): void {
+    if (!this.isOpen) return;
+    if (this.#heardAt < askedAt) this.end(new UnavailableError(`the server did not answer an echo within ${this.#limits.keepAliveTimeoutMs} ms`));
+    else this.#probe();
+  }
+}
+
+function parseMessage(text: string): JsonObject {
+  let message: Json;
+  try {
+    message = parseJson(text);
+  } catch (error) {
+    throw new ProtocolError('a message is not JSON', error);
+  }
+  if (isObject(message)) return message;
+  throw new ProtocolError('a message is not a JSON object');
+}
+
+/** An error is a string, or an object as in RFC 7047 §3.1. */
+function resultOf(method: string, { result, error }: JsonObject): Json {
+  if (error === null || error === undefined) {
+    if (result === undefined) throw new ProtocolError(`the answer to ${method} has neither result nor error`);
+    return result;
+  }
+  if (typeof error === 'string') throw new RefusedError({ method, error, details: undefined });
+  if (!isObject(error) || typeof error['error'] !== 'string') throw new ProtocolError(`the answer to ${method} has an error that is none`);
+  const details = error['details'];
+  throw new RefusedError({ method, error: error['error'], details: typeof details === 'string' ? details : undefined });
+}
