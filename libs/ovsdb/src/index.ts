@@ -1,5 +1,5 @@
 export { OvsdbClient, type ClientEvents } from './client/client.js';
-export { Lock, type LockEvents } from './client/lock.js';
+export { Lock, type LockEvents, type LockOptions } from './client/lock.js';
 export type { CallOptions, ClientOptions } from './client/options.js';
 export * from './errors.js';
 export { Monitor, type ChangesListener, type MonitorEvents, type MonitorOptions } from './monitor/monitor.js';

@@ -10,7 +10,7 @@ import type { Connection } from './connection.js';
 import { Connector } from './connector.js';
 import { Deadline } from './deadline.js';
 import type { Host } from './host.js';
-import { Lock } from './lock.js';
+import { Lock, type LockOptions } from './lock.js';
 import { settingsOf, type CallOptions, type ClientOptions, type ClientSettings } from './options.js';
 import { tell } from './tell.js';
 
@@ -134,9 +134,9 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
    * Asks for a lock (§4.1.8); it may be held at once or when others release it. A client has one of each name.
    * @throws InvalidArgumentError when this client has it already, UnavailableError, TimeoutError, or the signal's reason
    */
-  async lock(name: string, options: CallOptions = {}): Promise<Lock> {
+  async lock(name: string, options: LockOptions = {}): Promise<Lock> {
     if (this.#locks.has(name)) throw new InvalidArgumentError('name', `this client has asked for the lock "${name}" already`);
-    const lock = new Lock(this.#host, name);
+    const lock = new Lock(this.#host, name, options.steal === true);
     this.#locks.set(name, lock);
     try {
       await this.#again('lock', options, (connection, deadline) => lock.request(connection, deadline));

@@ -14,6 +14,11 @@ export interface LockEvents {
   lost: [];
 }
 
+export interface LockOptions extends CallOptions {
+  /** Take it from whoever has it; only at first, not after a lost connection. */
+  readonly steal?: boolean;
+}
+
 /**
  * A lock that clients of one server share by its name (RFC 7047 §4.1.8 to §4.1.10). It guards nothing by itself: put
  * `Transaction.assert` before what must only be done by its holder. The lock belongs to the connection, so it is lost
@@ -24,14 +29,17 @@ export class Lock extends EventEmitter<LockEvents> {
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
   #isHeld = false;
+  #steal: boolean;
 
   /** Use `OvsdbClient.lock`. */
   constructor(
     host: Host,
     readonly name: string,
+    steal: boolean,
   ) {
     super();
     this.#host = host;
+    this.#steal = steal;
   }
 
   get isHeld(): boolean {
@@ -50,14 +58,6 @@ export class Lock extends EventEmitter<LockEvents> {
     } finally {
       this.off('held', resolve);
     }
-  }
-
-  /** Takes the lock from whoever has it (§4.1.8). */
-  async steal(options: CallOptions = {}): Promise<void> {
-    const deadline = this.#host.deadline('steal', options);
-    this.#closing.signal.throwIfAborted();
-    const { session } = await this.#host.ready(deadline);
-    await session.call('steal', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
   }
 
   /** Gives the lock back, or stops waiting for it (§4.1.8). */
@@ -88,13 +88,14 @@ export class Lock extends EventEmitter<LockEvents> {
     if (this.#connection === connection) return;
     this.#connection = connection;
     const { session, router } = connection;
-    router.listen(lockTopic(this.name), (method) => this.#set(method === 'locked'));
+    router.listen(lockTopic(this.name), (notification) => this.#set(notification === 'locked'));
     session.onEnd(() => this.#set(false));
-    await session.call('lock', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
+    await session.call(this.#steal ? 'steal' : 'lock', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
   }
 
   #answered(result: Json): void {
     if (!isObject(result) || typeof result['locked'] !== 'boolean') throw new ProtocolError('the answer does not say whether it is locked');
+    this.#steal = false;
     this.#set(result['locked']);
   }
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, type EventEmitter } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { parseEndpoint } from '../wire/endpoint.js';
 import { isObject, parseJson, type JsonObject } from '../wire/json.js';
@@ -25,13 +25,20 @@ export class Proxy {
 
   /** @param target an endpoint, tcp: or unix: */
   static async to(target: string): Promise<Proxy> {
-    const server = createServer((client) => proxy.#join(client, target)).listen(0, '127.0.0.1');
+    const server = createServer({ noDelay: true }, (client) => proxy.#join(client, target)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const proxy = new Proxy((server.address() as AddressInfo).port, async () => {
       server.close();
       await once(server, 'close');
     });
     return proxy;
+  }
+
+  /** Cuts, and waits until the client has noticed and is back. */
+  async interrupt(client: EventEmitter): Promise<void> {
+    const connected = once(client, 'connected');
+    this.cut();
+    await connected;
   }
 
   cut(): void {
@@ -46,8 +53,11 @@ export class Proxy {
   #join(client: Socket, target: string): void {
     this.connections += 1;
     const endpoint = parseEndpoint(target);
-    const server = endpoint.transport === 'unix' ? connect(endpoint.path) : connect(endpoint.port, endpoint.host);
-    this.#pipe(client, server, (message) => this.fromClient(message));
+    const server = endpoint.transport === 'unix' ? connect(endpoint.path) : connect({ port: endpoint.port, host: endpoint.host, noDelay: true });
+    this.#pipe(client, server, (message) => {
+      if (typeof message['method'] === 'string') this.methods.push(message['method']);
+      return this.fromClient(message);
+    });
     this.#pipe(server, client, (message) => this.fromServer(message));
   }
 
@@ -62,7 +72,6 @@ export class Proxy {
       for (const text of framer.push(chunk)) {
         const message = parseJson(text);
         if (!isObject(message)) continue;
-        if (typeof message['method'] === 'string') this.methods.push(message['method']);
         const verdict = judge(message);
         if (verdict === 'forward') to.write(text);
         else if (verdict === 'cut') from.destroy();

@@ -1,5 +1,5 @@
 import type { AnyTables, ColumnName, Mutation, Row, RowInput, TableName, Where } from '../schema/tables.js';
-import type { DatabaseSchema } from '../schema/schema.js';
+import type { DatabaseSchema, TableSchema } from '../schema/schema.js';
 import { encodeAtom } from '../schema/encode.js';
 import type { JsonObject } from '../wire/json.js';
 import {
@@ -65,17 +65,18 @@ export class Transaction<Tables extends object = AnyTables> {
     where: Where<Tables[Table]>,
     columns?: readonly Column[],
   ): Operation<Row<Pick<Tables[Table], Column>>[]> {
-    const wanted = ({ columns: all }: { columns: ReadonlyMap<string, unknown> }): string[] => ['_uuid', ...(columns ?? all.keys())];
+    const wanted = (schema: TableSchema): readonly string[] => columns ?? [...schema.columns.keys()];
     return this.#add({
       name: 'select',
       table,
       encode: (context) => {
         const schema = tableOf(context, table);
-        return { op: 'select', table, where: encodeWhere(schema, where, context), columns: encodeColumns(schema, wanted(schema), context) };
+        const names = ['_uuid', ...encodeColumns(schema, wanted(schema), context)];
+        return { op: 'select', table, where: encodeWhere(schema, where, context), columns: names };
       },
       decode: (result, { tables }) => {
         const schema = tables.get(table);
-        return (schema === undefined ? [] : decodeRows(schema, wanted(schema), result)) as Row<Pick<Tables[Table], Column>>[];
+        return (schema === undefined ? [] : decodeRows(schema, ['_uuid', ...wanted(schema)], result)) as Row<Pick<Tables[Table], Column>>[];
       },
     });
   }

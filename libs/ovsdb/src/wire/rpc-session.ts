@@ -51,6 +51,7 @@ export class RpcSession {
   #lastId = 0;
   #corked = false;
   #heardAt = performance.now();
+  #isProbing = false;
   #keepAlive: NodeJS.Timeout;
 
   constructor(socket: Socket, limits: SessionLimits, onNotification: NotificationListener) {
@@ -158,7 +159,7 @@ export class RpcSession {
   }
 
   #receive(chunk: Buffer): void {
-    this.#heardAt = performance.now();
+    this.#hear();
     try {
       for (const text of this.#framer.push(chunk)) if (this.isOpen) this.#handle(text);
     } catch (error) {
@@ -190,25 +191,32 @@ export class RpcSession {
     }
   }
 
+  /** Called when there may have been silence for long enough. */
   #probe(): void {
-    const silentMs = performance.now() - this.#heardAt;
     const { keepAliveMs, keepAliveTimeoutMs } = this.#limits;
-    if (silentMs < keepAliveMs) {
-      this.#keepAlive = setTimeout(() => this.#probe(), keepAliveMs - silentMs);
+    const leftMs = this.#heardAt + keepAliveMs - performance.now();
+    if (leftMs > 0) {
+      this.#keepAlive = setTimeout(() => this.#probe(), leftMs);
       return;
     }
+    this.#isProbing = true;
     this.#sendIfPossible({ method: 'echo', params: [], id: KEEP_ALIVE_ID });
-    const askedAt = performance.now();
-    this.#keepAlive = setTimeout(() => {
-      // When this process itself was held up, the answer lies there unread: read it before judging.
-      setImmediate(() => this.#judge(askedAt));
-    }, keepAliveTimeoutMs);
+    // When this process itself was held up, the answer lies there unread: read it before judging.
+    this.#keepAlive = setTimeout(() => setImmediate(() => this.#judge()), keepAliveTimeoutMs);
   }
 
-  #judge(askedAt: number): void {
-    if (!this.isOpen) return;
-    if (this.#heardAt < askedAt) this.end(new UnavailableError(`the server did not answer an echo within ${this.#limits.keepAliveTimeoutMs} ms`));
-    else this.#probe();
+  #judge(): void {
+    if (!this.#isProbing) return;
+    this.end(new UnavailableError(`the server did not answer an echo within ${this.#limits.keepAliveTimeoutMs} ms`));
+  }
+
+  /** Any word will do. */
+  #hear(): void {
+    this.#heardAt = performance.now();
+    if (!this.#isProbing) return;
+    this.#isProbing = false;
+    clearTimeout(this.#keepAlive);
+    this.#keepAlive = setTimeout(() => this.#probe(), this.#limits.keepAliveMs);
   }
 }
 
