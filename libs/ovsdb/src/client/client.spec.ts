@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import {
   ClosedError,
@@ -5,11 +6,13 @@ import {
   LimitError,
   OutcomeUnknownError,
   OvsdbClient,
+  RefusedError,
+  TimeoutError,
   Transaction,
   UnavailableError,
   type ClientOptions,
 } from '../index.js';
-import { freePort, ovsdbIsMissing, startServer, type Play, type TestServer } from '../testing/ovsdb-server.js';
+import { freePort, ovsdbIsMissing, PLAY_SCHEMA, run, startServer, writeSchema, type Play, type TestServer } from '../testing/ovsdb-server.js';
 import { Proxy } from '../testing/proxy.js';
 
 test.each<[string, Partial<ClientOptions>]>([
@@ -80,7 +83,7 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
   it('reads the schema once, and tells the databases', async () => {
     const client = open();
     const schema = await client.schema();
-    expect([schema.name, schema.version, [...schema.tables.keys()]]).toEqual(['Play', '1.0.0', ['Part', 'Thing']]);
+    expect([schema.name, schema.version, [...schema.tables.keys()].toSorted()]).toEqual(['Play', '1.0.0', ['Part', 'Thing']]);
     expect(schema.tables.get('Thing')?.columns.get('counts')).toEqual({ key: 'string', value: 'integer', min: 0, max: Infinity });
     expect(await client.databases()).toEqual(['Play', '_Server']);
     await proxy.interrupt(client);
@@ -92,15 +95,15 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
     const second = await Proxy.to(server.unix);
     const client = open({ endpoints: [proxy.endpoint, second.endpoint, `tcp:127.0.0.1:${await freePort()}`] });
     await client.ready();
-    const used = new Set([client.endpoint]);
+    const used = new Set<string>();
     for (let round = 0; round < 4; round += 1) {
       const gone = new Promise((resolve) => client.once('disconnected', resolve));
       for (const one of [proxy, second]) one.cut();
       await gone;
       await client.transact(inserting(`round ${round}`));
-      used.add(client.endpoint);
+      used.add(client.endpoint ?? '');
     }
-    expect([...used].toSorted()).toEqual([proxy.endpoint, second.endpoint].toSorted());
+    expect(used).toEqual(new Set([proxy.endpoint, second.endpoint]));
     await client.close();
     await second.close();
     expect(await names()).toHaveLength(4);
@@ -144,6 +147,22 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
       expect(await names(client)).toEqual(['a']);
       expect(proxy.connections).toBe(4);
     });
+  });
+
+  it.each([0, -1, 1.5, Number.POSITIVE_INFINITY])('refuses a time of %d ms', async (timeoutMs) => {
+    await expect(open().transact(inserting('a'), { timeoutMs })).rejects.toThrow(`timeoutMs: ${timeoutMs} is not a whole number`);
+  });
+
+  it('gives up a monitor and a lock that take too long, on the server too', async () => {
+    const client = open();
+    await client.ready();
+    proxy.fromServer = () => 'drop';
+    await expect(client.monitor({ Thing: {} }, { timeoutMs: 20 })).rejects.toThrow(TimeoutError);
+    await expect(client.lock('slow', { timeoutMs: 20 })).rejects.toThrow(TimeoutError);
+    proxy.fromServer = () => 'forward';
+    await client.databases();
+    expect(proxy.methods.slice(-5)).toEqual(['monitor_cond_since', 'monitor_cancel', 'lock', 'unlock', 'list_dbs']);
+    await (await client.lock('slow')).whenHeld();
   });
 
   it('does not know what became of a transaction whose time was over', async () => {
@@ -211,6 +230,54 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
       for (const name of ['a', 'b', 'c']) await client.transact(inserting(name.repeat(9_000)));
       await expect(names(client)).rejects.toThrow('maxMessageBytes is 20000');
       await client.ready();
+    });
+  });
+
+  describe('whose database changes under it', () => {
+    it('reads a new schema, and monitors by it', async () => {
+      const client = open();
+      const unaware = open();
+      const noticed = unaware.ready().then(() => once(unaware, 'disconnected'));
+      const monitor = await client.monitor({ Thing: {} });
+      await client.transact(inserting('a'));
+      await unaware.ready();
+      const { columns } = PLAY_SCHEMA.tables.Thing;
+      const schema = structuredClone({ ...PLAY_SCHEMA, tables: { ...PLAY_SCHEMA.tables, Thing: { ...PLAY_SCHEMA.tables.Thing, columns: { ...columns, colour: { type: 'string' } } } } });
+      run('ovsdb-client', 'convert', server.unix, await writeSchema(server.folder, { ...schema, version: '1.1.0' }));
+      await monitor.until(() => [...monitor.rows('Thing').values()].find((row) => 'colour' in row));
+      await client.ready();
+      expect((await client.schema()).version).toBe('1.1.0');
+      await noticed;
+      expect((await unaware.schema()).version).toBe('1.1.0');
+      run('ovsdb-client', 'convert', server.unix, await writeSchema(server.folder));
+      await monitor.until(() => [...monitor.rows('Thing').values()].find((row) => !('colour' in row)));
+      await client.ready();
+      expect((await client.schema()).version).toBe('1.0.0');
+    });
+
+    it('tells when a monitor has no place in it any more', async () => {
+      const client = open();
+      const monitor = await client.monitor({ Thing: { columns: ['note'] } });
+      const { note: _gone, ...columns } = PLAY_SCHEMA.tables.Thing.columns;
+      const refused = once(monitor, 'error');
+      run('ovsdb-client', 'convert', server.unix, await writeSchema(server.folder, { ...PLAY_SCHEMA, tables: { ...PLAY_SCHEMA.tables, Thing: { ...PLAY_SCHEMA.tables.Thing, columns } } }));
+      expect(await refused).toEqual([new InvalidArgumentError('Thing.columns.0', 'the table Thing has no column "note"')]);
+      expect(monitor.isCurrent).toBe(false);
+      await client.transact(inserting('others go on'));
+      run('ovsdb-client', 'convert', server.unix, await writeSchema(server.folder));
+      await monitor.until(() => (monitor.isCurrent && monitor.rows('Thing').size === 1 ? true : undefined));
+    });
+
+    it('waits while it is gone', async () => {
+      const client = open();
+      await client.ready();
+      server.control('ovsdb-server/remove-db', 'Play');
+      // Sent before the client hears of it, and answered although the client leaves.
+      await expect(client.transact(inserting('never'))).rejects.toThrow(RefusedError);
+      await expect(client.transact(inserting('never'), { timeoutMs: 100 })).rejects.toThrow('the server has no database Play');
+      const waiting = client.transact(inserting('later'));
+      server.control('ovsdb-server/add-db', `${server.folder}/play.db`);
+      await waiting;
     });
   });
 

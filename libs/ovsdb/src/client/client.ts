@@ -11,7 +11,7 @@ import { Connector } from './connector.js';
 import { Deadline } from './deadline.js';
 import type { Host } from './host.js';
 import { Lock, type LockOptions } from './lock.js';
-import { settingsOf, type CallOptions, type ClientOptions, type ClientSettings } from './options.js';
+import { checkWhole, LONGEST_TIME_MS, settingsOf, type CallOptions, type ClientOptions, type ClientSettings } from './options.js';
 import { tell } from './tell.js';
 
 export interface ClientEvents {
@@ -51,6 +51,7 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
   /** @throws InvalidArgumentError */
   constructor(options: ClientOptions) {
     super();
+    this.setMaxListeners(0);
     this.#settings = settingsOf(options);
     this.#connector = new Connector(this.#settings, {
       prepare: (connection, closing) => this.#takeOver(connection, closing),
@@ -68,7 +69,7 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
     };
   }
 
-  /** The endpoint in use, as it was given; undefined while there is none. */
+  /** The endpoint in use, with its port; undefined while there is none. */
   get endpoint(): string | undefined {
     return this.#connector.current?.endpoint;
   }
@@ -101,7 +102,7 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
       const params = [this.#settings.database, ...transaction.encode(schema)];
       const decode = (answer: Parameters<typeof Outcome.read>[1]): Outcome => Outcome.read(operations, answer, schema);
       try {
-        return await session.call('transact', params, { timeoutMs, signal, cancel: true, decode });
+        return await session.call('transact', params, { timeoutMs, signal, isTransaction: true, decode });
       } catch (error) {
         const isKnown = transaction.isReadOnly || error instanceof RefusedError || (error instanceof LimitError && error.limit === 'maxOutgoingBytes');
         throw isKnown ? error : new OutcomeUnknownError(error);
@@ -122,8 +123,8 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
         await monitor.synchronize(connection, deadline);
         this.#monitors.add(monitor);
       } catch (error) {
-        // The server may have begun it.
-        if (!(error instanceof UnavailableError)) await monitor.close();
+        // The server may have begun it. Nobody waits for its end.
+        if (!(error instanceof UnavailableError)) monitor.close().catch(() => undefined);
         throw error;
       }
     });
@@ -141,7 +142,8 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
     try {
       await this.#again('lock', options, (connection, deadline) => lock.request(connection, deadline));
     } catch (error) {
-      await lock.release();
+      // The server may have put it in the queue. Nobody waits until it is out.
+      lock.release().catch(() => undefined);
       throw error;
     }
     return lock;
@@ -195,7 +197,9 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
     }
   }
 
+  /** @throws InvalidArgumentError */
   #deadline(what: string, { timeoutMs = this.#settings.timeoutMs, signal }: CallOptions): Deadline {
+    checkWhole('timeoutMs', timeoutMs, LONGEST_TIME_MS);
     return new Deadline(what, timeoutMs, signal);
   }
 

@@ -1,8 +1,8 @@
-import { OvsdbError, ProtocolError, RefusedError, UnavailableError } from '../errors.js';
+import { OvsdbError, RefusedError, UnavailableError } from '../errors.js';
 import { parseSchema, type DatabaseSchema } from '../schema/schema.js';
 import { formatEndpoint, openSocket, type Endpoint } from '../wire/endpoint.js';
-import { parseJson, type Json } from '../wire/json.js';
-import { NotificationRouter } from '../wire/notification-router.js';
+import type { Json } from '../wire/json.js';
+import { monitorTopic, NotificationRouter } from '../wire/notification-router.js';
 import { RpcSession } from '../wire/rpc-session.js';
 import { DatabaseWatch, type DatabaseStatus } from './database-watch.js';
 import type { ClientSettings } from './options.js';
@@ -10,6 +10,8 @@ import type { ClientSettings } from './options.js';
 /** From the newest to that of RFC 7047; a server has all older ones. */
 export const MONITOR_METHODS = ['monitor_cond_since', 'monitor_cond', 'monitor'] as const;
 export type MonitorMethod = (typeof MONITOR_METHODS)[number];
+
+const SCHEMA_MONITOR = '_Schema';
 
 /** What one connection leaves behind for the next. */
 export interface ConnectionMemory {
@@ -69,35 +71,34 @@ async function prepare(
   const watch = new DatabaseWatch(session, settings.database);
   const status = await watch.start(router, options, (changed) => {
     const problem = unfitness(changed, settings, memory);
-    if (problem !== undefined) session.end(new UnavailableError(problem));
+    if (problem !== undefined) session.retire(new UnavailableError(problem));
   });
-  if (status === 'not supported') {
-    const decode = (schema: Json): DatabaseSchema => parseSchema(schema);
-    return session.call('get_schema', [settings.database], { ...options, decode });
-  }
-  const problem = unfitness(status, settings, memory);
+  const problem = status === 'not supported' ? undefined : unfitness(status, settings, memory);
   if (problem !== undefined) throw new UnavailableError(problem);
-  return schemaOf(status?.schema ?? '', memory);
+  const readSchema = (): Promise<DatabaseSchema> =>
+    session.call('get_schema', [settings.database], { ...options, decode: (schema) => schemaOf(schema, memory) });
+  const schema = await readSchema();
+  const [table] = schema.tables.keys();
+  if (status === 'not supported' || table === undefined) return schema;
+  // A server that does not hang up tells of a conversion by canceling monitors; this one, of nothing, is there for that.
+  router.listen(monitorTopic(SCHEMA_MONITOR), () => session.retire(new UnavailableError(`the database ${settings.database} was converted`)));
+  const request = { [table]: [{ columns: [], where: [false] }] };
+  const watching = session.call('monitor_cond', [settings.database, SCHEMA_MONITOR, request], { ...options, decode: () => undefined });
+  // Once more, because it may have been converted in between.
+  const [, current] = await Promise.all([watching, readSchema()]);
+  return current;
 }
 
-/** Parsed once for as long as it is the same. */
-function schemaOf(text: string, memory: ConnectionMemory): DatabaseSchema {
-  if (memory.schema?.text === text) return memory.schema.parsed;
-  let json: Json;
-  try {
-    json = parseJson(text);
-  } catch (error) {
-    throw new ProtocolError('the schema is not JSON', error);
-  }
-  const parsed = parseSchema(json);
-  memory.schema = { text, parsed };
-  return parsed;
+/** The same object for as long as it is the same schema. */
+function schemaOf(schema: Json, memory: ConnectionMemory): DatabaseSchema {
+  const text = JSON.stringify(schema);
+  if (memory.schema?.text !== text) memory.schema = { text, parsed: parseSchema(schema) };
+  return memory.schema.parsed;
 }
 
 /** Why the database cannot be used on this server now, in the terms of ovsdb-server(5). */
 function unfitness(status: DatabaseStatus | undefined, { database, leaderOnly }: ClientSettings, memory: ConnectionMemory): string | undefined {
   if (status === undefined) return `the server has no database ${database}`;
-  if (status.schema === '') return `the server has not joined the cluster of ${database} yet`;
   if (!status.connected) return `the server is cut off from the others of ${database}`;
   if (leaderOnly && !status.leader) return `the server does not lead ${database}`;
   if (status.cluster === undefined || status.index === undefined) return undefined;

@@ -1,6 +1,7 @@
 import { backoffMs, sleep } from '#core';
 import { ClosedError, UnavailableError, type OvsdbError } from '../errors.js';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
+import type { RpcSession } from '../wire/rpc-session.js';
 import { connect, type Connection, type ConnectionMemory } from './connection.js';
 import type { Deadline } from './deadline.js';
 import type { ClientSettings } from './options.js';
@@ -21,6 +22,8 @@ export class Connector {
   readonly #memory: ConnectionMemory = {};
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
+  /** Also those that only wait for last answers. */
+  readonly #sessions = new Set<RpcSession>();
   #ready = newPromise();
   #current: Connection | undefined;
   #lastFailure: OvsdbError | undefined;
@@ -51,9 +54,10 @@ export class Connector {
   async close(): Promise<void> {
     const reason = new ClosedError('the client is closed');
     this.#closing.abort(reason);
-    this.#current?.session.end(reason);
+    const closed = [...this.#sessions].map((session) => session.closed);
+    for (const session of this.#sessions) session.end(reason);
     this.#ready.reject(reason);
-    await this.#running;
+    await Promise.all([this.#running, ...closed]);
   }
 
   /** Who waited in vain for a connection wants to know what stands in its way. */
@@ -92,6 +96,8 @@ export class Connector {
       return { reason: error as OvsdbError, wasUp: false };
     }
     const { session } = connection;
+    this.#sessions.add(session);
+    void session.closed.then(() => this.#sessions.delete(session));
     const ended = new Promise<OvsdbError>((resolve) => session.onEnd(resolve));
     await this.#listener.prepare(connection, closing);
     if (closing.aborted) session.end(closing.reason as OvsdbError);

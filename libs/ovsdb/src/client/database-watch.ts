@@ -7,8 +7,6 @@ import type { RpcSession } from '../wire/rpc-session.js';
 
 /** A row of the table Database of the server's own database `_Server` (ovsdb-server(5)). */
 export interface DatabaseStatus {
-  /** Empty until the server has joined the cluster. */
-  readonly schema: string;
   readonly connected: boolean;
   readonly leader: boolean;
   /** Absent when the database is not clustered, like `index`. */
@@ -24,7 +22,6 @@ const one = (key: ColumnType['key']): ColumnType => ({ key, value: undefined, mi
 const optional = (key: ColumnType['key']): ColumnType => ({ key, value: undefined, min: 0, max: 1 });
 const COLUMNS: ReadonlyMap<string, ColumnType> = new Map([
   ['name', one('string')],
-  ['schema', optional('string')],
   ['connected', one('boolean')],
   ['leader', one('boolean')],
   ['cid', optional('uuid')],
@@ -53,8 +50,9 @@ export class DatabaseWatch {
       const before = this.#row();
       this.#replica.update(updates ?? null, 'table-updates2');
       const after = this.#row();
-      if (before?._uuid !== after?._uuid || before?.['schema'] !== after?.['schema']) {
-        this.session.end(new UnavailableError(`the database ${this.database} was removed, added or converted`));
+      // The row's UUID is the generation of the database.
+      if (before?._uuid !== after?._uuid) {
+        this.session.retire(new UnavailableError(`the database ${this.database} was removed or replaced`));
       } else {
         onChange(this.#status());
       }
@@ -83,9 +81,8 @@ export class DatabaseWatch {
   #status(): DatabaseStatus | undefined {
     const row = this.#row();
     if (row === undefined) return undefined;
-    const { schema, connected, leader, cid, index } = row;
+    const { connected, leader, cid, index } = row;
     return {
-      schema: typeof schema === 'string' ? schema : '',
       connected: connected === true,
       leader: leader === true,
       cluster: typeof cid === 'string' ? cid : undefined,

@@ -38,6 +38,7 @@ export class Lock extends EventEmitter<LockEvents> {
     steal: boolean,
   ) {
     super();
+    this.setMaxListeners(0);
     this.#host = host;
     this.#steal = steal;
   }

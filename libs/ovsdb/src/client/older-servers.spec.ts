@@ -47,8 +47,9 @@ describe.skipIf(ovsdbIsMissing)('older servers', () => {
       transaction.insert('Thing', { name: 'c', size: 3 });
     });
     await proxy.interrupt(client);
-    const summary = told.map((change) => (change.kind === 'modify' ? [change.kind, change.old] : [change.kind, 'name' in change.row && change.row.name]));
-    expect(summary.toSorted()).toEqual([['delete', 'b'], ['insert', 'c'], ['modify', { tags: new Set(['x', 'y']), note: 'old' }]]);
+    const summary = told.map((change) => (change.kind === 'modify' ? [change.kind, change.old] : [change.kind, 'name' in change.row && change.row.name]) as [string, unknown]);
+    expect(new Map(summary)).toEqual(new Map<unknown, unknown>([['delete', 'b'], ['insert', 'c'], ['modify', { tags: new Set(['x', 'y']), note: 'old' }]]));
+    expect(summary).toHaveLength(3);
     expect([...monitor.rows('Thing').values()].map(({ _uuid, ...row }) => row).toSorted((one, other) => one.name.localeCompare(other.name))).toEqual([
       { name: 'a', tags: new Set(['y']), note: null },
       { name: 'c', tags: new Set(), note: null },
@@ -59,6 +60,14 @@ describe.skipIf(ovsdbIsMissing)('older servers', () => {
     await begin('monitor_cond_since');
     await follow({ where: [['size', '>=', 0]] });
     expect(proxy.methods.filter((method) => method.startsWith('monitor_cond_since'))).toHaveLength(2);
+  });
+
+  it('are asked by the same method for several monitors at once', async () => {
+    await begin('monitor_cond_since');
+    const monitors = await Promise.all([1, 2, 3].map((size) => client.monitor({ Thing: { where: [['size', '>=', size]] } })));
+    await proxy.interrupt(client);
+    expect(monitors.map((monitor) => [monitor.isCurrent, monitor.rows('Thing').size])).toEqual([[true, 2], [true, 1], [true, 0]]);
+    expect(proxy.methods).not.toContain('monitor');
   });
 
   it('of RFC 7047 alone are asked by monitor, without conditions', async () => {

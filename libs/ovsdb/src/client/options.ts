@@ -56,7 +56,13 @@ const MIB = 1024 * 1024;
 /** Strings of V8 end at about 512 Mi characters. */
 const LONGEST_MESSAGE = 511 * MIB;
 /** Timers of Node end there. */
-const LONGEST_TIME_MS = 2 ** 31 - 1;
+export const LONGEST_TIME_MS = 2 ** 31 - 1;
+
+/** @throws InvalidArgumentError */
+export function checkWhole(name: string, value: number, most: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new InvalidArgumentError(name, `${value} is not a whole number from 1 to ${most}`);
+}
 
 type NumberOption = Exclude<keyof ClientSettings, 'database' | 'endpoints' | 'tls' | 'leaderOnly'>;
 
@@ -64,11 +70,7 @@ type NumberOption = Exclude<keyof ClientSettings, 'database' | 'endpoints' | 'tl
 export function settingsOf(options: ClientOptions): ClientSettings {
   if (options.database === '') throw new InvalidArgumentError('database', 'a name is needed');
   if (options.endpoints.length === 0) throw new InvalidArgumentError('endpoints', 'at least one is needed');
-  const number = (name: NumberOption, standard: number, most: number): number => {
-    const value = options[name] ?? standard;
-    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-    throw new InvalidArgumentError(name, `${value} is not a whole number from 1 to ${most}`);
-  };
+  const number = (name: NumberOption, standard: number, most: number): number => checkWhole(name, options[name] ?? standard, most);
   return {
     database: options.database,
     endpoints: options.endpoints.map((endpoint, index) => parseEndpoint(endpoint, `endpoints.${index}`)),

@@ -9,7 +9,7 @@ import type { DatabaseSchema } from '../schema/schema.js';
 import type { AnyTables, Row, TableName, Where } from '../schema/tables.js';
 import { isList, type Json } from '../wire/json.js';
 import { monitorTopic } from '../wire/notification-router.js';
-import type { SessionCall } from '../wire/rpc-session.js';
+import type { RpcSession } from '../wire/rpc-session.js';
 import { Replica, type ReplicaChange, type UpdateFormat } from './replica.js';
 import { encodeConditions, encodeRequest, resolveTables, type Change, type Conditions, type MonitorRequest, type RequestedColumns } from './request.js';
 
@@ -34,12 +34,6 @@ export interface MonitorEvents<Tables> {
 
 const NO_TRANSACTION = '00000000-0000-0000-0000-000000000000';
 
-const FORMATS: Readonly<Record<MonitorMethod, UpdateFormat>> = {
-  monitor_cond_since: 'table-updates2',
-  monitor_cond: 'table-updates2',
-  monitor: 'table-updates',
-};
-
 /**
  * A replica of parts of a database that the server keeps up to date, and that outlives connections. Before the answer to
  * a transaction comes, what the transaction changes is here (ovsdb-server(7) §4.1.5). A new connection asks only for what
@@ -60,11 +54,13 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   #turn: Promise<unknown> = Promise.resolve();
   #schema: DatabaseSchema | undefined;
   #lastTransaction = NO_TRANSACTION;
+  #format: UpdateFormat = 'table-updates2';
   #isCurrent = false;
 
   /** Use `OvsdbClient.monitor`. */
   constructor(host: Host, id: string, request: MonitorRequest<Tables>) {
     super();
+    this.setMaxListeners(0);
     const tables = Object.entries(request) as [string, { columns?: readonly string[]; where?: readonly unknown[] }][];
     this.#id = id;
     this.#host = host;
@@ -126,17 +122,16 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#host.forget(this);
-    const connection = this.#host.current();
-    const wasCurrent = this.#isCurrent;
     this.abandon(new ClosedError('the monitor is closed'));
-    if (connection === undefined || !wasCurrent) return;
+    const connection = this.#host.current();
+    if (connection === undefined) return;
     connection.router.forget(monitorTopic(this.#id));
     try {
       const { timeoutMs } = this.#host.deadline('monitor_cancel', {});
       await connection.session.call('monitor_cancel', [this.#id], { timeoutMs, decode: () => undefined });
     } catch (error) {
-      // A connection that is gone has no monitors.
-      if (!(error instanceof UnavailableError || error instanceof ClosedError)) throw error;
+      // A connection that is gone has no monitors, and what the server refused to begin needs no end.
+      if (!(error instanceof UnavailableError || error instanceof ClosedError || error instanceof RefusedError)) throw error;
     }
   }
 
@@ -162,55 +157,53 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
     this.#schema = schema;
     this.#replica.retype(tables);
     const request = encodeRequest(schema, tables, sent);
-    router.listen(monitorTopic(this.#id), (method, params) => this.#receive(method, params, connection));
+    router.listen(monitorTopic(this.#id), (method, params) => this.#receive(method, params, session));
     session.onEnd((reason) => this.#goStale(reason));
-    const call = { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result: Json) => this.#begin(result, connection, sent) };
     for (;;) {
+      const method = connection.monitorMethod;
+      if (method === 'monitor' && sent.size > 0) {
+        throw new RefusedError({ method: 'monitor_cond', error: 'not supported', details: 'the server knows no monitors with conditions' });
+      }
+      const params = [this.#host.database, this.#id, request, ...(method === 'monitor_cond_since' ? [this.#lastTransaction] : [])];
+      const decode = (result: Json): void => this.#begin(result, method, sent);
       try {
-        return await this.#request(connection, request, sent, call);
+        return await session.call(method, params, { timeoutMs: deadline.left(), signal: deadline.signal, decode });
       } catch (error) {
-        const next = MONITOR_METHODS[MONITOR_METHODS.indexOf(connection.monitorMethod) + 1];
+        const next = MONITOR_METHODS[MONITOR_METHODS.indexOf(method) + 1];
         if (!isUnknownMethod(error) || next === undefined) throw error;
-        connection.monitorMethod = next;
+        // Another monitor may have found out already.
+        if (connection.monitorMethod === method) connection.monitorMethod = next;
       }
     }
   }
 
-  #request({ monitorMethod, session }: Connection, request: Json, conditions: Conditions, call: SessionCall<void>): Promise<void> {
-    const params = [this.#host.database, this.#id, request];
-    if (monitorMethod === 'monitor' && conditions.size > 0) {
-      throw new RefusedError({ method: 'monitor_cond', error: 'not supported', details: 'the server knows no monitors with conditions' });
-    }
-    return session.call(monitorMethod, monitorMethod === 'monitor_cond_since' ? [...params, this.#lastTransaction] : params, call);
-  }
-
-  #begin(result: Json, { monitorMethod }: Connection, sent: Conditions): void {
+  #begin(result: Json, method: MonitorMethod, sent: Conditions): void {
     let resumed = false;
     let updates = result;
-    if (monitorMethod === 'monitor_cond_since') {
+    if (method === 'monitor_cond_since') {
       if (!isList(result) || typeof result[1] !== 'string') throw new ProtocolError('the answer to monitor_cond_since is not as it should be');
       resumed = result[0] === true && this.#lastTransaction !== NO_TRANSACTION;
       this.#lastTransaction = result[1];
       updates = result[2] ?? null;
     }
-    const format = FORMATS[monitorMethod];
-    const changes = this.#applied(() => (resumed ? this.#replica.update(updates, format) : this.#replica.replace(updates, format)));
+    this.#format = method === 'monitor' ? 'table-updates' : 'table-updates2';
+    const changes = this.#applied(() => (resumed ? this.#replica.update(updates, this.#format) : this.#replica.replace(updates, this.#format)));
     this.#confirmed = sent;
     this.#isCurrent = true;
     this.#tell('changes', changes);
     this.#tell('current', { resumed });
   }
 
-  #receive(method: string, params: readonly Json[], { session, monitorMethod }: Connection): void {
+  #receive(method: string, params: readonly Json[], session: RpcSession): void {
     if (method === 'monitor_canceled') {
-      session.end(new UnavailableError('the server has canceled a monitor: the database was removed or converted'));
+      session.retire(new UnavailableError('the server has canceled a monitor: the database was removed or converted'));
       return;
     }
     // After a time-out of the request nobody knows what this would be a change of.
     if (!this.#isCurrent) return;
     const isSince = method === 'update3';
     const updates = params[isSince ? 2 : 1];
-    const changes = this.#applied(() => this.#replica.update(updates ?? null, FORMATS[monitorMethod]));
+    const changes = this.#applied(() => this.#replica.update(updates ?? null, this.#format));
     if (isSince && typeof params[1] === 'string') this.#lastTransaction = params[1];
     this.#tell('changes', changes);
   }

@@ -253,6 +253,26 @@ describe.skipIf(ovsdbIsMissing)('transactions on a real server', () => {
     expect(error).toMatchObject({ path, message: expect.stringContaining(problem) });
   });
 
+  it('with known tables do not even compile with a mistake', () => {
+    const transaction = new Transaction<Play>();
+    // @ts-expect-error no such table
+    transaction.insert('Nothing', {});
+    // @ts-expect-error no such column
+    transaction.insert('Thing', { colour: 'red' });
+    // @ts-expect-error another type
+    transaction.update('Thing', [], { size: '1' });
+    // @ts-expect-error another type
+    transaction.delete('Thing', [['size', '==', 'x']]);
+    // @ts-expect-error no such function
+    transaction.delete('Thing', [['size', '=', 1]]);
+    // @ts-expect-error another type of element
+    transaction.mutate('Thing', [], [['tags', 'insert', [1]]]);
+    const select = transaction.select('Thing', [], ['name']);
+    // @ts-expect-error not selected
+    const sizes = (outcome: Outcome) => outcome.of(select).map(({ size }) => size as unknown);
+    expect(sizes).toBeTypeOf('function');
+  });
+
   it('do not take a row of another transaction', async () => {
     const stranger = new Transaction<Play>().insert('Thing', { name: 'x' });
     const mistaken = transact((transaction) => transaction.insert('Thing', { name: 'a', friend: stranger }));

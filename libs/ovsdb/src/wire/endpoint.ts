@@ -71,8 +71,8 @@ export async function openSocket(endpoint: Endpoint, tls: TlsOptions, signal: Ab
 function begin(endpoint: Endpoint, tls: TlsOptions): Socket {
   if (endpoint.transport === 'unix') return connectPlain({ path: endpoint.path });
   const { host, port } = endpoint;
-  if (endpoint.transport === 'tcp') return connectPlain({ host, port, noDelay: true });
-  return connectTls({ host, port, noDelay: true, ...tlsSettings(host, tls) } as ConnectionOptions);
+  if (endpoint.transport === 'tcp') return connectPlain({ host, port });
+  return connectTls({ host, port, ...tlsSettings(host, tls) } as ConnectionOptions);
 }
 
 function tlsSettings(host: string, { ca, certificate, privateKey, serverName }: TlsOptions): ConnectionOptions {

@@ -47,7 +47,7 @@ async function heard(count: number): Promise<JsonObject[]> {
 }
 
 const say = (...messages: object[]): void => void peer.write(messages.map((message) => JSON.stringify(message)).join(''));
-const call = (method: string, options: { timeoutMs?: number; signal?: AbortSignal; cancel?: boolean } = {}): Promise<Json> =>
+const call = (method: string, options: { timeoutMs?: number; signal?: AbortSignal; isTransaction?: boolean } = {}): Promise<Json> =>
   session.call(method, [1], { timeoutMs: 10_000, decode: (result) => result, ...options });
 
 describe('calls', () => {
@@ -87,7 +87,7 @@ describe('calls', () => {
 
   it('that are given up are canceled on the other side', async () => {
     const abort = new AbortController();
-    const calling = call('slow', { signal: abort.signal, cancel: true });
+    const calling = call('slow', { signal: abort.signal, isTransaction: true });
     const [{ id } = {}] = await heard(1);
     abort.abort(new Error('not needed'));
     await expect(calling).rejects.toThrow('not needed');
@@ -113,6 +113,39 @@ describe('calls', () => {
     expect(order).toEqual(['end', 'call', 'call']);
     expect(await ended).toBeInstanceOf(UnavailableError);
     await expect(call('three')).rejects.toThrow(UnavailableError);
+  });
+});
+
+describe('a session that is retired', () => {
+  beforeEach(() => begin());
+  const reason = new UnavailableError('of no use');
+
+  it('waits for the answers to transactions only, hears nothing more, and then ends', async () => {
+    const order: string[] = [];
+    session.onEnd(() => order.push('end'));
+    const transaction = call('transact', { isTransaction: true });
+    const other = call('other').catch(() => order.push('other'));
+    const [{ id } = {}] = await heard(2);
+    session.retire(reason);
+    await other;
+    expect([session.isOpen, order]).toEqual([false, ['end', 'other']]);
+    await expect(call('next')).rejects.toBe(reason);
+    say({ method: 'update', params: ['m', {}], id: null }, { id, result: 'done', error: null });
+    expect(await transaction).toBe('done');
+    expect(notifications).toEqual([]);
+    await session.closed;
+  });
+
+  it('ends at once when nothing is under way', async () => {
+    session.retire(reason);
+    await session.closed;
+  });
+
+  it('ends when the time of its transactions is over, or the connection', async () => {
+    const late = call('transact', { isTransaction: true, timeoutMs: 20 });
+    session.retire(reason);
+    await expect(late).rejects.toThrow(TimeoutError);
+    await session.closed;
   });
 });
 

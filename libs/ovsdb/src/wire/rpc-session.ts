@@ -25,11 +25,15 @@ export interface SessionCall<Result> {
    * in the order of the wire. @throws ProtocolError, which ends the session
    */
   readonly decode: (result: Json) => Result;
-  /** Tells the server to forget the request when nobody waits for its answer any more (RFC 7047 §4.1.4). */
-  readonly cancel?: boolean;
+  /**
+   * It may change the database: when nobody waits for its answer any more the server is told so (RFC 7047 §4.1.4), and a
+   * retired session still waits for it.
+   */
+  readonly isTransaction?: boolean;
 }
 
 interface PendingCall {
+  readonly isTransaction: boolean;
   readonly answer: (reply: JsonObject) => void;
   readonly fail: (error: unknown) => void;
 }
@@ -47,7 +51,10 @@ export class RpcSession {
   readonly #onNotification: NotificationListener;
   readonly #pending = new Map<string, PendingCall>();
   readonly #endListeners: ((reason: OvsdbError) => void)[] = [];
-  #end: OvsdbError | undefined;
+  readonly #closed = Promise.withResolvers<void>();
+  /** Why it is no longer open. */
+  #over: OvsdbError | undefined;
+  #hasEnded = false;
   #lastId = 0;
   #corked = false;
   #heardAt = performance.now();
@@ -60,20 +67,31 @@ export class RpcSession {
     this.#framer = new MessageFramer(limits.maxMessageBytes);
     this.#onNotification = onNotification;
     this.#keepAlive = setTimeout(() => this.#probe(), limits.keepAliveMs);
+    // Whole messages are written, so waiting for more to send would only delay them.
+    socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) => this.end(new UnavailableError(`the connection was lost: ${error.message}`, error)));
     socket.on('end', () => this.end(new UnavailableError('the server closed the connection')));
-    socket.on('close', () => this.end(new UnavailableError('the connection was lost')));
+    socket.on('close', () => {
+      this.end(new UnavailableError('the connection was lost'));
+      this.#closed.resolve();
+    });
   }
 
+  /** False when it has ended or is retired. */
   get isOpen(): boolean {
-    return this.#end === undefined;
+    return this.#over === undefined;
   }
 
-  /** Calls back when the session is over, before its calls reject; at once when it is over already. */
+  /** Resolves when the socket is closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Calls back when the session is no longer open, before its calls reject; at once when it is not. */
   onEnd(listener: (reason: OvsdbError) => void): void {
-    if (this.#end === undefined) this.#endListeners.push(listener);
-    else listener(this.#end);
+    if (this.#over === undefined) this.#endListeners.push(listener);
+    else listener(this.#over);
   }
 
   /**
@@ -81,13 +99,14 @@ export class RpcSession {
    * @throws RefusedError when the server answers with an error; LimitError when it was not sent. After any other error
    * (TimeoutError, UnavailableError, ProtocolError, ClosedError, the signal's reason) the server may have acted.
    */
-  call<Result>(method: string, params: readonly Json[], { timeoutMs, signal, decode, cancel = false }: SessionCall<Result>): Promise<Result> {
+  call<Result>(method: string, params: readonly Json[], { timeoutMs, signal, decode, isTransaction = false }: SessionCall<Result>): Promise<Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const id = String((this.#lastId += 1));
     const forget = (): void => {
       this.#pending.delete(id);
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
+      this.#endIfDone();
     };
     const fail = (error: unknown): void => {
       forget();
@@ -95,7 +114,7 @@ export class RpcSession {
     };
     const giveUp = (error: unknown): void => {
       fail(error);
-      if (cancel) this.#sendIfPossible({ method: 'cancel', params: [id], id: null });
+      if (isTransaction) this.#sendIfPossible({ method: 'cancel', params: [id], id: null });
     };
     const onAbort = (): void => giveUp(signal?.reason);
     const timer = setTimeout(() => giveUp(new TimeoutError(`${method} was not answered within ${timeoutMs} ms`)), timeoutMs);
@@ -110,8 +129,9 @@ export class RpcSession {
       }
     };
     try {
+      if (this.#over !== undefined) throw this.#over;
       this.#send({ method, params, id });
-      this.#pending.set(id, { answer, fail });
+      this.#pending.set(id, { isTransaction, answer, fail });
       signal?.addEventListener('abort', onAbort, { once: true });
     } catch (error) {
       fail(error);
@@ -121,16 +141,35 @@ export class RpcSession {
 
   /** Ends the session: all calls reject with `reason`, and the socket is closed without further words. */
   end(reason: OvsdbError): void {
-    if (this.#end !== undefined) return;
-    this.#end = reason;
+    this.#finish(reason);
+    this.#hasEnded = true;
     clearTimeout(this.#keepAlive);
     this.#socket.destroy();
+    for (const call of this.#pending.values()) call.fail(reason);
+  }
+
+  /**
+   * For a server that is well and no longer of use: the session takes no more calls and tells nothing more, and ends when
+   * the transactions under way are answered or out of time. Other calls reject with `reason`.
+   */
+  retire(reason: OvsdbError): void {
+    this.#finish(reason);
+    for (const call of this.#pending.values()) if (!call.isTransaction) call.fail(reason);
+    this.#endIfDone();
+  }
+
+  #finish(reason: OvsdbError): void {
+    if (this.#over !== undefined) return;
+    this.#over = reason;
     for (const listener of this.#endListeners) listener(reason);
-    for (const call of [...this.#pending.values()]) call.fail(reason);
+  }
+
+  #endIfDone(): void {
+    if (this.#over !== undefined && !this.#hasEnded && this.#pending.size === 0) this.end(this.#over);
   }
 
   #send(message: JsonObject): void {
-    if (this.#end !== undefined) throw this.#end;
+    if (this.#hasEnded && this.#over !== undefined) throw this.#over;
     const text = JSON.stringify(message);
     const waiting = this.#socket.writableLength + Buffer.byteLength(text);
     const { maxOutgoingBytes } = this.#limits;
@@ -161,7 +200,7 @@ export class RpcSession {
   #receive(chunk: Buffer): void {
     this.#hear();
     try {
-      for (const text of this.#framer.push(chunk)) if (this.isOpen) this.#handle(text);
+      for (const text of this.#framer.push(chunk)) if (!this.#hasEnded) this.#handle(text);
     } catch (error) {
       this.end(error instanceof OvsdbError ? error : new ProtocolError('the server’s message could not be handled', error));
     }
@@ -175,7 +214,7 @@ export class RpcSession {
     } else if (id !== null && id !== undefined) {
       this.#answer(method, id, params ?? []);
     } else if (isList(params)) {
-      this.#onNotification(method, params);
+      if (this.isOpen) this.#onNotification(method, params);
     } else {
       throw new ProtocolError(`the notification ${method.slice(0, 100)} has no list of params`);
     }
