@@ -1,7 +1,7 @@
 import { OvsdbError, RefusedError, UnavailableError } from '../errors.js';
 import { parseSchema, type DatabaseSchema } from '../schema/schema.js';
 import { formatEndpoint, openSocket, type Endpoint } from '../wire/endpoint.js';
-import type { Json } from '../wire/json.js';
+import { formatJson, type Json } from '../wire/json.js';
 import { monitorTopic, NotificationRouter } from '../wire/notification-router.js';
 import { RpcSession } from '../wire/rpc-session.js';
 import { DatabaseWatch, type DatabaseStatus } from './database-watch.js';
@@ -91,7 +91,7 @@ async function prepare(
 
 /** The same object for as long as it is the same schema. */
 function schemaOf(schema: Json, memory: ConnectionMemory): DatabaseSchema {
-  const text = JSON.stringify(schema);
+  const text = formatJson(schema);
   if (memory.schema?.text !== text) memory.schema = { text, parsed: parseSchema(schema) };
   return memory.schema.parsed;
 }

@@ -43,7 +43,8 @@ export class Connector {
     for (;;) {
       deadline.left();
       try {
-        const connection = this.#current ?? (await deadline.wait(this.#ready.promise));
+        // While the end of one is being told, it is still the current one.
+        const connection = this.#current?.session.isOpen === true ? this.#current : await deadline.wait(this.#ready.promise);
         if (connection.session.isOpen) return connection;
       } catch (error) {
         throw this.#explained(error, deadline);

@@ -174,6 +174,18 @@ describe.skipIf(ovsdbIsMissing)('monitors on a real server', () => {
       await shows(monitor, 't2', 't3');
     });
 
+    it('let their listeners make calls, which wait for the next', async () => {
+      const monitor = await client.monitor({ Thing: { columns: ['name'] } });
+      // On this connection the monitor hears of its end before the client does.
+      await proxy.interrupt(client);
+      const inserted = new Promise<void>((resolve, reject) => {
+        monitor.once('stale', () => transact((transaction) => transaction.insert('Thing', { name: 'from a listener' }), client).then(resolve, reject));
+      });
+      await proxy.interrupt(client);
+      await inserted;
+      expect(names(monitor)).toContain('from a listener');
+    });
+
     it('are read anew when the server says something that does not fit', async () => {
       const monitor = await client.monitor({ Thing: { columns: ['name'] } });
       proxy.fromServer = (message) => {

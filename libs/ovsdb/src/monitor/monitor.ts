@@ -36,8 +36,9 @@ const NO_TRANSACTION = '00000000-0000-0000-0000-000000000000';
 
 /**
  * A replica of parts of a database that the server keeps up to date, and that outlives connections. Before the answer to
- * a transaction comes, what the transaction changes is here (ovsdb-server(7) §4.1.5). A new connection asks only for what
- * was missed where the server knows it (§4.1.15); otherwise it reads everything and tells what really differs.
+ * a transaction comes, what the transaction changes is here (ovsdb-server(7) §4.1.5), unless the connection was lost or
+ * left in between. A new connection asks only for what was missed where the server knows it (§4.1.15); otherwise it reads
+ * everything and tells what really differs.
  *
  * Listeners are called while messages are handled: quick ones, please. What they throw comes to the client's `error`.
  */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, OvsdbClient, RefusedError, Transaction, type Outcome, type Where } from '../index.js';
 import { ovsdbIsMissing, startServer, type Play, type TestServer } from '../testing/ovsdb-server.js';
@@ -169,7 +170,8 @@ describe.skipIf(ovsdbIsMissing)('transactions on a real server', () => {
     });
 
     it('on a client of a database that is not there', async () => {
-      await using stranger = new OvsdbClient({ database: 'Nowhere', endpoints: [server.unix], timeoutMs: 300 });
+      await using stranger = new OvsdbClient({ database: 'Nowhere', endpoints: [server.unix], timeoutMs: 20 });
+      await once(stranger, 'failed');
       await expect(stranger.transact(new Transaction())).rejects.toThrow('the server has no database Nowhere');
     });
   });

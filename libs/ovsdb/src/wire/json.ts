@@ -25,7 +25,11 @@ export function parseJson(text: string): Json {
   });
 }
 
-/** `JSON.stringify` refuses a `bigint`; this is what stands for one. */
+/** The text of what {@link parseJson} has read. */
+export const formatJson = (json: Json): string =>
+  JSON.stringify(json, (_name, value: Json) => (typeof value === 'bigint' ? bigintToJson(value) : value));
+
+/** What stands for a `bigint` in what is given to `JSON.stringify`, which refuses one; far quicker than a replacer. */
 export const bigintToJson = (value: bigint): Json => exactJson.rawJSON(value.toString());
 
 export function isObject(value: Json | undefined): value is JsonObject {

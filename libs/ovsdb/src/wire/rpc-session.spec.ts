@@ -151,9 +151,9 @@ describe('a session that is retired', () => {
 
 test('an echo is answered with what it holds, and other requests with an error', async () => {
   await begin();
-  say({ method: 'echo', params: ['€', 1], id: 'e' }, { method: 'shout', params: [], id: 7 });
+  peer.write('{"method":"echo","params":["€",1,9223372036854775807],"id":"e"}{"method":"shout","params":[],"id":7}');
   expect(await heard(2)).toEqual([
-    { id: 'e', result: ['€', 1], error: null },
+    { id: 'e', result: ['€', 1, 9223372036854775807n], error: null },
     { id: 7, result: null, error: 'unknown method' },
   ]);
 });

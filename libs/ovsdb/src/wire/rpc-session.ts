@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { LimitError, OvsdbError, ProtocolError, RefusedError, TimeoutError, UnavailableError } from '../errors.js';
-import { isList, isObject, parseJson, type Json, type JsonObject } from './json.js';
+import { formatJson, isList, isObject, parseJson, type Json, type JsonObject } from './json.js';
 import { MessageFramer } from './message-framer.js';
 
 export interface SessionLimits {
@@ -130,7 +130,7 @@ export class RpcSession {
     };
     try {
       if (this.#over !== undefined) throw this.#over;
-      this.#send({ method, params, id });
+      this.#send(JSON.stringify({ method, params, id }));
       this.#pending.set(id, { isTransaction, answer, fail });
       signal?.addEventListener('abort', onAbort, { once: true });
     } catch (error) {
@@ -168,9 +168,8 @@ export class RpcSession {
     if (this.#over !== undefined && !this.#hasEnded && this.#pending.size === 0) this.end(this.#over);
   }
 
-  #send(message: JsonObject): void {
+  #send(text: string): void {
     if (this.#hasEnded && this.#over !== undefined) throw this.#over;
-    const text = JSON.stringify(message);
     const waiting = this.#socket.writableLength + Buffer.byteLength(text);
     const { maxOutgoingBytes } = this.#limits;
     if (waiting > maxOutgoingBytes) {
@@ -191,7 +190,7 @@ export class RpcSession {
   /** For what is a courtesy only. */
   #sendIfPossible(message: JsonObject): void {
     try {
-      this.#send(message);
+      this.#send(JSON.stringify(message));
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
     }
@@ -223,7 +222,7 @@ export class RpcSession {
   #answer(method: string, id: Json, params: Json): void {
     const answer = method === 'echo' ? { id, result: params, error: null } : { id, result: null, error: 'unknown method' };
     try {
-      this.#send(answer);
+      this.#send(formatJson(answer));
     } catch (error) {
       // It asks and does not read. Calls that fail of this have been sent, so they must not see "not sent".
       throw new UnavailableError('the server does not take the answers to its requests', error);
