@@ -113,7 +113,7 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
     const client = open();
     const monitor = await client.monitor({ Thing: { columns: ['name'] } });
     await client.transact(inserting('before'));
-    await server.kill();
+    await Promise.all([once(client, 'disconnected'), server.kill()]);
     const waiting = client.transact(inserting('while away'));
     await server.start();
     await waiting;

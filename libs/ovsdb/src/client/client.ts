@@ -63,6 +63,7 @@ export class OvsdbClient<Tables extends object = AnyTables> extends EventEmitter
       database: this.#settings.database,
       current: () => this.#connector.current,
       ready: (deadline) => this.#connector.ready(deadline),
+      limited: (work) => this.#limited(work),
       deadline: (what, call) => this.#deadline(what, call),
       report: (error) => this.#report(error),
       forget: (what) => this.#forget(what),

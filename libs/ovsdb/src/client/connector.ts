@@ -7,7 +7,7 @@ import type { Deadline } from './deadline.js';
 import type { ClientSettings } from './options.js';
 
 export interface ConnectorListener {
-  /** Before anybody may use a new connection. What it throws ends the connection. */
+  /** Before anybody else may use a new connection. It does not reject; to refuse the connection it ends its session. */
   prepare(connection: Connection, closing: AbortSignal): Promise<void>;
   connected(endpoint: string): void;
   disconnected(endpoint: string, reason: OvsdbError): void;
@@ -75,14 +75,14 @@ export class Connector {
     for (let turn = 0; !closing.aborted; turn += 1) {
       const endpoint = order[turn % order.length] as Endpoint;
       const since = performance.now();
-      const error = await this.#use(endpoint);
+      const { reason, wasUp } = await this.#use(endpoint);
       if (closing.aborted) return;
       // A connection that has just come and is lost again counts as a failed one, or it would come again at once for ever.
-      if (performance.now() - since > reconnectMaxMs && error.wasUp) failures = 0;
+      if (performance.now() - since > reconnectMaxMs && wasUp) failures = 0;
       failures += 1;
       const pauseMs = failures % order.length === 0 ? backoffMs(failures / order.length - 1, reconnectMinMs, reconnectMaxMs) : 0;
-      this.#lastFailure = error.reason;
-      if (!error.wasUp) this.#listener.failed(formatEndpoint(endpoint), error.reason, pauseMs);
+      this.#lastFailure = reason;
+      if (!wasUp) this.#listener.failed(formatEndpoint(endpoint), reason, pauseMs);
       if (pauseMs > 0) await sleep(pauseMs, closing);
     }
   }

@@ -9,6 +9,8 @@ export interface Host {
   current(): Connection | undefined;
   /** @throws TimeoutError, UnavailableError, ClosedError, or the signal's reason */
   ready(deadline: Deadline): Promise<Connection>;
+  /** Counts the work among the calls that wait. @throws LimitError, ClosedError */
+  limited<Result>(work: () => Promise<Result>): Promise<Result>;
   deadline(what: string, options: CallOptions): Deadline;
   /** Something that was called back has thrown: its defect, which must not disturb ours. */
   report(error: unknown): void;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ClosedError, InvalidArgumentError, OvsdbClient, RefusedError, TimeoutError, Transaction, type Change, type Monitor } from '../index.js';
 import { ovsdbIsMissing, startServer, type Play, type TestServer } from '../testing/ovsdb-server.js';
@@ -179,7 +180,9 @@ describe.skipIf(ovsdbIsMissing)('monitors on a real server', () => {
       // On this connection the monitor hears of its end before the client does.
       await proxy.interrupt(client);
       const inserted = new Promise<void>((resolve, reject) => {
-        monitor.once('stale', () => transact((transaction) => transaction.insert('Thing', { name: 'from a listener' }), client).then(resolve, reject));
+        monitor.once('stale', () => {
+          transact((transaction) => transaction.insert('Thing', { name: 'from a listener' }), client).then(resolve, reject);
+        });
       });
       await proxy.interrupt(client);
       await inserted;
@@ -229,6 +232,21 @@ describe.skipIf(ovsdbIsMissing)('monitors on a real server', () => {
       expect([told, names(monitor), monitor.isCurrent]).toEqual([[], ['t1', 't2', 't3'], false]);
       expect(proxy.methods.filter((method) => method === 'monitor_cond_since')).toHaveLength(1);
       await expect(monitor.setConditions('Thing', [])).rejects.toThrow(ClosedError);
+    });
+
+    it('while they are caught up stay as they were, and the server forgets them too', async () => {
+      const monitor = await client.monitor({ Thing: { columns: ['name'] } });
+      const { promise: closing, resolve: close } = Promise.withResolvers<void>();
+      proxy.fromClient = ({ method }) => {
+        if (method === 'monitor_cond_since') close(monitor.close());
+        return 'forward';
+      };
+      const emptied = once(client, 'disconnected').then(() => transact((transaction) => transaction.delete('Thing', [])));
+      await proxy.interrupt(client);
+      await Promise.all([closing, emptied]);
+      await client.databases();
+      expect([names(monitor), monitor.isCurrent]).toEqual([['t1', 't2', 't3'], false]);
+      expect(proxy.methods.filter((method) => method === 'monitor_cancel')).toHaveLength(1);
     });
 
     it('settle who waits for something to be shown', async () => {

@@ -81,7 +81,7 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   }
 
   /**
-   * Resolves with the first answer of `find` that is not undefined; asks now and after every change.
+   * Resolves with the first answer of `find` that is not undefined; asks now, after every change, and when it is current again.
    * @throws TimeoutError, ClosedError, or the signal's reason
    */
   async until<Result>(find: (monitor: this) => Result | undefined, options: CallOptions = {}): Promise<Result> {
@@ -97,12 +97,12 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
         reject(error as Error);
       }
     };
-    this.on('changes', look);
+    this.on('changes', look).on('current', look);
     try {
       look();
       return await deadline.wait(promise);
     } finally {
-      this.off('changes', look);
+      this.off('changes', look).off('current', look);
     }
   }
 
@@ -112,11 +112,13 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
    * @throws RefusedError, InvalidArgumentError, UnavailableError: the conditions stay as they were. After TimeoutError or
    * the signal's reason it is open which ones hold on this connection; set them again.
    */
-  setConditions<Table extends TableName<Tables>>(table: Table, where: Where<Tables[Table]>, options: CallOptions = {}): Promise<void> {
+  async setConditions<Table extends TableName<Tables>>(table: Table, where: Where<Tables[Table]>, options: CallOptions = {}): Promise<void> {
     const deadline = this.#host.deadline('monitor_cond_change', options);
-    const work = this.#turn.then(() => this.#changeConditions(table, where, deadline));
-    this.#turn = work.catch(() => undefined);
-    return work;
+    return this.#host.limited(() => {
+      const work = this.#turn.then(() => this.#changeConditions(table, where, deadline));
+      this.#turn = work.catch(() => undefined);
+      return work;
+    });
   }
 
   /** Ends it; the replica stays as it is. */
@@ -125,11 +127,14 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
     this.#host.forget(this);
     this.abandon(new ClosedError('the monitor is closed'));
     const connection = this.#host.current();
-    if (connection === undefined) return;
-    connection.router.forget(monitorTopic(this.#id));
+    if (connection !== undefined) await this.#cancel(connection);
+  }
+
+  async #cancel({ session, router }: Connection): Promise<void> {
+    router.forget(monitorTopic(this.#id));
     try {
       const { timeoutMs } = this.#host.deadline('monitor_cancel', {});
-      await connection.session.call('monitor_cancel', [this.#id], { timeoutMs, decode: () => undefined });
+      await session.call('monitor_cancel', [this.#id], { timeoutMs, decode: () => undefined });
     } catch (error) {
       // A connection that is gone has no monitors, and what the server refused to begin needs no end.
       if (!(error instanceof UnavailableError || error instanceof ClosedError || error instanceof RefusedError)) throw error;
@@ -168,7 +173,10 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
       const params = [this.#host.database, this.#id, request, ...(method === 'monitor_cond_since' ? [this.#lastTransaction] : [])];
       const decode = (result: Json): void => this.#begin(result, method, sent);
       try {
-        return await session.call(method, params, { timeoutMs: deadline.left(), signal: deadline.signal, decode });
+        await session.call(method, params, { timeoutMs: deadline.left(), signal: deadline.signal, decode });
+        // Closed in between, when the connection could not be told yet.
+        if (this.#closing.signal.aborted) await this.#cancel(connection);
+        return;
       } catch (error) {
         const next = MONITOR_METHODS[MONITOR_METHODS.indexOf(method) + 1];
         if (!isUnknownMethod(error) || next === undefined) throw error;
@@ -179,6 +187,7 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   }
 
   #begin(result: Json, method: MonitorMethod, sent: Conditions): void {
+    if (this.#closing.signal.aborted) return;
     let resumed = false;
     let updates = result;
     if (method === 'monitor_cond_since') {

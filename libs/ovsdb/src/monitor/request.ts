@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.js';
 import { encodeColumns, encodeWhere, tableOf, type OperationContext } from '../transaction/operation.js';
-import type { ColumnType, DatabaseSchema } from '../schema/schema.js';
+import { columnType, type ColumnType, type DatabaseSchema, type TableSchema } from '../schema/schema.js';
 import type { ColumnName, Row, TableName, Where } from '../schema/tables.js';
 import type { Json, JsonObject } from '../wire/json.js';
 import type { ReplicaTables } from './replica.js';
@@ -42,14 +42,14 @@ export function resolveTables(schema: DatabaseSchema, requested: RequestedColumn
     [...requested].map(([name, columns]) => {
       const table = tableOf(contextOf(schema, name), name);
       const names = columns === undefined ? table.columns.keys() : encodeColumns(table, columns, contextOf(schema, name));
-      return [name, new Map([...names].flatMap((column) => typed(table.columns, column)))];
+      return [name, new Map([...names].flatMap((column) => typed(table, column)))];
     }),
   );
 }
 
 /** `_uuid` needs no asking. */
-function typed(columns: ReadonlyMap<string, ColumnType>, column: string): [string, ColumnType][] {
-  const type = columns.get(column);
+function typed(table: TableSchema, column: string): [string, ColumnType][] {
+  const type = column === '_uuid' ? undefined : columnType(table, column);
   return type === undefined ? [] : [[column, type]];
 }
 

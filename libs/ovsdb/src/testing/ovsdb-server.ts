@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** The specs that need the programs are skipped, and shown as skipped, where they are missing; CI makes sure they are there. */
-export const ovsdbIsMissing = ['ovsdb-server', 'ovsdb-tool', 'ovs-appctl'].some((program) => spawnSync(program, ['--version']).status !== 0);
+export const ovsdbIsMissing = ['ovsdb-server', 'ovsdb-tool', 'ovsdb-client', 'ovs-appctl'].some((program) => spawnSync(program, ['--version']).status !== 0);
 
 /** A small database with a column of every kind. */
 export const PLAY_SCHEMA = {
