@@ -336,6 +336,19 @@ describe.skipIf(ovsdbIsMissing)('a client of a real server', () => {
       expect([mine.isHeld, theirs.isHeld]).toEqual([true, false]);
     });
 
+    it('not when they were released while a new connection asked for them', async () => {
+      const client = open();
+      const lock = await client.lock('released');
+      const { promise: released, resolve: release } = Promise.withResolvers<void>();
+      proxy.fromClient = ({ method }) => {
+        if (method === 'lock') release(lock.release());
+        return 'forward';
+      };
+      await proxy.interrupt(client);
+      await released;
+      await (await open({ endpoints: [server.unix] }).lock('released')).whenHeld();
+    });
+
     it('until they are stolen', async () => {
       const mine = await open().lock('stolen');
       await mine.whenHeld();

@@ -134,6 +134,33 @@ describe.skipIf(ovsdbIsMissing)('a clustered database', () => {
     await Promise.all(proxies.map((proxy) => proxy.close()));
   });
 
+  it('resumes by the conditions that hold, and not where these are in doubt', async () => {
+    const leader = servers.find(leads) as TestServer;
+    const proxy = await Proxy.to(leader.tcp);
+    const client = open({ endpoints: [proxy.endpoint] });
+    for (const name of ['a', 'b', 'c']) await client.transact(inserting(name));
+    const monitor = await client.monitor({ Thing: { columns: ['name'], where: [['name', '==', 'a']] } });
+    const names = () => [...monitor.rows('Thing').values()].map(({ name }) => name);
+    const resumed: boolean[] = [];
+    monitor.on('current', (how) => resumed.push(how.resumed));
+    await client.transact(inserting('d'));
+    await monitor.setConditions('Thing', [['name', '==', 'b']]);
+    await proxy.interrupt(client);
+    expect([names(), resumed]).toEqual([['b'], [true]]);
+    // The server has changed the conditions, has said so, and its word is lost.
+    proxy.fromServer = ({ result }) => {
+      if (proxy.methods.at(-1) !== 'monitor_cond_change' || JSON.stringify(result) !== '{}') return 'forward';
+      proxy.fromServer = () => 'forward';
+      return 'cut';
+    };
+    await monitor.setConditions('Thing', [['name', '==', 'c']]);
+    expect([names(), resumed]).toEqual([['c'], [true, false]]);
+    await proxy.interrupt(client);
+    expect([names(), resumed]).toEqual([['c'], [true, false, true]]);
+    await client.close();
+    await proxy.close();
+  });
+
   it('loses nothing when its leader is killed', async () => {
     const client = open();
     const monitor = await client.monitor({ Thing: { columns: ['name'] } });

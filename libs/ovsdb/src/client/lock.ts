@@ -67,11 +67,14 @@ export class Lock extends EventEmitter<LockEvents> {
     this.#host.forget(this);
     this.abandon(new ClosedError(`the lock ${this.name} is released`));
     const connection = this.#host.current();
-    if (connection === undefined) return;
-    connection.router.forget(lockTopic(this.name));
+    if (connection !== undefined) await this.#unlock(connection);
+  }
+
+  async #unlock({ session, router }: Connection): Promise<void> {
+    router.forget(lockTopic(this.name));
     try {
       const { timeoutMs } = this.#host.deadline('unlock', {});
-      await connection.session.call('unlock', [this.name], { timeoutMs, decode: () => undefined });
+      await session.call('unlock', [this.name], { timeoutMs, decode: () => undefined });
     } catch (error) {
       // A connection that is gone holds no locks.
       if (!(error instanceof UnavailableError || error instanceof ClosedError)) throw error;
@@ -92,6 +95,8 @@ export class Lock extends EventEmitter<LockEvents> {
     router.listen(lockTopic(this.name), (notification) => this.#set(notification === 'locked'));
     session.onEnd(() => this.#set(false));
     await session.call(this.#steal ? 'steal' : 'lock', [this.name], { timeoutMs: deadline.left(), signal: deadline.signal, decode: (result) => this.#answered(result) });
+    // Released in between, when the connection could not be told yet.
+    if (this.#closing.signal.aborted) await this.#unlock(connection);
   }
 
   #answered(result: Json): void {
