@@ -994,6 +994,24 @@ grants AS (DELETE FROM zone_grant WHERE tenant_id = ANY($2)),
 tenants AS (DELETE FROM tenant WHERE id = ANY($2))
 DELETE FROM scope WHERE tenant_id = $1 AND id = ANY($2);
 
+-- group.find
+SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE id = ANY($1);
+
+-- group.find_claimed
+SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE scope_id = $1 AND issuer = $2 AND name = ANY($3);
+
+-- group.replace_memberships
+WITH wanted AS (
+SELECT g.id FROM principal_group AS g JOIN principal AS p ON p.id = $1
+WHERE g.id = ANY($2) AND g.issuer IS NOT NULL AND (p.tenant_id IS NULL OR p.tenant_id = g.tenant_id) AND (p.project_id IS NULL OR p.project_id = g.project_id)
+), gone AS (
+DELETE FROM group_membership AS m USING principal_group AS g
+WHERE m.principal_id = $1 AND g.id = m.group_id AND g.issuer IS NOT NULL AND g.id <> ALL($2)
+), come AS (
+INSERT INTO group_membership (group_id, principal_id) SELECT id, $1 FROM wanted ON CONFLICT DO NOTHING
+)
+SELECT count(*) AS fitting FROM wanted;
+
 -- heartbeat.backend_silent
 WITH silent AS (
 SELECT b.id FROM backend AS b LEFT JOIN backend_heartbeat AS s ON s.backend_id = b.id
@@ -2561,7 +2579,10 @@ WHERE api_token.secret_hash <> excluded.secret_hash;
 -- principal.credentials
 SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
 coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
-FROM role_binding AS b WHERE b.principal_id = p.id), '[]') AS grants
+FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
+UNION ALL
+SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
+) AS b), '[]') AS grants
 FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
 WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
 AND (t.expires_at IS NULL OR t.expires_at > now());
@@ -2600,7 +2621,8 @@ ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
 SELECT count(*) AS count FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
 
 -- principal.remove_of_scopes
-WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1))
+WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
+groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1))
 DELETE FROM principal WHERE scope_id = ANY($1);
 
 -- principal.touch_tokens

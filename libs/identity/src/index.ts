@@ -2,6 +2,8 @@ export * from './access/access.js';
 export { AuditOutcome, auditEntries, type AuditRow } from './audit/audit.sql.js';
 export { CommandRunner, planId, type Command, type CommandResult, type Planner, type StoredPlan } from './command/command-runner.js';
 export type { CommandOptions } from './command/command-options.js';
+export { findClaimedGroups, findGroups, type GroupRow } from './group/group.sql.js';
+export { groupId, setGroupMemberships } from './group/memberships.js';
 export { PrincipalService } from './principal/principal.service.js';
 export { Authenticator } from './principal/authenticator.js';
 export { bootstrapOwner, principalId, roleBindingId } from './principal/bootstrap.js';

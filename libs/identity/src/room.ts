@@ -1,11 +1,22 @@
 import type { RoomSchema } from '#database';
 import { AuditEntryEntity } from './audit/audit.entity.js';
 import { IdempotencyKeyEntity, PlanEntity } from './command/command.entity.js';
+import { GroupMembershipEntity, PrincipalGroupEntity } from './group/group.entity.js';
 import { Identity1764000400000 } from './migrations/1764000400000-identity.js';
+import { Groups1764000401000 } from './migrations/1764000401000-groups.js';
 import { ApiTokenEntity, PrincipalEntity, RoleBindingEntity } from './principal/principal.entity.js';
 
 export const identityRoom: RoomSchema = {
   name: 'identity',
-  entities: [PrincipalEntity, RoleBindingEntity, ApiTokenEntity, AuditEntryEntity, IdempotencyKeyEntity, PlanEntity],
-  migrations: [Identity1764000400000],
+  entities: [
+    PrincipalEntity,
+    PrincipalGroupEntity,
+    GroupMembershipEntity,
+    RoleBindingEntity,
+    ApiTokenEntity,
+    AuditEntryEntity,
+    IdempotencyKeyEntity,
+    PlanEntity,
+  ],
+  migrations: [Identity1764000400000, Groups1764000401000],
 };

@@ -30,15 +30,21 @@ export class PrincipalEntity extends RowTimes {
 
 @Entity('role_binding')
 @Check('role_binding_role', `role IN ('OWNER')`)
+@Check('role_binding_subject', 'num_nonnulls(principal_id, group_id) = 1')
 @Index('role_binding_once', ['principalId', 'scopeId', 'role'], { unique: true })
+@Index('role_binding_of_group_once', ['groupId', 'scopeId', 'role'], { unique: true })
 @Index('role_binding_of_scope', ['scopeId'])
 export class RoleBindingEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'role_binding_pkey' })
   id!: string;
 
   @ForeignKey('principal', { name: 'role_binding_principal', onDelete: 'CASCADE' })
-  @Column({ name: 'principal_id', type: 'text', collation: 'C' })
-  principalId!: string;
+  @Column({ name: 'principal_id', type: 'text', collation: 'C', nullable: true })
+  principalId!: string | null;
+
+  @ForeignKey('principal_group', { name: 'role_binding_group', onDelete: 'CASCADE' })
+  @Column({ name: 'group_id', type: 'text', collation: 'C', nullable: true })
+  groupId!: string | null;
 
   @ForeignKey('scope', { name: 'role_binding_scope' })
   @Column({ name: 'scope_id', type: 'text', collation: 'C' })

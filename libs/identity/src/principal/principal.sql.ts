@@ -1,6 +1,15 @@
 import { keysetList, statement } from '#database';
 import { visible, type Role } from '../access/access.js';
 
+/** SQL for everything that a principal holds, by itself and by its groups, as `Grant[]`. @param id the principal's, in SQL */
+export function grantsOf(id: string): string {
+  return `coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+    FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = ${id}
+          UNION ALL
+          SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = ${id}
+         ) AS b), '[]')`;
+}
+
 export interface CredentialRow {
   token_id: string;
   secret_hash: string;
@@ -15,8 +24,7 @@ export interface CredentialRow {
 export const findCredentials = statement<CredentialRow, [tokenIds: string[]]>(
   'principal.credentials',
   `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
-     coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
-               FROM role_binding AS b WHERE b.principal_id = p.id), '[]') AS grants
+     ${grantsOf('p.id')} AS grants
    FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
    WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
      AND (t.expires_at IS NULL OR t.expires_at > now())`,
