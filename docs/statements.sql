@@ -593,6 +593,28 @@ SELECT pg_advisory_xact_lock(hashtext('muon.planning'));
 UPDATE plan SET applied_at = now() WHERE id = $1 AND principal_id = $2 AND applied_at IS NULL AND expires_at > now()
 RETURNING *;
 
+-- custom_role.find
+SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role WHERE id = ANY($1);
+
+-- custom_role.list.NAME#1fdbbd2d
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- custom_role.list.NAME#8fd72377
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- custom_role.list.NAME#b006531c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- custom_role.list.NAME#b1d242ee
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- custom_role.list.count#fe2647b8
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t;
+
 -- database.snapshot
 SELECT pg_current_snapshot()::text AS snapshot;
 
@@ -994,11 +1016,42 @@ grants AS (DELETE FROM zone_grant WHERE tenant_id = ANY($2)),
 tenants AS (DELETE FROM tenant WHERE id = ANY($2))
 DELETE FROM scope WHERE tenant_id = $1 AND id = ANY($2);
 
+-- group.add_member
+INSERT INTO group_membership (group_id, principal_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
 -- group.find
 SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE id = ANY($1);
 
 -- group.find_claimed
 SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE scope_id = $1 AND issuer = $2 AND name = ANY($3);
+
+-- group.list.NAME#131086b3
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- group.list.NAME#72697a12
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- group.list.NAME#b02af79a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- group.list.NAME#edd0f0a8
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- group.list.count#76554685
+SELECT count(*) AS count FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t;
+
+-- group.members
+SELECT g.id AS group_id, m.* FROM unnest($1::text[]) AS g (id)
+CROSS JOIN LATERAL (
+SELECT p.* FROM group_membership AS gm JOIN principal AS p ON p.id = gm.principal_id
+WHERE gm.group_id = g.id ORDER BY p.name, p.id LIMIT $2::int) AS m;
+
+-- group.remove_member
+DELETE FROM group_membership WHERE group_id = $1 AND principal_id = $2;
 
 -- group.replace_memberships
 WITH wanted AS (
@@ -2578,11 +2631,12 @@ WHERE api_token.secret_hash <> excluded.secret_hash;
 
 -- principal.credentials
 SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
-coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+coalesce((SELECT jsonb_agg(jsonb_build_object(
+'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
 FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
 UNION ALL
 SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
-) AS b), '[]') AS grants
+) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants
 FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
 WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
 AND (t.expires_at IS NULL OR t.expires_at > now());
@@ -2590,16 +2644,21 @@ AND (t.expires_at IS NULL OR t.expires_at > now());
 -- principal.find
 SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal WHERE id = ANY($1);
 
--- principal.find_bindings
-SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding WHERE id = ANY($1);
-
--- principal.find_bindings_of
-SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding
-WHERE principal_id = ANY($1) ORDER BY principal_id, id;
-
 -- principal.find_tokens
 SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
 FROM api_token WHERE id = ANY($1);
+
+-- principal.find_tokens_of
+SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
+FROM api_token WHERE principal_id = ANY($1) ORDER BY principal_id, id;
+
+-- principal.holdings
+SELECT p.id, coalesce((SELECT jsonb_agg(jsonb_build_object(
+'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
+UNION ALL
+SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
+) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants FROM principal AS p WHERE p.id = ANY($1);
 
 -- principal.list.NAME#0a888910
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
@@ -2622,7 +2681,8 @@ SELECT count(*) AS count FROM (SELECT id, kind, scope_id, tenant_id, project_id,
 
 -- principal.remove_of_scopes
 WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
-groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1))
+groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1)),
+roles AS (DELETE FROM custom_role WHERE tenant_id = ANY($1))
 DELETE FROM principal WHERE scope_id = ANY($1);
 
 -- principal.touch_tokens
@@ -3242,6 +3302,26 @@ UPDATE operation AS o SET wake_at = clock_timestamp(), blocker = NULL
 WHERE o.id = ANY ($1) AND o.state = 'QUEUED' AND o.wake_at IS NULL
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
 RETURNING o.id;
+
+-- role_binding.find
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.id = ANY($1);
+
+-- role_binding.find_of_groups
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.group_id = ANY($1) ORDER BY b.group_id, b.id;
+
+-- role_binding.find_of_principals
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.principal_id = ANY($1) ORDER BY b.principal_id, b.id;
+
+-- role_binding.find_of_role
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.custom_role_id = $1 ORDER BY b.id LIMIT $2::int;
 
 -- scope.chain
 SELECT up.id, up.kind, up.parent_id, up.tenant_id, up.project_id, up.name, up.state, up.version, up.revision, up.created_at, up.updated_at

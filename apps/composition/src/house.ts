@@ -25,7 +25,7 @@ import {
   VirtualMachineService,
   withdrawnOffers,
 } from '#compute';
-import { PrincipalService } from '#identity';
+import { identityServices } from '#identity';
 import {
   BackendService,
   BackendWatch,
@@ -151,7 +151,7 @@ function foundationServices(foundation: Foundation): object[] {
     operations,
     new OperationRequests(commands, operations),
     new OperationQueries(),
-    new PrincipalService(commands),
+    ...identityServices(commands),
     new QuotaService(database, commands, zoneDirectory),
   ];
 }

@@ -4,7 +4,9 @@ import { IdempotencyKeyEntity, PlanEntity } from './command/command.entity.js';
 import { GroupMembershipEntity, PrincipalGroupEntity } from './group/group.entity.js';
 import { Identity1764000400000 } from './migrations/1764000400000-identity.js';
 import { Groups1764000401000 } from './migrations/1764000401000-groups.js';
+import { Roles1764000401001 } from './migrations/1764000401001-roles.js';
 import { ApiTokenEntity, PrincipalEntity, RoleBindingEntity } from './principal/principal.entity.js';
+import { CustomRoleEntity } from './role/custom-role.entity.js';
 
 export const identityRoom: RoomSchema = {
   name: 'identity',
@@ -12,11 +14,12 @@ export const identityRoom: RoomSchema = {
     PrincipalEntity,
     PrincipalGroupEntity,
     GroupMembershipEntity,
+    CustomRoleEntity,
     RoleBindingEntity,
     ApiTokenEntity,
     AuditEntryEntity,
     IdempotencyKeyEntity,
     PlanEntity,
   ],
-  migrations: [Identity1764000400000, Groups1764000401000],
+  migrations: [Identity1764000400000, Groups1764000401000, Roles1764000401001],
 };

@@ -62,7 +62,7 @@ export class AffinityGroupService {
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       const [scope] = await reader.rows(findScopes, [input.projectId]);
       const row = scope?.kind === 'PROJECT' ? { tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-      place.tenantId = access.require(Action.CREATE_CHILD, 'project', row, input.projectId, 'input.projectId').tenantId;
+      place.tenantId = access.requireChild('affinity group', 'project', row, input.projectId, 'input.projectId').tenantId;
       if (scope !== undefined) requireActive(scope);
       const id = affinityGroupId.create();
       const { projectId: project_id, ...columns } = input;

@@ -103,7 +103,7 @@ export class AuditResolver {
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<AuditEntry>> {
     const parameters: Parameters<typeof auditEntries.count>[1] = [
-      ...accessOf(context).filter,
+      ...accessOf(context).filter('audit entry'),
       args.resourceId ?? null,
       args.tenantId ?? null,
     ];

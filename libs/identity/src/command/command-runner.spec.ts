@@ -40,7 +40,7 @@ describe('the command runner', () => {
   const create = async (): Promise<ChangeSet> => {
     made += 1;
     const id = `shelf-${made}`;
-    access.requireSystem('CREATE_CHILD', 'shelf');
+    access.requireSystem('CREATE_CHILD', 'disk');
     const changes = new ChangeSet().add(ROWS, { table: 'shelf', insert: { id, label: 'a' } });
     changes.result = { id };
     return changes;
@@ -53,7 +53,7 @@ describe('the command runner', () => {
   };
   const shelves = async (): Promise<number> => (await room.database.first(countShelves))?.count ?? 0;
   const audited = async (by: Access): Promise<unknown[]> => {
-    const page = await auditEntries.page(room.database, [...by.filter, null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(room.database, [...by.filter('audit entry'), null, null], 'NEWEST', { first: 1 });
     return page.rows.map((row) => [row.command, row.outcome, row.error_code, row.resource_id]);
   };
 
@@ -180,11 +180,11 @@ describe('the command runner', () => {
 
   it('keeps each right that a socket’s access was asked for once, however often', () => {
     const lasting = systemAccess();
-    for (let number = 0; number < 1000; number += 1) lasting.require('READ', 'shelf', { tenantId: 'ten_a', projectId: null }, `shelf-${number}`);
-    lasting.requireSystem('MODIFY', 'shelf');
+    for (let number = 0; number < 1000; number += 1) lasting.require('READ', 'disk', { tenantId: 'ten_a', projectId: null }, `shelf-${number}`);
+    lasting.requireSystem('MODIFY', 'disk');
     expect(lasting.requirements).toEqual([
-      { action: 'READ', kind: 'shelf', tenantId: 'ten_a', projectId: null },
-      { action: 'MODIFY', kind: 'shelf', tenantId: null, projectId: null },
+      { action: 'READ', kind: 'disk', tenantId: 'ten_a', projectId: null },
+      { action: 'MODIFY', kind: 'disk', tenantId: null, projectId: null },
     ]);
   });
 });

@@ -1,4 +1,6 @@
-import { statement } from '#database';
+import { keysetList, statement } from '#database';
+import { visible } from '../access/access.js';
+import type { PrincipalRow } from '../principal/principal.sql.js';
 
 export interface GroupRow {
   id: string;
@@ -37,4 +39,31 @@ export const replaceMemberships = statement<{ fitting: number }, [principalId: s
      INSERT INTO group_membership (group_id, principal_id) SELECT id, $1 FROM wanted ON CONFLICT DO NOTHING
    )
    SELECT count(*) AS fitting FROM wanted`,
+);
+
+export const addMembership = statement<never, [groupId: string, principalId: string]>(
+  'group.add_member',
+  'INSERT INTO group_membership (group_id, principal_id) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+);
+
+export const removeMembership = statement<never, [groupId: string, principalId: string]>(
+  'group.remove_member',
+  'DELETE FROM group_membership WHERE group_id = $1 AND principal_id = $2',
+);
+
+export const findMembers = statement<PrincipalRow & { group_id: string }, [groupIds: string[], limit: number]>(
+  'group.members',
+  `SELECT g.id AS group_id, m.* FROM unnest($1::text[]) AS g (id)
+   CROSS JOIN LATERAL (
+     SELECT p.* FROM group_membership AS gm JOIN principal AS p ON p.id = gm.principal_id
+     WHERE gm.group_id = g.id ORDER BY p.name, p.id LIMIT $2::int) AS m`,
+);
+
+type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], scopeId: string | null];
+
+export const groups = keysetList<GroupRow, ListParameters>(
+  'group.list',
+  `SELECT ${COLUMNS} FROM principal_group AS g WHERE ${visible('g', 1)} AND ($4::text IS NULL OR g.scope_id = $4)`,
+  4,
+  { NAME: { column: 'name', direction: 'ASC', type: 'text' } },
 );

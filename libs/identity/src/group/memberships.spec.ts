@@ -21,7 +21,7 @@ describe('memberships of a principal', () => {
   const belongTo = (...ids: string[]): Promise<void> =>
     room.database.transaction((transaction) => setGroupMemberships(transaction, principal, ids));
   const scopesOf = async (): Promise<unknown> =>
-    (await new Authenticator(room.database).authenticate(token.text, { requestId: 'r', address: null })).filter;
+    (await new Authenticator(room.database).authenticate(token.text, { requestId: 'r', address: null })).filter('tenant');
 
   beforeAll(async () => {
     room = await roomDatabase([eventsRoom, scopesRoom, identityRoom]);

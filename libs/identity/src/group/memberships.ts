@@ -1,8 +1,31 @@
-import { assert, defineId } from '#core';
-import type { Transaction } from '#database';
-import { replaceMemberships } from './group.sql.js';
+import { assert, defineId, MuonError } from '#core';
+import type { ChangeSetApplier, Section, Transaction } from '#database';
+import { addMembership, removeMembership, replaceMemberships } from './group.sql.js';
 
 export const groupId = defineId('grp');
+
+/** Somebody who comes into a group that is kept by hand, or leaves it. */
+export interface MembershipChange {
+  groupId: string;
+  principalId: string;
+  member: boolean;
+}
+
+export const MEMBERSHIPS: Section<MembershipChange> = { name: 'memberships' };
+
+export function registerIdentitySections(applier: ChangeSetApplier): void {
+  applier.register(MEMBERSHIPS, applyMemberships);
+}
+
+async function applyMemberships(transaction: Transaction, items: readonly MembershipChange[]): Promise<void> {
+  for (const { groupId: group, principalId, member } of items) {
+    const changed = await transaction.execute(member ? addMembership : removeMembership, group, principalId);
+    if (changed === 1) continue;
+    throw new MuonError('CONFLICT', member ? 'The principal belongs to the group already.' : 'The principal does not belong to the group.', {
+      field: 'input.principalId',
+    });
+  }
+}
 
 /**
  * Makes these the groups that a principal belongs to by the claims of its issuer; memberships that are kept by hand stay.

@@ -3,7 +3,8 @@ import { statement, type Transaction } from '#database';
 const removePrincipals = statement<never, [scopeIds: string[]]>(
   'principal.remove_of_scopes',
   `WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
-     groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1))
+     groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1)),
+     roles AS (DELETE FROM custom_role WHERE tenant_id = ANY($1))
    DELETE FROM principal WHERE scope_id = ANY($1)`,
 );
 
