@@ -9,7 +9,7 @@ export { GroupService } from './group/group.service.js';
 export { groupId, MEMBERSHIPS, registerIdentitySections, setGroupMemberships } from './group/memberships.js';
 export { RoleBindingService } from './binding/role-binding.service.js';
 export { CustomRoleService } from './role/custom-role.service.js';
-export { grantsOf } from './principal/principal.sql.js';
+export { findTokensOfPrincipals, grantsOf } from './principal/principal.sql.js';
 export { identityServices } from './services.js';
 export { PrincipalService } from './principal/principal.service.js';
 export { Authenticator } from './principal/authenticator.js';
