@@ -145,35 +145,65 @@ SELECT id, name FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL O
 -- affinity_group.lock
 SELECT id FROM affinity_group WHERE id = ANY($1) ORDER BY id FOR UPDATE;
 
+-- audit.close
+UPDATE audit_entry SET ended_at = now(), operation_state = $2, operation_error_code = $3
+WHERE operation_id = $1 AND ended_at IS NULL;
+
 -- audit.insert
 INSERT INTO audit_entry
 (id, principal_id, token_id, address, request_id, command, outcome, error_code, tenant_id, project_id, resource_id, operation_id, input)
 SELECT id, principal_id, token_id, address, request_id, command, outcome, error_code, tenant_id, project_id, resource_id, operation_id, input
 FROM jsonb_populate_recordset(NULL::audit_entry, $1::jsonb);
 
--- audit.list.NEWEST#42015d19
+-- audit.list.NEWEST#08005022
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t 
-ORDER BY t.at DESC, t.id DESC LIMIT $6::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t 
+ORDER BY t.at DESC, t.id DESC LIMIT $13::int;
 
--- audit.list.NEWEST#68a0a0c4
+-- audit.list.NEWEST#20f93233
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t WHERE (t.at, t.id) < ($6::text::timestamptz, $7::text)
-ORDER BY t.at DESC, t.id DESC LIMIT $8::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t 
+ORDER BY t.at ASC, t.id ASC LIMIT $13::int;
 
--- audit.list.NEWEST#80ff9b2b
+-- audit.list.NEWEST#84161979
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t 
-ORDER BY t.at ASC, t.id ASC LIMIT $6::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t WHERE (t.at, t.id) > ($13::text::timestamptz, $14::text)
+ORDER BY t.at ASC, t.id ASC LIMIT $15::int;
 
--- audit.list.NEWEST#ae297b27
+-- audit.list.NEWEST#e18ee3ba
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t WHERE (t.at, t.id) > ($6::text::timestamptz, $7::text)
-ORDER BY t.at ASC, t.id ASC LIMIT $8::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t WHERE (t.at, t.id) < ($13::text::timestamptz, $14::text)
+ORDER BY t.at DESC, t.id DESC LIMIT $15::int;
 
--- audit.list.count#1a3ad9a0
+-- audit.list.count#b468225e
 SELECT count(*) AS count FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t;
+
+-- audit.prune
+WITH old AS (
+DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2::int) RETURNING 1
+)
+SELECT count(*) AS removed FROM old;
 
 -- backend.find
 SELECT id, tenant_id, project_id, name, kind, endpoint, secret_ref, options, max_concurrent_calls, call_timeout_ms, state,
@@ -2020,8 +2050,9 @@ FROM tree JOIN operation AS o ON o.id = tree.id
 WHERE o.blocker IS NOT NULL AND o.ended_at IS NULL
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
 )
-SELECT top AS top_id, id AS operation_id, kind, resource_kind, resource_id, state, blocker
-FROM ranked WHERE place <= 20 ORDER BY top, place;
+SELECT r.top AS top_id, r.id AS operation_id, r.kind, r.resource_kind, r.resource_id, r.tenant_id, r.project_id, r.state, r.blocker,
+asked.kind AS top_kind, asked.resource_id AS top_resource_id
+FROM ranked AS r JOIN operation AS asked ON asked.id = r.top WHERE r.place <= 20 ORDER BY r.top, r.place;
 
 -- operation.child_ended
 UPDATE operation SET
@@ -3302,6 +3333,93 @@ UPDATE operation AS o SET wake_at = clock_timestamp(), blocker = NULL
 WHERE o.id = ANY ($1) AND o.state = 'QUEUED' AND o.wake_at IS NULL
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
 RETURNING o.id;
+
+-- review.held
+SELECT p.id AS holder_id, b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at, g.name AS group_name FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id) WHERE p.id = $1 ORDER BY b.id;
+
+-- review.list.NAME#31ef1cab
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t 
+ORDER BY t.holder_name ASC, t.id ASC LIMIT $7::int;
+
+-- review.list.NAME#7c41c15e
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t 
+ORDER BY t.holder_name DESC, t.id DESC LIMIT $7::int;
+
+-- review.list.NAME#bbad14d2
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t WHERE (t.holder_name, t.id) > ($7::text::text, $8::text)
+ORDER BY t.holder_name ASC, t.id ASC LIMIT $9::int;
+
+-- review.list.NAME#f8066ad0
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t WHERE (t.holder_name, t.id) < ($7::text::text, $8::text)
+ORDER BY t.holder_name DESC, t.id DESC LIMIT $9::int;
+
+-- review.list.count#6d2690c6
+SELECT count(*) AS count FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t;
 
 -- role_binding.find
 SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,

@@ -5,6 +5,7 @@ import { GroupMembershipEntity, PrincipalGroupEntity } from './group/group.entit
 import { Identity1764000400000 } from './migrations/1764000400000-identity.js';
 import { Groups1764000401000 } from './migrations/1764000401000-groups.js';
 import { Roles1764000401001 } from './migrations/1764000401001-roles.js';
+import { Audit1764000401002 } from './migrations/1764000401002-audit.js';
 import { ApiTokenEntity, PrincipalEntity, RoleBindingEntity } from './principal/principal.entity.js';
 import { CustomRoleEntity } from './role/custom-role.entity.js';
 
@@ -21,5 +22,5 @@ export const identityRoom: RoomSchema = {
     IdempotencyKeyEntity,
     PlanEntity,
   ],
-  migrations: [Identity1764000400000, Groups1764000401000, Roles1764000401001],
+  migrations: [Identity1764000400000, Groups1764000401000, Roles1764000401001, Audit1764000401002],
 };

@@ -1,3 +1,4 @@
+import type { JsonObject } from '#core';
 import { applyRows, ROWS, type Database } from '#database';
 import { eventsRoom } from '#events';
 import {
@@ -18,6 +19,7 @@ import { roomDatabase, systemAccess, type RoomDatabase } from './room-database.j
 /** The room of identities alone, with its services on one connection pool or another. */
 export interface IdentityBench extends RoomDatabase {
   readonly system: Access;
+  readonly commands: CommandRunner;
   readonly services: IdentityServices;
   /** The services of another process. */
   servicesOf(database: Database): IdentityServices;
@@ -41,13 +43,20 @@ export interface TestAccount {
   access(): Promise<Access>;
 }
 
+/** The id that a command answers with. */
+export function idOf(result: JsonObject): string {
+  if (typeof result.id === 'string') return result.id;
+  throw new Error(`the command answered without an id: ${JSON.stringify(result)}`);
+}
+
 export async function identityBench(): Promise<IdentityBench> {
   const room = await roomDatabase([eventsRoom, scopesRoom, identityRoom]);
   room.applier.register(ROWS, applyRows);
   registerScopeSections(room.applier);
   registerIdentitySections(room.applier);
+  const commandsOf = (database: Database): CommandRunner => new CommandRunner(database, room.applier, room.log);
   const servicesOf = (database: Database): IdentityServices => {
-    const commands = new CommandRunner(database, room.applier, room.log);
+    const commands = commandsOf(database);
     return {
       principals: new PrincipalService(commands),
       bindings: new RoleBindingService(commands),
@@ -59,18 +68,19 @@ export async function identityBench(): Promise<IdentityBench> {
   const system = systemAccess();
   return {
     ...room,
+    commands: commandsOf(room.database),
     system,
     services,
     servicesOf,
     async account(name, scopeId, roles = []) {
       const { result } = await services.principals.createServiceAccount(system, { scopeId, name });
-      const id = String(result.id);
+      const id = idOf(result);
       const made = await services.principals.createApiToken(system, { principalId: id, name: 'first' });
       const bindingIds: string[] = [];
-      for (const role of roles) bindingIds.push(String((await services.bindings.grantRole(system, { principalId: id, ...role })).result.id));
+      for (const role of roles) bindingIds.push(idOf((await services.bindings.grantRole(system, { principalId: id, ...role })).result));
       const token = made.token ?? '';
       const access = (): Promise<Access> => new Authenticator(room.database).authenticate(token, { requestId: 'spec', address: null });
-      return { id, token, tokenId: String(made.result.id), bindingIds, access };
+      return { id, token, tokenId: idOf(made.result), bindingIds, access };
     },
   };
 }

@@ -85,7 +85,8 @@ export async function loadNodePool(reader: Reader, context: GraphqlContext, id: 
 export async function loadPoolsOf(reader: Reader, context: GraphqlContext, clusterId: string): Promise<NodePool[]> {
   const load = loader<string, NodePool[]>(context, 'clusters.node_pools', async (ids) => {
     const rows = await reader.rows(findNodePoolsOfClusters, [...ids]);
-    return Map.groupBy(rows.map(toNodePool), (pool) => pool.clusterId);
+    const seen = rows.filter((row) => accessOf(context).sees('node pool', placeOfRow(row)));
+    return Map.groupBy(seen.map(toNodePool), (pool) => pool.clusterId);
   });
   return (await load.load(clusterId)) ?? [];
 }

@@ -98,7 +98,8 @@ export async function loadClusterNodes(reader: Reader, context: GraphqlContext, 
 export async function loadNodesOf(reader: Reader, context: GraphqlContext, clusterId: string): Promise<ClusterNode[]> {
   const load = loader<string, ClusterNode[]>(context, 'clusters.nodes', async (ids) => {
     const rows = await reader.rows(findNodesOfClusters, [...ids]);
-    return Map.groupBy(rows.map(toClusterNode), (node) => node.clusterId);
+    const seen = rows.filter((row) => accessOf(context).sees('node', placeOfRow(row)));
+    return Map.groupBy(seen.map(toClusterNode), (node) => node.clusterId);
   });
   return (await load.load(clusterId)) ?? [];
 }

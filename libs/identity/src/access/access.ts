@@ -39,6 +39,18 @@ export interface Requirement extends Place {
   kind: ResourceKind;
 }
 
+/** Where a refused attempt was aimed at, for the audit log of those who own that place; no part of what the caller is told. */
+const refusedPlaces = new WeakMap<Error, Place>();
+
+export function placeOfRefusal(error: unknown): Place | undefined {
+  return error instanceof Error ? refusedPlaces.get(error) : undefined;
+}
+
+function refused(error: MuonError, place: Place): MuonError {
+  refusedPlaces.set(error, { tenantId: place.tenantId, projectId: place.projectId });
+  return error;
+}
+
 /**
  * What one caller may do, for the length of one request. Rows are filtered by `filter` in SQL while they are looked up,
  * and `require` then proves the right to act: what may not be seen is NOT_FOUND, what may be seen but not done FORBIDDEN.
@@ -89,7 +101,7 @@ export class Access {
   }
 
   can(action: Action, kind: ResourceKind, place: Place): boolean {
-    return this.grants.some((grant) => covers(grant, place) && allows(grant, action, kind));
+    return this.grants.some((grant) => grantAllows(grant, action, kind, place));
   }
 
   /** What the caller may do to a thing of this kind there. */
@@ -145,6 +157,11 @@ export class Access {
   }
 }
 
+/** Whether this one role gives that right. */
+export function grantAllows(grant: Grant, action: Action, kind: ResourceKind, place: Place): boolean {
+  return covers(grant, place) && allows(grant, action, kind);
+}
+
 function covers(grant: Grant, place: Place): boolean {
   if (grant.tenantId === null) return true;
   if (grant.tenantId !== place.tenantId) return false;
@@ -174,9 +191,10 @@ function forbidden(action: Action, kind: ResourceKind, place: Place, id: string)
   const roles = rolesAllowing(action, kind);
   const choice = roles.length === 1 ? `the role ${roles[0]}` : `one of the roles ${roles.join(', ')}`;
   const noun = action === Action.CREATE_CHILD ? `a ${kind} here`.replace(/^a (?=[aeio])/, 'an ') : `this ${kind}`;
-  return new MuonError('FORBIDDEN', `You may not ${VERBS[action]} ${noun}; ${choice} on ${scope} would allow it.`, {
+  const error = new MuonError('FORBIDDEN', `You may not ${VERBS[action]} ${noun}; ${choice} on ${scope} would allow it.`, {
     data: { action, kind, id, allowedBy: roles, scopeId: place.projectId ?? place.tenantId },
   });
+  return refused(error, place);
 }
 
 /** What a place is the place of: things without rights of their own, as the grant of a zone, are seen with it. */
@@ -186,10 +204,11 @@ export function scopeKind(place: Place): 'tenant' | 'project' {
 
 function notHeld(action: Action, kind: ResourceKind, place: Place, id: string, field: string): MuonError {
   const right = `${VERBS[action]} ${kind}s`;
-  return new MuonError('FORBIDDEN', `Nobody gives away what they do not hold: you may not ${right} on ${scopeWord(place)}.`, {
+  const error = new MuonError('FORBIDDEN', `Nobody gives away what they do not hold: you may not ${right} on ${scopeWord(place)}.`, {
     field,
     data: { action, kind, id, allowedBy: rolesAllowing(action, kind), scopeId: place.projectId ?? place.tenantId },
   });
+  return refused(error, place);
 }
 
 function scopeWord(place: Place): string {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { statement, type Database } from '#database';
 import { setGroupMemberships } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
-import { identityBench, newTenant, type IdentityBench, type TestAccount } from '#testing';
+import { identityBench, idOf, newTenant, type IdentityBench, type TestAccount } from '#testing';
 
 const ownersOf = statement<{ count: number }, [scopeId: string]>(
   'spec.owners_of',
@@ -33,7 +33,7 @@ describe('the last owner of a scope', () => {
   /** A group that owns the scope, with this one member. */
   const ownedByGroup = async (scopeId: string, member: string): Promise<string> => {
     const { result } = await bench.services.groups.create(bench.system, { scopeId, name: 'owners' });
-    const groupId = String(result.id);
+    const groupId = idOf(result);
     await bench.services.bindings.grantRole(bench.system, { groupId, scopeId, role: 'OWNER' });
     await bench.services.groups.addMember(bench.system, { groupId, principalId: member });
     return groupId;
@@ -68,7 +68,7 @@ describe('the last owner of a scope', () => {
     await bench.services.principals.disable(bench.system, bob.id);
     await expect(bench.services.groups.delete(bench.system, groupId)).rejects.toMatchObject(LAST_OWNER);
     const claimed = await bench.services.groups.create(bench.system, { scopeId, name: 'owners', issuer: 'https://issuer.example' });
-    const claimedId = String(claimed.result.id);
+    const claimedId = idOf(claimed.result);
     await bench.services.bindings.grantRole(bench.system, { groupId: claimedId, scopeId, role: 'OWNER' });
     await bench.services.groups.delete(bench.system, groupId);
     const claims = (...ids: string[]): Promise<void> => bench.database.transaction((transaction) => setGroupMemberships(transaction, ann.id, ids));
@@ -88,7 +88,7 @@ describe('the last owner of a scope', () => {
         if (way === 'disable') return () => services.principals.disable(bench.system, account.id);
         if (way === 'delete') return () => services.principals.deleteServiceAccount(bench.system, account.id);
         const { result } = await bench.services.groups.create(bench.system, { scopeId, name });
-        const groupId = String(result.id);
+        const groupId = idOf(result);
         await bench.services.bindings.grantRole(bench.system, { groupId, scopeId, role: 'OWNER' });
         await bench.services.groups.addMember(bench.system, { groupId, principalId: account.id });
         return () => services.groups.removeMember(bench.system, { groupId, principalId: account.id });

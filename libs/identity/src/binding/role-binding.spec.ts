@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { identityBench, newTenant, type IdentityBench, type TestTenant } from '#testing';
+import { identityBench, idOf, newTenant, type IdentityBench, type TestTenant } from '#testing';
 
 const PERMISSIONS = [
   { kind: 'role binding' as const, actions: ['READ' as const, 'CREATE_CHILD' as const] },
@@ -22,13 +22,13 @@ describe('granting a role', () => {
 
   const projects = (): [string, string] => [tenant.projectIds[0] ?? '', tenant.projectIds[1] ?? ''];
   const customRole = async (permissions = PERMISSIONS): Promise<string> =>
-    String((await bench.services.roles.create(bench.system, { tenantId: tenant.id, name: 'granter', permissions })).result.id);
+    idOf((await bench.services.roles.create(bench.system, { tenantId: tenant.id, name: 'granter', permissions })).result);
 
   it('leaves a principal or group inside of its own project: whoever may make tokens of it must not rise by them', async () => {
     const [own, other] = projects();
     const robot = await bench.account('robot', own);
     const { result } = await bench.services.groups.create(bench.system, { scopeId: own, name: 'robots' });
-    for (const subject of [{ principalId: robot.id }, { groupId: String(result.id) }]) {
+    for (const subject of [{ principalId: robot.id }, { groupId: idOf(result) }]) {
       const grant = (scopeId: string): Promise<unknown> => bench.services.bindings.grantRole(bench.system, { ...subject, scopeId, role: 'VIEWER' });
       for (const scopeId of [tenant.id, other]) await expect(grant(scopeId)).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.scopeId' });
       await grant(own);
@@ -66,7 +66,7 @@ describe('granting a role', () => {
     expect((await bob.access()).can('READ', 'disk', place)).toBe(false);
     const inUse = bench.services.roles.delete(bench.system, customRoleId);
     await expect(inUse).rejects.toMatchObject({ code: 'INVALID_STATE', data: { roleBindingIds: [bound.result.id] } });
-    await bench.services.bindings.revokeRole(bench.system, String(bound.result.id));
+    await bench.services.bindings.revokeRole(bench.system, idOf(bound.result));
     await bench.services.roles.delete(bench.system, customRoleId);
     expect((await bob.access()).can('READ', 'network', place)).toBe(false);
   });
@@ -82,7 +82,7 @@ describe('granting a role', () => {
     const raised = bench.services.roles.update(access, { id: customRoleId, permissions: [...PERMISSIONS, ...all('network')] });
     await expect(raised).rejects.toMatchObject({ code: 'FORBIDDEN' });
     const strong = await bench.services.roles.create(bench.system, { tenantId: tenant.id, name: 'strong', permissions: all('disk') });
-    const renamed = bench.services.roles.update(access, { id: String(strong.result.id), description: 'mine now' });
+    const renamed = bench.services.roles.update(access, { id: idOf(strong.result), description: 'mine now' });
     await expect(renamed).rejects.toMatchObject({ code: 'FORBIDDEN' });
     await bench.services.roles.update(access, { id: customRoleId, permissions: PERMISSIONS.slice(0, 3), expectedVersion: 1 });
     const late = bench.services.roles.update(bench.system, { id: customRoleId, description: 'late', expectedVersion: 1 });
@@ -94,7 +94,7 @@ describe('granting a role', () => {
     const bob = await bench.account('bob', tenant.id);
     for (let round = 0; round < 5; round += 1) {
       const { result } = await bench.services.roles.create(bench.system, { tenantId: tenant.id, name: `round-${round}`, permissions: PERMISSIONS });
-      const customRoleId = String(result.id);
+      const customRoleId = idOf(result);
       const grant = (): Promise<unknown> => bench.services.bindings.grantRole(bench.system, { principalId: bob.id, scopeId: tenant.id, customRoleId });
       const remove = (): Promise<unknown> => other.roles.delete(bench.system, customRoleId);
       const ended = await Promise.allSettled(round % 2 === 0 ? [grant(), remove()] : [remove(), grant()]);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MuonError } from '#core';
 import { ChangeSet, constraintMeans, LostRace, registerRowSections, ROWS, statement, type Reader, type RowChange } from '#database';
 import { eventsRoom } from '#events';
-import { auditEntries, CommandRunner, identityRoom, type Access, type Command } from '#identity';
+import { auditEntries, auditParameters, CommandRunner, identityRoom, type Access, type Command } from '#identity';
 import { scopesRoom } from '#scopes';
 import { accessWith, roomDatabase, systemAccess, type RoomDatabase } from '#testing';
 
@@ -53,7 +53,7 @@ describe('the command runner', () => {
   };
   const shelves = async (): Promise<number> => (await room.database.first(countShelves))?.count ?? 0;
   const audited = async (by: Access): Promise<unknown[]> => {
-    const page = await auditEntries.page(room.database, [...by.filter('audit entry'), null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(room.database, auditParameters(by.filter('audit entry'), {}), 'NEWEST', { first: 1 });
     return page.rows.map((row) => [row.command, row.outcome, row.error_code, row.resource_id]);
   };
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Authenticator, findTokensOfPrincipals, type Access } from '#identity';
-import { identityBench, newTenant, type IdentityBench, type TestTenant } from '#testing';
+import { identityBench, idOf, newTenant, type IdentityBench, type TestTenant } from '#testing';
 
 const ORIGIN = { requestId: 'spec', address: null };
 
@@ -39,7 +39,7 @@ describe('a service account', () => {
     const processes = [new Authenticator(bench.database), new Authenticator(await bench.another())];
     const [project = ''] = tenant.projectIds;
     const { result } = await bench.services.groups.create(owner, { scopeId: tenant.id, name: 'robots' });
-    const groupId = String(result.id);
+    const groupId = idOf(result);
     await bench.services.bindings.grantRole(owner, { groupId, scopeId: project, role: 'CONTRIBUTOR' });
     const ends: Record<string, (account: Awaited<ReturnType<typeof bench.account>>) => Promise<unknown>> = {
       token: (account) => bench.services.principals.revokeApiToken(owner, account.tokenId),
@@ -74,7 +74,7 @@ describe('a service account', () => {
     const permissions = [{ kind: 'principal' as const, actions: ['READ' as const, 'MODIFY' as const] }, { kind: 'token' as const, actions: ['CREATE_CHILD' as const] }];
     const role = await bench.services.roles.create(owner, { tenantId: tenant.id, name: 'keeper', permissions });
     const keeper = await bench.account('keeper', tenant.id);
-    await bench.services.bindings.grantRole(owner, { principalId: keeper.id, scopeId: tenant.id, customRoleId: String(role.result.id) });
+    await bench.services.bindings.grantRole(owner, { principalId: keeper.id, scopeId: tenant.id, customRoleId: idOf(role.result) });
     const access = await keeper.access();
     await expect(bench.services.principals.enable(access, robot.id)).rejects.toMatchObject({ code: 'FORBIDDEN', field: 'input.id' });
     const token = bench.services.principals.createApiToken(access, { principalId: robot.id, name: 'mine' });

@@ -89,7 +89,7 @@ async function findBackendNodes(reader: Reader, ids: readonly string[]): Promise
 
 /** For callers who may see infrastructure. */
 export async function loadBackend(reader: Reader, context: GraphqlContext, id: unknown): Promise<Backend | null> {
-  if (typeof id !== 'string') return null;
+  if (typeof id !== 'string' || !seesInfrastructure(context)) return null;
   return (await loader<string, Backend>(context, 'infrastructure.backend', (ids) => findBackendNodes(reader, ids)).load(id)) ?? null;
 }
 

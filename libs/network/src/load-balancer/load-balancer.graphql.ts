@@ -238,7 +238,8 @@ export class LoadBalancerResolver {
     const load = loader<string, MemberRow[]>(context, 'loadBalancer.members', async (ids) =>
       Map.groupBy(await this.database.rows(findMembers, [...ids]), (row) => row.load_balancer_id),
     );
-    const rows = (await load.load(balancer.id)) ?? [];
+    // Ports of the balancer's own project.
+    const rows = accessOf(context).sees('port', balancer.home) ? ((await load.load(balancer.id)) ?? []) : [];
     return rows.map((row) => ({ portId: row.port_id, ownerId: row.owner_id, address: row.address }));
   }
 

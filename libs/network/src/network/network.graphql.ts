@@ -210,7 +210,8 @@ export class NetworkResolver {
     const load = loader<string, SubnetRow[]>(context, 'network.subnets', async (ids) =>
       Map.groupBy(await this.database.rows(findSubnetsOfNetworks, [...ids]), (row) => row.network_id),
     );
-    return ((await load.load(network.id)) ?? []).map(toSubnet);
+    const access = accessOf(context);
+    return ((await load.load(network.id)) ?? []).filter((row) => access.sees('subnet', placeOfRow(row))).map(toSubnet);
   }
 
   @ResolveField('conditions', () => [NetworkCondition], { description: 'Whether backends have what is desired, with the reason.' })

@@ -4,7 +4,7 @@ import type { Reader } from '#database';
 import { DateTime, forgetLoaded, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
 import { placeOfRow, type CommandResult } from '#identity';
 import { accessOf, CommandPayload, Problem, toPayload, toProblem, type Plan } from '#identity/api';
-import { findHoldingOperations, findOperations, readBlockers, type OperationRow } from './operation-queries.sql.js';
+import { findHoldingOperations, findOperations, readBlockers, withoutStranger, type OperationRow } from './operation-queries.sql.js';
 import { OperationOrigin, OperationState, StepState, type Blocker } from './operation.js';
 
 registerEnumType(OperationState, {
@@ -295,8 +295,10 @@ export async function loadCurrentOperation(reader: Reader, context: GraphqlConte
 
 /** For `blockers` of any operation: what it waits for, walked down to the root causes. */
 export async function loadBlockers(reader: Reader, context: GraphqlContext, operationId: string): Promise<BlockerType[]> {
+  const access = accessOf(context);
   const load = loader<string, BlockerType[]>(context, 'operation.blockers', async (ids) => {
-    const rows = Map.groupBy(await reader.rows(readBlockers, [...ids]), (row) => row.top_id);
+    const seen = (await reader.rows(readBlockers, [...ids])).map((row) => (access.sees('operation', placeOfRow(row)) ? row : withoutStranger(row)));
+    const rows = Map.groupBy(seen, (row) => row.top_id);
     return new Map(
       [...rows].map(([id, found]) => [id, found.map((row) => toBlocker(row.blocker, row.operation_id, row.kind, row.resource_id))]),
     );

@@ -124,6 +124,7 @@ export class TenantResolver {
   // Where there are no parameter decorators, it is because the field is resolved once a row of a list.
   @ResolveField('zones', () => [UsableZone], { description: 'The zones that it may use now, by name.' })
   async zones(tenant: Tenant, _args: unknown, context: GraphqlContext): Promise<UsableZone[]> {
+    if (!accessOf(context).sees('zone', tenant.home)) return [];
     const load = loader<string, UsableZone[]>(context, 'tenant.zones', (ids) => usableZonesOf(this.database, ids));
     return (await load.load(tenant.id)) ?? [];
   }
