@@ -4,7 +4,7 @@ import { Database } from '#database';
 import { SYSTEM_SCOPE_ID } from '#scopes';
 import { DemoApi } from '../../apps/standalone/src/demo/api.js';
 import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
-import { best, Cell, everything, fieldsOfTypes, outcomeOf, render, Sightings, type Row } from '../support/access-matrix.js';
+import { best, Cell, everything, fieldsOfTypes, outcomeOf, render, Sightings, unexpected, type Row } from '../support/access-matrix.js';
 import type { ApiClient } from '../support/client.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
@@ -14,11 +14,32 @@ const PAGE = '../../docs/access-matrix.md';
 const ROLES = ['OWNER', 'CONTRIBUTOR', 'LIMITED_CONTRIBUTOR', 'VIEWER'] as const;
 const SHORT = { OWNER: 'owner', CONTRIBUTOR: 'contr.', LIMITED_CONTRIBUTOR: 'limited', VIEWER: 'viewer' } as const;
 
-/** Fields of Query and Mutation of which every call is refused for its form, each with the reason. */
-const NOT_REACHED: Readonly<Record<string, string>> = {};
+/** Inputs of mutations that no name tells. */
+const EXAMPLES: Readonly<Record<string, object>> = {
+  createBackend: { endpoint: 'postgres://muon@127.0.0.1:9/muon' },
+  createCluster: { version: '1.34.2', controlPlane: { flavor: 'small' } },
+};
+const HOUR_MS = 3_600_000;
 
-/** Types and fields that no answer of a healthy system has, each with the reason; they come with what they are part of. */
-const NOT_SHOWN: Readonly<Record<string, string>> = {};
+/** Fields of Query and Mutation that not even the owner of the system gets, each with the reason. */
+const NOT_REACHED: Readonly<Record<string, string>> = {
+  applyPlan: 'a plan is applied by whoever made it',
+};
+
+/** Types that no answer of a healthy system has, each with the reason; they have no field that leads elsewhere. */
+const NOT_SHOWN: Readonly<Record<string, string>> = {
+  Abandonment: 'of an operation that was given up',
+  Blocker: 'of an operation that waits for something',
+  ClusterBlocker: 'of a cluster that is not well',
+  NearestMiss: 'of a placement that found no host',
+  OperationAttempt: 'of an operation that was tried again',
+  Shortage: 'of a placement that found no host',
+};
+/** Tables of what no tenant has. */
+const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version'] as const;
+
+/** They carry what a mutation or a list is about; those stand in the tables. */
+const PLUMBING = /(Edge|Connection|Payload)$|^PageInfo$/;
 
 interface Caller {
   name: string;
@@ -59,6 +80,8 @@ describe('who may do what', () => {
     await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` });
     await furnish(stranger, 'other', {});
     await cluster(owner);
+    const flavor = { name: 'tuned', cpu: 1, memoryMib: 256, diskGib: 1, costs: [{ key: 'vm.accelerator', amount: 1 }] };
+    await system.owner.request('mutation ($input: CreateFlavorInput!) { createFlavor(input: $input) { flavor { id } } }', { input: flavor });
     const sibling = await project(owner, 'sibling');
     const found = await secretsOf(database, owner);
     target = await withExamples(found.target, owner);
@@ -86,7 +109,8 @@ describe('who may do what', () => {
         callers.push({ name: `${scope} ${SHORT[role]}`, about: `${role} on the ${scope}`, api, hidden, scopeId });
       }
     }
-    calls = { queries: [...callsOf(schema, 'query', target, () => ''), ...(await nodeCalls())], mutations: mutationCalls() };
+    const queries = callsOf(schema, 'query', target, () => '', (output) => everything(schema, output, 2)).map(nowadays);
+    calls = { queries: [...queries, ...(await nodeCalls())], mutations: await mutationCalls() };
   }, 120_000);
   afterAll(async () => {
     await database?.close();
@@ -107,7 +131,8 @@ describe('who may do what', () => {
       }
       outcomes.set(caller.name, { sightings, cells: new Map([...cells].flatMap(([field, all]) => [[field, best(all) as Cell]])) });
     }
-    expect(wrong).toEqual([]);
+    // Of many alike the first tell enough.
+    expect(wrong.slice(0, 20)).toEqual([]);
   });
 
   it('is told to everybody by the stream of events, from before anything was made', { timeout: 120_000 }, async () => {
@@ -121,18 +146,19 @@ describe('who may do what', () => {
   it('covers every field of every type, and is what docs/access-matrix.md says', async () => {
     const owner = (outcomes.get('system owner') as Outcome).sightings;
     const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].map((type) => Object.keys(type?.getFields() ?? {}).sort());
-    const uncovered = roots.flat().filter((field) => callers.some((caller) => outcomes.get(caller.name)?.cells.get(field) === undefined) && !(field in NOT_REACHED));
+    const uncovered = roots.flat().filter((field) => callers.some((caller) => outcomes.get(caller.name)?.cells.get(field) === undefined));
     expect(uncovered).toEqual([]);
-    const fields = fieldsOfTypes(schema);
+    const { cells } = outcomes.get('system owner') as Outcome;
+    expect(roots.flat().filter((field) => cells.get(field) !== Cell.YES && !(field in NOT_REACHED))).toEqual([]);
+    const fields = fieldsOfTypes(schema).filter((field) => !PLUMBING.test(field.split('.')[0] ?? ''));
     const shown = new Set([...outcomes.values()].flatMap((outcome) => [...outcome.sightings.fields]));
     const excused = (field: string): boolean => field in NOT_SHOWN || (field.split('.')[0] ?? '') in NOT_SHOWN;
     expect(fields.filter((field) => !shown.has(field) && !excused(field))).toEqual([]);
     expect(Object.keys(NOT_SHOWN).filter((excuse) => fields.some((field) => shown.has(field) && (field === excuse || field.split('.')[0] === excuse)))).toEqual([]);
     const rows = (names: readonly string[]): Row[] =>
       names.map((title) => ({ title, cells: callers.map((caller) => outcomes.get(caller.name)?.cells.get(title) ?? Cell.UNSEEN) }));
-    const plumbing = /(Edge|Connection)$|^PageInfo$/;
     const types = Map.groupBy(
-      fields.filter((field) => shown.has(field) && !plumbing.test(field.split('.')[0] ?? '')),
+      fields.filter((field) => shown.has(field)),
       (field) => field.split('.')[0] ?? '',
     );
     const page = render(callers, {
@@ -155,9 +181,15 @@ describe('who may do what', () => {
   function faultsOf(caller: Caller, answered: Answered): string[] {
     const { call, answer } = answered;
     const leaked = leaks(answered, caller.hidden).map((leak) => `${caller.name} was shown ${leak} by ${call.label}`);
-    const internal = answer.errors.filter((error) => error.extensions.code === 'INTERNAL').map((error) => `${caller.name} met ${error.message} at ${call.label}`);
-    const partial = answer.errors.filter((error) => (error.path?.length ?? 1) > 1).map((error) => `${caller.name} met ${error.message} within ${call.label}`);
-    return [...leaked, ...internal, ...partial];
+    return [...leaked, ...unexpected(answer).map((error) => `${caller.name} met ${error} by ${call.label}`)];
+  }
+
+  /** Periods that have something in them. */
+  function nowadays(call: Call): Call {
+    const { from, to } = call.variables;
+    if (typeof from !== 'string' || typeof to !== 'string') return call;
+    const [start, end] = [-HOUR_MS, HOUR_MS].map((offset) => new Date(Date.now() + offset).toISOString());
+    return { ...call, variables: { ...call.variables, from: start, to: end } };
   }
 
   /** All that hangs on each node, by its id. */
@@ -173,16 +205,21 @@ describe('who may do what', () => {
   }
 
   /** Each mutation in every way; only planned where it can be. */
-  function mutationCalls(): Call[] {
+  async function mutationCalls(): Promise<Call[]> {
     let made = 0;
-    const all = callsOf(schema, 'mutation', target, () => `matrix-${(made += 1)}`);
+    const [pool] = await query<{ name: string; backendId: string; hostId: string }>(
+      database,
+      'SELECT name, backend_id AS "backendId", host_id AS "hostId" FROM datastore WHERE host_id IS NOT NULL LIMIT 1',
+    );
+    const examples: Readonly<Record<string, object | undefined>> = { ...EXAMPLES, revokeRole: { id: target.id('role_binding') }, addDatastore: pool };
+    const all = callsOf(schema, 'mutation', target, () => `matrix-${(made += 1)}`, (output) => everything(schema, output, 2));
     return all.map((call) => {
       const type = schema.getMutationType()?.getFields()[call.field];
-      const input = type?.args.find((argument) => argument.name === 'input');
-      const named = input === undefined ? undefined : schema.getType(String(input.type).replace('!', ''));
+      const argument = type?.args.find((each) => each.name === 'input');
+      const named = argument === undefined ? undefined : schema.getType(String(argument.type).replace('!', ''));
       if (!isInputObjectType(named) || named.getFields()['dryRun'] === undefined) return call;
-      const variables = { ...call.variables, input: { ...(call.variables['input'] as object), dryRun: true } };
-      return { ...call, variables };
+      const input = { ...(call.variables['input'] as object), ...examples[call.field], dryRun: true };
+      return { ...call, variables: { ...call.variables, input } };
     });
   }
 
@@ -190,7 +227,7 @@ describe('who may do what', () => {
     const socket = caller.api.socket();
     const stream = socket.iterate<{ events: { resourceId: string } }>({ query: `subscription ($from: Cursor) { events(from: $from) ${selection} }`, variables: { from: start } });
     try {
-      const sentinel = caller.scopeId === '' ? undefined : await accountIn(caller.scopeId, `sentinel-${caller.name.replace(/\W/g, '-')}`);
+      const sentinel = caller.scopeId === '' ? undefined : await accountIn(caller.scopeId, `sentinel-${callers.indexOf(caller)}`);
       let heard = 0;
       for await (const { data, errors } of stream) {
         expect(errors).toBeUndefined();
@@ -203,7 +240,7 @@ describe('who may do what', () => {
       }
       return heard > 1 || sentinel === undefined ? Cell.YES : Cell.LESS;
     } catch (error) {
-      expect((error as { code?: number }).code).toBe(4403);
+      if ((error as { code?: number }).code !== 4403) throw error;
       return Cell.NOBODY;
     } finally {
       await socket.dispose();
@@ -232,6 +269,7 @@ describe('who may do what', () => {
     const ids = new Map(found.ids);
     const [token] = await query<{ id: string; principal_id: string }>(database, `SELECT id, principal_id FROM api_token WHERE name = 'night' AND tenant_id = $1`, [owner.tenantId]);
     ids.set('api_token', token?.id ?? '').set('service_account', token?.principal_id ?? '');
+    for (const table of SHARED) ids.set(table, (await idsOf(table))[0] ?? '');
     return { ...found, ids, id: (table) => ids.get(table) ?? owner.projectId };
   }
 

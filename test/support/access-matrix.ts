@@ -1,9 +1,11 @@
 import {
   getNamedType,
   isAbstractType,
+  isInterfaceType,
   isLeafType,
   isObjectType,
   isRequiredArgument,
+  type GraphQLInterfaceType,
   type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLSchema,
@@ -35,10 +37,11 @@ export function best(cells: readonly Cell[]): Cell | undefined {
 const ROOTS = new Set(['Query', 'Mutation', 'Subscription']);
 const DEPTH = 3;
 
-/** Everything of a type that can be asked for without arguments, some levels deep. */
-export function everything(schema: GraphQLSchema, output: GraphQLOutputType, depth = DEPTH): string {
+/** Everything of a type that can be asked for without arguments, some levels deep; of what may be any node, at the top only. */
+export function everything(schema: GraphQLSchema, output: GraphQLOutputType, depth = DEPTH, levels = depth): string {
   const type = getNamedType(output);
   if (isLeafType(type)) return '';
+  if (isInterfaceType(type) && depth < levels) return `{ ${['__typename', ...leavesOf(type)].join(' ')} }`;
   if (isAbstractType(type)) {
     const parts = schema.getPossibleTypes(type).map((each) => `... on ${each.name} { ${leavesOf(each).map((name) => `${each.name}_${name}: ${name}`).join(' ')} }`);
     return `{ __typename ${parts.join(' ')} }`;
@@ -49,15 +52,35 @@ export function everything(schema: GraphQLSchema, output: GraphQLOutputType, dep
     if (isLeafType(of) || field.args.some(isRequiredArgument) || depth === 0) return [];
     // A list within a thing: some of it, and no more of each than its leaves.
     const within = of.name.endsWith('Connection') && field.args.some((argument) => argument.name === 'first');
-    return [`${field.name}${within ? '(first: 2)' : ''} ${everything(schema, field.type, within ? Math.min(1, depth - 1) : depth - 1)}`];
+    return [`${field.name}${within ? '(first: 2)' : ''} ${everything(schema, field.type, within ? Math.min(1, depth - 1) : depth - 1, levels)}`];
   });
   return `{ ${['__typename', ...leavesOf(type), ...inner].join(' ')} }`;
 }
 
-function leavesOf(type: GraphQLObjectType): string[] {
+function leavesOf(type: GraphQLObjectType | GraphQLInterfaceType): string[] {
   return Object.values(type.getFields())
     .filter((field) => isLeafType(getNamedType(field.type)) && !field.args.some(isRequiredArgument))
     .map((field) => field.name);
+}
+
+/** Codes of refusals that come only when the right is there. */
+const AFTER_RIGHTS: ReadonlySet<string> = new Set([
+  'ALREADY_EXISTS',
+  'CONFLICT',
+  'INVALID_STATE',
+  'RESOURCE_BUSY',
+  'QUOTA_EXCEEDED',
+  'INSUFFICIENT_CAPACITY',
+  'UNSUPPORTED',
+  'PLAN_STALE',
+  'UNAVAILABLE',
+]);
+const ABOUT_RIGHTS: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND', 'INVALID_INPUT']);
+
+/** Errors that no call of the matrix may meet: defects, and questions that are too large or not well asked. */
+export function unexpected(answer: WireAnswer): string[] {
+  const wrong = answer.errors.filter(({ path, extensions: { code } }) => (path?.length ?? 0) > 1 || !(AFTER_RIGHTS.has(code) || ABOUT_RIGHTS.has(code)));
+  return wrong.map((error) => `${error.extensions.code} at ${error.path?.join('.') ?? ''}: ${error.message}`);
 }
 
 /** The outcome of a call for the table; undefined when it was refused for its form, which says nothing about rights. */
@@ -67,7 +90,7 @@ export function outcomeOf({ answer }: Pick<Answered, 'answer'>): Cell | undefine
   if (codes.includes('FORBIDDEN')) return Cell.FORBIDDEN;
   if (codes.includes('NOT_FOUND')) return Cell.UNSEEN;
   if (codes.includes('INVALID_INPUT')) return undefined;
-  if (codes.length > 0) return Cell.YES;
+  if (codes.length > 0) return codes.every((code) => AFTER_RIGHTS.has(code)) ? Cell.YES : undefined;
   return Object.values(answer.data ?? {}).every(isEmpty) ? Cell.LESS : Cell.YES;
 }
 

@@ -168,7 +168,13 @@ export function selection(schema: GraphQLSchema, output: GraphQLOutputType, dept
 }
 
 /** Every way in which a stranger would try a field; the target's ids and names are in each that takes any. */
-export function callsOf(schema: GraphQLSchema, root: 'query' | 'mutation' | 'subscription', target: Target, unique: (field: string) => string): Call[] {
+export function callsOf(
+  schema: GraphQLSchema,
+  root: 'query' | 'mutation' | 'subscription',
+  target: Target,
+  unique: (field: string) => string,
+  select: (output: GraphQLOutputType) => string = (output) => selection(schema, output),
+): Call[] {
   const type = { query: schema.getQueryType(), mutation: schema.getMutationType(), subscription: schema.getSubscriptionType() }[root];
   return Object.values(type?.getFields() ?? {}).flatMap((field) => {
     const anyIds = hasOpenId(field, target) ? [...target.ids.keys()] : [undefined];
@@ -185,7 +191,7 @@ export function callsOf(schema: GraphQLSchema, root: 'query' | 'mutation' | 'sub
       const variables = Object.fromEntries(
         given.map((each) => [each.name, fill({ path: each.name, type: each.type, required: true }, each.name, field.name, target, choice)]),
       );
-      const query = `${root}${declared === '' ? '' : ` (${declared})`} { ${field.name}${passed === '' ? '' : `(${passed})`} ${selection(schema, field.type)} }`;
+      const query = `${root}${declared === '' ? '' : ` (${declared})`} { ${field.name}${passed === '' ? '' : `(${passed})`} ${select(field.type)} }`;
       // The same but for the fresh name: a kind of id that none of the given inputs takes.
       const key = JSON.stringify([query, variables]).replaceAll(choice.unique || '\0', '');
       if (seen.has(key)) return [];

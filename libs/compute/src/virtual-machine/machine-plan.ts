@@ -110,6 +110,7 @@ export async function planVirtualMachines(
       const common = { diskId: diskId.create(), name, tenantId, projectId, datastoreId, zoneId, ownerId: id };
       return { ...common, sizeGib: flavor.disk_gib, imageReference: image.reference };
     }),
+    { showDatastores: access?.seesInfrastructure ?? false },
   );
   const machines = request.machines.map((machine, index) => {
     const port = ports.ports[index] as PlannedPort;

@@ -55,7 +55,7 @@ export class DiskService {
         imageReference: null,
         ownerId: null,
       };
-      const { changes, disks } = await planDisks(reader, [request]);
+      const { changes, disks } = await planDisks(reader, [request], { showDatastores: access.seesInfrastructure });
       const id = disks[0]?.diskId ?? '';
       if ((await reader.first(findDiskByName, projectId, input.name)) !== undefined) {
         const taken = new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' });
