@@ -17,7 +17,7 @@ const SHORT = { OWNER: 'owner', CONTRIBUTOR: 'contr.', LIMITED_CONTRIBUTOR: 'lim
 /** Inputs of mutations that no name tells. */
 const EXAMPLES: Readonly<Record<string, object>> = {
   createBackend: { endpoint: 'postgres://muon@127.0.0.1:9/muon' },
-  createCluster: { version: '1.34.2', controlPlane: { flavor: 'small' } },
+  createCluster: { version: '1.34.2', controlPlane: { flavor: 'small' }, network: 'net' },
 };
 const HOUR_MS = 3_600_000;
 
@@ -47,8 +47,8 @@ interface Caller {
   api: ApiClient;
   /** What must never be in an answer to this caller. */
   hidden: readonly string[];
-  /** Where something can be made that this caller, too, hears of. */
-  scopeId: string;
+  /** Makes something that this caller, too, hears of; answers its id. */
+  sentinel: () => Promise<string>;
 }
 
 interface Outcome {
@@ -88,16 +88,16 @@ describe('who may do what', () => {
     const infrastructure = await idsOf('host', 'backend', 'rack', 'datastore');
     const strangers = (await secretsOf(database, stranger)).hidden.filter((secret) => secret !== MARK && secret !== `${NETWORK}.`);
     callers = [
-      { name: 'nobody', about: 'without a credential', api: system.client(null), hidden: [...found.hidden, ...strangers, ...infrastructure], scopeId: '' },
-      { name: 'stranger', about: 'OWNER of another tenant', api: stranger.api, hidden: [...found.hidden, ...infrastructure], scopeId: stranger.projectId },
+      { name: 'nobody', about: 'without a credential', api: system.client(null), hidden: [...found.hidden, ...strangers, ...infrastructure], sentinel: async () => '' },
+      { name: 'stranger', about: 'OWNER of another tenant', api: stranger.api, hidden: [...found.hidden, ...infrastructure], sentinel: () => accountIn(stranger.projectId, 'sentinel') },
       {
         name: 'sibling',
         about: 'OWNER of another project of the tenant',
         api: await callerOf(sibling, 'OWNER'),
         hidden: [...(await ofProject(owner)), ...strangers, ...infrastructure],
-        scopeId: sibling,
+        sentinel: () => accountIn(sibling, 'sentinel'),
       },
-      { name: 'custom', about: 'a role of the tenant that allows READ on disks, held on the tenant', api: await custom(owner), hidden: [...strangers, ...infrastructure], scopeId: '' },
+      { name: 'custom', about: 'a role of the tenant that allows READ on disks, held on the tenant', api: await custom(owner), hidden: [...strangers, ...infrastructure], sentinel: () => project(owner, 'sentinel') },
     ];
     for (const [scope, scopeId, hidden] of [
       ['project', owner.projectId, [...strangers, ...infrastructure]],
@@ -106,7 +106,8 @@ describe('who may do what', () => {
     ] as const) {
       for (const role of [...ROLES].reverse()) {
         const api = await callerOf(scopeId, role);
-        callers.push({ name: `${scope} ${SHORT[role]}`, about: `${role} on the ${scope}`, api, hidden, scopeId });
+        const sentinel = (): Promise<string> => accountIn(scopeId, `sentinel-${role.toLowerCase().replace('_', '-')}`);
+        callers.push({ name: `${scope} ${SHORT[role]}`, about: `${role} on the ${scope}`, api, hidden, sentinel });
       }
     }
     const queries = callsOf(schema, 'query', target, () => '', (output) => everything(schema, output, 2)).map(nowadays);
@@ -141,6 +142,16 @@ describe('who may do what', () => {
       const { sightings, cells } = outcomes.get(caller.name) as Outcome;
       (cells as Map<string, Cell>).set('events', await watch(caller, selection, sightings));
     }
+  });
+
+  it('lets LIMITED_CONTRIBUTOR make a cluster on a network that is there, and none with a network of its own', async () => {
+    const limited = callers.find(({ name }) => name === 'project limited') as Caller;
+    const create = 'mutation ($input: CreateClusterInput!) { createCluster(input: $input) { plan { problems { code } resources { action kind } } } }';
+    const input = { projectId: target.id('project'), name: 'limited', version: '1.34.2', controlPlane: { flavor: 'small' }, dryRun: true };
+    const refused = await limited.api.refusal(create, { input });
+    expect(refused.extensions).toMatchObject({ code: 'FORBIDDEN', data: { kind: 'network', allowedBy: ['CONTRIBUTOR', 'OWNER'] } });
+    const { createCluster } = await limited.api.request<{ createCluster: { plan: { resources: { kind: string }[] } } }>(create, { input: { ...input, network: 'net' } });
+    expect(createCluster.plan.resources.map((resource) => resource.kind)).toEqual(expect.arrayContaining(['cluster', 'load balancer', 'virtual machine']));
   });
 
   it('covers every field of every type, and is what docs/access-matrix.md says', async () => {
@@ -227,7 +238,7 @@ describe('who may do what', () => {
     const socket = caller.api.socket();
     const stream = socket.iterate<{ events: { resourceId: string } }>({ query: `subscription ($from: Cursor) { events(from: $from) ${selection} }`, variables: { from: start } });
     try {
-      const sentinel = caller.scopeId === '' ? undefined : await accountIn(caller.scopeId, `sentinel-${callers.indexOf(caller)}`);
+      const sentinel = await caller.sentinel();
       let heard = 0;
       for await (const { data, errors } of stream) {
         expect(errors).toBeUndefined();
@@ -236,9 +247,9 @@ describe('who may do what', () => {
         expect(caller.hidden.filter((secret) => text.includes(secret))).toEqual([]);
         sightings.add('events', { status: 200, data: data as never, errors: [] });
         heard += 1;
-        if (sentinel === undefined || text.includes(sentinel)) break;
+        if (text.includes(sentinel)) break;
       }
-      return heard > 1 || sentinel === undefined ? Cell.YES : Cell.LESS;
+      return heard > 1 ? Cell.YES : Cell.LESS;
     } catch (error) {
       if ((error as { code?: number }).code !== 4403) throw error;
       return Cell.NOBODY;
@@ -269,6 +280,8 @@ describe('who may do what', () => {
     const ids = new Map(found.ids);
     const [token] = await query<{ id: string; principal_id: string }>(database, `SELECT id, principal_id FROM api_token WHERE name = 'night' AND tenant_id = $1`, [owner.tenantId]);
     ids.set('api_token', token?.id ?? '').set('service_account', token?.principal_id ?? '');
+    // Ended before anybody asks, so that all see the same of it.
+    await owner.api.request('mutation ($id: ID!) { revokeApiToken(input: { id: $id }) { tokenId } }', { id: token?.id });
     for (const table of SHARED) ids.set(table, (await idsOf(table))[0] ?? '');
     return { ...found, ids, id: (table) => ids.get(table) ?? owner.projectId };
   }

@@ -44,7 +44,6 @@ const LIMITED: ReadonlySet<ResourceKind> = new Set([
   'cluster',
   'node pool',
   'node',
-  'operation',
 ]);
 
 const READING: ReadonlySet<Action> = new Set([Action.READ, Action.LIST_CHILDREN]);
@@ -53,7 +52,8 @@ export function roleAllows(role: Role, action: Action, kind: ResourceKind): bool
   if (role === Role.OWNER) return true;
   if (READING.has(action)) return !OWNERS_READ.has(kind);
   if (role === Role.CONTRIBUTOR) return !OWNERS_ONLY.has(kind) && !OWNERS_READ.has(kind);
-  return role === Role.LIMITED_CONTRIBUTOR && LIMITED.has(kind);
+  if (role !== Role.LIMITED_CONTRIBUTOR) return false;
+  return LIMITED.has(kind) || (kind === 'operation' && action === Action.MODIFY);
 }
 
 /** Whoever holds a custom role on a scope may also read the scope itself. */

@@ -26,7 +26,7 @@ export class OperationRequests {
    */
   async retry(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.run(access, 'retryOperation', id, { id }, options, (reader, row) => {
-      if (row.state === 'STUCK') access.requireSystem(Action.MODIFY, 'operation');
+      if (row.state === 'STUCK') access.requireSystem(Action.DELETE, 'operation');
       return this.operations.planRetry(reader, id);
     });
   }
@@ -34,7 +34,7 @@ export class OperationRequests {
   /** Gives a STUCK one up, for operators. */
   async abandon(access: Access, id: string, reason: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.run(access, 'abandonOperation', id, { id, reason }, options, (reader) => {
-      access.requireSystem(Action.MODIFY, 'operation');
+      access.requireSystem(Action.DELETE, 'operation');
       return this.operations.planAbandon(reader, id, reason);
     });
   }
