@@ -85,7 +85,8 @@ describe('who may do what', () => {
     const sibling = await project(owner, 'sibling');
     const found = await secretsOf(database, owner);
     target = await withExamples(found.target, owner);
-    const infrastructure = await idsOf('host', 'backend', 'rack', 'datastore');
+    const hosts = await query<{ name: string }>(database, 'SELECT name FROM host');
+    const infrastructure = [...(await idsOf('host', 'backend', 'rack', 'datastore')), ...hosts.map((host) => host.name)];
     const strangers = (await secretsOf(database, stranger)).hidden.filter((secret) => secret !== MARK && secret !== `${NETWORK}.`);
     callers = [
       { name: 'nobody', about: 'without a credential', api: system.client(null), hidden: [...found.hidden, ...strangers, ...infrastructure], sentinel: async () => '' },
@@ -152,6 +153,13 @@ describe('who may do what', () => {
     expect(refused.extensions).toMatchObject({ code: 'FORBIDDEN', data: { kind: 'network', allowedBy: ['CONTRIBUTOR', 'OWNER'] } });
     const { createCluster } = await limited.api.request<{ createCluster: { plan: { resources: { kind: string }[] } } }>(create, { input: { ...input, network: 'net' } });
     expect(createCluster.plan.resources.map((resource) => resource.kind)).toEqual(expect.arrayContaining(['cluster', 'load balancer', 'virtual machine']));
+  });
+
+  it('closes what the audit log says of a command with the end of its operation', async () => {
+    const audit = `query ($tenant: ID!) { auditEntries(tenantId: $tenant, command: "createVirtualMachine", outcome: ACCEPTED) {
+      nodes { operationId operationOutcome endedAt } } }`;
+    const { auditEntries } = await system.owner.request<{ auditEntries: { nodes: unknown[] } }>(audit, { tenant: target.id('tenant') });
+    expect(auditEntries.nodes).toEqual([{ operationId: expect.any(String), operationOutcome: 'SUCCEEDED', endedAt: expect.any(String) }]);
   });
 
   it('covers every field of every type, and is what docs/access-matrix.md says', async () => {

@@ -66,7 +66,7 @@ describe('the command runner', () => {
   it.each(['', 'x'])('keeps the beginning of an input that is too long for the audit log, wherever a character falls on the end (%j)', async (first) => {
     const input = { label: `${first}${'\u{1f525}'.repeat(20_000)}` };
     await commands.run(command({ input }), create);
-    const page = await auditEntries.page(room.database, [...access.filter, null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(room.database, auditParameters(access.filter('audit entry'), {}), 'NEWEST', { first: 1 });
     expect(page.rows[0]?.input).toEqual({ truncated: expect.stringMatching(/^\{"label":"x?\u{1f525}{8180,}\ufffd?$/u) as string });
   });
 
@@ -91,6 +91,23 @@ describe('the command runner', () => {
     await expect(failing).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
     expect(await audited(access)).toEqual([['createShelf', 'REFUSED', 'QUOTA_EXCEEDED', null]]);
     expect((await commands.run(command({ idempotencyKey: 'k2' }), create)).replayed).toBe(false);
+  });
+
+  it('tells owners of refusals by whoever may see their scope, and not by those who have only named it', async () => {
+    const aimed = { tenantId: 'ten_a', projectId: 'prj_a' };
+    const owner = accessWith([{ role: 'OWNER', ...aimed }]);
+    const refuse = async (): Promise<ChangeSet> => {
+      throw new MuonError('CONFLICT', 'no');
+    };
+    const audited = async (): Promise<(string | null)[]> => {
+      const page = await auditEntries.page(room.database, auditParameters(owner.filter('audit entry'), {}), 'NEWEST', {});
+      return page.rows.map((row) => row.principal_id);
+    };
+    for (const [id, tenantId] of [['pri_00000000000000000000000008', 'ten_a'], ['pri_00000000000000000000000009', 'ten_b']] as const) {
+      const by = accessWith([{ role: 'VIEWER', tenantId, projectId: null }], id);
+      await expect(commands.run(command({ access: by, place: aimed }), refuse)).rejects.toMatchObject({ code: 'CONFLICT' });
+    }
+    expect(await audited()).toEqual(['pri_00000000000000000000000008']);
   });
 
   it('plans without writing, and applies the plan exactly once', async () => {

@@ -11,7 +11,7 @@ import {
   type Reader,
   type Transaction,
 } from '#database';
-import { placeOfRefusal, type Access, type Place } from '../access/access.js';
+import { placeOfRefusal, scopeKind, SYSTEM_PLACE, type Access, type Place } from '../access/access.js';
 import { AuditOutcome, insertAudit } from '../audit/audit.sql.js';
 import {
   claimKey,
@@ -251,7 +251,9 @@ export class CommandRunner {
     const refusal = toMuonError(error);
     if (!this.mayAudit(command.access.principal.id)) return;
     // What the command was aimed at, when it was refused before it knew.
-    const aimed = { ...command, place: placeOfRefusal(error) ?? command.place };
+    const place = placeOfRefusal(error) ?? command.place;
+    // Those who own a place are told of attempts by whoever may see it: others have only named it.
+    const aimed = { ...command, place: command.access.sees(scopeKind(place), place) ? place : SYSTEM_PLACE };
     const id = refusal.code === 'FORBIDDEN' ? refusal.data?.id : undefined;
     try {
       await this.database.transaction((transaction) =>
