@@ -4,7 +4,7 @@ import { Database } from '#database';
 import { SYSTEM_SCOPE_ID } from '#scopes';
 import { DemoApi } from '../../apps/standalone/src/demo/api.js';
 import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
-import { best, Cell, everything, fieldsOfTypes, outcomeOf, render, Sightings, unexpected, type Row } from '../support/access-matrix.js';
+import { best, Cell, everything, fieldsOfTypes, outcomeOf, overcounted, render, Sightings, unexpected, type Row } from '../support/access-matrix.js';
 import type { ApiClient } from '../support/client.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
@@ -200,7 +200,8 @@ describe('who may do what', () => {
   function faultsOf(caller: Caller, answered: Answered): string[] {
     const { call, answer } = answered;
     const leaked = leaks(answered, caller.hidden).map((leak) => `${caller.name} was shown ${leak} by ${call.label}`);
-    return [...leaked, ...unexpected(answer).map((error) => `${caller.name} met ${error} by ${call.label}`)];
+    const counted = overcounted(answer.data) > 0 ? [`${caller.name} was told of more than was shown by ${call.label}`] : [];
+    return [...leaked, ...counted, ...unexpected(answer).map((error) => `${caller.name} met ${error} by ${call.label}`)];
   }
 
   /** Periods that have something in them. */

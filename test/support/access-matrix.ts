@@ -83,6 +83,15 @@ export function unexpected(answer: WireAnswer): string[] {
   return wrong.map((error) => `${error.extensions.code} at ${error.path?.join('.') ?? ''}: ${error.message}`);
 }
 
+/** Lists that count more than they show, though they show all: the rest would be somebody else's. */
+export function overcounted(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const inner = Object.values(value).reduce<number>((sum, each) => sum + overcounted(each), 0);
+  const { totalCount, nodes, pageInfo } = value as { totalCount?: unknown; nodes?: unknown[]; pageInfo?: { hasNextPage?: boolean; hasPreviousPage?: boolean } };
+  if (typeof totalCount !== 'number' || nodes === undefined || pageInfo?.hasNextPage !== false || pageInfo.hasPreviousPage !== false) return inner;
+  return inner + (totalCount === nodes.length ? 0 : 1);
+}
+
 /** The outcome of a call for the table; undefined when it was refused for its form, which says nothing about rights. */
 export function outcomeOf({ answer }: Pick<Answered, 'answer'>): Cell | undefined {
   const codes = answer.errors.map((error) => error.extensions.code);

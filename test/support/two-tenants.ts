@@ -136,9 +136,14 @@ export async function callAll(client: ApiClient, calls: readonly Call[]): Promis
 
 export const hasData = (answer: WireAnswer): boolean => Object.values(answer.data ?? {}).some((value) => value !== null);
 
+/** What the cursors of an answer say when somebody opens them. */
+function withinCursors(text: string): string {
+  return [...text.matchAll(/"(?:cursor|startCursor|endCursor)":"([^"]+)"/g)].map(([, cursor]) => Buffer.from(cursor ?? '', 'base64url').toString()).join(' ');
+}
+
 /** What of the hidden is in an answer and was not in its question. */
 export function leaks({ call, text }: Answered, hidden: readonly string[]): string[] {
-  let rest = text;
+  let rest = `${text} ${withinCursors(text)}`;
   for (const sent of stringsOf(call.variables)) rest = rest.replaceAll(sent, '');
   return hidden.filter((secret) => rest.includes(secret));
 }
