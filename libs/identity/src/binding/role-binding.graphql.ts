@@ -105,11 +105,11 @@ export class RoleBindingResolver {
   @ResolveField('customRole', () => CustomRole, { nullable: true, description: 'The custom role; null for one that is always there.' })
   async customRole(binding: RoleBinding, _args: unknown, context: GraphqlContext): Promise<CustomRole | null> {
     if (binding.customRoleId === null) return null;
-    const access = accessOf(context);
-    const load = loader<string, CustomRole>(context, 'role.custom', async (ids) => {
-      const rows = await this.database.rows(findCustomRoles, [...ids]);
-      return new Map(rows.filter((row) => access.sees('role', placeOfRow(row))).map((row) => [row.id, toCustomRole(row)]));
-    });
+    // One knows the roles that one holds oneself, and those that are used where one may read roles.
+    if (binding.principalId !== accessOf(context).principal.id && !accessOf(context).sees('role', binding.home)) return null;
+    const load = loader<string, CustomRole>(context, 'role.custom', async (ids) =>
+      new Map((await this.database.rows(findCustomRoles, [...ids])).map((row) => [row.id, toCustomRole(row)])),
+    );
     return (await load.load(binding.customRoleId)) ?? null;
   }
 

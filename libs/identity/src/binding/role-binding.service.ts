@@ -118,8 +118,10 @@ export class RoleBindingService {
     if (input.role !== undefined) return { name: input.role, permissions: null };
     const customRoleId = input.customRoleId ?? '';
     const [row] = await reader.rows(findCustomRoles, [customRoleId]);
-    const role = access.require(Action.READ, 'role', located(row), customRoleId, 'input.customRoleId');
-    if (role.tenantId === place.tenantId) return role;
+    // A tenant's roles are there for its projects: whoever may read roles on the scope may also use them there.
+    const isOurs = row !== undefined && row.tenant_id === place.tenantId;
+    const role = access.require(Action.READ, 'role', isOurs ? { ...row, ...place } : located(row), customRoleId, 'input.customRoleId');
+    if (isOurs) return role;
     throw new MuonError('INVALID_INPUT', 'A custom role can only be held inside of its tenant.', { field: 'input.customRoleId' });
   }
 }

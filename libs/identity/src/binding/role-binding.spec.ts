@@ -71,6 +71,17 @@ describe('granting a role', () => {
     expect((await bob.access()).can('READ', 'network', place)).toBe(false);
   });
 
+  it('of the tenant’s own is for the owners of its projects to give, on their project', async () => {
+    const [project, other] = projects();
+    const customRoleId = await customRole();
+    const owner = await (await bench.account('project-owner', project, [{ scopeId: project, role: 'OWNER' }])).access();
+    const robot = await bench.account('robot', project);
+    await bench.services.bindings.grantRole(owner, { principalId: robot.id, scopeId: project, customRoleId });
+    expect((await robot.access()).filter('disk')).toEqual([false, [], [project]]);
+    const beside = bench.services.bindings.grantRole(owner, { principalId: robot.id, scopeId: other, customRoleId });
+    await expect(beside).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.scopeId' });
+  });
+
   it('nor does anybody put into a custom role what they do not hold, or change one that holds more', async () => {
     const ann = await bench.account('ann', tenant.id);
     const customRoleId = await customRole();
