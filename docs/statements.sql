@@ -145,35 +145,65 @@ SELECT id, name FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL O
 -- affinity_group.lock
 SELECT id FROM affinity_group WHERE id = ANY($1) ORDER BY id FOR UPDATE;
 
+-- audit.close
+UPDATE audit_entry SET ended_at = now(), operation_state = $2, operation_error_code = $3
+WHERE operation_id = $1 AND ended_at IS NULL;
+
 -- audit.insert
 INSERT INTO audit_entry
 (id, principal_id, token_id, address, request_id, command, outcome, error_code, tenant_id, project_id, resource_id, operation_id, input)
 SELECT id, principal_id, token_id, address, request_id, command, outcome, error_code, tenant_id, project_id, resource_id, operation_id, input
 FROM jsonb_populate_recordset(NULL::audit_entry, $1::jsonb);
 
--- audit.list.NEWEST#42015d19
+-- audit.list.NEWEST#08005022
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t 
-ORDER BY t.at DESC, t.id DESC LIMIT $6::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t 
+ORDER BY t.at DESC, t.id DESC LIMIT $13::int;
 
--- audit.list.NEWEST#68a0a0c4
+-- audit.list.NEWEST#20f93233
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t WHERE (t.at, t.id) < ($6::text::timestamptz, $7::text)
-ORDER BY t.at DESC, t.id DESC LIMIT $8::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t 
+ORDER BY t.at ASC, t.id ASC LIMIT $13::int;
 
--- audit.list.NEWEST#80ff9b2b
+-- audit.list.NEWEST#84161979
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t 
-ORDER BY t.at ASC, t.id ASC LIMIT $6::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t WHERE (t.at, t.id) > ($13::text::timestamptz, $14::text)
+ORDER BY t.at ASC, t.id ASC LIMIT $15::int;
 
--- audit.list.NEWEST#ae297b27
+-- audit.list.NEWEST#e18ee3ba
 SELECT t.*, t.at::text AS keyset_key FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t WHERE (t.at, t.id) > ($6::text::timestamptz, $7::text)
-ORDER BY t.at ASC, t.id ASC LIMIT $8::int;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t WHERE (t.at, t.id) < ($13::text::timestamptz, $14::text)
+ORDER BY t.at DESC, t.id DESC LIMIT $15::int;
 
--- audit.list.count#1a3ad9a0
+-- audit.list.count#b468225e
 SELECT count(*) AS count FROM (SELECT a.* FROM audit_entry AS a
-WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)) AS t;
+WHERE ($1::boolean OR a.tenant_id = ANY($2::text[]) OR a.project_id = ANY($3::text[])) AND ($4::text IS NULL OR a.resource_id = $4) AND ($5::text IS NULL OR a.tenant_id = $5)
+AND ($6::text IS NULL OR a.project_id = $6) AND ($7::text IS NULL OR a.principal_id = $7)
+AND ($8::text IS NULL OR a.command = $8) AND ($9::text IS NULL OR a.outcome = $9)
+AND ($10::text IS NULL OR a.operation_id = $10)
+AND ($11::timestamptz IS NULL OR a.at >= $11) AND ($12::timestamptz IS NULL OR a.at < $12)) AS t;
+
+-- audit.prune
+WITH old AS (
+DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2::int) RETURNING 1
+)
+SELECT count(*) AS removed FROM old;
 
 -- backend.find
 SELECT id, tenant_id, project_id, name, kind, endpoint, secret_ref, options, max_concurrent_calls, call_timeout_ms, state,
@@ -593,6 +623,28 @@ SELECT pg_advisory_xact_lock(hashtext('muon.planning'));
 UPDATE plan SET applied_at = now() WHERE id = $1 AND principal_id = $2 AND applied_at IS NULL AND expires_at > now()
 RETURNING *;
 
+-- custom_role.find
+SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role WHERE id = ANY($1);
+
+-- custom_role.list.NAME#1fdbbd2d
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- custom_role.list.NAME#8fd72377
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- custom_role.list.NAME#b006531c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- custom_role.list.NAME#b1d242ee
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- custom_role.list.count#fe2647b8
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, permissions, version, created_at FROM custom_role AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR r.tenant_id = $4)) AS t;
+
 -- database.snapshot
 SELECT pg_current_snapshot()::text AS snapshot;
 
@@ -993,6 +1045,55 @@ WITH projects AS (DELETE FROM project WHERE id = ANY($2)),
 grants AS (DELETE FROM zone_grant WHERE tenant_id = ANY($2)),
 tenants AS (DELETE FROM tenant WHERE id = ANY($2))
 DELETE FROM scope WHERE tenant_id = $1 AND id = ANY($2);
+
+-- group.add_member
+INSERT INTO group_membership (group_id, principal_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- group.find
+SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE id = ANY($1);
+
+-- group.find_claimed
+SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group WHERE scope_id = $1 AND issuer = $2 AND name = ANY($3);
+
+-- group.list.NAME#131086b3
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- group.list.NAME#72697a12
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- group.list.NAME#b02af79a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- group.list.NAME#edd0f0a8
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- group.list.count#76554685
+SELECT count(*) AS count FROM (SELECT id, scope_id, tenant_id, project_id, issuer, name, version, created_at FROM principal_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.scope_id = $4)) AS t;
+
+-- group.members
+SELECT g.id AS group_id, m.* FROM unnest($1::text[]) AS g (id)
+CROSS JOIN LATERAL (
+SELECT p.* FROM group_membership AS gm JOIN principal AS p ON p.id = gm.principal_id
+WHERE gm.group_id = g.id ORDER BY p.name, p.id LIMIT $2::int) AS m;
+
+-- group.remove_member
+DELETE FROM group_membership WHERE group_id = $1 AND principal_id = $2;
+
+-- group.replace_memberships
+WITH wanted AS (
+SELECT g.id FROM principal_group AS g JOIN principal AS p ON p.id = $1
+WHERE g.id = ANY($2) AND g.issuer IS NOT NULL AND (p.tenant_id IS NULL OR p.tenant_id = g.tenant_id) AND (p.project_id IS NULL OR p.project_id = g.project_id)
+), gone AS (
+DELETE FROM group_membership AS m USING principal_group AS g
+WHERE m.principal_id = $1 AND g.id = m.group_id AND g.issuer IS NOT NULL AND g.id <> ALL($2)
+), come AS (
+INSERT INTO group_membership (group_id, principal_id) SELECT id, $1 FROM wanted ON CONFLICT DO NOTHING
+)
+SELECT count(*) AS fitting FROM wanted;
 
 -- heartbeat.backend_silent
 WITH silent AS (
@@ -1949,8 +2050,9 @@ FROM tree JOIN operation AS o ON o.id = tree.id
 WHERE o.blocker IS NOT NULL AND o.ended_at IS NULL
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
 )
-SELECT top AS top_id, id AS operation_id, kind, resource_kind, resource_id, state, blocker
-FROM ranked WHERE place <= 20 ORDER BY top, place;
+SELECT r.top AS top_id, r.id AS operation_id, r.kind, r.resource_kind, r.resource_id, r.tenant_id, r.project_id, r.state, r.blocker,
+asked.kind AS top_kind, asked.resource_id AS top_resource_id
+FROM ranked AS r JOIN operation AS asked ON asked.id = r.top WHERE r.place <= 20 ORDER BY r.top, r.place;
 
 -- operation.child_ended
 UPDATE operation SET
@@ -2560,8 +2662,12 @@ WHERE api_token.secret_hash <> excluded.secret_hash;
 
 -- principal.credentials
 SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
-coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
-FROM role_binding AS b WHERE b.principal_id = p.id), '[]') AS grants
+coalesce((SELECT jsonb_agg(jsonb_build_object(
+'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
+UNION ALL
+SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
+) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants
 FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
 WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
 AND (t.expires_at IS NULL OR t.expires_at > now());
@@ -2569,16 +2675,21 @@ AND (t.expires_at IS NULL OR t.expires_at > now());
 -- principal.find
 SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal WHERE id = ANY($1);
 
--- principal.find_bindings
-SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding WHERE id = ANY($1);
-
--- principal.find_bindings_of
-SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding
-WHERE principal_id = ANY($1) ORDER BY principal_id, id;
-
 -- principal.find_tokens
 SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
 FROM api_token WHERE id = ANY($1);
+
+-- principal.find_tokens_of
+SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
+FROM api_token WHERE principal_id = ANY($1) ORDER BY principal_id, id;
+
+-- principal.holdings
+SELECT p.id, coalesce((SELECT jsonb_agg(jsonb_build_object(
+'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
+UNION ALL
+SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
+) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants FROM principal AS p WHERE p.id = ANY($1);
 
 -- principal.list.NAME#0a888910
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
@@ -2600,7 +2711,9 @@ ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
 SELECT count(*) AS count FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
 
 -- principal.remove_of_scopes
-WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1))
+WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
+groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1)),
+roles AS (DELETE FROM custom_role WHERE tenant_id = ANY($1))
 DELETE FROM principal WHERE scope_id = ANY($1);
 
 -- principal.touch_tokens
@@ -3220,6 +3333,113 @@ UPDATE operation AS o SET wake_at = clock_timestamp(), blocker = NULL
 WHERE o.id = ANY ($1) AND o.state = 'QUEUED' AND o.wake_at IS NULL
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
 RETURNING o.id;
+
+-- review.held
+SELECT p.id AS holder_id, b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at, g.name AS group_name FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id) WHERE p.id = $1 ORDER BY b.id;
+
+-- review.list.NAME#31ef1cab
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t 
+ORDER BY t.holder_name ASC, t.id ASC LIMIT $7::int;
+
+-- review.list.NAME#7c41c15e
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t 
+ORDER BY t.holder_name DESC, t.id DESC LIMIT $7::int;
+
+-- review.list.NAME#bbad14d2
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t WHERE (t.holder_name, t.id) > ($7::text::text, $8::text)
+ORDER BY t.holder_name ASC, t.id ASC LIMIT $9::int;
+
+-- review.list.NAME#f8066ad0
+SELECT t.*, t.holder_name::text AS keyset_key FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t WHERE (t.holder_name, t.id) < ($7::text::text, $8::text)
+ORDER BY t.holder_name DESC, t.id DESC LIMIT $9::int;
+
+-- review.list.count#6d2690c6
+SELECT count(*) AS count FROM (SELECT b.id || '/' || p.id AS id, b.id AS binding_id, p.id AS holder_id, p.name AS holder_name, g.id AS group_id, g.name AS group_name,
+p.disabled_at, b.scope_id <> $6 AS is_inherited,
+(SELECT a.at FROM audit_entry AS a
+WHERE a.principal_id = p.id AND a.outcome = 'ACCEPTED'
+AND ($4::text IS NULL OR a.tenant_id = $4) AND ($5::text IS NULL OR a.project_id = $5)
+ORDER BY a.at DESC LIMIT 1) AS last_acted_at
+FROM role_binding AS b
+LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+LEFT JOIN principal_group AS g ON g.id = b.group_id
+LEFT JOIN group_membership AS m ON m.group_id = g.id
+JOIN principal AS p ON p.id = coalesce(b.principal_id, m.principal_id)
+WHERE ($1::boolean OR b.tenant_id = ANY($2::text[]) OR b.project_id = ANY($3::text[]))
+AND (b.tenant_id IS NULL OR b.tenant_id = $4) AND (b.project_id IS NULL OR b.project_id = $5)) AS t;
+
+-- role_binding.find
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.id = ANY($1);
+
+-- role_binding.find_of_groups
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.group_id = ANY($1) ORDER BY b.group_id, b.id;
+
+-- role_binding.find_of_principals
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.principal_id = ANY($1) ORDER BY b.principal_id, b.id;
+
+-- role_binding.find_of_role
+SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+c.name AS custom_role_name, c.permissions, b.version, b.created_at
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.custom_role_id = $1 ORDER BY b.id LIMIT $2::int;
 
 -- scope.chain
 SELECT up.id, up.kind, up.parent_id, up.tenant_id, up.project_id, up.name, up.state, up.version, up.revision, up.created_at, up.updated_at

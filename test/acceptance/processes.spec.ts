@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SYSTEM_SCOPE_ID } from '#scopes';
+import type { ApiClient } from '../support/client.js';
 import { startSystem, type System } from '../support/system.js';
+
+/** An account that is about to lose what it may do. */
+interface Brief {
+  principalId: string;
+  token: string;
+  tokenId: string;
+  roleBindingId: string;
+}
 
 describe('api and worker as separate processes', () => {
   let system: System;
@@ -35,29 +45,30 @@ describe('api and worker as separate processes', () => {
     expect(await other.refusal(mutation, { name: 'other' }, headers)).toMatchObject({ extensions: { code: 'IDEMPOTENCY_KEY_REUSED' } });
   });
 
-  it('stop knowing a revoked token within a second, on both apis, open sockets included', async () => {
-    const made = await system.owner.request<{ createServiceAccount: { principal: { id: string } } }>(
-      'mutation { createServiceAccount(input: { name: "brief" }) { principal { id } } }',
-    );
-    const principalId = made.createServiceAccount.principal.id;
-    const { createApiToken } = await system.owner.request<{ createApiToken: { tokenId: string; token: string } }>(
-      'mutation ($id: ID!) { createApiToken(input: { principalId: $id, name: "t1" }) { tokenId token } }',
-      { id: principalId },
-    );
-    const clients = [0, 1].map((api) => system.client(createApiToken.token, api));
-    for (const client of clients) await client.request('{ eventCursor }');
-    const closed = new Promise<number>((resolve) => {
-      const socket = clients[1]?.socket();
-      socket?.on('closed', (event) => resolve((event as { code: number }).code));
-      socket?.subscribe({ query: 'subscription { events { cursor } }' }, { next: () => undefined, error: () => undefined, complete: () => undefined });
-      socket?.on('connected', () => {
-        void system.owner.request('mutation ($id: ID!) { revokeApiToken(input: { id: $id }) { tokenId } }', { id: createApiToken.tokenId });
-      });
+  it.each([
+    ['a revoked token', ({ tokenId }: Brief): [string, string] => ['mutation ($id: ID!) { revokeApiToken(input: { id: $id }) { tokenId } }', tokenId]],
+    ['a removed binding', ({ roleBindingId }: Brief): [string, string] => ['mutation ($id: ID!) { revokeRole(input: { id: $id }) { roleBindingId } }', roleBindingId]],
+    ['a disabled principal', ({ principalId }: Brief): [string, string] => ['mutation ($id: ID!) { disablePrincipal(input: { id: $id }) { principal { id } } }', principalId]],
+  ] as const)('stop serving %s within a second, on both apis, open sockets included', async (title, end) => {
+    const brief = await briefAccount(title.replaceAll(' ', '-'));
+    const clients = [0, 1].map((api) => system.client(brief.token, api));
+    const shown = async (client: ApiClient): Promise<number> => {
+      const { data } = await client.post('{ principals { nodes { id } } }');
+      return (data as { principals: { nodes: unknown[] } } | null)?.principals.nodes.length ?? 0;
+    };
+    for (const client of clients) expect(await shown(client)).toBeGreaterThan(0);
+    const opened = clients.map((client) => {
+      const socket = client.socket();
+      const closed = new Promise<number>((resolve) => socket.on('closed', (event) => resolve((event as { code: number }).code)));
+      const connected = new Promise<void>((resolve) => socket.on('connected', () => resolve()));
+      socket.subscribe({ query: 'subscription { events { cursor } }' }, { next: () => undefined, error: () => undefined, complete: () => undefined });
+      return { closed, connected };
     });
-    expect(await closed).toBe(4403);
-    for (const client of clients) {
-      await expect.poll(async () => (await client.post('{ eventCursor }')).errors[0]?.extensions.code, { timeout: 1500 }).toBe('UNAUTHENTICATED');
-    }
+    await Promise.all(opened.map(({ connected }) => connected));
+    const [mutation, id] = end(brief);
+    await system.owner.request(mutation, { id });
+    expect(await Promise.all(opened.map(({ closed }) => closed))).toEqual([4403, 4403]);
+    for (const client of clients) await expect.poll(() => shown(client), { timeout: 1500 }).toBe(0);
   });
 
   it('end cleanly when asked to', async () => {
@@ -69,4 +80,20 @@ describe('api and worker as separate processes', () => {
     await system.client(system.owner.token, 1).request('{ eventCursor }');
     expect(await stopped).toBe(0);
   });
+
+  async function briefAccount(name: string): Promise<Brief> {
+    const made = await system.owner.request<{ createServiceAccount: { principal: { id: string } } }>(
+      'mutation ($name: String!) { createServiceAccount(input: { name: $name }) { principal { id } } }',
+      { name },
+    );
+    const principalId = made.createServiceAccount.principal.id;
+    const { createApiToken, grantRole } = await system.owner.request<{ createApiToken: { tokenId: string; token: string }; grantRole: { roleBindingId: string } }>(
+      `mutation ($id: ID!, $scope: ID!) {
+        grantRole(input: { principalId: $id, scopeId: $scope, role: VIEWER }) { roleBindingId }
+        createApiToken(input: { principalId: $id, name: "t1" }) { tokenId token }
+      }`,
+      { id: principalId, scope: SYSTEM_SCOPE_ID },
+    );
+    return { principalId, ...createApiToken, ...grantRole };
+  }
 });

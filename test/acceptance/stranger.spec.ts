@@ -3,34 +3,16 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Database } from '#database';
 import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
 import { DemoApi } from '../../apps/standalone/src/demo/api.js';
-import type { ApiClient, WireAnswer } from '../support/client.js';
+import type { ApiClient } from '../support/client.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
+import { callAll, furnish, hasData, ID, leaks, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
 
 /** Fields that answer without a credential. */
 const PUBLIC: readonly string[] = [];
 
 /** Fields of which every call is refused for its input before rights are looked at, each with the reason. */
 const NOT_REACHED: Readonly<Record<string, string>> = {};
-
-/** In every name of the first tenant that the second has not, too. */
-const MARK = 'wombat';
-const NETWORK = '10.213.77';
-const AT_ONCE = 8;
-const ID = /\b[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}\b/g;
-
-interface Tenant {
-  tenantId: string;
-  projectId: string;
-  token: string;
-  api: ApiClient;
-}
-
-interface Answered {
-  call: Call;
-  answer: WireAnswer;
-  text: string;
-}
 
 describe('a stranger, at every field of the schema', () => {
   let system: System;
@@ -128,128 +110,15 @@ function fieldsOf(schema: GraphQLSchema): Set<string> {
   return new Set([schema.getQueryType(), schema.getMutationType()].flatMap((type) => Object.keys(type?.getFields() ?? {})));
 }
 
-async function onboard(operator: ApiClient, name: string): Promise<Tenant> {
-  const { onboardTenant } = await operator.request<{ onboardTenant: { tenant: { id: string }; project: { id: string }; ownerToken: string } }>(
-    'mutation ($input: OnboardTenantInput!) { onboardTenant(input: $input) { tenant { id } project { id } ownerToken } }',
-    { input: { name, owners: [{ name: 'ann' }], ownerToken: true, quota: [{ resourceKey: 'vm.count', limit: 7 }], project: { name: 'shop' } } },
-  );
-  const { tenant, project, ownerToken } = onboardTenant;
-  return { tenantId: tenant.id, projectId: project.id, token: ownerToken, api: operator.as(ownerToken) };
-}
-
-async function account(tenant: Tenant, name: string): Promise<string> {
-  const { createServiceAccount } = await tenant.api.request<{ createServiceAccount: { principal: { id: string } } }>(
-    'mutation ($input: CreateServiceAccountInput!) { createServiceAccount(input: $input) { principal { id } } }',
-    { input: { scopeId: tenant.projectId, name } },
-  );
-  return createServiceAccount.principal.id;
-}
-
-/** One of each kind: some under names that both tenants have, some under names of its own. */
-async function furnish(tenant: Tenant, mark: string, subnet: Record<string, string>): Promise<void> {
-  const { api, projectId } = tenant;
-  const principalId = await account(tenant, `${mark}-robot`);
-  await api.request('mutation ($id: ID!) { createApiToken(input: { principalId: $id, name: "night" }) { tokenId } }', { id: principalId });
-  const { createNetwork } = await api.request<{ createNetwork: { network: { id: string } } }>(
-    'mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) { network { id } } }',
-    { input: { projectId, name: 'net', subnet } },
-  );
-  const networkId = createNetwork.network.id;
-  const machine = { projectId, networkId, flavor: 'small', image: 'debian-12' };
-  const create = 'mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { virtualMachine { id } plan { id } } }';
-  const { createVirtualMachine } = await api.request<{ createVirtualMachine: { virtualMachine: { id: string } } }>(create, { input: { ...machine, name: 'web' } });
-  await api.request(create, { input: { ...machine, name: `${mark}-planned`, dryRun: true } });
-  const others: [field: string, input: Record<string, unknown>][] = [
-    ['createDisk', { projectId, name: `${mark}-disk`, sizeGib: 1 }],
-    ['createAffinityGroup', { projectId, name: `${mark}-group`, policy: 'ANTI_AFFINITY' }],
-    ['createLoadBalancer', { networkId, name: `${mark}-front`, listeners: [{ port: 80, memberPort: 8080 }] }],
-  ];
-  for (const [field, input] of others) {
-    const type = `${field[0]?.toUpperCase()}${field.slice(1)}Input`;
-    await api.request(`mutation ($input: ${type}!) { ${field}(input: $input) { __typename } }`, { input });
-  }
-  const state = async (): Promise<string> => {
-    const query = 'query ($id: ID!) { virtualMachine(id: $id) { state } }';
-    return (await api.request<{ virtualMachine: { state: string } }>(query, { id: createVirtualMachine.virtualMachine.id })).virtualMachine.state;
-  };
-  await vi.waitFor(async () => expect(await state()).toBe('RUNNING'), { timeout: 20_000, interval: 200 });
-}
-
-/** Every id, MAC address and token of a tenant, out of every table that has tenants; and one id of every kind. */
-async function secretsOf(database: Database, owner: Tenant): Promise<{ hidden: string[]; target: Target; nothing: Target }> {
-  const tables = await query<{ name: string; owned: boolean }>(
-    database,
-    `SELECT t.table_name AS name, bool_or(c.column_name = 'tenant_id') AS owned
-     FROM information_schema.tables AS t JOIN information_schema.columns AS c USING (table_schema, table_name)
-     WHERE t.table_schema = 'public' AND t.table_type = 'BASE TABLE'
-     GROUP BY t.table_name HAVING bool_or(c.column_name = 'id' AND c.data_type = 'text') ORDER BY t.table_name`,
-  );
-  const hidden = new Set([MARK, `${NETWORK}.`, owner.token, owner.tenantId]);
-  const ids = new Map<string, string>();
-  for (const { name, owned } of tables) {
-    const rows = await query<{ row: Record<string, unknown> }>(
-      database,
-      `SELECT to_jsonb(t) AS row FROM "${name}" AS t ${owned ? 'WHERE tenant_id = $1' : 'WHERE $1 <> \'\''} ORDER BY id LIMIT 500`,
-      [owner.tenantId],
-    );
-    for (const { row } of rows) {
-      const id = String(row['id']);
-      if (id.replace(ID, '') !== '') continue;
-      if (!ids.has(name)) ids.set(name, id);
-      if (!owned) continue;
-      hidden.add(id);
-      for (const mac of JSON.stringify(row).match(/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g) ?? []) hidden.add(mac);
-    }
-  }
-  // Tenants and projects are scopes under another name.
-  ids.set('tenant', owner.tenantId).set('project', owner.projectId).set('scope', owner.projectId);
-  const id = (table: string): string => ids.get(table) ?? owner.projectId;
-  const target: Target = { ids, id, name: `${MARK}-tenant` };
-  const nothing: Target = { ids, id: (table) => `${id(table).split('_')[0]}_${'0'.repeat(25)}1`, name: 'missing-tenant' };
-  return { hidden: [...hidden], target, nothing };
-}
-
-async function query<Row>(database: Database, text: string, values: unknown[] = []): Promise<Row[]> {
-  return database.dataSource.query<Row[]>(text, values);
-}
-
 /** Which of the target's rows are there, and the version of what each wishes for: no stranger's call may change it. */
 async function stateOf(database: Database, target: Target): Promise<unknown[]> {
   const state: unknown[] = [];
   for (const [table, id] of target.ids) {
-    if (['tenant', 'plan', 'audit_entry'].includes(table)) continue;
+    if (['tenant', 'plan', 'audit_entry', 'group', 'role', 'service_account'].includes(table)) continue;
     const [row] = await query<{ row: { version?: number; applied_at?: string } }>(database, `SELECT to_jsonb(t) AS row FROM "${table}" AS t WHERE id = $1`, [id]);
     state.push([table, row === undefined ? null : (row.row.version ?? 'there')]);
   }
   return state;
-}
-
-async function callAll(client: ApiClient, calls: readonly Call[]): Promise<Answered[]> {
-  const answers: Answered[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < calls.length; index = next++) {
-      const call = calls[index] as Call;
-      const answer = await client.post(call.query, call.variables);
-      answers[index] = { call, answer, text: JSON.stringify(answer) };
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
-  return answers;
-}
-
-const hasData = (answer: WireAnswer): boolean => Object.values(answer.data ?? {}).some((value) => value !== null);
-
-/** What of the hidden is in an answer and was not in its question. */
-function leaks({ call, text }: Answered, hidden: readonly string[]): string[] {
-  let rest = text;
-  for (const sent of stringsOf(call.variables)) rest = rest.replaceAll(sent, '');
-  return hidden.filter((secret) => rest.includes(secret));
-}
-
-function stringsOf(value: unknown): string[] {
-  if (typeof value === 'string') return value === '' ? [] : [value];
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(stringsOf) : [];
 }
 
 /** An answer without what must differ between two calls. */

@@ -13,6 +13,9 @@ const LIST = `query ($projectId: ID!) {
     pageInfo { hasNextPage endCursor }
   }
 }`;
+/** The same and their ports, whose every row is asked about, too. */
+const GUARDED = LIST.replace('flavor { id name }', 'flavor { id name } ports { id address }');
+const WITHOUT_RIGHTS = 'the same without authorisation';
 const MACHINES = 60;
 const CONNECTIONS = 16;
 const REQUESTS = 2000;
@@ -27,34 +30,64 @@ interface Round {
   cpuMs: number;
 }
 
-/** A list of 50 machines with their flavors, against plain Fastify that serves the same JSON from the same database. */
+/**
+ * A list of 50 machines with their flavors, against plain Fastify that serves the same JSON from the same database; and what
+ * authorisation costs of it.
+ */
 export async function measureList(bench: Bench): Promise<void> {
   const project = bench.listProject;
   const creator = await Creator.open(bench, 8);
   await inParallel(MACHINES, 8, async (_, lane) => void (await creator.create(lane, project)));
   creator.close();
   const floor = await startProgram('the floor of lists', 'test/load/floor/list-server.js', process.env as Record<string, string>, [bench.muon.databaseUrl, project.projectId]);
+  const open = await startProgram('the api without rights', 'test/load/floor/open-api.js', bench.muon.environment);
+  const { api } = bench.muon;
   try {
+    const viewer = await viewerOf(bench, project.projectId);
     const contenders = [
-      { url: bench.muon.api.url, pid: bench.muon.api.child.pid ?? 0, request: graphqlRequest(bench.muon.token, LIST, { projectId: project.projectId }) },
+      { url: api.url, pid: api.child.pid ?? 0, request: graphqlRequest(bench.muon.token, LIST, { projectId: project.projectId }) },
       { url: floor.url, pid: floor.child.pid ?? 0, request: getRequest('/machines') },
+      { url: api.url, pid: api.child.pid ?? 0, request: graphqlRequest(viewer, GUARDED, { projectId: project.projectId }) },
+      { url: open.url, pid: open.child.pid ?? 0, request: graphqlRequest(viewer, GUARDED, { projectId: project.projectId }) },
     ].map(({ url, pid, request }) => new Contender(url, pid, request));
     for (const contender of contenders) await contender.open();
     const bodies = await Promise.all(contenders.map((contender) => contender.body()));
-    if (!isDeepStrictEqual(bodies[0], bodies[1])) throw new Error(`the floor does not serve the same:\n${JSON.stringify(bodies[0])}\n${JSON.stringify(bodies[1])}`);
+    for (const [mine, other] of [[bodies[0], bodies[1]], [bodies[2], bodies[3]]]) {
+      if (!isDeepStrictEqual(mine, other)) throw new Error(`the floor does not serve the same:\n${JSON.stringify(mine)}\n${JSON.stringify(other)}`);
+    }
     for (const contender of contenders) await contender.round(WARM_UP);
     const total = bench.scaled(REQUESTS);
-    const [mine = [], floors = []] = await interleaved(ROUNDS, contenders.map((contender) => () => contender.round(total)));
+    const [mine = [], floors = [], guarded = [], unguarded = []] = await interleaved(ROUNDS, contenders.map((contender) => () => contender.round(total)));
     for (const contender of contenders) contender.close();
     const of = (rounds: readonly Round[], pick: (round: Round) => number): number => median(rounds.map(pick));
     const against = 'Fastify, prepared SQL';
     bench.report.add(
       { measure: 'list of 50 machines with flavors, time of each at full load', value: of(mine, (round) => round.ms), unit: 'ms', floor: of(floors, (round) => round.ms), against, goal: ratioAtMost(GOAL) },
       { measure: '… CPU of the server for each', value: of(mine, (round) => round.cpuMs), unit: 'ms', floor: of(floors, (round) => round.cpuMs), against, goal: ratioAtMost(GOAL) },
+      { measure: '… with ports, for a VIEWER of the project', value: of(guarded, (round) => round.ms), unit: 'ms', floor: of(unguarded, (round) => round.ms), against: WITHOUT_RIGHTS },
+      { measure: '… CPU of the server for each', value: of(guarded, (round) => round.cpuMs), unit: 'ms', floor: of(unguarded, (round) => round.cpuMs), against: WITHOUT_RIGHTS },
     );
   } finally {
     await floor.stop();
+    await open.stop();
   }
+}
+
+/** A token of somebody who may only read that project. */
+async function viewerOf(bench: Bench, projectId: string): Promise<string> {
+  const { owner } = bench.muon;
+  const made = await owner.request<{ createServiceAccount: { principal: { id: string } } }>(
+    'mutation ($scope: ID!) { createServiceAccount(input: { scopeId: $scope, name: "reader" }) { principal { id } } }',
+    { scope: projectId },
+  );
+  const { createApiToken } = await owner.request<{ createApiToken: { token: string } }>(
+    `mutation ($id: ID!, $scope: ID!) {
+      grantRole(input: { principalId: $id, scopeId: $scope, role: VIEWER }) { roleBindingId }
+      createApiToken(input: { principalId: $id, name: "bench" }) { token }
+    }`,
+    { id: made.createServiceAccount.principal.id, scope: projectId },
+  );
+  return createApiToken.token;
 }
 
 class Contender {

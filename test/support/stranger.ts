@@ -31,6 +31,11 @@ export interface Call {
   label: string;
 }
 
+/** Optional inputs of which a field wants several at once. */
+const TOGETHER: Readonly<Record<string, readonly string[]>> = {
+  grantRole: ['input.principalId', 'input.role'],
+};
+
 interface Slot {
   path: string;
   type: GraphQLInputType;
@@ -42,6 +47,8 @@ interface Choice {
   optional: string | undefined;
   anyId: string | undefined;
   unique: string;
+  /** Paths of optional inputs that are always given. */
+  always: readonly string[];
 }
 
 const plain = (text: string): string => text.replaceAll('_', '').toLowerCase();
@@ -109,7 +116,8 @@ function fill(slot: Slot, name: string, field: string, target: Target, choice: C
   const hint = Object.values(fields).some(isRequiredInputField) ? undefined : fields['name'];
   for (const each of Object.values(fields)) {
     const path = `${slot.path}.${each.name}`;
-    if (!isRequiredInputField(each) && each !== hint && choice.optional !== path && !(choice.optional ?? '').startsWith(`${path}.`)) continue;
+    const wanted = choice.always.includes(path) || choice.optional === path;
+    if (!isRequiredInputField(each) && each !== hint && !wanted && !(choice.optional ?? '').startsWith(`${path}.`)) continue;
     filled[each.name] = fill({ path, type: each.type, required: true }, each.name, field, target, choice);
   }
   return filled;
@@ -160,24 +168,30 @@ export function selection(schema: GraphQLSchema, output: GraphQLOutputType, dept
 }
 
 /** Every way in which a stranger would try a field; the target's ids and names are in each that takes any. */
-export function callsOf(schema: GraphQLSchema, root: 'query' | 'mutation' | 'subscription', target: Target, unique: (field: string) => string): Call[] {
+export function callsOf(
+  schema: GraphQLSchema,
+  root: 'query' | 'mutation' | 'subscription',
+  target: Target,
+  unique: (field: string) => string,
+  select: (output: GraphQLOutputType) => string = (output) => selection(schema, output),
+): Call[] {
   const type = { query: schema.getQueryType(), mutation: schema.getMutationType(), subscription: schema.getSubscriptionType() }[root];
   return Object.values(type?.getFields() ?? {}).flatMap((field) => {
     const anyIds = hasOpenId(field, target) ? [...target.ids.keys()] : [undefined];
-    const ways: Omit<Choice, 'unique'>[] = [
+    const ways: Omit<Choice, 'unique' | 'always'>[] = [
       ...anyIds.map((anyId) => ({ optional: undefined, anyId })),
       ...optionals(field).flatMap((optional) => (/\bid$|Ids?$/.test(optional) ? anyIds : anyIds.slice(0, 1)).map((anyId) => ({ optional, anyId }))),
     ];
     const seen = new Set<string>();
     return ways.flatMap((way) => {
-      const choice: Choice = { ...way, unique: root === 'mutation' ? unique(field.name) : '' };
+      const choice: Choice = { ...way, unique: root === 'mutation' ? unique(field.name) : '', always: TOGETHER[field.name] ?? [] };
       const given = field.args.filter((each) => isRequiredArgument(each) || way.optional?.split('.')[0] === each.name);
       const declared = given.map((each) => `$${each.name}: ${String(each.type)}`).join(', ');
       const passed = given.map((each) => `${each.name}: $${each.name}`).join(', ');
       const variables = Object.fromEntries(
         given.map((each) => [each.name, fill({ path: each.name, type: each.type, required: true }, each.name, field.name, target, choice)]),
       );
-      const query = `${root}${declared === '' ? '' : ` (${declared})`} { ${field.name}${passed === '' ? '' : `(${passed})`} ${selection(schema, field.type)} }`;
+      const query = `${root}${declared === '' ? '' : ` (${declared})`} { ${field.name}${passed === '' ? '' : `(${passed})`} ${select(field.type)} }`;
       // The same but for the fresh name: a kind of id that none of the given inputs takes.
       const key = JSON.stringify([query, variables]).replaceAll(choice.unique || '\0', '');
       if (seen.has(key)) return [];

@@ -22,6 +22,8 @@ export const configurationSchema = z.object({
   MUON_WORKER_SLOTS: z.coerce.number().int().min(1).max(256).default(16),
   /** Token of the first owner, as `muon token generate` prints one; give it by MUON_BOOTSTRAP_TOKEN_FILE. */
   MUON_BOOTSTRAP_TOKEN: z.string().optional(),
+  /** Days that the audit log is kept. */
+  MUON_AUDIT_DAYS: z.coerce.number().int().min(1).max(36_500).default(400),
   /** Serves GraphiQL at /graphiql. */
   MUON_GRAPHIQL: flag.default(false),
   /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */

@@ -2,7 +2,7 @@ import type { Logger } from '#core';
 import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
-import { Authenticator, CommandRunner } from '#identity';
+import { Authenticator, CommandRunner, registerIdentitySections } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { registerComputeSections } from '#compute';
 import { registerNetworkSections } from '#network';
@@ -90,6 +90,7 @@ function sections(registry: OperationRegistry, ledger: QuotaLedger, queue: WorkQ
   const applier = new ChangeSetApplier();
   registerRowSections(applier);
   registerScopeSections(applier);
+  registerIdentitySections(applier);
   registerQuotaSections(applier, ledger);
   registerPlacementSections(applier);
   registerOperationSections(applier, { registry, bell: queue });

@@ -25,7 +25,7 @@ import {
   VirtualMachineService,
   withdrawnOffers,
 } from '#compute';
-import { PrincipalService } from '#identity';
+import { identityServices } from '#identity';
 import {
   BackendService,
   BackendWatch,
@@ -89,7 +89,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     ...infrastructureServices(foundation, ports),
     ...pillarServices(foundation),
   ];
-  return { ...foundation, services, ...backgroundWork(foundation, ports, parts.attention) };
+  return { ...foundation, services, ...backgroundWork(foundation, ports, parts) };
 }
 
 /** What rooms above tell rooms below, through the ports that those declare. */
@@ -151,7 +151,7 @@ function foundationServices(foundation: Foundation): object[] {
     operations,
     new OperationRequests(commands, operations),
     new OperationQueries(),
-    new PrincipalService(commands),
+    ...identityServices(commands),
     new QuotaService(database, commands, zoneDirectory),
   ];
 }
@@ -194,7 +194,7 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
 function backgroundWork(
   foundation: Foundation,
   { usage, orphans }: Ports,
-  attention: Attention | undefined,
+  { attention, configuration: { MUON_AUDIT_DAYS: auditDays } }: HouseParts,
 ): Pick<House, 'reconcilers' | 'keepers'> {
   const { database, drivers, log, feed, commands, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
@@ -206,7 +206,7 @@ function backgroundWork(
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
-      ...housekeeping({ feed, commands, operations }),
+      ...housekeeping({ database, feed, commands, operations, auditDays }),
       ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log), beats),
       orphans.reconciler,
       ...placementReconcilers(),

@@ -1,5 +1,6 @@
+import type { Database } from '#database';
 import type { EventFeed } from '#events';
-import type { CommandRunner } from '#identity';
+import { pruneAuditEntries, type CommandRunner } from '#identity';
 import { defineReconciler, type OperationService, type Reconciler } from '#operations';
 import { auditCounters } from '#quota';
 
@@ -7,8 +8,17 @@ const MINUTE_MS = 60_000;
 /** Batches of one run: what is left is taken by the next. */
 const MAX_BATCHES = 100;
 
-/** What keeps the house itself clean: retention of events, keys and plans, and the audit of the counters. */
-export function housekeeping(parts: { feed: EventFeed; commands: CommandRunner; operations: OperationService }): Reconciler[] {
+export interface HousekeepingParts {
+  database: Database;
+  feed: EventFeed;
+  commands: CommandRunner;
+  operations: OperationService;
+  /** Days that the audit log is kept. */
+  auditDays: number;
+}
+
+/** What keeps the house itself clean: retention of events, keys, plans and the audit log, and the audit of the counters. */
+export function housekeeping(parts: HousekeepingParts): Reconciler[] {
   const whileAny = async (signal: AbortSignal, batch: () => Promise<number>): Promise<void> => {
     for (let round = 0; round < MAX_BATCHES && !signal.aborted; round += 1) if ((await batch()) === 0) return;
   };
@@ -22,6 +32,11 @@ export function housekeeping(parts: { feed: EventFeed; commands: CommandRunner; 
       name: 'command-retention',
       everyMs: 10 * MINUTE_MS,
       run: ({ signal }) => whileAny(signal, () => parts.commands.prune()),
+    }),
+    defineReconciler({
+      name: 'audit-retention',
+      everyMs: 10 * MINUTE_MS,
+      run: ({ signal }) => whileAny(signal, () => pruneAuditEntries(parts.database, parts.auditDays)),
     }),
     defineReconciler({
       name: 'operation-retention',

@@ -1,4 +1,5 @@
 import { Database } from '#database';
+import { closeAuditEntries } from '#identity';
 import { KeeperRunner, NamedLeases, OperationEngine, ReconcilerRunner, type EngineOptions } from '#operations';
 import type { Configuration } from '../../composition/src/configuration.js';
 import type { House } from '../../composition/src/house.js';
@@ -35,6 +36,7 @@ export async function startWorker(house: House, { configuration, engine: changed
     bell: queue,
     log,
     slots: configuration.MUON_WORKER_SLOTS,
+    onEnded: closeAuditEntries,
     ...changed,
   });
   const leases = new NamedLeases({ database: leaseDatabase, log, leaseMs: NAMED_LEASE_MS, renewEveryMs: NAMED_LEASE_MS / 4 });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { Database } from '#database';
 import { EventFeed } from '#events';
-import { auditEntries } from '#identity';
+import { auditEntries, auditParameters } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
 import { computeResolvers } from '#compute/api';
@@ -189,7 +189,7 @@ describe('clusters over GraphQL', () => {
     expect(leaf.subject.split('\n')).toEqual(['O=muon:owners', 'CN=tester']);
     expect(Date.parse(minted.expiresAt) - Date.now()).toBeLessThan(31 * 60_000);
     expect(leaf.serialNumber).toBe(minted.serialNumber.toUpperCase());
-    const page = await auditEntries.page(bench.room.database, [true, [], [], null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(bench.room.database, auditParameters([true, [], []], {}), 'NEWEST', { first: 1 });
     expect(page.rows[0]).toMatchObject({ command: 'createKubeconfig', outcome: 'ACCEPTED', resource_id: cluster.id, input: { serialNumber: minted.serialNumber } });
     const key = decoded(file.users[0]?.user['client-key-data']).split('\n')[1] ?? '';
     expect(await findCanary(key, { databaseUrls: [bench.room.url], log: '' })).toEqual([]);

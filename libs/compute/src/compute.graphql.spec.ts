@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '#database';
 import { EventFeed } from '#events';
-import { auditEntries, type Access } from '#identity';
+import { auditEntries, auditParameters, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
 import { accessWith, computeBench, countStatements, systemAccess, testApi, type BenchProject, type ComputeBench, type TestApi } from '#testing';
@@ -96,7 +96,7 @@ describe('compute over GraphQL', () => {
     expect(hosts).toEqual([]);
 
     const made = await mutate('createVirtualMachine', { ...input, userData: 'password: canary-of-user-data' });
-    const audited = await auditEntries.page(bench.room.database, [...systemAccess().filter, null, null], 'NEWEST', { first: 1 });
+    const audited = await auditEntries.page(bench.room.database, auditParameters(systemAccess().filter('audit entry'), {}), 'NEWEST', { first: 1 });
     expect(audited.rows).toMatchObject([{ command: 'createVirtualMachine', input: { name: 'web', userData: '[29 characters]' } }]);
     expect(made).toMatchObject({ plan: null, operation: { kind: 'compute.virtual_machine.create' } });
     expect(made.virtualMachine).toMatchObject({ name: 'web', state: 'CREATING', currentOperation: { id: made.operation?.id } });

@@ -1,8 +1,13 @@
+import { ViewerCanResolver } from './access/viewer-can.graphql.js';
 import { AuditResolver } from './audit/audit.graphql.js';
 import { PlanResolver } from './command/plan.graphql.js';
+import { RoleBindingResolver } from './binding/role-binding.graphql.js';
+import { GroupResolver } from './group/group.graphql.js';
 import { PrincipalResolver } from './principal/principal.graphql.js';
+import { ReviewResolver } from './review/review.graphql.js';
+import { CustomRoleResolver } from './role/custom-role.graphql.js';
 
 export { accessOf, BearerAuthenticator, GrantedEvents } from './access/access.graphql.js';
 export { CommandPayload, Plan, Problem, resultId, toPayload, toPlan, toProblem } from './command/plan.graphql.js';
 
-export const identityResolvers = [PlanResolver, PrincipalResolver, AuditResolver];
+export const identityResolvers = [ViewerCanResolver, PlanResolver, PrincipalResolver, RoleBindingResolver, CustomRoleResolver, GroupResolver, ReviewResolver, AuditResolver];

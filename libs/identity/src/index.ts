@@ -1,7 +1,17 @@
 export * from './access/access.js';
-export { AuditOutcome, auditEntries, type AuditRow } from './audit/audit.sql.js';
+export * from './access/resource-kind.js';
+export * from './access/role.js';
+export { closeAuditEntries, pruneAuditEntries } from './audit/audit-log.js';
+export { AuditOutcome, auditEntries, auditParameters, type AuditFilter, type AuditRow } from './audit/audit.sql.js';
 export { CommandRunner, planId, type Command, type CommandResult, type Planner, type StoredPlan } from './command/command-runner.js';
 export type { CommandOptions } from './command/command-options.js';
+export { findClaimedGroups, findGroups, type GroupRow } from './group/group.sql.js';
+export { GroupService } from './group/group.service.js';
+export { groupId, MEMBERSHIPS, registerIdentitySections, setGroupMemberships } from './group/memberships.js';
+export { RoleBindingService } from './binding/role-binding.service.js';
+export { CustomRoleService } from './role/custom-role.service.js';
+export { findTokensOfPrincipals, grantsOf } from './principal/principal.sql.js';
+export { identityServices } from './services.js';
 export { PrincipalService } from './principal/principal.service.js';
 export { Authenticator } from './principal/authenticator.js';
 export { bootstrapOwner, principalId, roleBindingId } from './principal/bootstrap.js';

@@ -114,7 +114,7 @@ it('shows tenants the zones that they may use and nothing of what is in them', a
   const empty = { nodes: [] };
   const hidden = { hosts: empty, racks: empty, backends: { totalCount: 0, nodes: [] }, datastores: empty };
   expect(await api.data('tenant', query, variables)).toEqual({ zones: empty, ...hidden, nodes: [null, null, null] });
-  visibility.register(async (_reader, access) => (access.filter[1].includes('ten_1') ? [zoneId] : []));
+  visibility.register(async (_reader, access) => (access.filter('zone')[1].includes('ten_1') ? [zoneId] : []));
   expect(await api.data('tenant', query, variables)).toEqual({ zones: { nodes: [{ id: zoneId }] }, ...hidden, nodes: [{ id: zoneId }, null, null] });
   const one = await api.ask<unknown>('tenant', '{ zone(name: "berlin") { id } }');
   expect(one.errors?.[0]?.extensions.code).toBe('NOT_FOUND');

@@ -1,7 +1,7 @@
 import { registerEnumType } from '@nestjs/graphql';
 import type { ListSource } from '#events/api';
 import type { GraphqlContext } from '#graphql';
-import { Action, SYSTEM_PLACE, type CommandOptions } from '#identity';
+import type { CommandOptions } from '#identity';
 import { accessOf } from '#identity/api';
 import { Health } from './backend/backend.js';
 import { CatalogueState } from './zone/zone.js';
@@ -26,7 +26,7 @@ registerEnumType(Health, {
 
 /** Backends, hosts and datastores are shown to those who may read the system. */
 export function seesInfrastructure(context: GraphqlContext): boolean {
-  return accessOf(context).can(Action.READ, 'host', SYSTEM_PLACE);
+  return accessOf(context).seesInfrastructure;
 }
 
 /** The list, or an empty one for whoever may not see such things at all. */

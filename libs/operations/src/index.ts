@@ -1,4 +1,5 @@
 export { LeaseLost, SimulatedCrash, type EngineHooks, type HookPoint } from './engine/hooks.js';
+export type { EndListener, OperationEnd } from './engine/engine-store.js';
 export { OperationEngine, type EngineOptions } from './engine/operation-engine.js';
 export { defineKeeper, type Keeper, type KeeperContext } from './keeper/keeper.js';
 export { KeeperRunner, type KeeperRunnerOptions } from './keeper/keeper-runner.js';

@@ -9,7 +9,7 @@ import { EventFeed } from '#events';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { assertDescribed } from '#graphql';
 import { graphqlModule } from '#graphql/api';
-import { Authenticator, bootstrapOwner, createToken, PrincipalService } from '#identity';
+import { Authenticator, bootstrapOwner, createToken, identityServices } from '#identity';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
 import { zoneId } from '#infrastructure';
 import { OperationQueries, OperationRequests } from '#operations';
@@ -39,7 +39,7 @@ beforeAll(async () => {
     feed,
     commands,
     new Authenticator(database),
-    new PrincipalService(commands),
+    ...identityServices(commands),
     new OperationQueries(),
     new OperationRequests(commands, bench.operations),
     bench.quota,

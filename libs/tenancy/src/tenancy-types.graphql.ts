@@ -1,5 +1,6 @@
 import { Field, ID, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { connectionOf, DateTime, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf } from '#identity/api';
 import type { Reader } from '#database';
 import { ScopeState } from '#scopes';
@@ -107,6 +108,7 @@ export const ProjectConnection = connectionOf(Project);
 export function toTenant(row: TenantRow): Tenant {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     displayName: row.display_name,
     state: row.state,
@@ -120,6 +122,7 @@ export function toTenant(row: TenantRow): Tenant {
 export function toProject(row: ProjectRow): Project {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     displayName: row.display_name,
     tenantId: row.tenant_id,
@@ -134,14 +137,14 @@ export function toProject(row: ProjectRow): Project {
 export async function loadTenants(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, Tenant>> {
   const access = accessOf(context);
   const rows = await reader.rows(findTenants, [...ids]);
-  return new Map(rows.filter((row) => access.sees({ tenantId: row.id, projectId: null })).map((row) => [row.id, toTenant(row)]));
+  return new Map(rows.filter((row) => access.sees('tenant', { tenantId: row.id, projectId: null })).map((row) => [row.id, toTenant(row)]));
 }
 
 /** Of these projects, those that the caller may see. */
 export async function loadProjects(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, Project>> {
   const access = accessOf(context);
   const rows = await reader.rows(findProjects, [...ids]);
-  return new Map(rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.id })).map((row) => [row.id, toProject(row)]));
+  return new Map(rows.filter((row) => access.sees('project', { tenantId: row.tenant_id, projectId: row.id })).map((row) => [row.id, toProject(row)]));
 }
 
 /** One tenant, looked up with all others that the request asks for; null when the caller may not see it. */

@@ -1,5 +1,6 @@
 export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOptions } from './postgres/test-database.js';
 export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
+export { identityBench, idOf, type IdentityBench, type IdentityServices, type TestAccount } from './identity.js';
 export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
 export { newTenant, type TestTenant } from './scopes.js';
 export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';

@@ -42,7 +42,7 @@ app.get('/machines', async () => {
     flavor: byId.get(row.flavor_id),
   }));
   const last = page.at(-1);
-  const endCursor = Buffer.from(JSON.stringify(['CREATED', last?.key, last?.id])).toString('base64url');
+  const endCursor = Buffer.from(JSON.stringify(['virtual_machine.list', 'CREATED', last?.key, last?.id])).toString('base64url');
   return { data: { virtualMachines: { nodes, pageInfo: { hasNextPage: rows.length > 50, endCursor } } } };
 });
 console.log(JSON.stringify({ url: await app.listen({ port: 0, host: '127.0.0.1' }) }));

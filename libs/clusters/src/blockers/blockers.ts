@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorRecord, Fault, JsonObject } from '#core';
 import type { Reader } from '#database';
-import { findHoldingOperations, readBlockers, type BlockerRow } from '#operations';
+import { findHoldingOperations, readBlockers, withoutStranger, type BlockerRow } from '#operations';
 import { readClusterFacts, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { findObservations, type ObservationRow } from '../health/observation.sql.js';
 import { explainHealth } from '../node/cluster-node.js';
@@ -45,7 +45,7 @@ export async function findRootCauses(
     const { id } = facts.row;
     const operationIds = new Set(holding.filter((operation) => operation.held_resource_id === id).map((operation) => operation.id));
     const own = rows.filter((row) => operationIds.has(row.top_id));
-    causes.set(id, [...own.map(ofOperation), ...ofFailures(facts), ...ofNodes(facts, options), ...ofHealing(facts, observations.get(id))]);
+    causes.set(id, [...own.map((row) => ofOperation(row, options)), ...ofFailures(facts), ...ofNodes(facts, options), ...ofHealing(facts, observations.get(id))]);
   }
   return causes;
 }
@@ -55,7 +55,8 @@ export async function blockers(reader: Reader, clusterId: string, options: Block
   return (await findRootCauses(reader, [clusterId], options)).get(clusterId) ?? [];
 }
 
-function ofOperation(row: BlockerRow): RootCause {
+function ofOperation(found: BlockerRow, { showHosts }: BlockersOptions): RootCause {
+  const row = found.tenant_id === null && !showHosts ? withoutStranger(found) : found;
   const { code, message, fault, since, remedy, data } = row.blocker;
   return {
     code,

@@ -88,7 +88,7 @@ export class ClusterResolver {
   ): Promise<Connection<Cluster>> {
     const { projectId, tenantId, name, kind } = args;
     const parameters: Parameters<typeof clusters.count>[1] = [
-      ...accessOf(context).filter,
+      ...accessOf(context).filter('cluster'),
       projectId ?? null,
       tenantId ?? null,
       name ?? null,

@@ -2,6 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { ErrorCode, Fault, type JsonObject } from '#core';
 import type { Reader } from '#database';
 import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { findLoadBalancers } from '#network';
 import { findRootCauses, type RootCause } from '../blockers/blockers.js';
@@ -173,6 +174,7 @@ export class Cluster extends Node {
 export function toCluster(row: ClusterRow): Cluster {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     tenantId: row.tenant_id,
     projectId: row.project_id,
@@ -195,7 +197,7 @@ export function toCluster(row: ClusterRow): Cluster {
 
 /** Of these clusters, those that the caller may see. */
 export async function loadClusters(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, Cluster>> {
-  const rows = await reader.rows(findVisibleClusters, ...accessOf(context).filter, [...ids]);
+  const rows = await reader.rows(findVisibleClusters, ...accessOf(context).filter('cluster'), [...ids]);
   return new Map(rows.map((row) => [row.id, toCluster(row)]));
 }
 
@@ -218,7 +220,7 @@ export async function loadApiEndpoint(reader: Reader, context: GraphqlContext, c
 }
 
 export async function loadRootCauses(reader: Reader, context: GraphqlContext, clusterId: string): Promise<RootCause[]> {
-  const showHosts = accessOf(context).isSystemWide;
+  const showHosts = accessOf(context).seesInfrastructure;
   const load = loader<string, RootCause[]>(context, 'clusters.blockers', (ids) => findRootCauses(reader, ids, { showHosts }));
   return (await load.load(clusterId)) ?? [];
 }

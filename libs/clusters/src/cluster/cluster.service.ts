@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { invalidInput, MuonError, nameSchema, parseInput, type JsonObject } from '#core';
 import { resolveFlavors } from '#compute';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
-import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place, type ResourceKind } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { resolveNetwork } from '#network';
 import { busyOr, lockResources, operationId, OPERATIONS } from '#operations';
@@ -194,9 +194,17 @@ export class ClusterService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<Located> {
-    const [row] = await reader.rows(findVisibleClusters, ...access.filter, [id]);
-    const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-    return access.require(action, 'cluster', found, id, field);
+    return access.require(action, 'cluster', await this.lookUp(reader, access, id), id, field);
+  }
+
+  /** The cluster that something is to be made in. @throws NOT_FOUND, FORBIDDEN */
+  async findParent(reader: Reader, access: Access, child: ResourceKind, id: string, field: string): Promise<Located> {
+    return access.requireChild(child, 'cluster', await this.lookUp(reader, access, id), id, field);
+  }
+
+  private async lookUp(reader: Reader, access: Access, id: string): Promise<Located | undefined> {
+    const [row] = await reader.rows(findVisibleClusters, ...access.filter('cluster'), [id]);
+    return row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
   }
 
   private async mint(reader: Reader, access: Access, cluster: Located, validMinutes: number | undefined): Promise<Credentials> {
@@ -243,7 +251,7 @@ export async function requirePresent(reader: Reader, { id, name, lifecycle }: Pi
 async function requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {
   const [scope] = await reader.rows(findScopes, [projectId]);
   const row = scope?.kind === 'PROJECT' ? { tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-  const project = access.require(Action.CREATE_CHILD, 'project', row, projectId, 'input.projectId');
+  const project = access.requireChild('cluster', 'project', row, projectId, 'input.projectId');
   if (scope !== undefined) requireActive(scope);
   return { tenantId: String(project.tenantId), projectId: project.projectId };
 }

@@ -121,7 +121,7 @@ export class NodePoolResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<NodePool>> {
-    const parameters: Parameters<typeof nodePools.count>[1] = [...accessOf(context).filter, args.clusterId ?? null, args.name ?? null];
+    const parameters: Parameters<typeof nodePools.count>[1] = [...accessOf(context).filter('node pool'), args.clusterId ?? null, args.name ?? null];
     const source = listSource(nodePools, this.database, parameters, 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toNodePool);
   }

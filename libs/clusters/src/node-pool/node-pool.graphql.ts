@@ -2,6 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import type { JsonObject } from '#core';
 import type { Reader } from '#database';
 import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { countNodesOfPools } from '../node/cluster-node.sql.js';
 import { NodePoolState, type NodePoolRow } from './node-pool.js';
@@ -55,6 +56,7 @@ export class NodePool extends Node {
 export function toNodePool(row: NodePoolRow): NodePool {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     clusterId: row.cluster_id,
     count: row.count,
@@ -70,7 +72,7 @@ export function toNodePool(row: NodePoolRow): NodePool {
 
 /** Of these pools, those that the caller may see. */
 export async function loadNodePools(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, NodePool>> {
-  const rows = await reader.rows(findVisibleNodePools, ...accessOf(context).filter, [...ids]);
+  const rows = await reader.rows(findVisibleNodePools, ...accessOf(context).filter('node pool'), [...ids]);
   return new Map(rows.map((row) => [row.id, toNodePool(row)]));
 }
 
@@ -83,7 +85,8 @@ export async function loadNodePool(reader: Reader, context: GraphqlContext, id: 
 export async function loadPoolsOf(reader: Reader, context: GraphqlContext, clusterId: string): Promise<NodePool[]> {
   const load = loader<string, NodePool[]>(context, 'clusters.node_pools', async (ids) => {
     const rows = await reader.rows(findNodePoolsOfClusters, [...ids]);
-    return Map.groupBy(rows.map(toNodePool), (pool) => pool.clusterId);
+    const seen = rows.filter((row) => accessOf(context).sees('node pool', placeOfRow(row)));
+    return Map.groupBy(seen.map(toNodePool), (pool) => pool.clusterId);
   });
   return (await load.load(clusterId)) ?? [];
 }

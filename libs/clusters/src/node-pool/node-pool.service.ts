@@ -51,7 +51,7 @@ export class NodePoolService {
     const input = parseInput(createNodePoolInput, raw);
     const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
-      const cluster = await this.clusters.find(reader, access, Action.CREATE_CHILD, input.clusterId, 'input.clusterId');
+      const cluster = await this.clusters.findParent(reader, access, 'node pool', input.clusterId, 'input.clusterId');
       Object.assign(place, { tenantId: cluster.tenantId, projectId: cluster.projectId });
       await requirePresent(reader, cluster);
       await requireActiveScopes(reader, locatedIn(cluster));
@@ -203,7 +203,7 @@ export class NodePoolService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<LocatedPool> {
-    const [row] = await reader.rows(findVisibleNodePools, ...access.filter, [id]);
+    const [row] = await reader.rows(findVisibleNodePools, ...access.filter('node pool'), [id]);
     const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
     return access.require(action, 'node pool', found, id, field);
   }

@@ -1,6 +1,7 @@
 import { Field, ID, ObjectType, registerEnumType } from '@nestjs/graphql';
 import type { Reader } from '#database';
 import { DateTime, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf } from '#identity/api';
 import { explainHealth, NodeHealthReason, NodeRole, NodeState, nodeState, type ClusterNodeRow } from './cluster-node.js';
 import { findNodesOfClusters, findVisibleNodes } from './cluster-node.sql.js';
@@ -72,6 +73,7 @@ export class ClusterNode extends Node {
 export function toClusterNode(row: ClusterNodeRow): ClusterNode {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     clusterId: row.cluster_id,
     nodePoolId: row.pool_id,
@@ -88,7 +90,7 @@ export function toClusterNode(row: ClusterNodeRow): ClusterNode {
 
 /** Of these nodes, those that the caller may see. */
 export async function loadClusterNodes(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, ClusterNode>> {
-  const rows = await reader.rows(findVisibleNodes, ...accessOf(context).filter, [...ids]);
+  const rows = await reader.rows(findVisibleNodes, ...accessOf(context).filter('node'), [...ids]);
   return new Map(rows.map((row) => [row.id, toClusterNode(row)]));
 }
 
@@ -96,7 +98,8 @@ export async function loadClusterNodes(reader: Reader, context: GraphqlContext, 
 export async function loadNodesOf(reader: Reader, context: GraphqlContext, clusterId: string): Promise<ClusterNode[]> {
   const load = loader<string, ClusterNode[]>(context, 'clusters.nodes', async (ids) => {
     const rows = await reader.rows(findNodesOfClusters, [...ids]);
-    return Map.groupBy(rows.map(toClusterNode), (node) => node.clusterId);
+    const seen = rows.filter((row) => accessOf(context).sees('node', placeOfRow(row)));
+    return Map.groupBy(seen.map(toClusterNode), (node) => node.clusterId);
   });
   return (await load.load(clusterId)) ?? [];
 }

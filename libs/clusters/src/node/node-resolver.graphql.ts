@@ -54,7 +54,7 @@ export class ClusterNodeResolver {
   ): Promise<Connection<ClusterNode>> {
     const { clusterId, nodePoolId, role } = args;
     const parameters: Parameters<typeof clusterNodes.count>[1] = [
-      ...accessOf(context).filter,
+      ...accessOf(context).filter('node'),
       clusterId ?? null,
       nodePoolId ?? null,
       role ?? null,

@@ -7,6 +7,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { ClusterKind, type ClusterVersionRow } from './cluster-version.js';
 import { ClusterVersionService } from './cluster-version.service.js';
@@ -48,7 +49,7 @@ export class ClusterVersion extends Node {
 
 export function toClusterVersion(row: ClusterVersionRow): ClusterVersion {
   const { id, name, kind, release, state, revision } = row;
-  return { id, name, kind, release, state, revision, createdAt: row.created_at, row };
+  return { id, home: SYSTEM_PLACE, name, kind, release, state, revision, createdAt: row.created_at, row };
 }
 
 async function loadClusterVersions(reader: Reader, ids: readonly string[]): Promise<Map<string, ClusterVersion>> {

@@ -5,6 +5,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { AffinityGroupService } from './affinity-group.service.js';
@@ -73,6 +74,7 @@ export class AffinityGroup extends Node {
 export function toAffinityGroup(row: AffinityGroupRow): AffinityGroup {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     tenantId: row.tenant_id,
     projectId: row.project_id,
@@ -90,7 +92,7 @@ export function toAffinityGroup(row: AffinityGroupRow): AffinityGroup {
 async function loadAffinityGroups(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, AffinityGroup>> {
   const access = accessOf(context);
   const rows = await reader.rows(findAffinityGroups, [...ids]);
-  const seen = rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id }));
+  const seen = rows.filter((row) => access.sees('affinity group', { tenantId: row.tenant_id, projectId: row.project_id }));
   return new Map(seen.map((row) => [row.id, toAffinityGroup(row)]));
 }
 
@@ -193,7 +195,7 @@ export class AffinityGroupResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<AffinityGroup>> {
-    const source = listSource(affinityGroups, this.database, [...accessOf(context).filter, args.projectId ?? null], 'NAME');
+    const source = listSource(affinityGroups, this.database, [...accessOf(context).filter('affinity group'), args.projectId ?? null], 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toAffinityGroup);
   }
 

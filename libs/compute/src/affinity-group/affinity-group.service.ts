@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineId, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader, type Section, type Transaction } from '#database';
-import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { findScopes, requireActive, SCOPES } from '#scopes';
 import {
   brokenGroups,
@@ -58,11 +58,11 @@ export class AffinityGroupService {
 
   async create(access: Access, raw: CreateAffinityGroupInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(createAffinityGroupInput, raw);
-    const place = { tenantId: null as string | null, projectId: input.projectId };
+    const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       const [scope] = await reader.rows(findScopes, [input.projectId]);
       const row = scope?.kind === 'PROJECT' ? { tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-      place.tenantId = access.require(Action.CREATE_CHILD, 'project', row, input.projectId, 'input.projectId').tenantId;
+      Object.assign(place, access.requireChild('affinity group', 'project', row, input.projectId, 'input.projectId'));
       if (scope !== undefined) requireActive(scope);
       const id = affinityGroupId.create();
       const { projectId: project_id, ...columns } = input;

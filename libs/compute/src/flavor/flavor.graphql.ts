@@ -5,6 +5,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
@@ -53,6 +54,7 @@ export class Flavor extends Node {
 export function toFlavor(row: FlavorRow): Flavor {
   return {
     id: row.id,
+    home: SYSTEM_PLACE,
     name: row.name,
     cpu: row.cpu,
     memoryMib: row.memory_mib,

@@ -74,7 +74,7 @@ describe.each([
     }
   }
   const operationsOf = async (resourceId: string): Promise<OperationRow[]> =>
-    (await operations.page(bench.room.database, [...access.filter, null, null, resourceId, null, null, true, null], 'OLDEST', {})).rows;
+    (await operations.page(bench.room.database, [...access.filter('virtual machine'), null, null, resourceId, null, null, true, null], 'OLDEST', {})).rows;
   const stateBecomes = (id: string, state: string): Promise<void> =>
     until(`${id} is ${state}`, async () => machineState(await bench.machine(id)) === state);
 

@@ -110,12 +110,13 @@ export async function planVirtualMachines(
       const common = { diskId: diskId.create(), name, tenantId, projectId, datastoreId, zoneId, ownerId: id };
       return { ...common, sizeGib: flavor.disk_gib, imageReference: image.reference };
     }),
+    { showDatastores: access?.seesInfrastructure ?? false },
   );
   const machines = request.machines.map((machine, index) => {
     const port = ports.ports[index] as PlannedPort;
     const disk = disks.disks[index] as PlannedDisk;
     const placement = placementOf(placements, machine);
-    addMachine(changes, request, machine, placement, { address: port.address, ...(access?.isSystemWide === true ? { hostId: placement.hostId } : {}) });
+    addMachine(changes, request, machine, placement, { address: port.address, ...(access?.seesInfrastructure === true ? { hostId: placement.hostId } : {}) });
     return plannedMachine(machine.id, placement, port, disk);
   });
   changes.include(ports.changes).include(disks.changes);
@@ -142,7 +143,7 @@ async function place(
     groups,
     strategy: request.strategy,
     explain: request.explain ?? false,
-    showHosts: access?.isSystemWide ?? false,
+    showHosts: access?.seesInfrastructure ?? false,
   });
   if (explanation !== null) {
     const message = `${explanation.fitting} of ${explanation.considered} hosts fit; ${placements.length} machines were placed to ${request.strategy.toLowerCase()}.`;

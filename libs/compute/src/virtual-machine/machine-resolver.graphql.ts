@@ -101,7 +101,7 @@ export class VirtualMachineResolver {
     const { projectId, tenantId, ownerId, hostId, name, states } = args;
     if (hostId != null) access.requireSystem(Action.LIST_CHILDREN, 'host');
     const parameters: Parameters<typeof virtualMachines.count>[1] = [
-      ...access.filter,
+      ...access.filter('virtual machine'),
       projectId ?? null,
       tenantId ?? null,
       ownerId ?? null,
@@ -110,7 +110,7 @@ export class VirtualMachineResolver {
       states == null ? null : rowsInStates(states),
     ];
     const source = listSource(virtualMachines, this.database, parameters, args.order ?? 'CREATED');
-    const showsHost = access.isSystemWide;
+    const showsHost = access.seesInfrastructure;
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, (row) => toVirtualMachine(row, showsHost));
   }
 

@@ -3,6 +3,7 @@ import type { JsonObject } from '#core';
 import type { Reader } from '#database';
 import { PowerState } from '#drivers';
 import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { machineConditions, machineState, MachineState, Power, type Condition, type VirtualMachineRow } from './virtual-machine.js';
 import { findVisibleVirtualMachines } from './virtual-machine.sql.js';
@@ -149,6 +150,7 @@ export class VirtualMachine extends Node {
 export function toVirtualMachine(row: VirtualMachineRow, showsHost: boolean): VirtualMachine {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     tenantId: row.tenant_id,
     projectId: row.project_id,
@@ -179,8 +181,8 @@ export async function loadVirtualMachines(
   ids: readonly string[],
 ): Promise<Map<string, VirtualMachine>> {
   const access = accessOf(context);
-  const rows = await reader.rows(findVisibleVirtualMachines, ...access.filter, [...ids]);
-  return new Map(rows.map((row) => [row.id, toVirtualMachine(row, access.isSystemWide)]));
+  const rows = await reader.rows(findVisibleVirtualMachines, ...access.filter('virtual machine'), [...ids]);
+  return new Map(rows.map((row) => [row.id, toVirtualMachine(row, access.seesInfrastructure)]));
 }
 
 /** One machine, looked up together with all others that the request asks for; null when the caller may not see it. */

@@ -201,7 +201,7 @@ export class VirtualMachineService {
   private async requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {
     const [scope] = await reader.rows(findScopes, [projectId]);
     const row = scope?.kind === 'PROJECT' ? { tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-    const project = access.require(Action.CREATE_CHILD, 'project', row, projectId, 'input.projectId');
+    const project = access.requireChild('virtual machine', 'project', row, projectId, 'input.projectId');
     if (scope !== undefined) requireActive(scope);
     return { tenantId: String(project.tenantId), projectId: project.projectId };
   }

@@ -16,6 +16,7 @@ export const SECTION_ORDER = [
   'datastoreClaims', // storage: guarded updates by datastore id
   'addressClaims', // network: by subnet and address
   'rows', // database: inserts, guarded updates and deletes
+  'memberships', // identity: who belongs to which group
   'operations', // operations: new operations and their bell
   'quotaLimits', // quota: limits and carves
   'charges', // quota: project counter before tenant counter, by key

@@ -10,6 +10,12 @@ export const MAX_NODES = 100;
 /** Prefix of an id → name of its type; the same in every app of a process, as prefixes are. */
 const typeNames = new Map<string, string>();
 
+/** The part of the world that something belongs to; both null for what belongs to all of it. */
+export interface NodeHome {
+  readonly tenantId: string | null;
+  readonly projectId: string | null;
+}
+
 @InterfaceType({
   description: 'Anything that has an id of its own. `node(id:)` finds it.',
   resolveType: (node: { id: string }) => typeNames.get(idPrefix(node.id) ?? ''),
@@ -17,6 +23,9 @@ const typeNames = new Map<string, string>();
 export abstract class Node {
   @Field(() => ID, { description: 'Unique among everything, for good; begins with the kind and sorts by the time of making.' })
   readonly id!: string;
+
+  /** No field: where it lives, for whoever must know what a caller may do to it. */
+  readonly home!: NodeHome;
 }
 
 /** How a room lets `node(id:)` find its things. */

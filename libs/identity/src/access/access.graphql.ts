@@ -4,7 +4,8 @@ import type { EventRow } from '#events';
 import type { EventVisibility } from '#events/api';
 import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential } from '#graphql';
 import { Authenticator } from '../principal/authenticator.js';
-import { Access } from './access.js';
+import { Access, scopeKind } from './access.js';
+import { kindOfId } from './resource-kind.js';
 
 /** The caller's access; fields that reach it have passed the guard, so there is one. */
 export function accessOf(context: GraphqlContext): Access {
@@ -41,6 +42,9 @@ export class BearerAuthenticator implements AuthenticatorPort {
 export class GrantedEvents implements EventVisibility {
   visibleTo(context: GraphqlContext): (event: EventRow) => boolean {
     const access = accessOf(context);
-    return (event) => access.sees({ tenantId: event.tenant_id, projectId: event.project_id });
+    return (event) => {
+      const place = { tenantId: event.tenant_id, projectId: event.project_id };
+      return access.sees(kindOfId(event.resource_id) ?? scopeKind(place), place);
+    };
   }
 }

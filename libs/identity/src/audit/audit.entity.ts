@@ -2,6 +2,10 @@ import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 @Entity('audit_entry')
 @Check('audit_entry_outcome', `outcome IN ('ACCEPTED', 'PLANNED', 'REFUSED')`)
+@Check('audit_entry_operation_state', `operation_state IN ('SUCCEEDED', 'FAILED', 'CANCELLED')`)
+@Index('audit_entry_open', ['operationId'], { where: '((operation_id IS NOT NULL) AND (ended_at IS NULL))' })
+@Index('audit_entry_of_principal', ['principalId', 'tenantId', 'at'])
+@Index('audit_entry_of_project', ['projectId', 'at', 'id'])
 @Index('audit_entry_of_tenant', ['tenantId', 'at', 'id'])
 @Index('audit_entry_of_resource', ['resourceId', 'at'])
 @Index('audit_entry_at', ['at', 'id'])
@@ -44,6 +48,15 @@ export class AuditEntryEntity {
 
   @Column({ name: 'operation_id', type: 'text', collation: 'C', nullable: true })
   operationId!: string | null;
+
+  @Column('timestamptz', { name: 'ended_at', nullable: true })
+  endedAt!: Date | null;
+
+  @Column('text', { name: 'operation_state', nullable: true })
+  operationState!: string | null;
+
+  @Column('text', { name: 'operation_error_code', nullable: true })
+  operationErrorCode!: string | null;
 
   @Column('jsonb')
   input!: unknown;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MuonError } from '#core';
 import { ChangeSet, constraintMeans, LostRace, registerRowSections, ROWS, statement, type Reader, type RowChange } from '#database';
 import { eventsRoom } from '#events';
-import { auditEntries, CommandRunner, identityRoom, type Access, type Command } from '#identity';
+import { auditEntries, auditParameters, CommandRunner, identityRoom, type Access, type Command } from '#identity';
 import { scopesRoom } from '#scopes';
 import { accessWith, roomDatabase, systemAccess, type RoomDatabase } from '#testing';
 
@@ -40,7 +40,7 @@ describe('the command runner', () => {
   const create = async (): Promise<ChangeSet> => {
     made += 1;
     const id = `shelf-${made}`;
-    access.requireSystem('CREATE_CHILD', 'shelf');
+    access.requireSystem('CREATE_CHILD', 'disk');
     const changes = new ChangeSet().add(ROWS, { table: 'shelf', insert: { id, label: 'a' } });
     changes.result = { id };
     return changes;
@@ -53,7 +53,7 @@ describe('the command runner', () => {
   };
   const shelves = async (): Promise<number> => (await room.database.first(countShelves))?.count ?? 0;
   const audited = async (by: Access): Promise<unknown[]> => {
-    const page = await auditEntries.page(room.database, [...by.filter, null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(room.database, auditParameters(by.filter('audit entry'), {}), 'NEWEST', { first: 1 });
     return page.rows.map((row) => [row.command, row.outcome, row.error_code, row.resource_id]);
   };
 
@@ -66,7 +66,7 @@ describe('the command runner', () => {
   it.each(['', 'x'])('keeps the beginning of an input that is too long for the audit log, wherever a character falls on the end (%j)', async (first) => {
     const input = { label: `${first}${'\u{1f525}'.repeat(20_000)}` };
     await commands.run(command({ input }), create);
-    const page = await auditEntries.page(room.database, [...access.filter, null, null], 'NEWEST', { first: 1 });
+    const page = await auditEntries.page(room.database, auditParameters(access.filter('audit entry'), {}), 'NEWEST', { first: 1 });
     expect(page.rows[0]?.input).toEqual({ truncated: expect.stringMatching(/^\{"label":"x?\u{1f525}{8180,}\ufffd?$/u) as string });
   });
 
@@ -91,6 +91,23 @@ describe('the command runner', () => {
     await expect(failing).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
     expect(await audited(access)).toEqual([['createShelf', 'REFUSED', 'QUOTA_EXCEEDED', null]]);
     expect((await commands.run(command({ idempotencyKey: 'k2' }), create)).replayed).toBe(false);
+  });
+
+  it('tells owners of refusals by whoever may see their scope, and not by those who have only named it', async () => {
+    const aimed = { tenantId: 'ten_a', projectId: 'prj_a' };
+    const owner = accessWith([{ role: 'OWNER', ...aimed }]);
+    const refuse = async (): Promise<ChangeSet> => {
+      throw new MuonError('CONFLICT', 'no');
+    };
+    const audited = async (): Promise<(string | null)[]> => {
+      const page = await auditEntries.page(room.database, auditParameters(owner.filter('audit entry'), {}), 'NEWEST', {});
+      return page.rows.map((row) => row.principal_id);
+    };
+    for (const [id, tenantId] of [['pri_00000000000000000000000008', 'ten_a'], ['pri_00000000000000000000000009', 'ten_b']] as const) {
+      const by = accessWith([{ role: 'VIEWER', tenantId, projectId: null }], id);
+      await expect(commands.run(command({ access: by, place: aimed }), refuse)).rejects.toMatchObject({ code: 'CONFLICT' });
+    }
+    expect(await audited()).toEqual(['pri_00000000000000000000000008']);
   });
 
   it('plans without writing, and applies the plan exactly once', async () => {
@@ -180,11 +197,11 @@ describe('the command runner', () => {
 
   it('keeps each right that a socket’s access was asked for once, however often', () => {
     const lasting = systemAccess();
-    for (let number = 0; number < 1000; number += 1) lasting.require('READ', 'shelf', { tenantId: 'ten_a', projectId: null }, `shelf-${number}`);
-    lasting.requireSystem('MODIFY', 'shelf');
+    for (let number = 0; number < 1000; number += 1) lasting.require('READ', 'disk', { tenantId: 'ten_a', projectId: null }, `shelf-${number}`);
+    lasting.requireSystem('MODIFY', 'disk');
     expect(lasting.requirements).toEqual([
-      { action: 'READ', kind: 'shelf', tenantId: 'ten_a', projectId: null },
-      { action: 'MODIFY', kind: 'shelf', tenantId: null, projectId: null },
+      { action: 'READ', kind: 'disk', tenantId: 'ten_a', projectId: null },
+      { action: 'MODIFY', kind: 'disk', tenantId: null, projectId: null },
     ]);
   });
 });

@@ -11,7 +11,7 @@ import {
   type Reader,
   type Transaction,
 } from '#database';
-import type { Access, Place } from '../access/access.js';
+import { placeOfRefusal, scopeKind, SYSTEM_PLACE, type Access, type Place } from '../access/access.js';
 import { AuditOutcome, insertAudit } from '../audit/audit.sql.js';
 import {
   claimKey,
@@ -32,8 +32,8 @@ const OPTIMISTIC_ATTEMPTS = 3;
 const MAX_ATTEMPTS = 20;
 const PLAN_LIFE_MS = 3_600_000;
 const KEY_LIFE_MS = 86_400_000;
-/** Refused attempts that are written down, a principal and minute in each process. */
-const REFUSALS_PER_MINUTE = 60;
+/** Refused attempts and plans that are written down, a principal and minute in each process. */
+const ATTEMPTS_PER_MINUTE = 60;
 const MAX_AUDITED_INPUT = 16_384;
 
 export interface Command {
@@ -72,7 +72,7 @@ export interface StoredPlan {
 /** The one way of every mutation through the house: key, plan, apply, audit, all in one transaction. */
 @Injectable()
 export class CommandRunner {
-  private readonly refusals = new Map<string, { minute: number; count: number }>();
+  private readonly attempts = new Map<string, { minute: number; count: number }>();
 
   constructor(
     private readonly database: Database,
@@ -234,6 +234,7 @@ export class CommandRunner {
         place.projectId,
         expiresAt,
       );
+      if (!this.mayAudit(access.principal.id)) return;
       await transaction.execute(insertAudit, JSON.stringify([auditEntry(command, 'PLANNED', null, changes.result)]));
     });
     return { result: {}, plan: { id, changes: data, snapshot, expiresAt }, replayed: false };
@@ -248,26 +249,32 @@ export class CommandRunner {
 
   private async auditRefusal(command: Command, error: unknown): Promise<void> {
     const refusal = toMuonError(error);
-    if (!this.mayAuditRefusal(command.access.principal.id)) return;
+    if (!this.mayAudit(command.access.principal.id)) return;
+    // What the command was aimed at, when it was refused before it knew.
+    const place = placeOfRefusal(error) ?? command.place;
+    // Those who own a place are told of attempts by whoever may see it: others have only named it.
+    const aimed = { ...command, place: command.access.sees(scopeKind(place), place) ? place : SYSTEM_PLACE };
+    const id = refusal.code === 'FORBIDDEN' ? refusal.data?.id : undefined;
     try {
       await this.database.transaction((transaction) =>
-        transaction.execute(insertAudit, JSON.stringify([auditEntry(command, 'REFUSED', refusal.code, {})])),
+        transaction.execute(insertAudit, JSON.stringify([auditEntry(aimed, 'REFUSED', refusal.code, { id })])),
       );
     } catch (failure) {
       this.log.warn({ err: failure, command: command.name }, 'a refused attempt could not be audited');
     }
   }
 
-  private mayAuditRefusal(principal: string): boolean {
+  /** Whoever only tries, or only plans, cannot fill the log. */
+  private mayAudit(principal: string): boolean {
     const minute = Math.floor(Date.now() / 60_000);
-    const seen = this.refusals.get(principal);
+    const seen = this.attempts.get(principal);
     if (seen === undefined || seen.minute !== minute) {
-      if (this.refusals.size > 10_000) this.refusals.clear();
-      this.refusals.set(principal, { minute, count: 1 });
+      if (this.attempts.size > 10_000) this.attempts.clear();
+      this.attempts.set(principal, { minute, count: 1 });
       return true;
     }
     seen.count += 1;
-    return seen.count <= REFUSALS_PER_MINUTE;
+    return seen.count <= ATTEMPTS_PER_MINUTE;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RowChange } from '#database';
-import type { Place, Role } from '../access/access.js';
+import type { Place } from '../access/access.js';
+import type { Role } from '../access/role.js';
 import { principalId, roleBindingId } from './bootstrap.js';
 import type { NewToken } from './token.js';
 

@@ -29,16 +29,26 @@ export class PrincipalEntity extends RowTimes {
 }
 
 @Entity('role_binding')
-@Check('role_binding_role', `role IN ('OWNER')`)
+@Check('role_binding_role', `role IN ('OWNER', 'CONTRIBUTOR', 'LIMITED_CONTRIBUTOR', 'VIEWER')`)
+@Check('role_binding_one_role', 'num_nonnulls(role, custom_role_id) = 1')
+@Check('role_binding_subject', 'num_nonnulls(principal_id, group_id) = 1')
 @Index('role_binding_once', ['principalId', 'scopeId', 'role'], { unique: true })
+@Index('role_binding_of_group_once', ['groupId', 'scopeId', 'role'], { unique: true })
+@Index('role_binding_custom_once', ['principalId', 'scopeId', 'customRoleId'], { unique: true })
+@Index('role_binding_of_group_custom_once', ['groupId', 'scopeId', 'customRoleId'], { unique: true })
+@Index('role_binding_of_custom_role', ['customRoleId'])
 @Index('role_binding_of_scope', ['scopeId'])
 export class RoleBindingEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'role_binding_pkey' })
   id!: string;
 
   @ForeignKey('principal', { name: 'role_binding_principal', onDelete: 'CASCADE' })
-  @Column({ name: 'principal_id', type: 'text', collation: 'C' })
-  principalId!: string;
+  @Column({ name: 'principal_id', type: 'text', collation: 'C', nullable: true })
+  principalId!: string | null;
+
+  @ForeignKey('principal_group', { name: 'role_binding_group', onDelete: 'CASCADE' })
+  @Column({ name: 'group_id', type: 'text', collation: 'C', nullable: true })
+  groupId!: string | null;
 
   @ForeignKey('scope', { name: 'role_binding_scope' })
   @Column({ name: 'scope_id', type: 'text', collation: 'C' })
@@ -50,8 +60,12 @@ export class RoleBindingEntity extends RowTimes {
   @Column({ name: 'project_id', type: 'text', collation: 'C', nullable: true })
   projectId!: string | null;
 
-  @Column('text')
-  role!: string;
+  @Column('text', { nullable: true })
+  role!: string | null;
+
+  @ForeignKey('custom_role', { name: 'role_binding_custom_role' })
+  @Column({ name: 'custom_role_id', type: 'text', collation: 'C', nullable: true })
+  customRoleId!: string | null;
 }
 
 @Entity('api_token')

@@ -1,56 +1,17 @@
-import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Query, registerEnumType, ResolveField, Resolver } from '@nestjs/graphql';
+import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { notFound } from '#core';
 import { Database } from '#database';
-import { Authenticated, connectionOf, DateTime, loader, Node, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, loader, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
-import { Action, Role } from '../access/access.js';
+import { placeOfRow } from '../access/access.js';
+import { RoleBinding, visibleBindings } from '../binding/role-binding.graphql.js';
+import { findBindingsOfPrincipals, type BindingRow } from '../binding/role-binding.sql.js';
+import { optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
+import { ApiToken, Principal, toApiToken, toPrincipal } from './principal-type.graphql.js';
 import { PrincipalService } from './principal.service.js';
-import { findBindingsOfPrincipals, findPrincipals, principals, type BindingRow, type PrincipalRow } from './principal.sql.js';
-
-export const PrincipalKind = { USER: 'USER', SERVICE_ACCOUNT: 'SERVICE_ACCOUNT' } as const;
-export type PrincipalKind = (typeof PrincipalKind)[keyof typeof PrincipalKind];
-registerEnumType(PrincipalKind, {
-  name: 'PrincipalKind',
-  description: 'What kind of caller.',
-  valuesMap: { USER: { description: 'A person.' }, SERVICE_ACCOUNT: { description: 'A program.' } },
-});
-registerEnumType(Role, {
-  name: 'Role',
-  description: 'A set of rights on a scope and all below it.',
-  valuesMap: { OWNER: { description: 'May do everything there.' } },
-});
-
-@ObjectType({ description: 'A role that a principal holds on a scope.' })
-export class RoleBinding {
-  @Field(() => ID, { description: 'Its id.' })
-  readonly id!: string;
-
-  @Field(() => ID, { description: 'The system, tenant or project.' })
-  readonly scopeId!: string;
-
-  @Field(() => Role, { description: 'The role.' })
-  readonly role!: Role;
-}
-
-@ObjectType({ implements: () => [Node], description: 'Somebody who may call: a person or a program.' })
-export class Principal extends Node {
-  @Field(() => String, { description: 'Unique among principals of its kind and scope.' })
-  readonly name!: string;
-
-  @Field(() => PrincipalKind, { description: 'A person or a program.' })
-  readonly kind!: PrincipalKind;
-
-  @Field(() => ID, { description: 'The system, tenant or project that it belongs to.' })
-  readonly scopeId!: string;
-
-  @Field(() => DateTime, { nullable: true, description: 'Since when it may not call any more; null while it may.' })
-  readonly disabledAt!: Date | null;
-
-  @Field(() => DateTime, { description: 'When it was made.' })
-  readonly createdAt!: Date;
-}
+import { findPrincipals, findTokensOfPrincipals, principals, type TokenRow } from './principal.sql.js';
 
 const PrincipalConnection = connectionOf(Principal);
 
@@ -63,13 +24,13 @@ class PrincipalsArguments extends PageArguments {
 @InputType({ description: 'A new service account.' })
 export class CreateServiceAccountInput {
   @Field(() => ID, { nullable: true, description: 'The tenant or project that it belongs to; the system if not given.' })
-  readonly scopeId?: string;
+  readonly scopeId?: string | null;
 
   @Field(() => String, { description: 'Unique in its scope.' })
   readonly name!: string;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'A new token for a principal.' })
@@ -90,22 +51,13 @@ export class RevokeApiTokenInput {
   readonly id!: string;
 }
 
-@InputType({ description: 'Who gets which role where.' })
-export class GrantRoleInput {
-  @Field(() => ID, { description: 'Who.' })
-  readonly principalId!: string;
-
-  @Field(() => ID, { description: 'On which system, tenant or project.' })
-  readonly scopeId!: string;
-
-  @Field(() => Role, { description: 'Which role.' })
-  readonly role!: Role;
-}
-
-@InputType({ description: 'Which role binding to take away.' })
-export class RevokeRoleInput {
+@InputType({ description: 'Which principal.' })
+export class PrincipalTargetInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The service account that was made.' })
@@ -129,14 +81,16 @@ export class RevokeApiTokenPayload {
   readonly tokenId!: string;
 }
 
-@ObjectType({ description: 'The role binding that was made or taken away.' })
-export class RoleBindingPayload {
-  @Field(() => ID, { nullable: true, description: 'Its id.' })
-  readonly roleBindingId!: string | null;
+@ObjectType({ description: 'The principal that was disabled or enabled.' })
+export class PrincipalPayload extends CommandPayload {
+  @Field(() => Principal, { nullable: true, description: 'It; null of a dry run.' })
+  readonly principal!: Principal | null;
 }
 
-function toPrincipal(row: PrincipalRow): Principal {
-  return { id: row.id, name: row.name, kind: row.kind, scopeId: row.scope_id, disabledAt: row.disabled_at, createdAt: row.created_at };
+@ObjectType({ description: 'The service account that was deleted.' })
+export class DeleteServiceAccountPayload extends CommandPayload {
+  @Field(() => ID, { description: 'Its id.' })
+  readonly principalId!: string;
 }
 
 @Authenticated()
@@ -164,22 +118,29 @@ export class PrincipalResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Principal>> {
-    const parameters: Parameters<typeof principals.count>[1] = [...accessOf(context).filter, args.scopeId ?? null];
+    const parameters: Parameters<typeof principals.count>[1] = [...accessOf(context).filter('principal'), args.scopeId ?? null];
     const page = await principals.page(this.database, parameters, 'NAME', pageRequest(args));
     const total = requestedFields(info).has('totalCount') ? await principals.count(this.database, parameters) : undefined;
     return toConnection(page, toPrincipal, total);
   }
 
-  // Undecorated parameters: called once a row of a list.
-  @ResolveField('bindings', () => [RoleBinding], { description: 'The roles that it holds.' })
+  // Undecorated parameters: these are called once a row of a list.
+  @ResolveField('bindings', () => [RoleBinding], { description: 'The roles that it holds itself, not by a group.' })
   async bindings(principal: Principal, _args: unknown, context: GraphqlContext): Promise<RoleBinding[]> {
     const load = loader<string, BindingRow[]>(context, 'principal.bindings', async (ids) =>
-      Map.groupBy(await this.database.rows(findBindingsOfPrincipals, [...ids]), (row) => row.principal_id),
+      Map.groupBy(await this.database.rows(findBindingsOfPrincipals, [...ids]), (row) => row.principal_id ?? ''),
     );
+    return visibleBindings((await load.load(principal.id)) ?? [], context);
+  }
+
+  @ResolveField('tokens', () => [ApiToken], { description: 'Its tokens, for itself and the owners of its scope; empty for others.' })
+  async tokens(principal: Principal, _args: unknown, context: GraphqlContext): Promise<ApiToken[]> {
     const access = accessOf(context);
-    return ((await load.load(principal.id)) ?? [])
-      .filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id }))
-      .map((row) => ({ id: row.id, scopeId: row.scope_id, role: row.role }));
+    if (principal.id !== access.principal.id && !access.sees('token', principal.home)) return [];
+    const load = loader<string, TokenRow[]>(context, 'principal.tokens', async (ids) =>
+      Map.groupBy(await this.database.rows(findTokensOfPrincipals, [...ids]), (row) => row.principal_id),
+    );
+    return ((await load.load(principal.id)) ?? []).map(toApiToken);
   }
 
   @Mutation(() => CreateServiceAccountPayload, { description: 'Makes a service account on the system, a tenant or a project.' })
@@ -187,12 +148,9 @@ export class PrincipalResolver {
     @Args('input', { type: () => CreateServiceAccountInput, description: 'What to make.' }) input: CreateServiceAccountInput,
     @Context() context: GraphqlContext,
   ): Promise<CreateServiceAccountPayload> {
-    const { dryRun, ...rest } = input;
-    const options = { dryRun, idempotencyKey: context.idempotencyKey };
-    const outcome = await this.service.createServiceAccount(accessOf(context), rest, options);
-    const id = resultId(outcome.result);
-    const principal = id !== null ? ((await this.load([id], context)).get(id) ?? null) : null;
-    return { ...toPayload(outcome), principal };
+    const { scopeId, name } = input;
+    const command = { name, ...(scopeId == null ? {} : { scopeId }) };
+    return this.payload(await this.service.createServiceAccount(accessOf(context), command, optionsOf(input, context)), context);
   }
 
   @Mutation(() => CreateApiTokenPayload, { description: 'Makes a token that acts as a principal.' })
@@ -213,31 +171,40 @@ export class PrincipalResolver {
     return { tokenId: input.id };
   }
 
-  @Mutation(() => RoleBindingPayload, { description: 'Gives a principal a role on a scope and all below it.' })
-  async grantRole(
-    @Args('input', { type: () => GrantRoleInput, description: 'Who, what, where.' }) input: GrantRoleInput,
+  @Mutation(() => PrincipalPayload, { description: 'Keeps a principal from calling, everywhere within a second, open sockets included.' })
+  async disablePrincipal(
+    @Args('input', { type: () => PrincipalTargetInput, description: 'Which.' }) input: PrincipalTargetInput,
     @Context() context: GraphqlContext,
-  ): Promise<RoleBindingPayload> {
-    const { result } = await this.service.grantRole(accessOf(context), { ...input }, { idempotencyKey: context.idempotencyKey });
-    return { roleBindingId: resultId(result) };
+  ): Promise<PrincipalPayload> {
+    return this.payload(await this.service.disable(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
-  @Mutation(() => RoleBindingPayload, { description: 'Takes a role away; it ends everywhere within a second.' })
-  async revokeRole(
-    @Args('input', { type: () => RevokeRoleInput, description: 'Which.' }) input: RevokeRoleInput,
+  @Mutation(() => PrincipalPayload, { description: 'Lets a disabled principal call again. The caller must hold itself what it holds.' })
+  async enablePrincipal(
+    @Args('input', { type: () => PrincipalTargetInput, description: 'Which.' }) input: PrincipalTargetInput,
     @Context() context: GraphqlContext,
-  ): Promise<RoleBindingPayload> {
-    await this.service.revokeRole(accessOf(context), input.id, { idempotencyKey: context.idempotencyKey });
-    return { roleBindingId: input.id };
+  ): Promise<PrincipalPayload> {
+    return this.payload(await this.service.enable(accessOf(context), input.id, optionsOf(input, context)), context);
+  }
+
+  @Mutation(() => DeleteServiceAccountPayload, { description: 'Deletes a service account with its tokens and roles.' })
+  async deleteServiceAccount(
+    @Args('input', { type: () => PrincipalTargetInput, description: 'Which.' }) input: PrincipalTargetInput,
+    @Context() context: GraphqlContext,
+  ): Promise<DeleteServiceAccountPayload> {
+    const outcome = await this.service.deleteServiceAccount(accessOf(context), input.id, optionsOf(input, context));
+    return { ...toPayload(outcome), principalId: input.id };
+  }
+
+  private async payload(outcome: Parameters<typeof toPayload>[0], context: GraphqlContext): Promise<PrincipalPayload> {
+    const id = resultId(outcome.result);
+    const principal = id === null ? null : ((await this.load([id], context)).get(id) ?? null);
+    return { ...toPayload(outcome), principal };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Principal>> {
     const access = accessOf(context);
     const rows = await this.database.rows(findPrincipals, [...ids]);
-    return new Map(
-      rows
-        .filter((row) => access.can(Action.READ, 'principal', { tenantId: row.tenant_id, projectId: row.project_id }))
-        .map((row) => [row.id, toPrincipal(row)]),
-    );
+    return new Map(rows.filter((row) => access.sees('principal', placeOfRow(row))).map((row) => [row.id, toPrincipal(row)]));
   }
 }

@@ -2,22 +2,20 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { MuonError, nameSchema, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
-import { findScopes, requireActive, SCOPES, SYSTEM_SCOPE_ID } from '#scopes';
-import { Action, Role, type Access, type Place } from '../access/access.js';
+import { SCOPES, SYSTEM_SCOPE_ID } from '#scopes';
+import type { Access, Place } from '../access/access.js';
+import { located, requirePrincipal, requireScope } from '../access/look-up.js';
+import { Action } from '../access/role.js';
 import type { CommandOptions } from '../command/command-options.js';
 import { CommandRunner, type CommandResult } from '../command/command-runner.js';
-import { principalId, roleBindingId } from './bootstrap.js';
-import { findBindings, findPrincipals, findTokens, type PrincipalRow } from './principal.sql.js';
+import { principalId } from './bootstrap.js';
+import { findHoldings, findTokens, type PrincipalRow } from './principal.sql.js';
 import { createToken } from './token.js';
 
 const taken = (noun: string, field: string) => () =>
   new MuonError('ALREADY_EXISTS', `A ${noun} of this name exists here already.`, { field });
 constraintMeans('principal_name', taken('principal', 'input.name'));
 constraintMeans('api_token_name', taken('token', 'input.name'));
-constraintMeans(
-  'role_binding_once',
-  () => new MuonError('ALREADY_EXISTS', 'The principal holds this role on this scope already.', { field: 'input.role' }),
-);
 
 export const createServiceAccountInput = z.strictObject({
   scopeId: z.string().max(100).optional(),
@@ -29,15 +27,10 @@ export const createApiTokenInput = z.strictObject({
   /** Days from now; without it the token holds until it is revoked. */
   validDays: z.int().min(1).max(3650).optional(),
 });
-export const grantRoleInput = z.strictObject({
-  principalId: z.string().max(100),
-  scopeId: z.string().max(100),
-  role: z.enum(Role),
-});
 
 const DAY_MS = 86_400_000;
 
-/** Service accounts, their tokens, and who holds which role where. */
+/** Service accounts, tokens, and who may call at all. */
 @Injectable()
 export class PrincipalService {
   constructor(private readonly commands: CommandRunner) {}
@@ -51,7 +44,7 @@ export class PrincipalService {
     const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       const scopeId = input.scopeId ?? SYSTEM_SCOPE_ID;
-      Object.assign(place, await this.requireScope(reader, access, Action.CREATE_CHILD, scopeId));
+      Object.assign(place, await requireScope(reader, access, 'principal', scopeId));
       const id = principalId.create();
       const changes = new ChangeSet();
       changes.add(SCOPES, { scopeId, need: 'ACTIVE' });
@@ -67,7 +60,7 @@ export class PrincipalService {
   }
 
   /**
-   * A token acts as its principal: whoever makes one must be allowed to modify the principal.
+   * A token acts as its principal: whoever makes one must hold itself all that the principal holds.
    * @returns the token's text, which is kept nowhere; null when an idempotency key repeats an earlier request
    */
   async createApiToken(
@@ -79,8 +72,10 @@ export class PrincipalService {
     const token = createToken();
     const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
-      const owner = await this.requirePrincipal(reader, access, Action.MODIFY, input.principalId);
-      Object.assign(place, { tenantId: owner.tenant_id, projectId: owner.project_id });
+      const owner = await requirePrincipal(reader, access, Action.READ, input.principalId);
+      Object.assign(place, { tenantId: owner.tenantId, projectId: owner.projectId });
+      access.requireChild('token', 'principal', owner, owner.id, 'input.principalId');
+      await this.requireHoldings(reader, access, owner.id, 'input.principalId');
       const changes = new ChangeSet();
       changes.add(SCOPES, { scopeId: owner.scope_id, need: 'ACTIVE' });
       changes.add(ROWS, {
@@ -107,8 +102,10 @@ export class PrincipalService {
     const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       const [row] = await reader.rows(findTokens, [id]);
-      const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-      const token = access.require(Action.DELETE, 'token', found, id, 'input.id');
+      const found = located(row);
+      // Everybody may end their own.
+      const isOwn = found?.principal_id === access.principal.id;
+      const token = isOwn && found !== undefined ? found : access.require(Action.DELETE, 'token', found, id, 'input.id');
       Object.assign(place, { tenantId: token.tenantId, projectId: token.projectId });
       const changes = new ChangeSet();
       if (token.revoked_at === null) {
@@ -121,66 +118,60 @@ export class PrincipalService {
     return this.commands.run({ access, name: 'revokeApiToken', input: { id }, place, ...options }, plan);
   }
 
-  async grantRole(access: Access, raw: z.input<typeof grantRoleInput>, options: CommandOptions = {}): Promise<CommandResult> {
-    const input = parseInput(grantRoleInput, raw);
+  /** With it go its tokens, its roles and its memberships. @throws INVALID_STATE when it is the last owner of a scope */
+  async deleteServiceAccount(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.change(access, 'deleteServiceAccount', Action.DELETE, id, options, async (_reader, account) => {
+      if (account.kind !== 'SERVICE_ACCOUNT') {
+        throw new MuonError('INVALID_INPUT', 'This is a person, not a service account; disable it instead.', { field: 'input.id' });
+      }
+      const changes = new ChangeSet().add(ROWS, { table: 'principal', remove: true, id, version: account.version });
+      changes.resources.push({ action: 'DELETE', kind: 'principal', id, name: account.name });
+      return changes;
+    });
+  }
+
+  /** It may not call any more, within a second on every process. @throws INVALID_STATE when it is the last owner of a scope */
+  async disable(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.change(access, 'disablePrincipal', Action.MODIFY, id, options, async (_reader, principal) =>
+      setDisabled(principal, principal.disabled_at ?? new Date()),
+    );
+  }
+
+  /** @throws FORBIDDEN when it holds what the caller does not */
+  async enable(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.change(access, 'enablePrincipal', Action.MODIFY, id, options, async (reader, principal) => {
+      await this.requireHoldings(reader, access, principal.id, 'input.id');
+      return setDisabled(principal, null);
+    });
+  }
+
+  private async change(
+    access: Access,
+    name: string,
+    action: Action,
+    id: string,
+    options: CommandOptions,
+    plan: (reader: Reader, principal: PrincipalRow) => Promise<ChangeSet>,
+  ): Promise<CommandResult> {
     const place: Place = { tenantId: null, projectId: null };
-    const plan = async (reader: Reader): Promise<ChangeSet> => {
-      Object.assign(place, await this.requireScope(reader, access, Action.MODIFY, input.scopeId));
-      const principal = await this.requirePrincipal(reader, access, Action.READ, input.principalId);
-      if (principal.tenant_id !== null && principal.tenant_id !== place.tenantId) {
-        throw new MuonError('INVALID_INPUT', 'A principal of a tenant can only hold roles inside of that tenant.', { field: 'input.scopeId' });
-      }
-      // Whoever owns its project may make tokens of it, and would rise by them to what it holds elsewhere.
-      if (principal.project_id !== null && principal.project_id !== place.projectId) {
-        throw new MuonError('INVALID_INPUT', 'A principal of a project can only hold roles on that project.', { field: 'input.scopeId' });
-      }
-      const id = roleBindingId.create();
-      const changes = new ChangeSet();
-      changes.add(SCOPES, { scopeId: input.scopeId, need: 'ACTIVE' });
-      changes.add(ROWS, {
-        table: 'role_binding',
-        insert: {
-          id,
-          principal_id: principal.id,
-          scope_id: input.scopeId,
-          tenant_id: place.tenantId,
-          project_id: place.projectId,
-          role: input.role,
-        },
-      });
-      changes.resources.push({ action: 'CREATE', kind: 'role binding', id, name: `${principal.name}: ${input.role}` });
+    return this.commands.run({ access, name, input: { id }, place, ...options }, async (reader) => {
+      const principal = await requirePrincipal(reader, access, action, id, 'input.id');
+      Object.assign(place, { tenantId: principal.tenantId, projectId: principal.projectId });
+      const changes = await plan(reader, principal);
       changes.result = { id };
       return changes;
-    };
-    return this.commands.run({ access, name: 'grantRole', input, place, ...options }, plan);
+    });
   }
 
-  async revokeRole(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
-    const place: Place = { tenantId: null, projectId: null };
-    const plan = async (reader: Reader): Promise<ChangeSet> => {
-      const [row] = await reader.rows(findBindings, [id]);
-      const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-      const binding = access.require(Action.DELETE, 'role binding', found, id, 'input.id');
-      Object.assign(place, { tenantId: binding.tenantId, projectId: binding.projectId });
-      const changes = new ChangeSet().add(ROWS, { table: 'role_binding', remove: true, id, version: binding.version });
-      changes.resources.push({ action: 'DELETE', kind: 'role binding', id, name: binding.role });
-      changes.result = { id };
-      return changes;
-    };
-    return this.commands.run({ access, name: 'revokeRole', input: { id }, place, ...options }, plan);
+  private async requireHoldings(reader: Reader, access: Access, id: string, field: string): Promise<void> {
+    const [held] = await reader.rows(findHoldings, [id]);
+    access.requireHolds(held?.grants ?? [], id, field);
   }
+}
 
-  private async requireScope(reader: Reader, access: Access, action: Action, id: string): Promise<Place> {
-    const [scope] = await reader.rows(findScopes, [id]);
-    const row = scope === undefined ? undefined : { tenantId: scope.tenant_id, projectId: scope.project_id };
-    const place = access.require(action, 'scope', row, id, 'input.scopeId');
-    if (scope !== undefined) requireActive(scope);
-    return place;
-  }
-
-  private async requirePrincipal(reader: Reader, access: Access, action: Action, id: string): Promise<PrincipalRow> {
-    const [row] = await reader.rows(findPrincipals, [id]);
-    const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-    return access.require(action, 'principal', found, id, 'input.principalId');
-  }
+function setDisabled(principal: PrincipalRow, at: Date | null): ChangeSet {
+  const { id, name, version } = principal;
+  const changes = new ChangeSet().add(ROWS, { table: 'principal', update: { disabled_at: at }, id, version });
+  changes.resources.push({ action: 'UPDATE', kind: 'principal', id, name });
+  return changes;
 }

@@ -1,5 +1,15 @@
 import { keysetList, statement } from '#database';
-import { visible, type Role } from '../access/access.js';
+import { visible, type Grant } from '../access/access.js';
+
+/** SQL for everything that a principal holds, by itself and by its groups, as `Grant[]`. @param id the principal's, in SQL */
+export function grantsOf(id: string): string {
+  return `coalesce((SELECT jsonb_agg(jsonb_build_object(
+      'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+    FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = ${id}
+          UNION ALL
+          SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = ${id}
+         ) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]')`;
+}
 
 export interface CredentialRow {
   token_id: string;
@@ -8,15 +18,14 @@ export interface CredentialRow {
   principal_id: string;
   kind: 'USER' | 'SERVICE_ACCOUNT';
   name: string;
-  grants: { role: Role; tenantId: string | null; projectId: string | null }[];
+  grants: Grant[];
 }
 
 /** Everything that a request needs to know of its caller, in one look-up; revoked, expired and disabled ones find nothing. */
 export const findCredentials = statement<CredentialRow, [tokenIds: string[]]>(
   'principal.credentials',
   `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
-     coalesce((SELECT jsonb_agg(jsonb_build_object('role', b.role, 'tenantId', b.tenant_id, 'projectId', b.project_id))
-               FROM role_binding AS b WHERE b.principal_id = p.id), '[]') AS grants
+     ${grantsOf('p.id')} AS grants
    FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
    WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
      AND (t.expires_at IS NULL OR t.expires_at > now())`,
@@ -68,6 +77,12 @@ export const findTokens = statement<TokenRow, [ids: string[]]>(
    FROM api_token WHERE id = ANY($1)`,
 );
 
+export const findTokensOfPrincipals = statement<TokenRow, [principalIds: string[]]>(
+  'principal.find_tokens_of',
+  `SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
+   FROM api_token WHERE principal_id = ANY($1) ORDER BY principal_id, id`,
+);
+
 export const insertBootstrapToken = statement<never, [id: string, principalId: string, secretHash: string]>(
   'principal.bootstrap_token',
   `INSERT INTO api_token (id, principal_id, name, secret_hash) VALUES ($1, $2, 'bootstrap', $3)
@@ -90,26 +105,10 @@ export const insertBootstrapBinding = statement<never, [id: string, principalId:
    ON CONFLICT (principal_id, scope_id, role) DO NOTHING`,
 );
 
-export interface BindingRow {
-  id: string;
-  principal_id: string;
-  scope_id: string;
-  tenant_id: string | null;
-  project_id: string | null;
-  role: Role;
-  version: number;
-  created_at: Date;
-}
-
-export const findBindings = statement<BindingRow, [ids: string[]]>(
-  'principal.find_bindings',
-  'SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding WHERE id = ANY($1)',
-);
-
-export const findBindingsOfPrincipals = statement<BindingRow, [principalIds: string[]]>(
-  'principal.find_bindings_of',
-  `SELECT id, principal_id, scope_id, tenant_id, project_id, role, version, created_at FROM role_binding
-   WHERE principal_id = ANY($1) ORDER BY principal_id, id`,
+/** What a principal holds, by itself and by its groups. */
+export const findHoldings = statement<{ id: string; grants: Grant[] }, [ids: string[]]>(
+  'principal.holdings',
+  `SELECT p.id, ${grantsOf('p.id')} AS grants FROM principal AS p WHERE p.id = ANY($1)`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], scopeId: string | null];

@@ -2,11 +2,13 @@ import { statement, type Transaction } from '#database';
 
 const removePrincipals = statement<never, [scopeIds: string[]]>(
   'principal.remove_of_scopes',
-  `WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1))
+  `WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
+     groups AS (DELETE FROM principal_group WHERE scope_id = ANY($1)),
+     roles AS (DELETE FROM custom_role WHERE tenant_id = ANY($1))
    DELETE FROM principal WHERE scope_id = ANY($1)`,
 );
 
-/** Removes roles on these scopes, and the principals that belong to them with their tokens: for scopes that are going. */
+/** Removes roles on these scopes, and the principals and groups that belong to them with their tokens: for scopes that are going. */
 export async function removePrincipalsOf(transaction: Transaction, scopeIds: readonly string[]): Promise<void> {
   await transaction.execute(removePrincipals, [...scopeIds]);
 }

@@ -5,6 +5,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, JsonObjectScalar, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
 import { CatalogueState } from '../zone/zone.js';
@@ -63,6 +64,7 @@ export class Backend extends Node {
 function toBackend(row: BackendRow): Backend {
   return {
     id: row.id,
+    home: SYSTEM_PLACE,
     name: row.name,
     kind: row.kind,
     endpoint: row.endpoint,
@@ -87,7 +89,7 @@ async function findBackendNodes(reader: Reader, ids: readonly string[]): Promise
 
 /** For callers who may see infrastructure. */
 export async function loadBackend(reader: Reader, context: GraphqlContext, id: unknown): Promise<Backend | null> {
-  if (typeof id !== 'string') return null;
+  if (typeof id !== 'string' || !seesInfrastructure(context)) return null;
   return (await loader<string, Backend>(context, 'infrastructure.backend', (ids) => findBackendNodes(reader, ids)).load(id)) ?? null;
 }
 

@@ -4,6 +4,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { Backend, loadBackend } from '../backend/backend.graphql.js';
 import { Host, loadHost } from '../host/host.graphql.js';
@@ -60,6 +61,7 @@ export class Datastore extends Node {
 function toDatastore(row: DatastoreRow): Datastore {
   return {
     id: row.id,
+    home: SYSTEM_PLACE,
     name: row.name,
     kind: row.kind,
     isShared: row.host_id === null,

@@ -1,6 +1,7 @@
 import { Field, Float, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import type { Reader } from '#database';
 import { connectionOf, DateTime, loader, Long, Node, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { seesInfrastructure } from '../infrastructure.graphql.js';
 import { FenceState, hostConditions, HostConditionType, HostIntent, hostState, HostState, type HostRow } from './host.js';
 import { findHosts } from './host.sql.js';
@@ -143,6 +144,7 @@ export class Host extends Node {
 export function toHost(row: HostRow): Host {
   return {
     id: row.id,
+    home: SYSTEM_PLACE,
     name: row.name,
     state: hostState(row),
     intent: row.intent,

@@ -4,6 +4,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
 import { loadZone, Zone } from '../zone/zone.graphql.js';
@@ -34,7 +35,7 @@ export class Rack extends Node {
 
 function toRack(row: RackRow): Rack {
   const { id, name, state, version, revision } = row;
-  return { id, name, state, version, revision, createdAt: row.created_at, zoneId: row.zone_id };
+  return { id, home: SYSTEM_PLACE, name, state, version, revision, createdAt: row.created_at, zoneId: row.zone_id };
 }
 
 async function findRackNodes(reader: Reader, ids: readonly string[]): Promise<Map<string, Rack>> {

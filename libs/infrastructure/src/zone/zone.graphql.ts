@@ -5,6 +5,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, toPayload } from '#identity/api';
 import { commandOf } from '../infrastructure.graphql.js';
 import { CatalogueState, type ZoneRow } from './zone.js';
@@ -35,7 +36,7 @@ export class Zone extends Node {
 
 function toZone(row: ZoneRow): Zone {
   const { id, name, description, state, version, revision } = row;
-  return { id, name, description, state, version, revision, createdAt: row.created_at };
+  return { id, home: SYSTEM_PLACE, name, description, state, version, revision, createdAt: row.created_at };
 }
 
 /** For rows that the caller may see already: whoever sees a thing in a zone sees the zone. */

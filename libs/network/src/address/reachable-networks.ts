@@ -1,6 +1,6 @@
 import { MuonError, notFound } from '#core';
 import { ROWS, type ChangeSet, type Reader } from '#database';
-import { Action, type Access } from '#identity';
+import type { Access } from '#identity';
 import type { NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import type { SubnetRow } from '../subnet/subnet.js';
@@ -43,7 +43,7 @@ export async function usableNetworks(
       const row = networks.get(use.networkId);
       if (row === undefined) throw notFound('network', use.networkId, use.field);
       const place = { tenantId: row.tenant_id, projectId: row.project_id };
-      const network = access === null ? row : access.require(Action.CREATE_CHILD, 'network', { ...row, ...place }, row.id, use.field);
+      const network = access === null ? row : access.requireChild('port', 'network', { ...row, ...place }, row.id, use.field);
       requireTakesUsers(network, use.field);
       const open = subnets.filter((subnet) => subnet.network_id === network.id && subnet.lifecycle === 'PRESENT');
       found = { network, subnets: open };

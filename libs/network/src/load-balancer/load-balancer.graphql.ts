@@ -4,6 +4,7 @@ import { Database } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { given } from '../given.js';
@@ -96,6 +97,7 @@ const LoadBalancerConnection = connectionOf(LoadBalancer);
 export function toLoadBalancer(row: LoadBalancerRow): LoadBalancer {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     networkId: row.network_id,
     tenantId: row.tenant_id,
@@ -207,7 +209,7 @@ export class LoadBalancerResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<LoadBalancer>> {
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('load balancer');
     const parameters: Parameters<typeof loadBalancers.count>[1] = [
       ...filter,
       args.projectId ?? null,
@@ -236,7 +238,8 @@ export class LoadBalancerResolver {
     const load = loader<string, MemberRow[]>(context, 'loadBalancer.members', async (ids) =>
       Map.groupBy(await this.database.rows(findMembers, [...ids]), (row) => row.load_balancer_id),
     );
-    const rows = (await load.load(balancer.id)) ?? [];
+    // Ports of the balancer's own project.
+    const rows = accessOf(context).sees('port', balancer.home) ? ((await load.load(balancer.id)) ?? []) : [];
     return rows.map((row) => ({ portId: row.port_id, ownerId: row.owner_id, address: row.address }));
   }
 
@@ -281,7 +284,7 @@ export class LoadBalancerResolver {
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, LoadBalancer>> {
-    const rows = await this.database.rows(findVisibleLoadBalancers, ...accessOf(context).filter, [...ids]);
+    const rows = await this.database.rows(findVisibleLoadBalancers, ...accessOf(context).filter('load balancer'), [...ids]);
     return new Map(rows.map((row) => [row.id, toLoadBalancer(row)]));
   }
 }

@@ -45,7 +45,7 @@ export class LoadBalancerService {
     const input = parseInput(createLoadBalancerInput, raw);
     const place: Place = { tenantId: null, projectId: null };
     return this.commands.run({ access, name: 'createLoadBalancer', input, place, ...options }, async (reader) => {
-      const network = await this.networks.find(reader, access, Action.CREATE_CHILD, input.networkId, 'input.networkId');
+      const network = await this.networks.findParent(reader, access, 'load balancer', input.networkId, 'input.networkId');
       const { tenant_id: tenantId, project_id: projectId } = network;
       Object.assign(place, { tenantId, projectId });
       const members = await this.findMemberPorts(reader, access, network.id, input.members, 'input.members');
@@ -117,7 +117,7 @@ export class LoadBalancerService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<LoadBalancerRow> {
-    const [row] = await reader.rows(findVisibleLoadBalancers, ...access.filter, [id]);
+    const [row] = await reader.rows(findVisibleLoadBalancers, ...access.filter('load balancer'), [id]);
     const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
     return access.require(action, 'load balancer', known, id, field);
   }
@@ -138,7 +138,7 @@ export class LoadBalancerService {
     field: string,
   ): Promise<PortRow[]> {
     if (ids.length === 0) return [];
-    const found = new Map((await reader.rows(findVisiblePorts, ...access.filter, [...ids])).map((row) => [row.id, row]));
+    const found = new Map((await reader.rows(findVisiblePorts, ...access.filter('port'), [...ids])).map((row) => [row.id, row]));
     return [...new Set(ids)].map((id) => {
       const port = found.get(id);
       if (port === undefined || port.lifecycle !== 'PRESENT') throw notFound('port', id, field);

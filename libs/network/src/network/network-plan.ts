@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { descriptionSchema, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
-import { Action, type Access } from '#identity';
+import type { Access } from '#identity';
 import { CHARGES } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
@@ -39,7 +39,7 @@ export interface PlannedNetwork {
 export async function requireProject(reader: Reader, access: Access, id: string, field: string): Promise<ScopeRow & { tenant_id: string }> {
   const [scope] = await reader.rows(findScopes, [id]);
   const row = scope?.kind === 'PROJECT' ? { ...scope, tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-  const project = access.require(Action.CREATE_CHILD, 'project', row, id, field);
+  const project = access.requireChild('network', 'project', row, id, field);
   requireActive(project);
   return project as ScopeRow & { tenant_id: string };
 }

@@ -4,6 +4,7 @@ import { Database } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { given } from '../given.js';
@@ -101,6 +102,7 @@ const NetworkConnection = connectionOf(Network);
 export function toNetwork(row: NetworkRow): Network {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     description: row.description,
     tenantId: row.tenant_id,
@@ -193,7 +195,7 @@ export class NetworkResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Network>> {
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('network');
     const lifecycles = args.states?.map((state) => (state === 'ACTIVE' ? 'PRESENT' : state)) ?? null;
     const parameters: Parameters<typeof networks.count>[1] = [...filter, args.projectId ?? null, args.tenantId ?? null, args.name ?? null, lifecycles];
     const source = {
@@ -208,7 +210,8 @@ export class NetworkResolver {
     const load = loader<string, SubnetRow[]>(context, 'network.subnets', async (ids) =>
       Map.groupBy(await this.database.rows(findSubnetsOfNetworks, [...ids]), (row) => row.network_id),
     );
-    return ((await load.load(network.id)) ?? []).map(toSubnet);
+    const access = accessOf(context);
+    return ((await load.load(network.id)) ?? []).filter((row) => access.sees('subnet', placeOfRow(row))).map(toSubnet);
   }
 
   @ResolveField('conditions', () => [NetworkCondition], { description: 'Whether backends have what is desired, with the reason.' })
@@ -259,7 +262,7 @@ export class NetworkResolver {
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Network>> {
-    const rows = await this.database.rows(findVisibleNetworks, ...accessOf(context).filter, [...ids]);
+    const rows = await this.database.rows(findVisibleNetworks, ...accessOf(context).filter('network'), [...ids]);
     return new Map(rows.map((row) => [row.id, toNetwork(row)]));
   }
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { MuonError, parseInput, toMuonError } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
-import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
+import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place, type ResourceKind } from '#identity';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { chooseZones } from '#tenancy';
@@ -83,9 +83,17 @@ export class NetworkService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<NetworkRow> {
-    const [row] = await reader.rows(findVisibleNetworks, ...access.filter, [id]);
-    const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
-    return access.require(action, 'network', known, id, field);
+    return access.require(action, 'network', await this.lookUp(reader, access, id), id, field);
+  }
+
+  /** The network that something is to be made in. @throws NOT_FOUND, FORBIDDEN */
+  async findParent(reader: Reader, access: Access, child: ResourceKind, id: string, field: string): Promise<NetworkRow> {
+    return access.requireChild(child, 'network', await this.lookUp(reader, access, id), id, field);
+  }
+
+  private async lookUp(reader: Reader, access: Access, id: string): Promise<(NetworkRow & Place) | undefined> {
+    const [row] = await reader.rows(findVisibleNetworks, ...access.filter('network'), [id]);
+    return row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
   }
 
   private async close(reader: Reader, changes: ChangeSet, network: NetworkRow, whenInUse: 'REFUSE' | 'WAIT'): Promise<void> {

@@ -4,6 +4,7 @@ import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf } from '#identity/api';
 import { portId, PortState, portState, type PortRow } from './port.js';
 import { findPortsOfOwners, findVisiblePorts, ports } from './port.sql.js';
@@ -65,6 +66,7 @@ const PortConnection = connectionOf(Port);
 export function toPort(row: PortRow): Port {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     networkId: row.network_id,
     subnetId: row.subnet_id,
@@ -85,7 +87,7 @@ export async function loadPortsOf(reader: Reader, context: GraphqlContext, owner
   );
   const access = accessOf(context);
   const rows = (await load.load(ownerId)) ?? [];
-  return rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id })).map(toPort);
+  return rows.filter((row) => access.sees('port', { tenantId: row.tenant_id, projectId: row.project_id })).map(toPort);
 }
 
 @ArgsType()
@@ -126,7 +128,7 @@ export class PortResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Port>> {
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('port');
     const parameters: Parameters<typeof ports.count>[1] = [
       ...filter,
       args.projectId ?? null,
@@ -143,7 +145,7 @@ export class PortResolver {
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Port>> {
-    const rows = await this.database.rows(findVisiblePorts, ...accessOf(context).filter, [...ids]);
+    const rows = await this.database.rows(findVisiblePorts, ...accessOf(context).filter('port'), [...ids]);
     return new Map(rows.map((row) => [row.id, toPort(row)]));
   }
 }

@@ -4,6 +4,7 @@ import { Database } from '#database';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { OperationPayload, toOperationPayload } from '#operations/api';
 import { countUsed, type SubnetUsageRow } from '../address/address.sql.js';
@@ -82,6 +83,7 @@ const SubnetConnection = connectionOf(Subnet);
 export function toSubnet(row: SubnetRow): Subnet {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     networkId: row.network_id,
     projectId: row.project_id,
@@ -180,7 +182,7 @@ export class SubnetResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Subnet>> {
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('subnet');
     const parameters: Parameters<typeof subnets.count>[1] = [
       ...filter,
       args.projectId ?? null,
@@ -229,7 +231,7 @@ export class SubnetResolver {
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Subnet>> {
-    const rows = await this.database.rows(findVisibleSubnets, ...accessOf(context).filter, [...ids]);
+    const rows = await this.database.rows(findVisibleSubnets, ...accessOf(context).filter('subnet'), [...ids]);
     return new Map(rows.map((row) => [row.id, toSubnet(row)]));
   }
 }

@@ -34,7 +34,7 @@ export class SubnetService {
     const place: Place = { tenantId: null, projectId: null };
     const command = { access, name: 'createSubnet', input: { networkId, ...input }, place, ...options };
     return this.commands.run(command, async (reader) => {
-      const network = await this.networks.find(reader, access, Action.CREATE_CHILD, networkId, 'input.networkId');
+      const network = await this.networks.findParent(reader, access, 'subnet', networkId, 'input.networkId');
       const { tenant_id: tenantId, project_id: projectId } = network;
       Object.assign(place, { tenantId, projectId });
       if (network.lifecycle !== 'PRESENT') {
@@ -84,7 +84,7 @@ export class SubnetService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<SubnetRow> {
-    const [row] = await reader.rows(findVisibleSubnets, ...access.filter, [id]);
+    const [row] = await reader.rows(findVisibleSubnets, ...access.filter('subnet'), [id]);
     const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
     return access.require(action, 'subnet', known, id, field);
   }

@@ -4,7 +4,7 @@ import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { ApplyChanges, CommitWork } from '../kind/step-result.js';
 import { handOver } from '../lock/hand-over.js';
 import { requestCancel } from '../operation/operation.sql.js';
-import type { FanOutRecord, Leftover } from '../operation/operation.js';
+import type { FanOutRecord, Leftover, OperationState } from '../operation/operation.js';
 import type { Bell } from '../queue/bell.js';
 import {
   claimOperations,
@@ -42,6 +42,15 @@ export interface MoveExtras {
   children?: Record<string, unknown>[];
 }
 
+/** How an operation ended. */
+export interface OperationEnd {
+  operationId: string;
+  state: OperationState;
+  errorCode: string | null;
+}
+
+export type EndListener = (transaction: Transaction, end: OperationEnd) => Promise<void>;
+
 export interface EngineStoreOptions {
   database: Database;
   registry: OperationRegistry;
@@ -55,6 +64,7 @@ export interface EngineStoreOptions {
   /** Called after a commit that made other operations runnable. */
   onWork: () => void;
   freeSlots: () => number;
+  onEnded?: EndListener;
 }
 
 /** All that the engine reads and writes; every write is under the fence. */
@@ -132,6 +142,9 @@ export class EngineStore {
       transaction.onCommit(this.options.onWork);
     }
     if (move.ended) await this.finish(transaction, held, move, apply);
+    if (move.ended && row.parent_id === null) {
+      await this.options.onEnded?.(transaction, { operationId: held.id, state: move.state, errorCode: move.error?.code ?? null });
+    }
   }
 
   private patchOf({ progress }: HeldOperation, move: Move): string {

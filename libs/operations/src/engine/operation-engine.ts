@@ -5,7 +5,7 @@ import type { ChangeSetApplier, Database } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { Bell } from '../queue/bell.js';
 import { readUnserved } from './engine.sql.js';
-import { EngineStore } from './engine-store.js';
+import { EngineStore, type EndListener } from './engine-store.js';
 import type { RetryTimes } from './failure.js';
 import type { HeldOperation } from './held-operation.js';
 import { LeaseLost, SimulatedCrash, type EngineHooks } from './hooks.js';
@@ -34,6 +34,8 @@ export interface EngineOptions {
   stepTimeoutMs?: number;
   retry?: RetryTimes;
   hooks?: EngineHooks;
+  /** Called in the transaction that ends an operation somebody asked for; not for its parts. */
+  onEnded?: EndListener;
 }
 
 /** A lease and the longest time between two sweeps (a fifth more) are together well below three seconds. */
@@ -87,6 +89,7 @@ export class OperationEngine {
       backendLimits: options.backendLimits ?? (() => ({})),
       onWork: () => this.wake(),
       freeSlots: () => this.freeSlots,
+      ...(options.onEnded === undefined ? {} : { onEnded: options.onEnded }),
     });
     this.runOptions = {
       database,

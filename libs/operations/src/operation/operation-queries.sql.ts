@@ -190,8 +190,12 @@ export interface BlockerRow {
   kind: string;
   resource_kind: string;
   resource_id: string;
+  tenant_id: string | null;
+  project_id: string | null;
   state: OperationState;
   blocker: Blocker;
+  top_kind: string;
+  top_resource_id: string;
 }
 
 const MAX_BLOCKERS = 20;
@@ -216,9 +220,21 @@ export const readBlockers = statement<BlockerRow, [ids: string[]]>(
      WHERE o.blocker IS NOT NULL AND o.ended_at IS NULL
        AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.successor_operation_id = o.id)
    )
-   SELECT top AS top_id, id AS operation_id, kind, resource_kind, resource_id, state, blocker
-   FROM ranked WHERE place <= ${MAX_BLOCKERS} ORDER BY top, place`,
+   SELECT r.top AS top_id, r.id AS operation_id, r.kind, r.resource_kind, r.resource_id, r.tenant_id, r.project_id, r.state, r.blocker,
+     asked.kind AS top_kind, asked.resource_id AS top_resource_id
+   FROM ranked AS r JOIN operation AS asked ON asked.id = r.top WHERE r.place <= ${MAX_BLOCKERS} ORDER BY r.top, r.place`,
 );
+
+/** For whoever may not see the operation that is in the way: that there is one, told as if of their own. */
+export function withoutStranger(row: BlockerRow): BlockerRow {
+  return {
+    ...row,
+    operation_id: row.top_id,
+    kind: row.top_kind,
+    resource_id: row.top_resource_id,
+    blocker: { code: 'RESOURCE_BUSY', message: 'Work of the operators is under way on it.', fault: 'OPERATOR', since: row.blocker.since },
+  };
+}
 
 /** How long the steps of these kinds took in their last successes, in ms. */
 export const readStepTimes = statement<{ kind: string; name: string; ms: number }, [kinds: string[]]>(

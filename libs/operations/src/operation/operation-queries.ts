@@ -134,7 +134,7 @@ export class OperationQueries {
 
 function listParameters(access: Access, filter: OperationFilter): Parameters<typeof operations.count>[1] {
   return [
-    ...access.filter,
+    ...access.filter('operation'),
     filter.tenantId ?? null,
     filter.projectId ?? null,
     filter.resourceId ?? null,

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { ChangeSet, Reader } from '#database';
-import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
+import { Action, kindOfId, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { findOperations, type OperationRow } from './operation-queries.sql.js';
 import { OperationService } from './operation.service.js';
 
@@ -26,7 +26,7 @@ export class OperationRequests {
    */
   async retry(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.run(access, 'retryOperation', id, { id }, options, (reader, row) => {
-      if (row.state === 'STUCK') access.requireSystem(Action.MODIFY, 'operation');
+      if (row.state === 'STUCK') access.requireSystem(Action.DELETE, 'operation');
       return this.operations.planRetry(reader, id);
     });
   }
@@ -34,7 +34,7 @@ export class OperationRequests {
   /** Gives a STUCK one up, for operators. */
   async abandon(access: Access, id: string, reason: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.run(access, 'abandonOperation', id, { id, reason }, options, (reader) => {
-      access.requireSystem(Action.MODIFY, 'operation');
+      access.requireSystem(Action.DELETE, 'operation');
       return this.operations.planAbandon(reader, id, reason);
     });
   }
@@ -52,6 +52,8 @@ export class OperationRequests {
       const [row] = await reader.rows(findOperations, [id]);
       const found = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
       const operation = access.require(Action.MODIFY, 'operation', found, id, 'input.id');
+      const kind = kindOfId(operation.resource_id);
+      if (kind !== undefined) access.require(Action.MODIFY, kind, operation, operation.resource_id, 'input.id');
       Object.assign(place, { tenantId: operation.tenantId, projectId: operation.projectId });
       return plan(reader, operation);
     });

@@ -189,7 +189,7 @@ export class OperationResolver {
     @Context() context: GraphqlContext,
   ): Promise<Connection<Operation>> {
     const limit = pageRequest({ first: first ?? null }).first ?? DEFAULT_PAGE_SIZE;
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('operation');
     const load = loader<string, ChildRow[]>(context, `operation.children.${limit}`, async (ids) =>
       Map.groupBy(await this.database.rows(findVisibleChildren, ...filter, [...ids], limit), (row) => String(row.parent_id)),
     );

@@ -2,9 +2,9 @@ import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { ErrorCode, Fault, type JsonObject } from '#core';
 import type { Reader } from '#database';
 import { DateTime, forgetLoaded, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
-import type { CommandResult } from '#identity';
+import { placeOfRow, type CommandResult } from '#identity';
 import { accessOf, CommandPayload, Problem, toPayload, toProblem, type Plan } from '#identity/api';
-import { findHoldingOperations, findOperations, readBlockers, type OperationRow } from './operation-queries.sql.js';
+import { findHoldingOperations, findOperations, readBlockers, withoutStranger, type OperationRow } from './operation-queries.sql.js';
 import { OperationOrigin, OperationState, StepState, type Blocker } from './operation.js';
 
 registerEnumType(OperationState, {
@@ -229,6 +229,7 @@ export class Operation extends Node {
 export function toOperation(row: OperationRow): Operation {
   return {
     id: row.id,
+    home: placeOfRow(row),
     kind: row.kind,
     state: row.state,
     resourceId: row.resource_id,
@@ -269,7 +270,7 @@ export async function loadOperations(reader: Reader, context: GraphqlContext, id
   const rows = await reader.rows(findOperations, [...ids]);
   return new Map(
     rows
-      .filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id }))
+      .filter((row) => access.sees('operation', { tenantId: row.tenant_id, projectId: row.project_id }))
       .map((row) => [row.id, toOperation(row)]),
   );
 }
@@ -286,7 +287,7 @@ export async function loadCurrentOperation(reader: Reader, context: GraphqlConte
   const access = accessOf(context);
   const load = loader<string, Operation>(context, 'operation.current', async (ids) => {
     const rows = await reader.rows(findHoldingOperations, [...ids]);
-    const seen = rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id }));
+    const seen = rows.filter((row) => access.sees('operation', { tenantId: row.tenant_id, projectId: row.project_id }));
     return new Map(seen.map((row) => [row.held_resource_id, toOperation(row)]));
   });
   return (await load.load(resourceId)) ?? null;
@@ -294,8 +295,10 @@ export async function loadCurrentOperation(reader: Reader, context: GraphqlConte
 
 /** For `blockers` of any operation: what it waits for, walked down to the root causes. */
 export async function loadBlockers(reader: Reader, context: GraphqlContext, operationId: string): Promise<BlockerType[]> {
+  const access = accessOf(context);
   const load = loader<string, BlockerType[]>(context, 'operation.blockers', async (ids) => {
-    const rows = Map.groupBy(await reader.rows(readBlockers, [...ids]), (row) => row.top_id);
+    const seen = (await reader.rows(readBlockers, [...ids])).map((row) => (access.sees('operation', placeOfRow(row)) ? row : withoutStranger(row)));
+    const rows = Map.groupBy(seen, (row) => row.top_id);
     return new Map(
       [...rows].map(([id, found]) => [id, found.map((row) => toBlocker(row.blocker, row.operation_id, row.kind, row.resource_id))]),
     );

@@ -124,7 +124,7 @@ export async function loadQuota(reader: Reader, context: GraphqlContext, scopeId
   const access = accessOf(context);
   const load = loader<string, QuotaType>(context, 'quota', async (ids) => {
     const scopes = await reader.rows(findScopesOfQuota, [...ids]);
-    const seen = scopes.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id }));
+    const seen = scopes.filter((row) => access.sees('quota', { tenantId: row.tenant_id, projectId: row.project_id }));
     const lines = Map.groupBy(await reader.rows(findUsage, seen.map((row) => row.id)), (row) => row.scope_id);
     return new Map(
       seen.map((row) => [row.id, { scopeId: row.id, version: row.quota_version, lines: (lines.get(row.id) ?? []).map(toLine) }]),

@@ -2,7 +2,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { z } from 'zod';
 import { invalidInput, MuonError, notFound, parseInput, type JsonObject } from '#core';
 import { Database, type ChangeSet, type Page, type PageRequest, type Reader } from '#database';
-import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
+import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { requireActive, SCOPES } from '#scopes';
 import { isResourceKey, RESOURCE_KEY_RULE } from '../charge/charge.js';
 import { meteringRecords, meteringTotals, type MeteringParameters, type MeteringRow, type MeteringTotalRow } from '../metering/metering.sql.js';
@@ -156,11 +156,12 @@ export class QuotaService {
 
   private async plan(reader: Reader, access: Access, scope: ScopeOfQuota, change: LimitChange): Promise<ChangeSet> {
     const changes = await planLimitChanges(reader, [change]);
-    if (!access.isSystemWide) {
+    const mayAlways = access.can(Action.MODIFY, 'quota', SYSTEM_PLACE);
+    if (!mayAlways) {
       requireActive({ id: scope.tenant_id, kind: 'TENANT', name: scope.tenant_name, state: scope.tenant_state });
       requireActive(scope);
     }
-    const need = access.isSystemWide ? ('EXISTING' as const) : ('ACTIVE' as const);
+    const need = mayAlways ? ('EXISTING' as const) : ('ACTIVE' as const);
     changes.add(SCOPES, ...[...new Set([scope.id, scope.tenant_id])].map((scopeId) => ({ scopeId, need })));
     changes.resources.push({ action: 'UPDATE', kind: 'quota', id: change.quotaId, name: scope.name });
     changes.result = { id: scope.id };
@@ -180,9 +181,9 @@ function visibleScope(access: Access, row: ScopeOfQuota | undefined, scopeId: st
   const found = row?.kind === 'SYSTEM' ? undefined : row;
   const place = found && { tenantId: found.tenant_id, projectId: found.project_id };
   // Before it may be seen, not even its kind is told: a project that is there reads like one that is not.
-  const kind = found !== undefined && place !== undefined && access.sees(place) ? found.kind.toLowerCase() : 'tenant or project';
-  access.require(Action.READ, kind, place, scopeId, field);
-  return found as ScopeOfQuota;
+  if (found === undefined || place === undefined || !access.sees('quota', place)) throw notFound('tenant or project', scopeId, field);
+  access.require(Action.READ, 'quota', place, scopeId, field);
+  return found;
 }
 
 /** A scope's limits are set one level above it, or its own owner could raise them. */
@@ -206,5 +207,5 @@ function meteringParameters(access: Access, query: MeteringQuery): MeteringParam
   const range = to.getTime() - from.getTime();
   if (!(range > 0)) throw invalidInput('to', 'The range must end after it begins.');
   if (range > MAX_METERING_RANGE_MS) throw invalidInput('to', 'A range has at most 400 days.');
-  return [...access.filter, tenantId, projectId ?? null, resourceKey ?? null, from, to];
+  return [...access.filter('quota'), tenantId, projectId ?? null, resourceKey ?? null, from, to];
 }

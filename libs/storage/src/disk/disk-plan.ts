@@ -44,8 +44,15 @@ export interface PlannedDisks {
   disks: PlannedDisk[];
 }
 
-/** Plans any number of disks by one statement. */
-export async function planDisks(reader: Reader, requests: readonly DiskRequest[]): Promise<PlannedDisks> {
+/**
+ * Plans any number of disks by one statement.
+ * @param options.showDatastores names them in the plan, for those who may see where things are
+ */
+export async function planDisks(
+  reader: Reader,
+  requests: readonly DiskRequest[],
+  options: { showDatastores: boolean },
+): Promise<PlannedDisks> {
   const changes = new ChangeSet();
   const ids = [...new Set(requests.map((request) => request.datastoreId))];
   const datastores = new Map((ids.length === 0 ? [] : await reader.rows(findDatastores, ids)).map((row) => [row.id, row]));
@@ -88,7 +95,7 @@ export async function planDisks(reader: Reader, requests: readonly DiskRequest[]
       kind: 'disk',
       id,
       name: request.name,
-      data: { sizeGib, datastore: datastore.name, datastoreId: datastore.id },
+      data: { sizeGib, ...(options.showDatastores ? { datastore: datastore.name, datastoreId: datastore.id } : {}) },
     });
     return { diskId: id, ownerId: request.ownerId, datastoreId: datastore.id };
   });

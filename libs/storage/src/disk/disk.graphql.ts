@@ -5,6 +5,7 @@ import { DiskHealth } from '#drivers';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { diskId, DiskState, diskState, type DiskRow } from './disk.js';
@@ -92,6 +93,7 @@ const DiskConnection = connectionOf(Disk);
 export function toDisk(row: DiskRow): Disk {
   return {
     id: row.id,
+    home: placeOfRow(row),
     name: row.name,
     tenantId: row.tenant_id,
     projectId: row.project_id,
@@ -116,7 +118,7 @@ export async function loadDisksOf(reader: Reader, context: GraphqlContext, owner
   );
   const access = accessOf(context);
   const rows = (await load.load(ownerId)) ?? [];
-  return rows.filter((row) => access.sees({ tenantId: row.tenant_id, projectId: row.project_id })).map(toDisk);
+  return rows.filter((row) => access.sees('disk', { tenantId: row.tenant_id, projectId: row.project_id })).map(toDisk);
 }
 
 @ArgsType()
@@ -203,7 +205,7 @@ export class DiskResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Disk>> {
-    const { filter } = accessOf(context);
+    const filter = accessOf(context).filter('disk');
     const parameters: Parameters<typeof disks.count>[1] = [
       ...filter,
       args.projectId ?? null,
@@ -260,7 +262,7 @@ export class DiskResolver {
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Disk>> {
-    const rows = await this.database.rows(findVisibleDisks, ...accessOf(context).filter, [...ids]);
+    const rows = await this.database.rows(findVisibleDisks, ...accessOf(context).filter('disk'), [...ids]);
     return new Map(rows.map((row) => [row.id, toDisk(row)]));
   }
 }

@@ -55,7 +55,7 @@ export class DiskService {
         imageReference: null,
         ownerId: null,
       };
-      const { changes, disks } = await planDisks(reader, [request]);
+      const { changes, disks } = await planDisks(reader, [request], { showDatastores: access.seesInfrastructure });
       const id = disks[0]?.diskId ?? '';
       if ((await reader.first(findDiskByName, projectId, input.name)) !== undefined) {
         const taken = new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' });
@@ -109,7 +109,7 @@ export class DiskService {
 
   /** @throws NOT_FOUND, FORBIDDEN */
   async find(reader: Reader, access: Access, action: Action, id: string, field = 'input.id'): Promise<DiskRow> {
-    const [row] = await reader.rows(findVisibleDisks, ...access.filter, [id]);
+    const [row] = await reader.rows(findVisibleDisks, ...access.filter('disk'), [id]);
     const known = row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
     return access.require(action, 'disk', known, id, field);
   }
@@ -146,7 +146,7 @@ export class DiskService {
   private async requireProject(reader: Reader, access: Access, id: string): Promise<ScopeRow & { tenant_id: string }> {
     const [scope] = await reader.rows(findScopes, [id]);
     const row = scope?.kind === 'PROJECT' ? { ...scope, tenantId: scope.tenant_id, projectId: scope.id } : undefined;
-    const project = access.require(Action.CREATE_CHILD, 'project', row, id, 'input.projectId');
+    const project = access.requireChild('disk', 'project', row, id, 'input.projectId');
     requireActive(project);
     return project as ScopeRow & { tenant_id: string };
   }

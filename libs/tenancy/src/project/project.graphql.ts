@@ -82,7 +82,7 @@ export class ProjectResolver {
   ): Promise<Connection<Project>> {
     const { database, feed } = this;
     const parameters: Parameters<typeof projects.count>[1] = [
-      ...accessOf(context).filter,
+      ...accessOf(context).filter('project'),
       args.tenantId ?? null,
       args.state ?? null,
       args.nameContains ?? null,

@@ -110,7 +110,7 @@ export class ProjectService {
 
   /** @throws NOT_FOUND; INVALID_INPUT without a tenant when the caller may see several projects of that name */
   async byName(access: Access, name: string, tenantId: string | null = null): Promise<ProjectRow> {
-    const [row, another] = await this.database.rows(findProjectsByName, ...access.filter, name, tenantId);
+    const [row, another] = await this.database.rows(findProjectsByName, ...access.filter('project'), name, tenantId);
     if (another !== undefined) throw invalidInput('tenantId', `Several projects are named "${name}": say of which tenant.`);
     return visibleProject(access, Action.READ, row, name, 'name');
   }
@@ -166,7 +166,7 @@ export class ProjectService {
 async function requireTenant(reader: Reader, access: Access, id: string): Promise<TenantRow> {
   const [row] = await reader.rows(findTenants, [id]);
   const place = row === undefined ? undefined : { tenantId: row.id, projectId: null };
-  access.require(Action.CREATE_CHILD, 'tenant', place, id, 'input.tenantId');
+  access.requireChild('project', 'tenant', place, id, 'input.tenantId');
   if (row === undefined) throw notFound('tenant', id, 'input.tenantId');
   return row;
 }

@@ -79,7 +79,7 @@ test('one command makes the tenant with quota, owners, zones and first project',
   expect(result.ownerIds).toHaveLength(3);
   const owner = await new Authenticator(bench.database).authenticate(ownerToken ?? '', origin);
   expect(owner.principal).toMatchObject({ name: 'ann', kind: 'USER' });
-  expect(owner.filter).toEqual([false, [tenant.id], []]);
+  expect(owner.filter('tenant')).toEqual([false, [tenant.id], []]);
   await bench.projects.create(owner, { tenantId: tenant.id, name: 'api' });
 });
 

@@ -97,7 +97,7 @@ export class TenantResolver {
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Tenant>> {
     const { database, feed } = this;
-    const parameters: Parameters<typeof tenants.count>[1] = [...accessOf(context).filter, args.state ?? null, args.nameContains ?? null];
+    const parameters: Parameters<typeof tenants.count>[1] = [...accessOf(context).filter('tenant'), args.state ?? null, args.nameContains ?? null];
     const source = {
       page: (request: Parameters<typeof tenants.page>[3]) => tenants.page(database, parameters, args.orderBy ?? TenantOrder.NAME, request),
       count: () => tenants.count(database, parameters),
@@ -113,7 +113,7 @@ export class TenantResolver {
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Project>> {
     const { database, feed } = this;
-    const parameters: Parameters<typeof projects.count>[1] = [...accessOf(context).filter, tenant.id, null, null];
+    const parameters: Parameters<typeof projects.count>[1] = [...accessOf(context).filter('project'), tenant.id, null, null];
     const source = {
       page: (request: Parameters<typeof projects.page>[3]) => projects.page(database, parameters, args.orderBy ?? ProjectOrder.NAME, request),
       count: () => projects.count(database, parameters),
@@ -124,6 +124,7 @@ export class TenantResolver {
   // Where there are no parameter decorators, it is because the field is resolved once a row of a list.
   @ResolveField('zones', () => [UsableZone], { description: 'The zones that it may use now, by name.' })
   async zones(tenant: Tenant, _args: unknown, context: GraphqlContext): Promise<UsableZone[]> {
+    if (!accessOf(context).sees('zone', tenant.home)) return [];
     const load = loader<string, UsableZone[]>(context, 'tenant.zones', (ids) => usableZonesOf(this.database, ids));
     return (await load.load(tenant.id)) ?? [];
   }
@@ -131,7 +132,7 @@ export class TenantResolver {
   @ResolveField('owners', () => [TenantOwner], { description: 'Who owns it.' })
   async owners(tenant: Tenant, _args: unknown, context: GraphqlContext): Promise<TenantOwner[]> {
     const load = loader<string, OwnerRow[]>(context, 'tenant.owners', async (ids) =>
-      Map.groupBy(await this.database.rows(findOwners, ...accessOf(context).filter, [...ids]), (row) => row.tenant_id),
+      Map.groupBy(await this.database.rows(findOwners, ...accessOf(context).filter('role binding'), [...ids]), (row) => row.tenant_id),
     );
     return ((await load.load(tenant.id)) ?? []).map((row) => ({ principalId: row.principal_id, name: row.name }));
   }

@@ -63,7 +63,7 @@ test('a project is suspended by its owners, and below a suspended tenant it is n
   });
   await bench.projects.resume(projectOwner(), { id: project });
   await bench.projects.update(owner(), { id: project, displayName: 'Web' });
-  const [row] = (await projects.page(bench.database, [...owner().filter, tenant, null, 'wEB'], 'NAME', {})).rows;
+  const [row] = (await projects.page(bench.database, [...owner().filter('project'), tenant, null, 'wEB'], 'NAME', {})).rows;
   expect(row).toMatchObject({ name: 'web', display_name: 'Web', state: 'ACTIVE', version: 4 });
 });
 
@@ -84,9 +84,9 @@ test('rights: tenants are the system’s, projects their tenant’s; what may no
   }
   expect((await bench.tenants.find(stranger, [tenant])).size).toBe(0);
   expect((await bench.projects.find(stranger, [project])).size).toBe(0);
-  expect((await tenants.page(bench.database, [...stranger.filter, null, null], 'NAME', {})).rows).toEqual([]);
-  expect((await tenants.page(bench.database, [...owner().filter, null, null], 'NEWEST', {})).rows.map((row) => row.id)).toEqual([tenant]);
-  expect((await projects.page(bench.database, [...stranger.filter, null, null, null], 'NAME', {})).rows).toEqual([]);
+  expect((await tenants.page(bench.database, [...stranger.filter('tenant'), null, null], 'NAME', {})).rows).toEqual([]);
+  expect((await tenants.page(bench.database, [...owner().filter('tenant'), null, null], 'NEWEST', {})).rows.map((row) => row.id)).toEqual([tenant]);
+  expect((await projects.page(bench.database, [...stranger.filter('project'), null, null, null], 'NAME', {})).rows).toEqual([]);
 });
 
 test('zones are granted by name, replaced, and opened to all again', async () => {
@@ -134,7 +134,7 @@ test('projects that are created while their tenant begins to go are either in it
   for (const result of results) {
     if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'INVALID_STATE', data: { state: 'DELETING' } });
   }
-  const listed = await projects.page(another, [...operator.filter, tenant, null, null], 'NAME', { first: 100 });
+  const listed = await projects.page(another, [...operator.filter('project'), tenant, null, null], 'NAME', { first: 100 });
   expect(listed.rows).toHaveLength(1 + made);
   bench.startEngine();
   await expect.poll(async () => (await bench.tenants.find(operator, [tenant])).size, { timeout: 10_000 }).toBe(0);
