@@ -2,7 +2,7 @@ import type { Logger } from '#core';
 import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
-import { Authenticator, CommandRunner, registerIdentitySections } from '#identity';
+import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { registerComputeSections } from '#compute';
 import { registerNetworkSections } from '#network';
@@ -72,7 +72,10 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
     for (const factory of parts.drivers) drivers.register(factory);
     const feed = new EventFeed(database, log);
     const commands = new CommandRunner(database, applier, log);
-    const authenticator = new Authenticator(database);
+    const authenticator = new Authenticator(database, {
+      signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration) }))),
+      attempts: new FailedAttempts(configuration.MUON_FAILED_SIGN_INS),
+    });
     const close = async (): Promise<void> => {
       await feed.close();
       await queue.close();
@@ -97,6 +100,14 @@ function sections(registry: OperationRegistry, ledger: QuotaLedger, queue: WorkQ
   registerNetworkSections(applier);
   registerComputeSections(applier);
   return applier;
+}
+
+/** What the operator lets issuers be. */
+export function issuerPolicy(configuration: Configuration): IssuerPolicy {
+  return {
+    loopbackHttp: configuration.MUON_ISSUER_LOOPBACK_HTTP,
+    privateNetworks: configuration.MUON_ISSUER_PRIVATE_NETWORKS,
+  };
 }
 
 export function queueBackend(configuration: Configuration): QueueBackend {

@@ -25,7 +25,7 @@ import {
   VirtualMachineService,
   withdrawnOffers,
 } from '#compute';
-import { identityServices } from '#identity';
+import { identityServices, type IssuerPolicy } from '#identity';
 import {
   BackendService,
   BackendWatch,
@@ -65,7 +65,7 @@ import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
 import { diskDrift, diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
-import { layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
+import { issuerPolicy, layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
 export { queueBackend, type HouseParts } from './foundation.js';
@@ -85,7 +85,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
   const foundation = await layFoundation(parts);
   const ports = registerKinds(foundation, parts.settleMs === undefined ? {} : { settleMs: parts.settleMs });
   const services = [
-    ...foundationServices(foundation),
+    ...foundationServices(foundation, issuerPolicy(parts.configuration)),
     ...infrastructureServices(foundation, ports),
     ...pillarServices(foundation),
   ];
@@ -136,7 +136,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   return { occupancy, contents, usage, zoneVisibility, orphans };
 }
 
-function foundationServices(foundation: Foundation): object[] {
+function foundationServices(foundation: Foundation, issuers: IssuerPolicy): object[] {
   const { database, feed, secrets, authenticator, commands, ledger, drivers, registry, applier, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   return [
@@ -151,7 +151,7 @@ function foundationServices(foundation: Foundation): object[] {
     operations,
     new OperationRequests(commands, operations),
     new OperationQueries(),
-    ...identityServices(commands),
+    ...identityServices(commands, issuers),
     new QuotaService(database, commands, zoneDirectory),
   ];
 }

@@ -13,6 +13,7 @@ const PREFIX_OF_KIND = {
   role: 'rol',
   'role binding': 'rbd',
   token: 'tok',
+  issuer: 'iss',
   'audit entry': 'aud',
   operation: 'op',
   zone: 'zon',
