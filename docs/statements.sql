@@ -1377,6 +1377,15 @@ LIMIT 100;
 -- installation.find
 SELECT id FROM installation;
 
+-- issuer.bring
+WITH moved AS (
+INSERT INTO issuer AS i (id, scope_id, name, url, audience, client_id, subject_claim, name_claim, groups_claim, algorithms)
+VALUES ($1, $2, $3, $4, $5, $6, 'sub', 'name', $7, '{ES256}')
+ON CONFLICT (scope_id, name) DO UPDATE SET url = excluded.url, version = i.version + 1 WHERE i.url <> excluded.url
+RETURNING id
+)
+SELECT id FROM moved UNION ALL SELECT id FROM issuer WHERE scope_id = $2 AND name = $3 LIMIT 1;
+
 -- issuer.find
 SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer WHERE id = ANY($1);
 

@@ -7,6 +7,7 @@ import { computeResolvers } from '#compute/api';
 import { sleep } from '#core';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
+import { publicIssuers } from '#identity';
 import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
 import { infrastructureResolvers } from '#infrastructure/api';
 import { networkResolvers } from '#network/api';
@@ -62,6 +63,7 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
   });
   const health = new Health(house);
   serveHealth(app, health);
+  serveDiscovery(app, house);
   await house.feed.initialise();
   await app.listen(options.port, options.host);
   return { url: await app.getUrl(), close: () => closing(app, health, options.shutdownDelayMs ?? 0) };
@@ -79,6 +81,20 @@ function serveHealth(app: NestFastifyApplication, health: Health): void {
       return reply.code(answer?.status ?? 404).header('content-type', answer?.contentType ?? 'text/plain').send(answer?.body ?? '');
     });
   }
+}
+
+/**
+ * `/.well-known/muon`: where programs send people to sign in. Public, so it names the issuers of the system only, and of
+ * them only what a sign-in begins with.
+ */
+function serveDiscovery(app: NestFastifyApplication, { database }: House): void {
+  const fastify = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  fastify.get('/.well-known/muon', async (_request, reply) => {
+    const issuers = await database.rows(publicIssuers);
+    return reply
+      .header('cache-control', 'max-age=60')
+      .send({ issuers: issuers.map(({ name, url, audience, client_id: clientId }) => ({ name, url, audience, clientId })) });
+  });
 }
 
 /** Not ready first, so that balancers send nothing new; then what is under way ends. */

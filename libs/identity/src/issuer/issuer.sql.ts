@@ -46,6 +46,21 @@ export const publicIssuers = statement<Pick<IssuerRow, 'name' | 'url' | 'audienc
   `SELECT name, url, audience, client_id FROM issuer WHERE tenant_id IS NULL AND client_id IS NOT NULL AND enabled ORDER BY name LIMIT 20`,
 );
 
+/** Makes the issuer that a program brings with it, or moves it to where it is now. */
+export const bringIssuer = statement<
+  { id: string },
+  [id: string, scopeId: string, name: string, url: string, audience: string, clientId: string, groupsClaim: string]
+>(
+  'issuer.bring',
+  `WITH moved AS (
+     INSERT INTO issuer AS i (id, scope_id, name, url, audience, client_id, subject_claim, name_claim, groups_claim, algorithms)
+     VALUES ($1, $2, $3, $4, $5, $6, 'sub', 'name', $7, '{ES256}')
+     ON CONFLICT (scope_id, name) DO UPDATE SET url = excluded.url, version = i.version + 1 WHERE i.url <> excluded.url
+     RETURNING id
+   )
+   SELECT id FROM moved UNION ALL SELECT id FROM issuer WHERE scope_id = $2 AND name = $3 LIMIT 1`,
+);
+
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], scopeId: string | null];
 
 export const issuers = keysetList<IssuerRow, ListParameters>(
