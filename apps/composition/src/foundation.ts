@@ -73,7 +73,7 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
     const feed = new EventFeed(database, log);
     const commands = new CommandRunner(database, applier, log);
     const authenticator = new Authenticator(database, {
-      signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration) }))),
+      signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration), log }))),
       attempts: new FailedAttempts(configuration.MUON_FAILED_SIGN_INS),
     });
     const close = async (): Promise<void> => {

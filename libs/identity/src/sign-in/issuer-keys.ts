@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
-import { backoffMs, MuonError } from '#core';
+import { backoffMs, MuonError, type Logger } from '#core';
 import type { IssuerPolicy, IssuerRow } from '../issuer/issuer.js';
 import { fetchJson, unavailable, type AddressResolver } from './issuer-fetch.js';
 
@@ -21,6 +21,8 @@ export interface IssuerKeysOptions {
   policy: IssuerPolicy;
   /** For specs; DNS without it. */
   resolve?: AddressResolver;
+  /** Told why an issuer could not be asked. */
+  log?: Logger;
   /** For specs; how often unknown keys are looked for. */
   coolDownMs?: number;
 }
@@ -69,6 +71,8 @@ export class IssuerKeys {
       } catch (error) {
         failing.until = performance.now() + backoffMs(failing.count, FAILING_BASE_MS, FAILING_MAX_MS);
         failing.count += 1;
+        const detail = error instanceof MuonError ? error.detail : undefined;
+        this.options.log?.warn({ issuerId: issuer.id, detail, failures: failing.count }, 'an issuer could not be asked for its keys');
         throw error;
       }
     };
