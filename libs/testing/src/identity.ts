@@ -7,9 +7,11 @@ import {
   CustomRoleService,
   GroupService,
   identityRoom,
+  IssuerService,
   PrincipalService,
   registerIdentitySections,
   RoleBindingService,
+  STRICT_POLICY,
   type Access,
   type Role,
 } from '#identity';
@@ -32,6 +34,7 @@ export interface IdentityServices {
   readonly bindings: RoleBindingService;
   readonly roles: CustomRoleService;
   readonly groups: GroupService;
+  readonly issuers: IssuerService;
 }
 
 export interface TestAccount {
@@ -62,6 +65,7 @@ export async function identityBench(): Promise<IdentityBench> {
       bindings: new RoleBindingService(commands),
       roles: new CustomRoleService(commands),
       groups: new GroupService(commands),
+      issuers: new IssuerService(commands, STRICT_POLICY),
     };
   };
   const services = servicesOf(room.database);

@@ -1,9 +1,7 @@
 import { Args, ArgsType, Context, Field, ID, Info, InputType, Mutation, ObjectType, Query, registerEnumType, Resolver } from '@nestjs/graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
-import { EventFeed } from '#events';
-import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
+import { Authenticated, connectionOf, DateTime, Long, Node, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
 import { CommandPayload, toPayload } from '../command/plan.graphql.js';
@@ -208,7 +206,6 @@ function commandOf<Input extends { readonly dryRun?: boolean | null }>(
 export class IssuerResolver {
   constructor(
     private readonly database: Database,
-    private readonly feed: EventFeed,
     private readonly service: IssuerService,
     registry: NodeRegistry,
   ) {
@@ -221,8 +218,10 @@ export class IssuerResolver {
     @Context() context: GraphqlContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<Connection<Issuer>> {
-    const source = listSource(issuers, this.database, [...accessOf(context).filter('issuer'), args.scopeId ?? null], 'NAME');
-    return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toIssuer);
+    const parameters: Parameters<typeof issuers.count>[1] = [...accessOf(context).filter('issuer'), args.scopeId ?? null];
+    const page = await issuers.page(this.database, parameters, 'NAME', pageRequest(args));
+    const total = requestedFields(info).has('totalCount') ? await issuers.count(this.database, parameters) : undefined;
+    return toConnection(page, toIssuer, total);
   }
 
   @Mutation(() => IssuerPayload, { description: 'Trusts an issuer to sign people in, for the system or for one tenant.' })
