@@ -8,7 +8,7 @@ import { sleep } from '#core';
 import { EVENT_VISIBILITY, eventsResolvers } from '#events/api';
 import { graphqlModule } from '#graphql/api';
 import { publicIssuers } from '#identity';
-import { BearerAuthenticator, GrantedEvents, identityResolvers } from '#identity/api';
+import { BearerAuthenticator, BudgetMeter, GrantedEvents, identityResolvers } from '#identity/api';
 import { infrastructureResolvers } from '#infrastructure/api';
 import { networkResolvers } from '#network/api';
 import { operationsResolvers } from '#operations/api';
@@ -41,7 +41,7 @@ const resolvers = [...eventsResolvers, ...identityResolvers, ...quotaResolvers, 
 /** Starts the API on the house's services. */
 export async function startApi(house: House, options: ApiOptions): Promise<RunningApi> {
   const services = house.services.map((service) => ({ provide: service.constructor, useValue: service }));
-  const providers: Provider[] = [...services, BearerAuthenticator, { provide: EVENT_VISIBILITY, useClass: GrantedEvents }];
+  const providers: Provider[] = [...services, BearerAuthenticator, BudgetMeter, { provide: EVENT_VISIBILITY, useClass: GrantedEvents }];
 
   @Module({ providers, exports: providers })
   class ServicesModule {}
@@ -49,6 +49,7 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
   const graphql = graphqlModule({
     imports: [ServicesModule],
     authenticator: BearerAuthenticator,
+    meter: BudgetMeter,
     logger: house.log,
     graphiql: options.graphiql && { ...options.graphiql, defaultQuery: FIRST_QUERIES },
     ...(options.schemaFile === undefined ? {} : { schemaFile: options.schemaFile }),

@@ -4,6 +4,7 @@ import { isNetwork } from '#identity';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+const budget = z.coerce.number().int().min(1000).max(1_000_000_000_000);
 const networks = z
   .string()
   .default('')
@@ -38,6 +39,10 @@ export const configurationSchema = z.object({
   MUON_ISSUER_LOOPBACK_HTTP: flag.default(false),
   /** Failed attempts to sign in that an address has in a minute, at each api process. */
   MUON_FAILED_SIGN_INS: z.coerce.number().int().min(1).max(100_000).default(60),
+  /** What the requests of one principal may cost in a minute, at all api processes together. */
+  MUON_PRINCIPAL_BUDGET: budget.default(50_000_000),
+  /** What those of all principals of one tenant may. */
+  MUON_TENANT_BUDGET: budget.default(200_000_000),
   /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */
   MUON_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// address' }).optional(),
 });

@@ -2,7 +2,7 @@ import type { Logger } from '#core';
 import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
-import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
+import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, RequestBudgets, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { registerComputeSections } from '#compute';
 import { registerNetworkSections } from '#network';
@@ -47,6 +47,7 @@ export interface Foundation {
   readonly drivers: DriverRegistry;
   readonly feed: EventFeed;
   readonly authenticator: Authenticator;
+  readonly budgets: RequestBudgets;
   readonly commands: CommandRunner;
   close(): Promise<void>;
 }
@@ -76,13 +77,17 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
       signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration), log }))),
       attempts: new FailedAttempts(configuration.MUON_FAILED_SIGN_INS),
     });
+    const budgets = new RequestBudgets(database, {
+      principal: configuration.MUON_PRINCIPAL_BUDGET,
+      tenant: configuration.MUON_TENANT_BUDGET,
+    });
     const close = async (): Promise<void> => {
       await feed.close();
       await queue.close();
       await drivers.close();
       await database.close();
     };
-    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, commands, close };
+    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, budgets, commands, close };
   } catch (error) {
     await database.close();
     throw error;

@@ -137,13 +137,14 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
 }
 
 function foundationServices(foundation: Foundation, issuers: IssuerPolicy): object[] {
-  const { database, feed, secrets, authenticator, commands, ledger, drivers, registry, applier, queue } = foundation;
+  const { database, feed, secrets, authenticator, budgets, commands, ledger, drivers, registry, applier, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   return [
     database,
     feed,
     secrets,
     authenticator,
+    budgets,
     commands,
     ledger,
     drivers,
@@ -196,7 +197,7 @@ function backgroundWork(
   { usage, orphans }: Ports,
   { attention, configuration: { MUON_AUDIT_DAYS: auditDays } }: HouseParts,
 ): Pick<House, 'reconcilers' | 'keepers'> {
-  const { database, drivers, log, feed, commands, applier, registry, queue } = foundation;
+  const { database, drivers, log, feed, commands, budgets, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
@@ -206,7 +207,7 @@ function backgroundWork(
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
-      ...housekeeping({ database, feed, commands, operations, auditDays }),
+      ...housekeeping({ database, feed, commands, budgets, operations, auditDays }),
       ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log), beats),
       orphans.reconciler,
       ...placementReconcilers(),

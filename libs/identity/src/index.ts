@@ -3,6 +3,7 @@ export * from './access/resource-kind.js';
 export * from './access/role.js';
 export { closeAuditEntries, pruneAuditEntries } from './audit/audit-log.js';
 export { AuditOutcome, auditEntries, auditParameters, type AuditFilter, type AuditRow } from './audit/audit.sql.js';
+export { RequestBudgets, type BudgetLimits } from './budget/request-budgets.js';
 export { CommandRunner, planId, type Command, type CommandResult, type Planner, type StoredPlan } from './command/command-runner.js';
 export type { CommandOptions } from './command/command-options.js';
 export { findClaimedGroups, findGroups, type GroupRow } from './group/group.sql.js';

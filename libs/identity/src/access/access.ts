@@ -26,6 +26,8 @@ export interface PrincipalIdentity {
   id: string;
   kind: 'USER' | 'SERVICE_ACCOUNT';
   name: string;
+  /** The tenant that it belongs to; null for one of the system. */
+  tenantId: string | null;
 }
 
 export interface RequestOrigin {

@@ -84,7 +84,7 @@ export class Authenticator {
     if (read === undefined || row === undefined || !sameHash(read.secretHash, row.secret_hash)) throw unauthenticated();
     if (row.expires_at !== null && row.expires_at.getTime() <= Date.now()) throw unauthenticated();
     this.used.add(row.token_id);
-    const principal = { id: row.principal_id, kind: row.kind, name: row.name };
+    const principal = { id: row.principal_id, kind: row.kind, name: row.name, tenantId: row.tenant_id };
     return new Access(principal, row.token_id, row.expires_at, origin, row.grants);
   }
 
@@ -92,7 +92,7 @@ export class Authenticator {
     const { signIn } = this.options;
     if (signIn === undefined) throw refusedToken('ISSUER_OR_AUDIENCE', 'No issuers are trusted here.');
     const { principal, session, grants } = await signIn.signIn(token);
-    const access = new Access({ id: principal.id, kind: 'USER', name: principal.name }, null, session.expiresAt, origin, grants);
+    const access = new Access({ kind: 'USER', ...principal }, null, session.expiresAt, origin, grants);
     this.sessions.set(access, session);
     return access;
   }

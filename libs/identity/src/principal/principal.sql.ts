@@ -18,13 +18,14 @@ export interface CredentialRow {
   principal_id: string;
   kind: 'USER' | 'SERVICE_ACCOUNT';
   name: string;
+  tenant_id: string | null;
   grants: Grant[];
 }
 
 /** Everything that a request needs to know of its caller, in one look-up; revoked, expired and disabled ones find nothing, nor do those of people whose issuer is not trusted now. */
 export const findCredentials = statement<CredentialRow, [tokenIds: string[]]>(
   'principal.credentials',
-  `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
+  `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name, p.tenant_id,
      ${grantsOf('p.id')} AS grants
    FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
    WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
