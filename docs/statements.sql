@@ -242,6 +242,24 @@ SELECT 'hosts' AS users, count(*) AS count FROM host WHERE backend_id = $1
 UNION ALL SELECT 'shared datastores', count(*) FROM datastore WHERE backend_id = $1 AND host_id IS NULL
 ) AS uses WHERE count > 0;
 
+-- budget.lease
+INSERT INTO request_budget AS b (subject, window_start, budget, leased, last_lease)
+VALUES ($1, to_timestamp(floor(extract(epoch FROM clock_timestamp()) / 60) * 60),
+$3::bigint, least($2::bigint, $3::bigint), least($2::bigint, $3::bigint))
+ON CONFLICT (subject) DO UPDATE SET
+window_start = greatest(b.window_start, excluded.window_start),
+budget = excluded.budget,
+last_lease = CASE WHEN b.window_start >= excluded.window_start
+THEN greatest(0, least(excluded.last_lease, excluded.budget - b.leased)) ELSE excluded.last_lease END,
+leased = CASE WHEN b.window_start >= excluded.window_start
+THEN greatest(b.leased, least(b.leased + excluded.leased, excluded.budget)) ELSE excluded.leased END
+RETURNING last_lease AS granted, leased,
+greatest(0, extract(epoch FROM window_start + interval '60 seconds' - clock_timestamp()) * 1000)::int AS left_ms;
+
+-- budget.prune
+DELETE FROM request_budget WHERE subject IN (
+SELECT subject FROM request_budget WHERE window_start < now() - interval '1 hour' LIMIT $1::int);
+
 -- cluster.count_in_scope
 SELECT count(*) AS clusters FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
@@ -2503,6 +2521,9 @@ WHERE parent.id = ANY ($4) ORDER BY o.parent_id, o.id;
 SELECT lease_owner IS NOT DISTINCT FROM $2 AND fence = $3 AS mine, cancel_requested_at IS NOT NULL AS cancel_requested
 FROM operation WHERE id = $1;
 
+-- pause.find
+SELECT id, mutations, operations, message, since, version FROM system_pause;
+
 -- placement.active_zones
 SELECT id FROM zone WHERE state = 'ACTIVE' ORDER BY id LIMIT 50;
 
@@ -2708,7 +2729,7 @@ ON CONFLICT (principal_id, name) DO UPDATE SET id = excluded.id, secret_hash = e
 WHERE api_token.secret_hash <> excluded.secret_hash;
 
 -- principal.credentials
-SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
+SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name, p.tenant_id,
 coalesce((SELECT jsonb_agg(jsonb_build_object(
 'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
 FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id

@@ -23,6 +23,8 @@ import { FIRST_QUERIES } from './first-queries.js';
 export interface ApiOptions {
   host: string;
   port: number;
+  /** Networks of the balancers in front, whose word on where a request comes from is taken. */
+  trustedProxies: readonly string[];
   /** Serves GraphiQL; with a token, that is prefilled. */
   graphiql: { token?: string } | false;
   /** How long it serves on when it is closed, not ready any more, so that balancers look elsewhere first; none without it. */
@@ -58,7 +60,7 @@ export async function startApi(house: House, options: ApiOptions): Promise<Runni
   @Module({ imports: [ServicesModule, graphql], providers: resolvers })
   class ApiModule {}
 
-  const app = await NestFactory.create<NestFastifyApplication>(ApiModule, new FastifyAdapter({ bodyLimit: 1024 * 1024 }), {
+  const app = await NestFactory.create<NestFastifyApplication>(ApiModule, new FastifyAdapter({ bodyLimit: 1024 * 1024, trustProxy: [...options.trustedProxies] }), {
     logger: false,
     abortOnError: false,
   });

@@ -19,6 +19,8 @@ export const configurationSchema = z.object({
   MUON_SECRET_KEYS: z.string().min(1, 'must hold at least one key'),
   MUON_HTTP_HOST: z.string().default('127.0.0.1'),
   MUON_HTTP_PORT: port.default(8080),
+  /** Networks of the balancers in front, whose `X-Forwarded-For` says where a request comes from. */
+  MUON_TRUSTED_PROXIES: networks,
   /** Health and metrics of a worker; an api process serves them on its own port. */
   MUON_WORKER_PORT: port.default(8081),
   /** How long an api that was told to stop serves on while /readyz says that it will not. */

@@ -2,7 +2,7 @@ import type { Logger } from '#core';
 import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
-import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, RequestBudgets, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
+import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, RequestBudgets, SystemPause, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { registerComputeSections } from '#compute';
 import { registerNetworkSections } from '#network';
@@ -48,6 +48,7 @@ export interface Foundation {
   readonly feed: EventFeed;
   readonly authenticator: Authenticator;
   readonly budgets: RequestBudgets;
+  readonly pause: SystemPause;
   readonly commands: CommandRunner;
   close(): Promise<void>;
 }
@@ -72,7 +73,8 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
     const drivers = new DriverRegistry(database, secrets, log);
     for (const factory of parts.drivers) drivers.register(factory);
     const feed = new EventFeed(database, log);
-    const commands = new CommandRunner(database, applier, log);
+    const pause = new SystemPause(database);
+    const commands = new CommandRunner(database, applier, log, pause);
     const authenticator = new Authenticator(database, {
       signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration), log }))),
       attempts: new FailedAttempts(configuration.MUON_FAILED_SIGN_INS),
@@ -87,7 +89,7 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
       await drivers.close();
       await database.close();
     };
-    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, budgets, commands, close };
+    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, budgets, pause, commands, close };
   } catch (error) {
     await database.close();
     throw error;

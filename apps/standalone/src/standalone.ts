@@ -72,7 +72,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     const owner = await house.authenticator.authenticate(token, { requestId: 'standalone', address: null });
     await trustDevelopmentIssuer(house, owner, issuer.url);
     const worker = await startWorker(house, { configuration });
-    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, graphiql: { token } });
+    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, trustedProxies: [], graphiql: { token } });
     return {
       url: api.url,
       issuerUrl: issuer.url,

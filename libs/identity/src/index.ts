@@ -16,6 +16,8 @@ export { identityServices } from './services.js';
 export { isNetwork, issuerId, SigningAlgorithm, STRICT_POLICY, type IssuerPolicy, type IssuerRow } from './issuer/issuer.js';
 export { IssuerService } from './issuer/issuer.service.js';
 export { bringIssuer, publicIssuers } from './issuer/issuer.sql.js';
+export { SystemPause } from './pause/system-pause.js';
+export { SystemPauseService } from './pause/system-pause.service.js';
 export { PrincipalService } from './principal/principal.service.js';
 export { Authenticator, type AuthenticatorOptions } from './principal/authenticator.js';
 export { bootstrapOwner, principalId, roleBindingId } from './principal/bootstrap.js';

@@ -3,6 +3,7 @@ import type { CommandRunner } from './command/command-runner.js';
 import { GroupService } from './group/group.service.js';
 import { STRICT_POLICY, type IssuerPolicy } from './issuer/issuer.js';
 import { IssuerService } from './issuer/issuer.service.js';
+import { SystemPauseService } from './pause/system-pause.service.js';
 import { PrincipalService } from './principal/principal.service.js';
 import { CustomRoleService } from './role/custom-role.service.js';
 
@@ -14,5 +15,6 @@ export function identityServices(commands: CommandRunner, issuers: IssuerPolicy 
     new CustomRoleService(commands),
     new GroupService(commands),
     new IssuerService(commands, issuers),
+    new SystemPauseService(commands),
   ];
 }

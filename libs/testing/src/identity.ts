@@ -12,6 +12,8 @@ import {
   registerIdentitySections,
   RoleBindingService,
   STRICT_POLICY,
+  SystemPause,
+  SystemPauseService,
   type Access,
   type Role,
 } from '#identity';
@@ -35,6 +37,7 @@ export interface IdentityServices {
   readonly roles: CustomRoleService;
   readonly groups: GroupService;
   readonly issuers: IssuerService;
+  readonly pauses: SystemPauseService;
 }
 
 export interface TestAccount {
@@ -57,7 +60,7 @@ export async function identityBench(): Promise<IdentityBench> {
   room.applier.register(ROWS, applyRows);
   registerScopeSections(room.applier);
   registerIdentitySections(room.applier);
-  const commandsOf = (database: Database): CommandRunner => new CommandRunner(database, room.applier, room.log);
+  const commandsOf = (database: Database): CommandRunner => new CommandRunner(database, room.applier, room.log, new SystemPause(database));
   const servicesOf = (database: Database): IdentityServices => {
     const commands = commandsOf(database);
     return {
@@ -66,6 +69,7 @@ export async function identityBench(): Promise<IdentityBench> {
       roles: new CustomRoleService(commands),
       groups: new GroupService(commands),
       issuers: new IssuerService(commands, STRICT_POLICY),
+      pauses: new SystemPauseService(commands),
     };
   };
   const services = servicesOf(room.database);

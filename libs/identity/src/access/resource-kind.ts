@@ -5,6 +5,7 @@ import { idPrefix } from '#core';
  * its kinds here: a right on a kind that is not listed does not compile.
  */
 const PREFIX_OF_KIND = {
+  system: 'sys',
   tenant: 'ten',
   project: 'prj',
   quota: 'quo',
