@@ -42,10 +42,24 @@ describe('signing in by an issuer, on two apis', () => {
     const [one, two] = await Promise.all(clients(token).map((client) => viewer(client)));
     expect(one).toEqual({ id: one?.id, name: 'New Comer', email: 'new@example.com', issuerId });
     expect(two).toEqual(one);
-    const lists = await system.client(token).request<Record<string, { nodes: unknown[] }>>(
-      '{ principals { nodes { id } } issuers { nodes { id } } tenants { nodes { id } } hosts { nodes { id } } operations { nodes { id } } auditEntries { nodes { id } } }',
-    );
-    expect(Object.values(lists).flatMap(({ nodes }) => nodes)).toEqual([]);
+    for (const made of [
+      'createZone(input: { name: "zone-a" }) { zone { id } }',
+      'createFlavor(input: { name: "small", cpu: 1, memoryMib: 1024, diskGib: 1 }) { flavor { id } }',
+      'createImage(input: { name: "debian", minimumDiskGib: 1, operatingSystem: "debian", reference: "debian/12" }) { image { id } }',
+      'createServiceAccount(input: { name: "robot" }) { principal { id } }',
+      'onboardTenant(input: { name: "acme", owners: [{ name: "ann" }], project: { name: "web" } }) { tenant { id } }',
+    ]) {
+      await system.owner.request(`mutation { ${made} }`);
+    }
+    const lists = await listFields(system.owner);
+    expect(lists.length).toBeGreaterThan(10);
+    const seen = async (client: ApiClient): Promise<string[]> => {
+      const query = `{ ${lists.map((name) => `${name}(first: 5) { nodes { __typename } }`).join(' ')} }`;
+      const data = await client.request<Record<string, { nodes: unknown[] }>>(query);
+      return lists.filter((name) => (data[name]?.nodes.length ?? 0) > 0);
+    };
+    expect((await seen(system.owner)).length).toBeGreaterThan(4);
+    expect(await seen(system.client(token))).toEqual([]);
     expect(await system.client(token).refusal('mutation { createServiceAccount(input: { name: "mine" }) { principal { id } } }')).toMatchObject({
       extensions: { code: 'NOT_FOUND' },
     });
@@ -105,3 +119,18 @@ describe('signing in by an issuer, on two apis', () => {
     for (const client of clients(token)) await expect.poll(() => code(client), { timeout: 1500 }).toBe('UNAUTHENTICATED');
   });
 });
+
+/** Every list that can be asked for without saying of what. */
+async function listFields(client: ApiClient): Promise<string[]> {
+  interface Type {
+    name: string | null;
+    kind: string;
+    ofType: Type | null;
+  }
+  const { __schema: schema } = await client.request<{ __schema: { queryType: { fields: { name: string; type: Type; args: { type: Type; defaultValue: string | null }[] }[] } } }>(
+    '{ __schema { queryType { fields { name type { name kind ofType { name kind } } args { defaultValue type { name kind } } } } } }',
+  );
+  return schema.queryType.fields
+    .filter(({ type, args }) => (type.ofType?.name ?? type.name)?.endsWith('Connection') === true && args.every((one) => one.type.kind !== 'NON_NULL' || one.defaultValue !== null))
+    .map(({ name }) => name);
+}

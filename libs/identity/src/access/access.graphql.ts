@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MuonError } from '#core';
 import type { EventRow } from '#events';
-import type { EventVisibility } from '#events/api';
+import type { EventVisibility, ListSource } from '#events/api';
 import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential, RequestMeter } from '#graphql';
 import { RequestBudgets } from '../budget/request-budgets.js';
 import { Authenticator } from '../principal/authenticator.js';
@@ -12,6 +12,15 @@ import { kindOfId } from './resource-kind.js';
 export function accessOf(context: GraphqlContext): Access {
   if (context.principal instanceof Access) return context.principal;
   throw new MuonError('UNAUTHENTICATED', 'Sign in first: a valid credential is needed here.');
+}
+
+/** A list of what all tenants share, or an empty one for whoever holds no role anywhere. */
+export function onlyForMembers<Row>(context: GraphqlContext, source: ListSource<Row>): ListSource<Row> {
+  if (accessOf(context).holdsAnything) return source;
+  return {
+    page: async () => ({ rows: [], cursors: [], hasNextPage: false, hasPreviousPage: false }),
+    count: async () => 0,
+  };
 }
 
 /** Lets the GraphQL server know callers by their bearer tokens. */

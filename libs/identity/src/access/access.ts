@@ -93,6 +93,11 @@ export class Access {
     return keys(grants) === keys(this.grants);
   }
 
+  /** Whether the caller holds any role at all: who has only signed in is not shown even what is shared by all tenants. */
+  get holdsAnything(): boolean {
+    return this.grants.length > 0;
+  }
+
   /** Hosts, backends and where things run are shown to those who may read the system. */
   get seesInfrastructure(): boolean {
     return this.sees('host', SYSTEM_PLACE);

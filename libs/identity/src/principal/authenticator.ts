@@ -2,7 +2,7 @@ import { MuonError } from '#core';
 import type { Database } from '#database';
 import { Access, type RequestOrigin } from '../access/access.js';
 import type { FailedAttempts } from '../sign-in/attempts.js';
-import { refusedToken } from '../sign-in/refused-token.js';
+import { refusedToken, TokenProblem } from '../sign-in/refused-token.js';
 import type { TokenSession, TokenSignIn } from '../sign-in/token-sign-in.js';
 import { looksLikeJwt } from '../sign-in/token-verifier.js';
 import { findCredentials, touchTokens, type CredentialRow } from './principal.sql.js';
@@ -46,7 +46,7 @@ export class Authenticator {
     try {
       return looksLikeJwt(token) ? await this.byIssuer(token, origin) : await this.byToken(token, origin);
     } catch (error) {
-      if (error instanceof MuonError && error.code === 'UNAUTHENTICATED') attempts?.failed(origin.address);
+      if (isGuess(error)) attempts?.failed(origin.address);
       throw error;
     }
   }
@@ -114,6 +114,11 @@ export class Authenticator {
     this.cache.set(id, { row, readAt });
     return row;
   }
+}
+
+/** An expired token was a good one: whoever goes on with it in an open window must not keep out others of that address. */
+function isGuess(error: unknown): boolean {
+  return error instanceof MuonError && error.code === 'UNAUTHENTICATED' && error.data?.['reason'] !== TokenProblem.EXPIRED;
 }
 
 function unauthenticated(): MuonError {

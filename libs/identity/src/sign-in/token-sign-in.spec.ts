@@ -63,7 +63,7 @@ describe('the principal of a token', () => {
     const { id } = first.principal;
     await signIn(server.token({ sub, name: 'Ann', iat: seconds(-90) }));
     expect(await principal(id)).toMatchObject({ name: 'Ann', version: 1 });
-    expect((await signIn(server.token({ sub, name: 'Ann Married', iat: seconds(-80) }))).principal).toEqual({ id, kind: 'USER', name: 'Ann Married' });
+    expect((await signIn(server.token({ sub, name: 'Ann Married', iat: seconds(-80) }))).principal).toEqual({ id, kind: 'USER', name: 'Ann Married', tenantId: null });
     await signIn(server.token({ sub, name: 'Ann Older', iat: seconds(-85) }), processes[1]);
     expect(await principal(id)).toMatchObject({ name: 'Ann Married', version: 2 });
   });
@@ -124,6 +124,22 @@ describe('the principal of a token', () => {
   it('ends with the expiry of its token', async () => {
     const exp = seconds(60);
     expect((await signIn(server.token({ sub, exp }))).expiresAt).toEqual(new Date((exp + 30) * 1000));
+  });
+});
+
+describe('groups of an issuer', () => {
+  it('that are made while people sign in have all of them', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const name = `round-${round}`;
+      const id = `grp_round${round}`;
+      const row = { id, scope_id: SYSTEM_SCOPE_ID, tenant_id: null, project_id: null, issuer: issuerId, name };
+      const tokens = await Promise.all(Array.from({ length: 8 }, (_, index) => server.token({ sub: `${name}-${index}`, groups: [name] })));
+      await Promise.all([
+        ...tokens.map((token, index) => signIn(token, processes[index % 2 === 0 ? 0 : 1])),
+        bench.room.database.transaction((transaction) => insertRows(transaction, 'principal_group', [row])),
+      ]);
+      expect(await sql('SELECT principal_id FROM group_membership WHERE group_id = $1', [id])).toHaveLength(tokens.length);
+    }
   });
 });
 
@@ -235,6 +251,13 @@ describe('failed attempts', () => {
     });
     await from('192.0.2.1', good);
     await from('192.0.2.2', await server.token({ sub: 'elsewhere' }));
+  });
+
+  it('are not those with a token that has merely expired', async () => {
+    const process = await bench.process({ attempts: new FailedAttempts(1) });
+    const from = async (token: string | Promise<string>): Promise<Access> => process.authenticate(await token, { requestId: 'r', address: '192.0.2.9' });
+    for (let round = 0; round < 3; round += 1) await expect(from(server.token({ exp: seconds(-60) }))).rejects.toMatchObject({ data: { reason: 'EXPIRED' } });
+    await from(server.token({ sub: 'fresh' }));
   });
 
   it('count for all addresses that a subscriber has', async () => {
