@@ -42,7 +42,8 @@ export class Authenticator {
    */
   async authenticate(token: string, origin: RequestOrigin): Promise<Access> {
     const { attempts } = this.options;
-    if (!this.isKnown(token)) attempts?.refuseWhenMany(origin.address);
+    const refusal = attempts?.refusal(origin.address);
+    if (refusal !== undefined && !this.isKnown(token)) throw refusal;
     try {
       return looksLikeJwt(token) ? await this.byIssuer(token, origin) : await this.byToken(token, origin);
     } catch (error) {

@@ -22,15 +22,15 @@ export class FailedAttempts {
   /** @param perMinute how many failed attempts an address has */
   constructor(private readonly perMinute: number) {}
 
-  /** @throws RATE_LIMITED while the address has no attempt left */
-  refuseWhenMany(address: string | null): void {
-    if (address === null) return;
+  /** RATE_LIMITED while the address has no attempt left; undefined while it has. */
+  refusal(address: string | null): MuonError | undefined {
+    if (address === null || this.buckets.size === 0) return undefined;
     const bucket = this.buckets.get(networkOf(address));
-    if (bucket === undefined) return;
+    if (bucket === undefined) return undefined;
     const left = this.leftOf(bucket);
-    if (left >= 1) return;
+    if (left >= 1) return undefined;
     const retryAfterMs = Math.ceil(((1 - left) * MINUTE_MS) / this.perMinute);
-    throw new MuonError('RATE_LIMITED', 'Too many credentials from this address did not hold; wait before the next attempt.', {
+    return new MuonError('RATE_LIMITED', 'Too many credentials from this address did not hold; wait before the next attempt.', {
       data: { limit: this.perMinute, used: this.perMinute, resets: new Date(Date.now() + retryAfterMs).toISOString(), retryAfterMs },
     });
   }

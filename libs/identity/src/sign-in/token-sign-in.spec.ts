@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createToken, FailedAttempts, newTokenRow, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
+import { applyRows, insertRows, type Transaction } from '#database';
+import { createToken, FailedAttempts, newBindingRow, newTokenRow, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
 import { accessWith, newTenant, signInBench, systemAccess, TEST_ORIGIN, type SignInBench, type TestIssuer, type TestTenant } from '#testing';
-import { insertRows } from '#database';
+import { takeClaims } from './sign-in.sql.js';
 
 interface PrincipalRow {
   id: string;
@@ -127,19 +128,56 @@ describe('the principal of a token', () => {
   });
 });
 
-describe('groups of an issuer', () => {
-  it('that are made while people sign in have all of them', async () => {
-    for (let round = 0; round < 5; round += 1) {
-      const name = `round-${round}`;
-      const id = `grp_round${round}`;
-      const row = { id, scope_id: SYSTEM_SCOPE_ID, tenant_id: null, project_id: null, issuer: issuerId, name };
-      const tokens = await Promise.all(Array.from({ length: 8 }, (_, index) => server.token({ sub: `${name}-${index}`, groups: [name] })));
-      await Promise.all([
-        ...tokens.map((token, index) => signIn(token, processes[index % 2 === 0 ? 0 : 1])),
-        bench.room.database.transaction((transaction) => insertRows(transaction, 'principal_group', [row])),
-      ]);
-      expect(await sql('SELECT principal_id FROM group_membership WHERE group_id = $1', [id])).toHaveLength(tokens.length);
-    }
+/** What the second comes to, which begins while the first's transaction is open and waits for it, if anything makes it. */
+async function besides<T>(first: (transaction: Transaction) => Promise<unknown>, second: () => Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const open = bench.room.database.transaction(async (transaction) => {
+    await first(transaction);
+    begun.resolve();
+    await end.promise;
+  });
+  await begun.promise;
+  let isOver = false;
+  const outcome = Promise.allSettled([second()]).finally(() => (isOver = true));
+  await vi.waitFor(async () => {
+    const [row] = await sql<{ waiting: number }>(
+      `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    expect(isOver || (row?.waiting ?? 0) > 0).toBe(true);
+  });
+  end.resolve();
+  await open;
+  return (await outcome)[0];
+}
+
+describe('a group of an issuer', () => {
+  let groups = 0;
+  const group = (name: string): { id: string; row: Record<string, unknown> } => {
+    groups += 1;
+    const id = `grp_late${groups}`;
+    return { id, row: { id, scope_id: SYSTEM_SCOPE_ID, tenant_id: null, project_id: null, issuer: issuerId, name } };
+  };
+  const members = async (id: string): Promise<string[]> =>
+    (await sql<{ subject: string }>('SELECT subject FROM group_membership JOIN principal ON principal.id = principal_id WHERE group_id = $1', [id])).map(({ subject }) => subject);
+
+  it('has whoever signs in while it is being made', async () => {
+    const { id, row } = group('first');
+    const token = await server.token({ sub: 'during', groups: ['first'] });
+    const outcome = await besides((transaction) => insertRows(transaction, 'principal_group', [row]), () => signIn(token));
+    expect(outcome.status).toBe('fulfilled');
+    expect(await members(id)).toEqual(['during']);
+  });
+
+  it('has whoever was signing in when it was made', async () => {
+    const { id, row } = group('second');
+    const [issuer] = await sql<{ version: number }>('SELECT version FROM issuer WHERE id = $1', [issuerId]);
+    const principal = `pri_${'0'.repeat(26)}`;
+    const outcome = await besides(
+      (transaction) => transaction.first(takeClaims, principal, issuerId, Number(issuer?.version), 'earlier', 'Earlier', null, ['second'], 'digest', new Date()),
+      () => bench.room.database.transaction((transaction) => insertRows(transaction, 'principal_group', [row])),
+    );
+    expect(outcome.status).toBe('fulfilled');
+    expect(await members(id)).toEqual(['earlier']);
   });
 });
 
@@ -207,15 +245,17 @@ describe('issuers', () => {
     await bench.issuers.update(helper, { id, audience: 'other-2' });
   });
 
-  it('that are deleted while a role is granted to one of their people: one of both waits and is refused', async () => {
-    for (let round = 0; round < 5; round += 1) {
-      const { server: other, id } = await bench.issuer({ scopeId: tenants[0].id });
-      const { principal: who } = await signIn(other.token());
-      const outcomes = await Promise.allSettled([bench.issuers.delete(owner, id), grant(who.id, tenants[0].id)]);
-      expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-      const bindings = await sql('SELECT id FROM role_binding WHERE principal_id = $1', [who.id]);
-      expect(bindings).toHaveLength((await principal(who.id)) === undefined ? 0 : 1);
-    }
+  it('stay when a role is being granted to one of their people', async () => {
+    const { server: other, id } = await bench.issuer({ scopeId: tenants[0].id });
+    const { principal: who } = await signIn(other.token());
+    const place = { scopeId: tenants[0].id, tenantId: tenants[0].id, projectId: null };
+    const binding = newBindingRow(place, who.id, 'VIEWER');
+    const outcome = await besides(
+      (transaction) => applyRows(transaction, [binding]),
+      () => bench.issuers.delete(owner, id),
+    );
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'INVALID_STATE', data: { fact: 'role_binding' } } });
+    expect(await sql('SELECT id FROM role_binding WHERE principal_id = $1', [who.id])).toHaveLength(1);
   });
 
   it('of a tenant that is going take nobody in', async () => {
