@@ -3,6 +3,7 @@ import { eventsRoom } from '#events';
 import {
   Authenticator,
   CommandRunner,
+  GroupService,
   identityRoom,
   IssuerKeys,
   IssuerService,
@@ -29,6 +30,7 @@ export interface SignInBench {
   readonly issuers: IssuerService;
   readonly principals: PrincipalService;
   readonly bindings: RoleBindingService;
+  readonly groups: GroupService;
   /** Another process's authenticator, on a pool of its own. */
   process(options?: Partial<IssuerKeysOptions> & Pick<AuthenticatorOptions, 'attempts'>): Promise<Authenticator>;
   /** An issuer that answers, trusted by this scope; the system if none is named. */
@@ -50,6 +52,7 @@ export async function signInBench(): Promise<SignInBench> {
     issuers,
     principals: new PrincipalService(commands),
     bindings: new RoleBindingService(commands),
+    groups: new GroupService(commands),
     async process({ attempts, ...options } = {}) {
       const database = await room.another();
       const keys = new IssuerKeys({ policy: LOOPBACK_POLICY, ...options });

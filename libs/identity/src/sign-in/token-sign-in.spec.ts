@@ -168,6 +168,16 @@ describe('a group of an issuer', () => {
     expect(await members(id)).toEqual(['during']);
   });
 
+  it('is one of an issuer of its own scope', async () => {
+    const tenant = await newTenant(bench.room.database);
+    const { id: foreign } = await bench.issuer({ scopeId: (await newTenant(bench.room.database)).id });
+    for (const issuer of [foreign, issuerId, 'https://issuer.example']) {
+      await expect(bench.groups.create(owner, { scopeId: tenant.id, name: 'all', issuer })).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.issuer' });
+    }
+    const { id: own } = await bench.issuer({ scopeId: tenant.id });
+    await bench.groups.create(owner, { scopeId: tenant.id, name: 'all', issuer: own });
+  });
+
   it('has whoever was signing in when it was made', async () => {
     const { id, row } = group('second');
     const [issuer] = await sql<{ version: number }>('SELECT version FROM issuer WHERE id = $1', [issuerId]);
