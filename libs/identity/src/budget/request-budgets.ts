@@ -30,6 +30,8 @@ interface Lease {
   /** Nothing more is to be had in this minute. */
   isDry: boolean;
   leased: number;
+  /** Rises with every minute that it is held in. */
+  minute: number;
   /** What the requests cost that wait for more. */
   waiting: number;
   pending: Promise<void> | undefined;
@@ -67,9 +69,10 @@ export class RequestBudgets {
 
   /** What the tenant refuses, its principal has not spent. */
   private chargeTenant(principalId: string, tenantId: string, cost: number): Promise<void> | undefined {
+    const lease = this.leases.get(principalId);
+    const minute = lease?.minute;
     const giveBack = (error: unknown): never => {
-      const lease = this.leases.get(principalId);
-      if (lease !== undefined) lease.left += cost;
+      if (lease !== undefined && lease.minute === minute) lease.left += cost;
       throw error;
     };
     try {
@@ -121,7 +124,7 @@ export class RequestBudgets {
   private known(subject: string): Lease {
     let lease = this.leases.get(subject);
     if (lease === undefined) {
-      lease = { left: 0, endsAt: 0, isDry: false, leased: 0, waiting: 0, pending: undefined };
+      lease = { left: 0, endsAt: 0, isDry: false, leased: 0, minute: 0, waiting: 0, pending: undefined };
       this.leases.set(subject, lease);
       if (this.leases.size > MAX_SUBJECTS) this.forgetOldest();
     }
@@ -145,7 +148,11 @@ export class RequestBudgets {
 function add(lease: Lease, row: LeaseRow | undefined): void {
   if (row === undefined) return;
   const isNew = lease.endsAt <= performance.now();
-  lease.left = (isNew ? 0 : lease.left) + row.granted;
+  if (isNew) {
+    lease.left = 0;
+    lease.minute += 1;
+  }
+  lease.left += row.granted;
   lease.isDry = row.granted === 0;
   lease.leased = row.leased;
   lease.endsAt = performance.now() + row.left_ms;
