@@ -247,12 +247,12 @@ describe('issuers', () => {
   it('are not changed by whoever holds less than their people do: new keys would make anybody of them', async () => {
     const { server: other, id } = await bench.issuer({ scopeId: tenants[0].id });
     const { principal: who } = await signIn(other.token());
-    const helper = accessWith([{ role: null, permissions: { issuer: ['READ', 'MODIFY'] }, tenantId: tenants[0].id, projectId: null }]);
-    await bench.issuers.update(helper, { id, audience: 'other-1' });
+    const delegate = accessWith([{ role: null, permissions: { issuer: ['READ', 'MODIFY'] }, tenantId: tenants[0].id, projectId: null }]);
+    await bench.issuers.update(delegate, { id, audience: 'other-1' });
     const binding = await grant(who.id, tenants[0].id);
-    await expect(bench.issuers.update(helper, { id, jwksUri: `${server.url}/jwks` })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(bench.issuers.update(delegate, { id, jwksUri: `${server.url}/jwks` })).rejects.toMatchObject({ code: 'FORBIDDEN' });
     await bench.bindings.revokeRole(owner, binding);
-    await bench.issuers.update(helper, { id, audience: 'other-2' });
+    await bench.issuers.update(delegate, { id, audience: 'other-2' });
   });
 
   it('stay when a role is being granted to one of their people', async () => {
