@@ -51,9 +51,13 @@ describe('a pause of the system', () => {
     const paused = { code: 'SYSTEM_PAUSED' };
     await everywhere((process) => expect(change(process)).rejects.toMatchObject(paused));
     await expect(bench.services.principals.createServiceAccount(bench.system, { name: 'dry' }, { dryRun: true })).rejects.toMatchObject(paused);
+    // A runner of its own, which has to hear of it as well; a plan that is none tells when it has.
+    const heard = (code: string): Promise<void> => vi.waitFor(() => expect(bench.commands.applyPlan(bench.system, 'none')).rejects.toMatchObject({ code }), 2000);
+    await heard('SYSTEM_PAUSED');
     await expect(bench.commands.applyPlan(bench.system, plan?.id ?? '')).rejects.toMatchObject(paused);
     await bench.services.pauses.resume(bench.system);
     await everywhere((process) => change(process));
+    await heard('NOT_FOUND');
     await bench.commands.applyPlan(bench.system, plan?.id ?? '');
   });
 
