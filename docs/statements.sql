@@ -242,6 +242,24 @@ SELECT 'hosts' AS users, count(*) AS count FROM host WHERE backend_id = $1
 UNION ALL SELECT 'shared datastores', count(*) FROM datastore WHERE backend_id = $1 AND host_id IS NULL
 ) AS uses WHERE count > 0;
 
+-- budget.lease
+INSERT INTO request_budget AS b (subject, window_start, budget, leased, last_lease)
+VALUES ($1, to_timestamp(floor(extract(epoch FROM clock_timestamp()) / 60) * 60),
+$3::bigint, least($2::bigint, $3::bigint), least($2::bigint, $3::bigint))
+ON CONFLICT (subject) DO UPDATE SET
+window_start = greatest(b.window_start, excluded.window_start),
+budget = excluded.budget,
+last_lease = CASE WHEN b.window_start >= excluded.window_start
+THEN greatest(0, least(excluded.last_lease, excluded.budget - b.leased)) ELSE excluded.last_lease END,
+leased = CASE WHEN b.window_start >= excluded.window_start
+THEN greatest(b.leased, least(b.leased + excluded.leased, excluded.budget)) ELSE excluded.leased END
+RETURNING last_lease AS granted, leased,
+greatest(0, extract(epoch FROM window_start + interval '60 seconds' - clock_timestamp()) * 1000)::int AS left_ms;
+
+-- budget.prune
+DELETE FROM request_budget WHERE subject IN (
+SELECT subject FROM request_budget WHERE window_start < now() - interval '1 hour' LIMIT $1::int);
+
 -- cluster.count_in_scope
 SELECT count(*) AS clusters FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
@@ -1377,6 +1395,53 @@ LIMIT 100;
 -- installation.find
 SELECT id FROM installation;
 
+-- issuer.bring
+WITH moved AS (
+INSERT INTO issuer AS i (id, scope_id, name, url, audience, client_id, subject_claim, name_claim, groups_claim, algorithms)
+VALUES ($1, $2, $3, $4, $5, $6, 'sub', 'name', $7, '{ES256}')
+ON CONFLICT (scope_id, name) DO UPDATE SET url = excluded.url, version = i.version + 1 WHERE i.url <> excluded.url
+RETURNING id
+)
+SELECT id FROM moved UNION ALL SELECT id FROM issuer WHERE scope_id = $2 AND name = $3 LIMIT 1;
+
+-- issuer.find
+SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer WHERE id = ANY($1);
+
+-- issuer.holdings
+SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_object('role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id)), '[]') AS grants
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id
+WHERE b.principal_id IN (SELECT id FROM principal WHERE issuer_id = $1)
+OR b.group_id IN (SELECT m.group_id FROM group_membership AS m JOIN principal AS p ON p.id = m.principal_id WHERE p.issuer_id = $1)
+OR b.group_id IN (SELECT id FROM principal_group WHERE issuer = $1);
+
+-- issuer.list.NAME#58800f33
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- issuer.list.NAME#7eff4155
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- issuer.list.NAME#a062a11f
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- issuer.list.NAME#d3fb7e97
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- issuer.list.count#871e555c
+SELECT count(*) AS count FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
+
+-- issuer.of_token
+SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer WHERE url = $1 AND audience = ANY($2) AND enabled ORDER BY id LIMIT 1;
+
+-- issuer.public
+SELECT name, url, audience, client_id FROM issuer WHERE tenant_id IS NULL AND client_id IS NOT NULL AND enabled ORDER BY name LIMIT 20;
+
+-- issuer.remove_of_scopes
+DELETE FROM issuer WHERE scope_id = ANY($1);
+
 -- lease.drop
 DELETE FROM lease WHERE starts_with(name, $1) AND name <> ALL ($2)
 AND coalesce(until, due_at) < clock_timestamp() - interval '1 day';
@@ -2456,6 +2521,9 @@ WHERE parent.id = ANY ($4) ORDER BY o.parent_id, o.id;
 SELECT lease_owner IS NOT DISTINCT FROM $2 AND fence = $3 AS mine, cancel_requested_at IS NOT NULL AS cancel_requested
 FROM operation WHERE id = $1;
 
+-- pause.find
+SELECT id, mutations, operations, message, since, version FROM system_pause;
+
 -- placement.active_zones
 SELECT id FROM zone WHERE state = 'ACTIVE' ORDER BY id LIMIT 50;
 
@@ -2651,9 +2719,9 @@ ON CONFLICT (principal_id, scope_id, role) DO NOTHING;
 -- principal.bootstrap_owner
 WITH made AS (
 INSERT INTO principal (id, kind, scope_id, name) VALUES ($1, 'USER', $2, 'owner')
-ON CONFLICT (scope_id, kind, name) DO NOTHING RETURNING id
+ON CONFLICT (scope_id, kind, name) WHERE issuer_id IS NULL DO NOTHING RETURNING id
 )
-SELECT id FROM made UNION ALL SELECT id FROM principal WHERE scope_id = $2 AND kind = 'USER' AND name = 'owner' LIMIT 1;
+SELECT id FROM made UNION ALL SELECT id FROM principal WHERE scope_id = $2 AND kind = 'USER' AND name = 'owner' AND issuer_id IS NULL LIMIT 1;
 
 -- principal.bootstrap_token
 INSERT INTO api_token (id, principal_id, name, secret_hash) VALUES ($1, $2, 'bootstrap', $3)
@@ -2661,7 +2729,7 @@ ON CONFLICT (principal_id, name) DO UPDATE SET id = excluded.id, secret_hash = e
 WHERE api_token.secret_hash <> excluded.secret_hash;
 
 -- principal.credentials
-SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
+SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name, p.tenant_id,
 coalesce((SELECT jsonb_agg(jsonb_build_object(
 'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
 FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
@@ -2670,10 +2738,11 @@ SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id
 ) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants
 FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
 WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
-AND (t.expires_at IS NULL OR t.expires_at > now());
+AND (t.expires_at IS NULL OR t.expires_at > now())
+AND NOT EXISTS (SELECT 1 FROM issuer AS i WHERE i.id = p.issuer_id AND NOT i.enabled);
 
 -- principal.find
-SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal WHERE id = ANY($1);
+SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal WHERE id = ANY($1);
 
 -- principal.find_tokens
 SELECT id, principal_id, tenant_id, project_id, name, expires_at, revoked_at, last_used_at, version, created_at
@@ -2691,24 +2760,24 @@ UNION ALL
 SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
 ) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants FROM principal AS p WHERE p.id = ANY($1);
 
--- principal.list.NAME#0a888910
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
-
--- principal.list.NAME#4382c95e
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
+-- principal.list.NAME#4c01a5ab
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
 
--- principal.list.NAME#9fd862d3
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
+-- principal.list.NAME#537e927c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) < ($5::text::text, $6::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- principal.list.NAME#5bb79f22
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
 
--- principal.list.NAME#cfb94ea8
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
+-- principal.list.NAME#735cc48a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t WHERE (t.name, t.id) > ($5::text::text, $6::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
 
--- principal.list.count#eae8b797
-SELECT count(*) AS count FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
+-- principal.list.count#06bbe00d
+SELECT count(*) AS count FROM (SELECT id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at FROM principal AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
 
 -- principal.remove_of_scopes
 WITH bindings AS (DELETE FROM role_binding WHERE scope_id = ANY($1)),
@@ -3513,6 +3582,31 @@ ORDER BY secret.id FOR UPDATE OF secret
 )
 UPDATE secret SET key_id = locked.new_key_id, wrapped_key = locked.new_wrapped_key, rotated_at = now()
 FROM locked WHERE secret.id = locked.id;
+
+-- sign_in.subjects
+SELECT i.id AS issuer_id, i.version AS issuer_version, k.subject, p.id AS principal_id, i.tenant_id, p.name,
+p.disabled_at IS NOT NULL AS is_disabled, p.claims_digest, p.claims_at, coalesce((SELECT jsonb_agg(jsonb_build_object(
+'role', b.role, 'permissions', c.permissions, 'tenantId', b.tenant_id, 'projectId', b.project_id))
+FROM (SELECT own.* FROM role_binding AS own WHERE own.principal_id = p.id
+UNION ALL
+SELECT via.* FROM group_membership AS m JOIN role_binding AS via ON via.group_id = m.group_id WHERE m.principal_id = p.id
+) AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id), '[]') AS grants
+FROM unnest($1::text[], $2::text[]) AS k(issuer_id, subject)
+JOIN issuer AS i ON i.id = k.issuer_id AND i.enabled
+LEFT JOIN principal AS p ON p.issuer_id = i.id AND p.subject = k.subject;
+
+-- sign_in.take_claims
+INSERT INTO principal AS p
+(id, kind, scope_id, tenant_id, name, issuer_id, subject, email, claimed_groups, claims_digest, claims_at)
+SELECT $1, 'USER', i.scope_id, i.tenant_id, $5, i.id, $4, $6, $7, $8, $9
+FROM issuer AS i JOIN scope AS s ON s.id = i.scope_id
+WHERE i.id = $2 AND i.version = $3 AND i.enabled AND s.state <> 'DELETING'
+FOR SHARE
+ON CONFLICT (issuer_id, subject) WHERE issuer_id IS NOT NULL
+DO UPDATE SET name = excluded.name, email = excluded.email, claimed_groups = excluded.claimed_groups,
+claims_digest = excluded.claims_digest, claims_at = excluded.claims_at, version = p.version + 1
+WHERE p.claims_digest <> excluded.claims_digest AND p.claims_at < excluded.claims_at AND p.disabled_at IS NULL
+RETURNING id, scope_id;
 
 -- simulated_world.add_fault
 SELECT fault_add($1, $2) AS id;

@@ -24,6 +24,7 @@ const HOUR_MS = 3_600_000;
 /** Fields of Query and Mutation that not even the owner of the system gets, each with the reason. */
 const NOT_REACHED: Readonly<Record<string, string>> = {
   applyPlan: 'a plan is applied by whoever made it',
+  systemPause: 'nothing is paused',
 };
 
 /** Types that no answer of a healthy system has, each with the reason; they have no field that leads elsewhere. */
@@ -34,6 +35,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   NearestMiss: 'of a placement that found no host',
   OperationAttempt: 'of an operation that was tried again',
   Shortage: 'of a placement that found no host',
+  SystemPause: 'of a system that is paused',
 };
 /** Tables of what no tenant has. */
 const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version'] as const;
@@ -231,7 +233,8 @@ describe('who may do what', () => {
       database,
       'SELECT name, backend_id AS "backendId", host_id AS "hostId" FROM datastore WHERE host_id IS NOT NULL LIMIT 1',
     );
-    const examples: Readonly<Record<string, object | undefined>> = { ...EXAMPLES, revokeRole: { id: target.id('role_binding') }, addDatastore: pool };
+    const issuer = { scopeId: target.id('tenant'), url: 'https://new.example', audience: 'new' };
+    const examples: Readonly<Record<string, object | undefined>> = { ...EXAMPLES, revokeRole: { id: target.id('role_binding') }, addDatastore: pool, createIssuer: issuer };
     const all = callsOf(schema, 'mutation', target, () => `matrix-${(made += 1)}`, (output) => everything(schema, output, 2));
     return all.map((call) => {
       const type = schema.getMutationType()?.getFields()[call.field];

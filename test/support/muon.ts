@@ -23,16 +23,23 @@ export class MuonCommand {
     return Object.assign(Object.create(MuonCommand.prototype) as MuonCommand, { home: this.home, environment });
   }
 
-  async run(commandArguments: readonly string[], input = ''): Promise<Ended> {
+  /** @param hear is given what was said on standard error so far, until it has heard enough */
+  async run(commandArguments: readonly string[], input = '', hear?: (stderr: string) => Promise<boolean>): Promise<Ended> {
     const child = spawn(process.execPath, [join(PROJECT, 'dist/apps/cli/src/main.js'), ...commandArguments], {
       env: { PATH: process.env['PATH'] ?? '', XDG_CONFIG_HOME: this.home, ...this.environment },
       timeout: DEADLINE_MS,
     });
     const ended: Ended = { code: null, stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => (ended.stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (ended.stderr += text));
+    let heard: Promise<boolean> = Promise.resolve(hear === undefined);
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      ended.stderr += text;
+      const { stderr } = ended;
+      heard = heard.then(async (isEnough) => isEnough || (await hear?.(stderr)) === true);
+    });
     child.stdin.end(input);
     ended.code = await new Promise((resolve) => child.once('close', resolve));
+    await heard;
     return ended;
   }
 

@@ -53,6 +53,8 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
   await api.request('mutation ($input: GrantRoleInput!) { grantRole(input: $input) { roleBindingId } }', { input: { groupId, scopeId: projectId, role: 'VIEWER' } });
   const role = { tenantId: tenant.tenantId, name: `${mark}-reader`, permissions: [{ kind: 'DISK', actions: ['READ'] }] };
   await api.request('mutation ($input: CreateRoleInput!) { createRole(input: $input) { role { id } } }', { input: role });
+  const issuer = { scopeId: tenant.tenantId, name: 'directory', url: `https://${mark}.example`, audience: mark, clientId: `${mark}-cli`, groupsClaim: 'groups', jwksUri: `https://${mark}.example/jwks` };
+  await api.request('mutation ($input: CreateIssuerInput!) { createIssuer(input: $input) { issuer { id } } }', { input: issuer });
   const { createNetwork } = await api.request<{ createNetwork: { network: { id: string } } }>(
     'mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) { network { id } } }',
     { input: { projectId, name: 'net', subnet } },

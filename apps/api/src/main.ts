@@ -11,6 +11,7 @@ const house = await openHouse({ configuration, log, applicationName: 'muon api',
 const api = await startApi(house, {
   host: configuration.MUON_HTTP_HOST,
   port: configuration.MUON_HTTP_PORT,
+  trustedProxies: configuration.MUON_TRUSTED_PROXIES,
   graphiql: configuration.MUON_GRAPHIQL ? {} : false,
   shutdownDelayMs: configuration.MUON_SHUTDOWN_DELAY_MS,
 });

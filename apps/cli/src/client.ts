@@ -22,7 +22,20 @@ interface Answer {
 
 /** Speaks to the public API over HTTP. */
 export class Client {
-  constructor(readonly login: Login) {}
+  constructor(private login: Login) {}
+
+  get url(): string {
+    return this.login.url;
+  }
+
+  /** What to present now: of a sign-in by an issuer an access token that still holds. */
+  async authorization(): Promise<string> {
+    if (this.login.session !== undefined) {
+      const { currentSession } = await import('./session.js');
+      this.login = await currentSession(this.login);
+    }
+    return `Bearer ${this.login.token}`;
+  }
 
   /** @throws Failure: REFUSED with what the API said, UNREACHABLE without an answer */
   async query<Data>(text: string, variables: Variables = {}): Promise<Data> {
@@ -47,13 +60,14 @@ export class Client {
   }
 
   private async post<Data>(body: string, headers: Record<string, string>): Promise<Data> {
-    const { url, token } = this.login;
+    const { url } = this.login;
+    const authorization = await this.authorization();
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
         accept: 'application/graphql-response+json',
-        authorization: `Bearer ${token}`,
+        authorization,
         ...headers,
       },
       body,

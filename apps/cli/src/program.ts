@@ -45,7 +45,10 @@ function calls<Arguments extends unknown[]>(action: (context: Context, ...given:
 function addLogin(muon: Command): void {
   muon
     .command('login')
-    .description('keep address and token for the commands to come; the token is read from standard input or asked for')
+    .description('sign in for the commands to come: by an issuer that Muon trusts, in a browser, or by a token from standard input')
+    .option('--device', 'sign in by a browser, here or on another device; on a terminal without a token that is done anyway')
+    .option('--issuer <issuer>', 'by which issuer, by name or URL, where Muon offers several')
+    .option('--client-id <id>', 'with the URL of an issuer that Muon does not offer to everybody, as that of a tenant')
     .option('--token-file <path>', 'read the token from a file')
     .option('--token <token>', 'the token itself, which others may see in the list of processes; - reads standard input')
     .action(

@@ -1,13 +1,24 @@
-import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { usageFailure } from './failure.js';
 
 /** Where Muon is and who is asking. */
 export interface Login {
   url: string;
   token: string;
+  /** Of a sign-in by an issuer, whose tokens are short-lived and renewed; not there for a token of Muon's own. */
+  session?: Session;
+}
+
+export interface Session {
+  issuer: string;
+  clientId: string;
+  /** Of the access token, in milliseconds since 1970. */
+  expiresAt: number;
+  refreshToken?: string;
 }
 
 const OWNER_ONLY = 0o600;
@@ -27,11 +38,12 @@ export async function currentLogin(urlOption?: string): Promise<Login> {
   const url = urlOption ?? (process.env['MUON_URL'] || kept?.url);
   if (url === undefined) throw usageFailure('Where is Muon? Set MUON_URL, or log in: muon login --url <address>');
   const address = apiAddress(url);
-  const token = (await environmentToken()) ?? (kept?.url === address ? kept.token : undefined);
-  if (token === undefined) {
+  const token = await environmentToken();
+  if (token !== undefined) return { url: address, token };
+  if (kept?.url !== address) {
     throw usageFailure(`There is no token for ${address}. Set MUON_TOKEN or MUON_TOKEN_FILE, or log in: muon login --url ${address}`);
   }
-  return { url: address, token };
+  return kept;
 }
 
 /** The address without a path: `https://muon.example`. */
@@ -53,7 +65,8 @@ export async function keepLogin(login: Login): Promise<string> {
   return file;
 }
 
-async function keptLogin(): Promise<Login | undefined> {
+/** What the last `muon login` has kept; undefined before the first. */
+export async function keptLogin(): Promise<Login | undefined> {
   const file = settingsFile();
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -65,12 +78,49 @@ async function keptLogin(): Promise<Login | undefined> {
     throw usageFailure(`${file} holds a token and others may read it. Run: chmod 600 ${file}`);
   }
   try {
-    const { url, token } = JSON.parse(text) as Partial<Login>;
-    if (typeof url === 'string' && typeof token === 'string') return { url, token };
+    const { url, token, session } = JSON.parse(text) as Partial<Login>;
+    if (typeof url === 'string' && typeof token === 'string') return session === undefined ? { url, token } : { url, token, session: checkedSession(session) };
   } catch {
     // Told below, in words that help.
   }
   throw usageFailure(`${file} is not what "muon login" writes. Log in again.`);
+}
+
+function checkedSession({ issuer, clientId, expiresAt, refreshToken }: Partial<Session>): Session {
+  const isWhole = typeof issuer === 'string' && typeof clientId === 'string' && typeof expiresAt === 'number';
+  if (!isWhole || !['string', 'undefined'].includes(typeof refreshToken)) throw new TypeError('no session');
+  return { issuer, clientId, expiresAt, ...(refreshToken === undefined ? {} : { refreshToken }) };
+}
+
+const LOCK_PAUSE_MS = 100;
+const LOCK_PATIENCE_MS = 120_000;
+
+/** Holds back other commands of the same person while the work changes what is kept. One that has died holds nobody. */
+export async function withSettingsLock<T>(work: () => Promise<T>): Promise<T> {
+  const lock = `${settingsFile()}.lock`;
+  await mkdir(dirname(lock), { recursive: true, mode: 0o700 });
+  const deadline = Date.now() + LOCK_PATIENCE_MS + 10_000;
+  while (!(await take(lock))) {
+    if (Date.now() > deadline) throw usageFailure(`Another command holds ${lock}. Remove it if none is running.`);
+    await pause(LOCK_PAUSE_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+async function take(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx', mode: OWNER_ONLY });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const { mtimeMs } = await stat(lock).catch(() => ({ mtimeMs: Date.now() }));
+  if (Date.now() - mtimeMs > LOCK_PATIENCE_MS) await rm(lock, { force: true });
+  return false;
 }
 
 export async function environmentToken(): Promise<string | undefined> {

@@ -125,8 +125,8 @@ async function listen(client: Client, operation: OperationView, cursor: string, 
   let from: string | null = cursor;
   while (!signal.aborted) {
     const socket = createClient({
-      url: `${client.login.url.replace(/^http/, 'ws')}/graphql`,
-      connectionParams: { authorization: `Bearer ${client.login.token}` },
+      url: `${client.url.replace(/^http/, 'ws')}/graphql`,
+      connectionParams: async () => ({ authorization: await client.authorization() }),
       retryAttempts: 0,
       keepAlive: 10_000,
       lazyCloseTimeout: 0,

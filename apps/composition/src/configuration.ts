@@ -1,8 +1,15 @@
 import { z } from 'zod';
 import { readConfiguration } from '#core';
+import { isNetwork } from '#identity';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+const budget = z.coerce.number().int().min(1000).max(1_000_000_000_000);
+const networks = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+  .refine((list) => list.every((each) => isNetwork(each)), { error: 'must be networks such as 10.1.0.0/16, with commas between' });
 
 /** What every process of Muon is told by its environment; the README lists it. */
 export const configurationSchema = z.object({
@@ -12,6 +19,8 @@ export const configurationSchema = z.object({
   MUON_SECRET_KEYS: z.string().min(1, 'must hold at least one key'),
   MUON_HTTP_HOST: z.string().default('127.0.0.1'),
   MUON_HTTP_PORT: port.default(8080),
+  /** Networks of the balancers in front, whose `X-Forwarded-For` says where a request comes from. */
+  MUON_TRUSTED_PROXIES: networks,
   /** Health and metrics of a worker; an api process serves them on its own port. */
   MUON_WORKER_PORT: port.default(8081),
   /** How long an api that was told to stop serves on while /readyz says that it will not. */
@@ -26,6 +35,16 @@ export const configurationSchema = z.object({
   MUON_AUDIT_DAYS: z.coerce.number().int().min(1).max(36_500).default(400),
   /** Serves GraphiQL at /graphiql. */
   MUON_GRAPHIQL: flag.default(false),
+  /** Networks, as `10.1.0.0/16,fd00::/8`, in which issuers of tenants may be besides the public internet. */
+  MUON_ISSUER_PRIVATE_NETWORKS: networks,
+  /** Lets issuers at addresses of this machine be spoken to without TLS. */
+  MUON_ISSUER_LOOPBACK_HTTP: flag.default(false),
+  /** Failed attempts to sign in that an address has in a minute, at each api process. */
+  MUON_FAILED_SIGN_INS: z.coerce.number().int().min(1).max(100_000).default(60),
+  /** What the requests of one principal may cost in a minute, at all api processes together. */
+  MUON_PRINCIPAL_BUDGET: budget.default(50_000_000),
+  /** What those of all principals of one tenant may. */
+  MUON_TENANT_BUDGET: budget.default(200_000_000),
   /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */
   MUON_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// address' }).optional(),
 });

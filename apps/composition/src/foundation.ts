@@ -2,7 +2,7 @@ import type { Logger } from '#core';
 import { ChangeSetApplier, Database, registerRowSections } from '#database';
 import type { DriverFactory } from '#drivers';
 import { EventFeed } from '#events';
-import { Authenticator, CommandRunner, registerIdentitySections } from '#identity';
+import { Authenticator, CommandRunner, FailedAttempts, IssuerKeys, registerIdentitySections, RequestBudgets, SystemPause, TokenSignIn, TokenVerifier, type IssuerPolicy } from '#identity';
 import { DriverRegistry } from '#infrastructure';
 import { registerComputeSections } from '#compute';
 import { registerNetworkSections } from '#network';
@@ -47,6 +47,8 @@ export interface Foundation {
   readonly drivers: DriverRegistry;
   readonly feed: EventFeed;
   readonly authenticator: Authenticator;
+  readonly budgets: RequestBudgets;
+  readonly pause: SystemPause;
   readonly commands: CommandRunner;
   close(): Promise<void>;
 }
@@ -71,15 +73,23 @@ export async function layFoundation(parts: HouseParts): Promise<Foundation> {
     const drivers = new DriverRegistry(database, secrets, log);
     for (const factory of parts.drivers) drivers.register(factory);
     const feed = new EventFeed(database, log);
-    const commands = new CommandRunner(database, applier, log);
-    const authenticator = new Authenticator(database);
+    const pause = new SystemPause(database);
+    const commands = new CommandRunner(database, applier, log, pause);
+    const authenticator = new Authenticator(database, {
+      signIn: new TokenSignIn(database, new TokenVerifier(database, new IssuerKeys({ policy: issuerPolicy(configuration), log }))),
+      attempts: new FailedAttempts(configuration.MUON_FAILED_SIGN_INS),
+    });
+    const budgets = new RequestBudgets(database, {
+      principal: configuration.MUON_PRINCIPAL_BUDGET,
+      tenant: configuration.MUON_TENANT_BUDGET,
+    });
     const close = async (): Promise<void> => {
       await feed.close();
       await queue.close();
       await drivers.close();
       await database.close();
     };
-    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, commands, close };
+    return { log, database, secrets, queue, applier, registry, ledger, drivers, feed, authenticator, budgets, pause, commands, close };
   } catch (error) {
     await database.close();
     throw error;
@@ -97,6 +107,14 @@ function sections(registry: OperationRegistry, ledger: QuotaLedger, queue: WorkQ
   registerNetworkSections(applier);
   registerComputeSections(applier);
   return applier;
+}
+
+/** What the operator lets issuers be. */
+export function issuerPolicy(configuration: Configuration): IssuerPolicy {
+  return {
+    loopbackHttp: configuration.MUON_ISSUER_LOOPBACK_HTTP,
+    privateNetworks: configuration.MUON_ISSUER_PRIVATE_NETWORKS,
+  };
 }
 
 export function queueBackend(configuration: Configuration): QueueBackend {

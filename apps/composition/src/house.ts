@@ -25,7 +25,7 @@ import {
   VirtualMachineService,
   withdrawnOffers,
 } from '#compute';
-import { identityServices } from '#identity';
+import { identityServices, type IssuerPolicy } from '#identity';
 import {
   BackendService,
   BackendWatch,
@@ -65,7 +65,7 @@ import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
 import { diskDrift, diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
-import { layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
+import { issuerPolicy, layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
 
 export { queueBackend, type HouseParts } from './foundation.js';
@@ -85,7 +85,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
   const foundation = await layFoundation(parts);
   const ports = registerKinds(foundation, parts.settleMs === undefined ? {} : { settleMs: parts.settleMs });
   const services = [
-    ...foundationServices(foundation),
+    ...foundationServices(foundation, issuerPolicy(parts.configuration)),
     ...infrastructureServices(foundation, ports),
     ...pillarServices(foundation),
   ];
@@ -136,14 +136,15 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   return { occupancy, contents, usage, zoneVisibility, orphans };
 }
 
-function foundationServices(foundation: Foundation): object[] {
-  const { database, feed, secrets, authenticator, commands, ledger, drivers, registry, applier, queue } = foundation;
+function foundationServices(foundation: Foundation, issuers: IssuerPolicy): object[] {
+  const { database, feed, secrets, authenticator, budgets, commands, ledger, drivers, registry, applier, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   return [
     database,
     feed,
     secrets,
     authenticator,
+    budgets,
     commands,
     ledger,
     drivers,
@@ -151,7 +152,7 @@ function foundationServices(foundation: Foundation): object[] {
     operations,
     new OperationRequests(commands, operations),
     new OperationQueries(),
-    ...identityServices(commands),
+    ...identityServices(commands, issuers),
     new QuotaService(database, commands, zoneDirectory),
   ];
 }
@@ -196,7 +197,7 @@ function backgroundWork(
   { usage, orphans }: Ports,
   { attention, configuration: { MUON_AUDIT_DAYS: auditDays } }: HouseParts,
 ): Pick<House, 'reconcilers' | 'keepers'> {
-  const { database, drivers, log, feed, commands, applier, registry, queue } = foundation;
+  const { database, drivers, log, feed, commands, budgets, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
@@ -206,7 +207,7 @@ function backgroundWork(
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
     reconcilers: [
-      ...housekeeping({ database, feed, commands, operations, auditDays }),
+      ...housekeeping({ database, feed, commands, budgets, operations, auditDays }),
       ...infrastructureReconcilers(heartbeat, new PendingRemoval(database, usage, log), beats),
       orphans.reconciler,
       ...placementReconcilers(),

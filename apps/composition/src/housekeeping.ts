@@ -1,6 +1,6 @@
 import type { Database } from '#database';
 import type { EventFeed } from '#events';
-import { pruneAuditEntries, type CommandRunner } from '#identity';
+import { pruneAuditEntries, type CommandRunner, type RequestBudgets } from '#identity';
 import { defineReconciler, type OperationService, type Reconciler } from '#operations';
 import { auditCounters } from '#quota';
 
@@ -12,6 +12,7 @@ export interface HousekeepingParts {
   database: Database;
   feed: EventFeed;
   commands: CommandRunner;
+  budgets: RequestBudgets;
   operations: OperationService;
   /** Days that the audit log is kept. */
   auditDays: number;
@@ -37,6 +38,11 @@ export function housekeeping(parts: HousekeepingParts): Reconciler[] {
       name: 'audit-retention',
       everyMs: 10 * MINUTE_MS,
       run: ({ signal }) => whileAny(signal, () => pruneAuditEntries(parts.database, parts.auditDays)),
+    }),
+    defineReconciler({
+      name: 'budget-retention',
+      everyMs: 10 * MINUTE_MS,
+      run: ({ signal }) => whileAny(signal, () => parts.budgets.prune()),
     }),
     defineReconciler({
       name: 'operation-retention',

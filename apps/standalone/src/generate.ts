@@ -20,7 +20,7 @@ try {
   const configuration = configurationFrom({ MUON_DATABASE_URL: postgres.url('generate'), MUON_SECRET_KEYS: generateKeyLine('generate-1') });
   await migrateDatabase(configuration.MUON_DATABASE_URL, queueBackend(configuration), log);
   const house = await openHouse({ configuration, log, applicationName: 'muon generate', drivers: [simulatedDriverFactory()] });
-  const api = await startApi(house, { host: '127.0.0.1', port: 0, graphiql: false, schemaFile: 'docs/schema.graphql' });
+  const api = await startApi(house, { host: '127.0.0.1', port: 0, trustedProxies: [], graphiql: false, schemaFile: 'docs/schema.graphql' });
   await api.close();
   await house.close();
 } finally {

@@ -7,6 +7,8 @@ const { values } = parseArgs({
   options: {
     data: { type: 'string', default: '.muon' },
     port: { type: 'string', default: '8080' },
+    /** Of the issuer that signs people in; two above the API's, if not given. */
+    'issuer-port': { type: 'string' },
     /** Tells the story of the main job first. */
     demo: { type: 'boolean', default: false },
     /** Ends afterwards instead of serving on. */
@@ -26,7 +28,13 @@ ${curl('{ hosts(first: 5) { nodes { name state } totalCount } }')}
 ${curl('{ operations(first: 5) { nodes { kind state error { code message } } } }')}`;
 }
 
-const standalone: Standalone = await startStandalone({ dataDirectory: values.data, port: Number(values.port), logLevel: values.demo ? 'error' : 'warn' });
+const issuerPort = Number(values['issuer-port'] ?? (values.port === '0' ? 0 : Number(values.port) + 2));
+const standalone: Standalone = await startStandalone({
+  dataDirectory: values.data,
+  port: Number(values.port),
+  issuerPort,
+  logLevel: values.demo ? 'error' : 'warn',
+});
 const stopped = untilStopped();
 let failure: Error | undefined;
 if (values.demo) {
@@ -40,6 +48,7 @@ Muon is ready.
   API       ${standalone.url}/graphql
   GraphiQL  ${standalone.url}/graphiql
   token     ${standalone.token}
+  sign in   muon login --url ${standalone.url} (as anybody of ${standalone.issuerUrl})
   data      ${standalone.dataDirectory}
   database  ${standalone.databaseDirectory}`);
 if (values.demo) console.log(`\n${requestsToTry(standalone.token, standalone.url)}`);

@@ -9,6 +9,8 @@ import { startApi } from '../../api/src/api.js';
 import { configurationFrom } from '../../composition/src/configuration.js';
 import { openHouse, queueBackend } from '../../composition/src/house.js';
 import { migrateDatabase } from '../../composition/src/migrate.js';
+import { startDevelopmentIssuer } from './issuer/development-issuer.js';
+import { trustDevelopmentIssuer } from './issuer/trust.js';
 import { startWorker } from '../../worker/src/worker.js';
 
 const DRAIN_MS = 5000;
@@ -19,11 +21,15 @@ export interface StandaloneOptions {
   /** Where everything is kept between two runs. */
   dataDirectory: string;
   port: number;
+  /** Of the development issuer; another one is taken when it is in use. */
+  issuerPort: number;
   logLevel: LogLevel;
 }
 
 export interface Standalone {
   readonly url: string;
+  /** Where people sign in, by picking one. */
+  readonly issuerUrl: string;
   /** The system owner's, made at the first start. */
   readonly token: string;
   readonly dataDirectory: string;
@@ -51,6 +57,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       MUON_DATABASE_URL: postgres.url('muon'),
       MUON_SECRET_KEYS_FILE: keyFile,
       MUON_HTTP_PORT: String(options.port),
+      MUON_ISSUER_LOOPBACK_HTTP: 'true',
     });
     await migrateDatabase(configuration.MUON_DATABASE_URL, queueBackend(configuration), log);
     const house = await openHouse({
@@ -61,16 +68,21 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       attention: ATTENTION,
     });
     await bootstrapOwner(house.database, token);
+    const issuer = await startDevelopmentIssuer({ dataDirectory, port: options.issuerPort });
+    const owner = await house.authenticator.authenticate(token, { requestId: 'standalone', address: null });
+    await trustDevelopmentIssuer(house, owner, issuer.url);
     const worker = await startWorker(house, { configuration });
-    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, graphiql: { token } });
+    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, trustedProxies: [], graphiql: { token } });
     return {
       url: api.url,
+      issuerUrl: issuer.url,
       token,
       dataDirectory,
       databaseDirectory: postgres.dataDirectory,
       simulationUrl: postgres.url('simulation'),
       async close() {
         await api.close();
+        await issuer.close();
         await worker.drain(DRAIN_MS);
         await house.close();
         await postgres.stop();

@@ -36,6 +36,7 @@ export async function startWorker(house: House, { configuration, engine: changed
     bell: queue,
     log,
     slots: configuration.MUON_WORKER_SLOTS,
+    mayClaim: () => house.pause.mayOperate(),
     onEnded: closeAuditEntries,
     ...changed,
   });

@@ -34,6 +34,8 @@ export const ErrorCode = {
   LIMIT_EXCEEDED: 'LIMIT_EXCEEDED',
   /** A dependency is away; trying again later can help. */
   UNAVAILABLE: 'UNAVAILABLE',
+  /** An operator has stopped changes for the whole system; `data.message` says why. */
+  SYSTEM_PAUSED: 'SYSTEM_PAUSED',
   TIMEOUT: 'TIMEOUT',
   CANCELLED: 'CANCELLED',
   /** A backend refused or lost something for good. */
@@ -69,6 +71,7 @@ const TRAITS: Record<ErrorCode, CodeTraits> = {
   RATE_LIMITED: { fault: 'USER', retryable: true },
   LIMIT_EXCEEDED: { fault: 'USER', retryable: false },
   UNAVAILABLE: { fault: 'OPERATOR', retryable: true },
+  SYSTEM_PAUSED: { fault: 'OPERATOR', retryable: true },
   TIMEOUT: { fault: 'OPERATOR', retryable: true },
   CANCELLED: { fault: 'USER', retryable: false },
   BACKEND_FAILED: { fault: 'OPERATOR', retryable: false },

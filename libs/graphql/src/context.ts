@@ -31,6 +31,17 @@ export interface Authenticator {
   findInvalid(authentications: readonly Authentication[]): Promise<readonly Authentication[]>;
 }
 
+/** Port to whoever counts what requests cost; the app may name its implementation in `graphqlModule`. */
+export interface RequestMeter {
+  /**
+   * Called once a request, before it runs, for callers who have signed in.
+   * @param cost of the request, see `requestCost`
+   * @returns undefined when there is nothing to wait for
+   * @throws MuonError RATE_LIMITED with `data.retryAfterMs`
+   */
+  charge(principal: object, cost: number): Promise<void> | undefined;
+}
+
 export interface GraphqlContext {
   readonly requestId: string;
   readonly transport: 'http' | 'websocket';

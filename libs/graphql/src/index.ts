@@ -1,7 +1,7 @@
 /** What rooms use in their `*.graphql.ts`. The server itself is behind `#graphql/api`. */
 export { Authenticated, Public } from './access.js';
 export { BoundedQueue, DEFAULT_QUEUE_SIZE, type BoundedQueueOptions } from './bounded-queue.js';
-export type { Authentication, Authenticator, GraphqlContext, PresentedCredential } from './context.js';
+export type { Authentication, Authenticator, GraphqlContext, PresentedCredential, RequestMeter } from './context.js';
 export { assertDescribed } from './described.js';
 export { forgetLoaded, loader, MAX_LOADER_BATCH, type BatchFunction } from './loader.js';
 export { connectionOf, PageInfo, toConnection, type Connection, type Edge, type Page } from './relay/connection.js';

@@ -7,9 +7,13 @@ import {
   CustomRoleService,
   GroupService,
   identityRoom,
+  IssuerService,
   PrincipalService,
   registerIdentitySections,
   RoleBindingService,
+  STRICT_POLICY,
+  SystemPause,
+  SystemPauseService,
   type Access,
   type Role,
 } from '#identity';
@@ -32,6 +36,8 @@ export interface IdentityServices {
   readonly bindings: RoleBindingService;
   readonly roles: CustomRoleService;
   readonly groups: GroupService;
+  readonly issuers: IssuerService;
+  readonly pauses: SystemPauseService;
 }
 
 export interface TestAccount {
@@ -54,7 +60,7 @@ export async function identityBench(): Promise<IdentityBench> {
   room.applier.register(ROWS, applyRows);
   registerScopeSections(room.applier);
   registerIdentitySections(room.applier);
-  const commandsOf = (database: Database): CommandRunner => new CommandRunner(database, room.applier, room.log);
+  const commandsOf = (database: Database): CommandRunner => new CommandRunner(database, room.applier, room.log, new SystemPause(database));
   const servicesOf = (database: Database): IdentityServices => {
     const commands = commandsOf(database);
     return {
@@ -62,6 +68,8 @@ export async function identityBench(): Promise<IdentityBench> {
       bindings: new RoleBindingService(commands),
       roles: new CustomRoleService(commands),
       groups: new GroupService(commands),
+      issuers: new IssuerService(commands, STRICT_POLICY),
+      pauses: new SystemPauseService(commands),
     };
   };
   const services = servicesOf(room.database);

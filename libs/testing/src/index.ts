@@ -1,3 +1,5 @@
+export { TEST_AUDIENCE, TestIssuer, type TokenOptions } from './issuer.js';
+export { LOOPBACK_POLICY, signInBench, TEST_ORIGIN, type SignInBench } from './sign-in.js';
 export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOptions } from './postgres/test-database.js';
 export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
 export { identityBench, idOf, type IdentityBench, type IdentityServices, type TestAccount } from './identity.js';

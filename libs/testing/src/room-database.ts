@@ -53,7 +53,7 @@ export async function roomDatabase(
 
 /** Access with these grants, for specs that call services directly. */
 export function accessWith(grants: readonly Grant[], principalId = 'pri_00000000000000000000000001'): Access {
-  const principal = { id: principalId, kind: 'USER' as const, name: 'tester' };
+  const principal = { id: principalId, kind: 'USER' as const, name: 'tester', tenantId: null };
   return new Access(principal, null, null, { requestId: 'test-request', address: null }, grants);
 }
 

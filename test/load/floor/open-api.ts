@@ -12,7 +12,7 @@ import { untilStopped } from '../../../apps/composition/src/process.js';
 
 class Everything extends Access {
   constructor() {
-    super({ id: 'pri_00000000000000000000000000', kind: 'USER', name: 'anybody' }, null, null, { requestId: 'bench', address: null }, []);
+    super({ id: 'pri_00000000000000000000000000', kind: 'USER', name: 'anybody', tenantId: null }, null, null, { requestId: 'bench', address: null }, []);
   }
 
   override filter(): [boolean, string[], string[]] {
@@ -29,7 +29,7 @@ const log = createLogger('open-api', configuration.MUON_LOG_LEVEL);
 const house = await openHouse({ configuration, log, applicationName: 'open api', drivers: [simulatedDriverFactory()] });
 const anybody = new Everything();
 Object.assign(house.authenticator, { authenticate: async () => anybody });
-const api = await startApi(house, { host: '127.0.0.1', port: configuration.MUON_HTTP_PORT, graphiql: false });
+const api = await startApi(house, { host: '127.0.0.1', port: configuration.MUON_HTTP_PORT, trustedProxies: [], graphiql: false });
 log.info({ url: api.url }, 'the open api is ready');
 await untilStopped(log);
 await api.close();

@@ -5,7 +5,7 @@ import { Access } from '#identity';
  * again was allowed to its owner when it was first asked for.
  */
 export const OWN_ACCESS = new Access(
-  { id: '', kind: 'SERVICE_ACCOUNT', name: 'muon' },
+  { id: '', kind: 'SERVICE_ACCOUNT', name: 'muon', tenantId: null },
   null,
   null,
   { requestId: '', address: null },

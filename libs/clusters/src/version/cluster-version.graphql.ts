@@ -8,7 +8,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
 import { ClusterKind, type ClusterVersionRow } from './cluster-version.js';
 import { ClusterVersionService } from './cluster-version.service.js';
 import { clusterVersions, findClusterVersionByName, findClusterVersions } from './cluster-version.sql.js';
@@ -124,23 +124,28 @@ export class ClusterVersionResolver {
     private readonly service: ClusterVersionService,
     registry: NodeRegistry,
   ) {
-    registry.register({ prefix: 'cvr', typeName: 'ClusterVersion', load: (ids) => loadClusterVersions(database, ids) });
+    registry.register({ prefix: 'cvr', typeName: 'ClusterVersion', load: async (ids, context) => (accessOf(context).holdsAnything ? loadClusterVersions(database, ids) : new Map()) });
   }
 
   @Query(() => ClusterVersion, { description: 'One cluster version, by id or by name.' })
   async clusterVersion(
     @Args('id', { type: () => ID, nullable: true, description: 'Its id.' }) id: string | null,
     @Args('name', { type: () => String, nullable: true, description: 'Its name, instead of the id.' }) name: string | null,
+    @Context() context: GraphqlContext,
   ): Promise<ClusterVersion> {
     if ((id == null) === (name == null)) throw invalidInput('id', 'Give either the id or the name.');
     const row = id == null ? await this.database.first(findClusterVersionByName, String(name)) : await this.database.first(findClusterVersions, [id]);
-    if (row === undefined) throw notFound('cluster version', String(id ?? name), id == null ? 'name' : 'id');
+    if (row === undefined || !accessOf(context).holdsAnything) throw notFound('cluster version', String(id ?? name), id == null ? 'name' : 'id');
     return toClusterVersion(row);
   }
 
   @Query(() => ClusterVersionConnection, { description: 'The versions that clusters can have, by name.' })
-  clusterVersions(@Args() args: ClusterVersionsArguments, @Info() info: GraphQLResolveInfo): Promise<Connection<ClusterVersion>> {
-    const source = listSource(clusterVersions, this.database, [args.kind ?? null, args.name ?? null], 'NAME');
+  clusterVersions(
+    @Args() args: ClusterVersionsArguments,
+    @Context() context: GraphqlContext,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<Connection<ClusterVersion>> {
+    const source = onlyForMembers(context, listSource(clusterVersions, this.database, [args.kind ?? null, args.name ?? null], 'NAME'));
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toClusterVersion);
   }
 

@@ -6,7 +6,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
 import { FlavorService } from './flavor.service.js';
@@ -148,25 +148,26 @@ export class FlavorResolver {
     private readonly service: FlavorService,
     registry: NodeRegistry,
   ) {
-    registry.register({ prefix: 'flv', typeName: 'Flavor', load: (ids) => loadFlavors(database, ids) });
+    registry.register({ prefix: 'flv', typeName: 'Flavor', load: async (ids, context) => (accessOf(context).holdsAnything ? loadFlavors(database, ids) : new Map()) });
   }
 
   @Query(() => Flavor, { description: 'One flavor, by id or by name.' })
   async flavor(
     @Args('id', { type: () => ID, nullable: true, description: 'Its id.' }) id: string | null,
     @Args('name', { type: () => String, nullable: true, description: 'Its name, instead of the id.' }) name: string | null,
+    @Context() context: GraphqlContext,
   ): Promise<Flavor> {
     const reference = id ?? name ?? '';
     if ((id == null) === (name == null)) throw invalidInput('id', 'Give either the id or the name.');
     const rows = await this.database.rows(findFlavorsByReference, [reference]);
     const found = rows.find((row) => (id == null ? row.name : row.id) === reference);
-    if (found === undefined) throw notFound('flavor', reference, id == null ? 'name' : 'id');
+    if (found === undefined || !accessOf(context).holdsAnything) throw notFound('flavor', reference, id == null ? 'name' : 'id');
     return toFlavor(found);
   }
 
   @Query(() => FlavorConnection, { description: 'All flavors, by name.' })
-  flavors(@Args() args: FlavorsArguments, @Info() info: GraphQLResolveInfo): Promise<Connection<Flavor>> {
-    const source = listSource(flavors, this.database, [args.name ?? null], 'NAME');
+  flavors(@Args() args: FlavorsArguments, @Context() context: GraphqlContext, @Info() info: GraphQLResolveInfo): Promise<Connection<Flavor>> {
+    const source = onlyForMembers(context, listSource(flavors, this.database, [args.name ?? null], 'NAME'));
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toFlavor);
   }
 

@@ -6,7 +6,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { placeOfRow } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
 import { ImageService } from './image.service.js';
@@ -59,7 +59,8 @@ export function toImage(row: ImageRow): Image {
 }
 
 function isVisible(row: ImageRow, context: GraphqlContext): boolean {
-  return row.tenant_id === null || accessOf(context).sees('image', { tenantId: row.tenant_id, projectId: row.project_id });
+  const access = accessOf(context);
+  return row.tenant_id === null ? access.holdsAnything : access.sees('image', { tenantId: row.tenant_id, projectId: row.project_id });
 }
 
 /** Of these images, those that are shared or that the caller may see. */
@@ -163,7 +164,7 @@ export class ImageResolver {
 
   @Query(() => ImageConnection, { description: 'Shared images and those of the projects that the caller may see, by name.' })
   images(@Args() args: ImagesArguments, @Context() context: GraphqlContext, @Info() info: GraphQLResolveInfo): Promise<Connection<Image>> {
-    const source = listSource(images, this.database, [...accessOf(context).filter('image'), args.name ?? null], 'NAME');
+    const source = onlyForMembers(context, listSource(images, this.database, [...accessOf(context).filter('image'), args.name ?? null], 'NAME'));
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toImage);
   }
 

@@ -19,6 +19,15 @@ const SCHEMA_COST = 3000;
 /** What one type costs to read through introspection. */
 const TYPE_COST = 50;
 
+/** What a request costs besides its fields: the least is enough that many small ones are felt, too. */
+const QUERY_COST = 10;
+const MUTATION_COST = 100;
+
+/** What a request takes from its caller's budget: its fields, and a mutation more than a query. */
+export function requestCost(operation: OperationDefinitionNode, fields: number): number {
+  return fields + (operation.operation === 'mutation' ? MUTATION_COST : QUERY_COST);
+}
+
 /** What a selection costs: once, and again for every row of the connection it stands in. */
 interface Cost {
   once: number;

@@ -5,7 +5,7 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from '#core';
-import type { Authenticator } from '../context.js';
+import type { Authenticator, RequestMeter } from '../context.js';
 import type { GraphqlLimits } from '../limits/limits.js';
 import { WebSocketTransport } from '../websocket/transport.js';
 import { GraphqlEngine, MAX_VALIDATION_ERRORS } from './engine.js';
@@ -18,6 +18,7 @@ export const SERVER_PARTS = Symbol('muon:graphql:server-parts');
 /** What the app gives, with defaults filled in. */
 export interface ServerParts {
   authenticator: Authenticator;
+  meter: RequestMeter | undefined;
   logger: Logger;
   limits: GraphqlLimits;
   graphiql: GraphiqlOptions | false;
@@ -67,9 +68,9 @@ export class GraphqlServerDriver extends MercuriusDriver {
   }
 
   async #routes(scope: FastifyInstance, schema: GraphQLSchema, path: string): Promise<void> {
-    const { authenticator, logger, limits, graphiql } = this.parts;
+    const { authenticator, meter, logger, limits, graphiql } = this.parts;
     const formatter = new ErrorFormatter(logger);
-    const engine = new GraphqlEngine(scope, schema, limits, formatter);
+    const engine = new GraphqlEngine(scope, schema, limits, formatter, meter);
     const http = new HttpTransport(engine, authenticator, formatter, limits);
     const sockets = new WebSocketTransport({ engine, schema, authenticator, formatter, limits, logger });
     // Before the plug-in's own hook of this kind, which closes sockets without saying why.

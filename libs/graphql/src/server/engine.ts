@@ -22,8 +22,8 @@ import {
 } from '../graphql-js.js';
 import 'mercurius';
 import { MuonError, withLogFields } from '#core';
-import type { GraphqlContext } from '../context.js';
-import { operationCost } from '../limits/cost.js';
+import type { GraphqlContext, RequestMeter } from '../context.js';
+import { operationCost, requestCost } from '../limits/cost.js';
 import { documentDepth } from '../limits/depth.js';
 import { limitExceeded, type GraphqlLimits } from '../limits/limits.js';
 import { WireError, type ErrorFormatter, type PublicGraphqlError, type RequestFailure } from './errors.js';
@@ -81,6 +81,7 @@ export class GraphqlEngine {
     private readonly schema: GraphQLSchema,
     private readonly limits: GraphqlLimits,
     private readonly formatter: ErrorFormatter,
+    private readonly meter?: RequestMeter,
   ) {
     fastify.graphql.addHook('preValidation', async (_schema, document) => {
       this.#checkDepth(document);
@@ -89,7 +90,7 @@ export class GraphqlEngine {
     fastify.graphql.addHook('preExecution', async (_schema, document, context, variables) => {
       const request = this.#requests.get(context);
       if (request === undefined) return undefined;
-      const operation = this.#checkOperation(document, request, variables ?? {}, context as unknown as GraphqlContext);
+      const operation = await this.#checkOperation(document, request, variables ?? {}, context as unknown as GraphqlContext);
       // A document given back is executed as it is, without compiling it.
       return this.#compilesWrongly(document, operation) ? { document } : undefined;
     });
@@ -128,7 +129,7 @@ export class GraphqlEngine {
           const answer = await this.execute(request, context);
           return 'status' in answer ? answer : { document, result: answer };
         }
-        const operation = this.#checkSubscription(document, request, context);
+        const operation = await this.#checkSubscription(document, request, context);
         const stream = await createSourceEventStream({ ...operation, contextValue: context });
         if (!(Symbol.asyncIterator in stream)) {
           return { status: 400, errors: this.formatter.format(stream.errors ?? [], context.requestId) };
@@ -141,12 +142,12 @@ export class GraphqlEngine {
     });
   }
 
-  #checkSubscription(document: DocumentNode, request: GraphqlRequest, context: GraphqlContext): SubscriptionArguments {
+  async #checkSubscription(document: DocumentNode, request: GraphqlRequest, context: GraphqlContext): Promise<SubscriptionArguments> {
     const { variables: variableValues, operationName } = request;
     this.#checkDepth(document);
     const errors = validate(this.schema, document, undefined, { maxErrors: MAX_VALIDATION_ERRORS });
     if (errors.length > 0) throw new AggregateError(errors);
-    this.#checkOperation(document, request, variableValues, context);
+    await this.#checkOperation(document, request, variableValues, context);
     return { schema: this.schema, document, variableValues, operationName };
   }
 
@@ -171,12 +172,13 @@ export class GraphqlEngine {
     }
   }
 
-  #checkOperation(
+  /** The checks on one operation; last of all its cost is taken from its caller's budget. */
+  async #checkOperation(
     document: DocumentNode,
     request: GraphqlRequest,
     variables: Readonly<Record<string, unknown>>,
     context: GraphqlContext,
-  ): OperationDefinitionNode {
+  ): Promise<OperationDefinitionNode> {
     const operation = getOperationAST(document, request.operationName);
     if (operation == null) throw new WireError('GRAPHQL_OPERATION', 'Say by operationName which operation to run.');
     if (operation.operation === 'subscription' && context.transport === 'http') {
@@ -192,6 +194,7 @@ export class GraphqlEngine {
         field: 'Idempotency-Key',
       });
     }
+    if (context.principal !== undefined) await this.meter?.charge(context.principal, requestCost(operation, cost));
     return operation;
   }
 

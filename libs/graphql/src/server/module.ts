@@ -4,7 +4,7 @@ import { GraphQLModule } from '@nestjs/graphql';
 import type { MercuriusDriverConfig } from '@nestjs/mercurius';
 import type { Logger } from '#core';
 import { AccessGuard } from '../access.js';
-import type { Authenticator } from '../context.js';
+import type { Authenticator, RequestMeter } from '../context.js';
 import { DEFAULT_LIMITS, type GraphqlLimits } from '../limits/limits.js';
 import { NodeRegistry, NodeResolver } from '../relay/node.js';
 import { DateTime } from '../scalars.js';
@@ -16,6 +16,8 @@ import { prepareSchema } from './schema-preparation.js';
 export interface GraphqlModuleOptions {
   /** The token under which `imports` export the app's Authenticator. */
   authenticator: InjectionToken<Authenticator>;
+  /** The token under which they export who counts what requests cost; nobody does if not given. */
+  meter?: InjectionToken<RequestMeter>;
   imports?: NonNullable<ModuleMetadata['imports']>;
   logger: Logger;
   /** Where POST, GET and sockets are served; `/graphql` if not given. */
@@ -44,7 +46,7 @@ class GraphqlServerModule {}
  * WebSocket, denying by default. Rooms inject NodeRegistry from it.
  */
 export function graphqlModule(options: GraphqlModuleOptions): DynamicModule {
-  const { authenticator, imports = [], logger, limits, graphiql = false, path = '/graphql', schemaFile } = options;
+  const { authenticator, meter, imports = [], logger, limits, graphiql = false, path = '/graphql', schemaFile } = options;
   const config: Omit<MercuriusDriverConfig, 'driver'> = {
     path,
     autoSchemaFile: schemaFile ?? true,
@@ -59,13 +61,14 @@ export function graphqlModule(options: GraphqlModuleOptions): DynamicModule {
     providers: [
       {
         provide: SERVER_PARTS,
-        useFactory: (given: Authenticator): ServerParts => ({
+        useFactory: (given: Authenticator, counting?: RequestMeter): ServerParts => ({
           authenticator: given,
+          meter: counting,
           logger,
           limits: { ...DEFAULT_LIMITS, ...limits },
           graphiql,
         }),
-        inject: [authenticator],
+        inject: meter === undefined ? [authenticator] : [authenticator, meter],
       },
     ],
     exports: [SERVER_PARTS],

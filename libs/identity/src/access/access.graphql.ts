@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { MuonError } from '#core';
 import type { EventRow } from '#events';
-import type { EventVisibility } from '#events/api';
-import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential } from '#graphql';
+import type { EventVisibility, ListSource } from '#events/api';
+import type { Authentication, Authenticator as AuthenticatorPort, GraphqlContext, PresentedCredential, RequestMeter } from '#graphql';
+import { RequestBudgets } from '../budget/request-budgets.js';
 import { Authenticator } from '../principal/authenticator.js';
 import { Access, scopeKind } from './access.js';
 import { kindOfId } from './resource-kind.js';
@@ -11,6 +12,15 @@ import { kindOfId } from './resource-kind.js';
 export function accessOf(context: GraphqlContext): Access {
   if (context.principal instanceof Access) return context.principal;
   throw new MuonError('UNAUTHENTICATED', 'Sign in first: a valid credential is needed here.');
+}
+
+/** A list of what all tenants share, or an empty one for whoever holds no role anywhere. */
+export function onlyForMembers<Row>(context: GraphqlContext, source: ListSource<Row>): ListSource<Row> {
+  if (accessOf(context).holdsAnything) return source;
+  return {
+    page: async () => ({ rows: [], cursors: [], hasNextPage: false, hasPreviousPage: false }),
+    count: async () => 0,
+  };
 }
 
 /** Lets the GraphQL server know callers by their bearer tokens. */
@@ -34,6 +44,18 @@ export class BearerAuthenticator implements AuthenticatorPort {
     for (const each of authentications) if (each.principal instanceof Access) byAccess.set(each.principal, each);
     const gone = await this.authenticator.invalid([...byAccess.keys()]);
     return [...gone].flatMap((access) => byAccess.get(access) ?? []);
+  }
+}
+
+/** Counts what requests cost against the budgets of their principals and tenants. */
+@Injectable()
+export class BudgetMeter implements RequestMeter {
+  constructor(private readonly budgets: RequestBudgets) {}
+
+  charge(caller: object, cost: number): Promise<void> | undefined {
+    if (!(caller instanceof Access)) return undefined;
+    const { id, tenantId } = caller.principal;
+    return this.budgets.charge({ principalId: id, tenantId }, cost);
   }
 }
 

@@ -31,7 +31,7 @@ describe('a role', () => {
   it('leaves who may do what, the scopes and their quotas to OWNER', () => {
     const contributor = accessWith([{ role: Role.CONTRIBUTOR, ...TENANT }]);
     const others = RESOURCE_KINDS.filter((kind) => !may(contributor, Action.MODIFY).includes(kind));
-    expect(others).toEqual(['tenant', 'project', 'quota', 'principal', 'group', 'role', 'role binding', 'token', 'audit entry']);
+    expect(others).toEqual(['system', 'tenant', 'project', 'quota', 'principal', 'group', 'role', 'role binding', 'token', 'issuer', 'audit entry']);
     expect(may(accessWith([{ role: Role.OWNER, ...TENANT }]), Action.DELETE)).toEqual(RESOURCE_KINDS);
   });
 

@@ -26,6 +26,8 @@ export interface PrincipalIdentity {
   id: string;
   kind: 'USER' | 'SERVICE_ACCOUNT';
   name: string;
+  /** The tenant that it belongs to; null for one of the system. */
+  tenantId: string | null;
 }
 
 export interface RequestOrigin {
@@ -89,6 +91,11 @@ export class Access {
         .sort()
         .join(' ');
     return keys(grants) === keys(this.grants);
+  }
+
+  /** Whether the caller holds any role at all: who has only signed in is not shown even what is shared by all tenants. */
+  get holdsAnything(): boolean {
+    return this.grants.length > 0;
   }
 
   /** Hosts, backends and where things run are shown to those who may read the system. */

@@ -5,6 +5,7 @@ import { idPrefix } from '#core';
  * its kinds here: a right on a kind that is not listed does not compile.
  */
 const PREFIX_OF_KIND = {
+  system: 'sys',
   tenant: 'ten',
   project: 'prj',
   quota: 'quo',
@@ -13,6 +14,7 @@ const PREFIX_OF_KIND = {
   role: 'rol',
   'role binding': 'rbd',
   token: 'tok',
+  issuer: 'iss',
   'audit entry': 'aud',
   operation: 'op',
   zone: 'zon',

@@ -27,7 +27,7 @@ export const ROLES = Object.values(Role);
 export type Permissions = Readonly<Partial<Record<ResourceKind, readonly Action[]>>>;
 
 /** Who may do what, and what there is to share: the owners' to change. */
-const OWNERS_ONLY: ReadonlySet<ResourceKind> = new Set(['tenant', 'project', 'quota', 'principal', 'group', 'role', 'role binding', 'token']);
+const OWNERS_ONLY: ReadonlySet<ResourceKind> = new Set(['system', 'tenant', 'project', 'quota', 'principal', 'group', 'role', 'role binding', 'token', 'issuer']);
 
 /** What others did and with which credential: the owners' to read. */
 const OWNERS_READ: ReadonlySet<ResourceKind> = new Set(['audit entry', 'token']);

@@ -67,7 +67,8 @@ describe('the last owner of a scope', () => {
     const bob = await bench.account('bob', scopeId, [{ scopeId, role: 'OWNER' }]);
     await bench.services.principals.disable(bench.system, bob.id);
     await expect(bench.services.groups.delete(bench.system, groupId)).rejects.toMatchObject(LAST_OWNER);
-    const claimed = await bench.services.groups.create(bench.system, { scopeId, name: 'owners', issuer: 'https://issuer.example' });
+    const made = await bench.services.issuers.create(bench.system, { scopeId, name: 'directory', url: 'https://issuer.example', audience: 'muon' });
+    const claimed = await bench.services.groups.create(bench.system, { scopeId, name: 'owners', issuer: idOf(made.result) });
     const claimedId = idOf(claimed.result);
     await bench.services.bindings.grantRole(bench.system, { groupId: claimedId, scopeId, role: 'OWNER' });
     await bench.services.groups.delete(bench.system, groupId);

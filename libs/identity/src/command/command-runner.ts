@@ -13,6 +13,7 @@ import {
 } from '#database';
 import { placeOfRefusal, scopeKind, SYSTEM_PLACE, type Access, type Place } from '../access/access.js';
 import { AuditOutcome, insertAudit } from '../audit/audit.sql.js';
+import type { SystemPause } from '../pause/system-pause.js';
 import {
   claimKey,
   completeKey,
@@ -46,6 +47,8 @@ export interface Command {
   hidden?: JsonObject | undefined;
   dryRun?: boolean | undefined;
   idempotencyKey?: string | undefined;
+  /** Runs while the system is paused, too: it is what ends the pause. */
+  evenPaused?: boolean;
   /** The scope that the command speaks of, for the audit log. */
   place: Place;
 }
@@ -78,10 +81,12 @@ export class CommandRunner {
     private readonly database: Database,
     private readonly applier: ChangeSetApplier,
     private readonly log: Logger,
+    private readonly pause?: SystemPause,
   ) {}
 
   async run(command: Command, plan: Planner): Promise<CommandResult> {
     try {
+      if (command.evenPaused !== true) await this.pause?.requireMutations();
       if (command.dryRun === true) return await this.dryRun(command, plan);
       return await this.retryLostRaces((serialise) =>
         this.database.transaction((transaction) => this.execute(transaction, command, plan, serialise), { genericPlans: true }),
@@ -122,6 +127,7 @@ export class CommandRunner {
     const place = { tenantId: null, projectId: null };
     const command: Command = { access, name: 'applyPlan', input: { planId: id }, idempotencyKey, place };
     try {
+      await this.pause?.requireMutations();
       return await this.database.transaction(async (transaction) => {
         const replay = await this.claim(transaction, command);
         if (replay !== undefined) return replay;

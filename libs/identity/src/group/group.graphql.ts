@@ -24,7 +24,7 @@ export class Group extends Node {
   @Field(() => ID, { description: 'The system, tenant or project that it belongs to.' })
   readonly scopeId!: string;
 
-  @Field(() => String, { nullable: true, description: 'The issuer whose tokens say who belongs to it; null for a group that is kept by hand.' })
+  @Field(() => ID, { nullable: true, description: 'The issuer whose tokens say who belongs to it; null for a group that is kept by hand.' })
   readonly issuer!: string | null;
 
   @Field(() => DateTime, { description: 'When it was made.' })
@@ -51,7 +51,7 @@ export class CreateGroupInput {
   @Field(() => String, { description: 'Unique among the groups of the scope and issuer; 1 to 200 characters.' })
   readonly name!: string;
 
-  @Field(() => String, { nullable: true, description: 'The issuer whose tokens say who belongs to it; without one it is kept by hand.' })
+  @Field(() => ID, { nullable: true, description: 'An issuer of the same scope, whose tokens say who belongs to it; without one it is kept by hand.' })
   readonly issuer?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })

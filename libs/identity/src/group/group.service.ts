@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { MuonError, parseInput } from '#core';
+import { MuonError, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import { SCOPES } from '#scopes';
 import type { Access, Place } from '../access/access.js';
@@ -9,6 +9,7 @@ import { Action } from '../access/role.js';
 import { findBindingsOfGroups, grantOf } from '../binding/role-binding.sql.js';
 import type { CommandOptions } from '../command/command-options.js';
 import { CommandRunner, type CommandResult } from '../command/command-runner.js';
+import { findIssuers } from '../issuer/issuer.sql.js';
 import { findGroups, type GroupRow } from './group.sql.js';
 import { groupId, MEMBERSHIPS } from './memberships.js';
 
@@ -20,7 +21,8 @@ export const createGroupInput = z.strictObject({
   scopeId: z.string().max(100),
   /** As people or the issuer's claims name it. */
   name: z.string().min(1, 'A group has a name.').max(200, 'The name of a group has at most 200 characters.'),
-  issuer: z.string().min(1).max(500).optional(),
+  /** Id of an issuer of the same scope. */
+  issuer: z.string().min(1).max(100).optional(),
 });
 export const groupMemberInput = z.strictObject({ groupId: z.string().max(100), principalId: z.string().max(100) });
 export type GroupMemberInput = z.input<typeof groupMemberInput>;
@@ -37,6 +39,7 @@ export class GroupService {
       Object.assign(place, await requireScope(reader, access, 'group', input.scopeId));
       const id = groupId.create();
       const { scopeId, name, issuer = null } = input;
+      if (issuer !== null) await requireIssuerOf(reader, scopeId, issuer);
       const changes = new ChangeSet();
       changes.add(SCOPES, { scopeId, need: 'ACTIVE' });
       changes.add(ROWS, {
@@ -110,4 +113,10 @@ export class GroupService {
     Object.assign(place, { tenantId: group.tenantId, projectId: group.projectId });
     return group;
   }
+}
+
+/** Only people of the scope's own issuer can come into the group by their claims. @throws NOT_FOUND */
+async function requireIssuerOf(reader: Reader, scopeId: string, id: string): Promise<void> {
+  const [issuer] = await reader.rows(findIssuers, [id]);
+  if (issuer?.scope_id !== scopeId) throw notFound('issuer', id, 'input.issuer');
 }

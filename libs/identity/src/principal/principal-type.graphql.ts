@@ -13,7 +13,7 @@ registerEnumType(PrincipalKind, {
 
 @ObjectType({ implements: () => [Node], description: 'Somebody who may call: a person or a program.' })
 export class Principal extends Node {
-  @Field(() => String, { description: 'Unique among principals of its kind and scope.' })
+  @Field(() => String, { description: 'Unique among principals of its kind and scope that were made here; people of an issuer may share one.' })
   readonly name!: string;
 
   @Field(() => PrincipalKind, { description: 'A person or a program.' })
@@ -21,6 +21,12 @@ export class Principal extends Node {
 
   @Field(() => ID, { description: 'The system, tenant or project that it belongs to.' })
   readonly scopeId!: string;
+
+  @Field(() => ID, { nullable: true, description: 'The issuer that signs it in; null for those that were made here.' })
+  readonly issuerId!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Its address, as the issuer says.' })
+  readonly email!: string | null;
 
   @Field(() => DateTime, { nullable: true, description: 'Since when it may not call any more; null while it may.' })
   readonly disabledAt!: Date | null;
@@ -51,8 +57,8 @@ export class ApiToken {
 }
 
 export function toPrincipal(row: PrincipalRow): Principal {
-  const { id, name, kind } = row;
-  return { id, home: placeOfRow(row), name, kind, scopeId: row.scope_id, disabledAt: row.disabled_at, createdAt: row.created_at };
+  const { id, name, kind, email } = row;
+  return { id, home: placeOfRow(row), name, kind, email, scopeId: row.scope_id, issuerId: row.issuer_id, disabledAt: row.disabled_at, createdAt: row.created_at };
 }
 
 export function toApiToken(row: TokenRow): ApiToken {

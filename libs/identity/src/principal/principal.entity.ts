@@ -3,7 +3,10 @@ import { RowTimes } from '#database';
 
 @Entity('principal')
 @Check('principal_kind', `kind IN ('USER', 'SERVICE_ACCOUNT')`)
-@Index('principal_name', ['scopeId', 'kind', 'name'], { unique: true })
+@Check('principal_of_issuer', '(issuer_id IS NULL) = (subject IS NULL)')
+@Index('principal_name', ['scopeId', 'kind', 'name'], { unique: true, where: '(issuer_id IS NULL)' })
+@Index('principal_of_scope', ['scopeId', 'name'])
+@Index('principal_subject', ['issuerId', 'subject'], { unique: true, where: '(issuer_id IS NOT NULL)' })
 export class PrincipalEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'principal_pkey' })
   id!: string;
@@ -26,6 +29,28 @@ export class PrincipalEntity extends RowTimes {
 
   @Column('timestamptz', { name: 'disabled_at', nullable: true })
   disabledAt!: Date | null;
+
+  /** Who vouches for it; null for those that were made here. */
+  @ForeignKey('issuer', { name: 'principal_issuer' })
+  @Column({ name: 'issuer_id', type: 'text', collation: 'C', nullable: true })
+  issuerId!: string | null;
+
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  subject!: string | null;
+
+  @Column('text', { nullable: true })
+  email!: string | null;
+
+  @Column('text', { name: 'claimed_groups', array: true, nullable: true })
+  claimedGroups!: string[] | null;
+
+  /** Of the claims that were taken over last, so that signing in writes only what has changed. */
+  @Column('text', { name: 'claims_digest', nullable: true })
+  claimsDigest!: string | null;
+
+  /** When the token that they came from was issued: an older one changes nothing. */
+  @Column('timestamptz', { name: 'claims_at', nullable: true })
+  claimsAt!: Date | null;
 }
 
 @Entity('role_binding')

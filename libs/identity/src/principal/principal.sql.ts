@@ -18,17 +18,19 @@ export interface CredentialRow {
   principal_id: string;
   kind: 'USER' | 'SERVICE_ACCOUNT';
   name: string;
+  tenant_id: string | null;
   grants: Grant[];
 }
 
-/** Everything that a request needs to know of its caller, in one look-up; revoked, expired and disabled ones find nothing. */
+/** Everything that a request needs to know of its caller, in one look-up; revoked, expired and disabled ones find nothing, nor do those of people whose issuer is not trusted now. */
 export const findCredentials = statement<CredentialRow, [tokenIds: string[]]>(
   'principal.credentials',
-  `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name,
+  `SELECT t.id AS token_id, t.secret_hash, t.expires_at, p.id AS principal_id, p.kind, p.name, p.tenant_id,
      ${grantsOf('p.id')} AS grants
    FROM api_token AS t JOIN principal AS p ON p.id = t.principal_id
    WHERE t.id = ANY($1) AND t.revoked_at IS NULL AND p.disabled_at IS NULL
-     AND (t.expires_at IS NULL OR t.expires_at > now())`,
+     AND (t.expires_at IS NULL OR t.expires_at > now())
+     AND NOT EXISTS (SELECT 1 FROM issuer AS i WHERE i.id = p.issuer_id AND NOT i.enabled)`,
 );
 
 /** At most once a minute a token, so that reading costs no writes. */
@@ -46,12 +48,14 @@ export interface PrincipalRow {
   project_id: string | null;
   name: string;
   disabled_at: Date | null;
+  issuer_id: string | null;
+  email: string | null;
   version: number;
   revision: number;
   created_at: Date;
 }
 
-const COLUMNS = 'id, kind, scope_id, tenant_id, project_id, name, disabled_at, version, revision, created_at';
+const COLUMNS = 'id, kind, scope_id, tenant_id, project_id, name, disabled_at, issuer_id, email, version, revision, created_at';
 
 export const findPrincipals = statement<PrincipalRow, [ids: string[]]>(
   'principal.find',
@@ -94,9 +98,9 @@ export const insertBootstrapOwner = statement<{ id: string }, [id: string, scope
   'principal.bootstrap_owner',
   `WITH made AS (
      INSERT INTO principal (id, kind, scope_id, name) VALUES ($1, 'USER', $2, 'owner')
-     ON CONFLICT (scope_id, kind, name) DO NOTHING RETURNING id
+     ON CONFLICT (scope_id, kind, name) WHERE issuer_id IS NULL DO NOTHING RETURNING id
    )
-   SELECT id FROM made UNION ALL SELECT id FROM principal WHERE scope_id = $2 AND kind = 'USER' AND name = 'owner' LIMIT 1`,
+   SELECT id FROM made UNION ALL SELECT id FROM principal WHERE scope_id = $2 AND kind = 'USER' AND name = 'owner' AND issuer_id IS NULL LIMIT 1`,
 );
 
 export const insertBootstrapBinding = statement<never, [id: string, principalId: string, scopeId: string]>(

@@ -8,7 +8,10 @@ const removePrincipals = statement<never, [scopeIds: string[]]>(
    DELETE FROM principal WHERE scope_id = ANY($1)`,
 );
 
-/** Removes roles on these scopes, and the principals and groups that belong to them with their tokens: for scopes that are going. */
+const removeIssuers = statement<never, [scopeIds: string[]]>('issuer.remove_of_scopes', 'DELETE FROM issuer WHERE scope_id = ANY($1)');
+
+/** Removes roles on these scopes, and the principals, groups and issuers that belong to them with their tokens: for scopes that are going. */
 export async function removePrincipalsOf(transaction: Transaction, scopeIds: readonly string[]): Promise<void> {
   await transaction.execute(removePrincipals, [...scopeIds]);
+  await transaction.execute(removeIssuers, [...scopeIds]);
 }

@@ -28,6 +28,8 @@ export interface EngineOptions {
   sweepEveryMs?: number;
   /** Operations that all workers together may be on at once for one backend. */
   backendLimit?: number;
+  /** Asked before every claim; without it operations are always taken up. */
+  mayClaim?: () => Promise<boolean>;
   /** By backend id, where it differs; asked at every claim, so keep it at hand. */
   backendLimits?: () => Record<string, number>;
   callTimeoutMs?: number;
@@ -163,6 +165,8 @@ export class OperationEngine {
     try {
       while (this.wanted && this.freeSlots > 0 && !this.stop.signal.aborted) {
         this.wanted = false;
+        // Whoever is not let in now asks again with the sweep.
+        if ((await this.options.mayClaim?.()) === false) return;
         const asked = this.freeSlots;
         const claimed = await this.store.claim(asked);
         for (const held of claimed) this.take(held);
