@@ -27,9 +27,12 @@ export async function down({ folder, keep, note }: DownOptions): Promise<void> {
     await killMachines(machines);
     await removeLinks();
     if (state === undefined) return note('There is no lab.');
-    await removeContainerGroups(state.before.containerGroups);
-    await restoreKernelSettings(state.before.kernelSettings);
-    if (!keep) await removeDisks(folder);
+    if (state.before !== undefined) {
+      await removeContainerGroups(state.before.containerGroups);
+      await restoreKernelSettings(state.before.kernelSettings);
+    }
+    if (keep) return folder.write({ version: state.version, hosts: state.hosts });
+    await removeDisks(folder);
     await folder.forget();
   });
 }

@@ -7,8 +7,8 @@ import { MAX_HOSTS } from './layout.js';
 const schema = z.object({
   version: z.literal(1),
   hosts: z.int().min(1).max(MAX_HOSTS),
-  /** How the machine was, to be so again after `down`. */
-  before: z.object({ kernelSettings: z.record(z.string(), z.number()), containerGroups: z.array(z.string()) }),
+  /** How the machine was, to be so again after `down`; absent while the lab is down and its disks are kept. */
+  before: z.object({ kernelSettings: z.record(z.string(), z.number()), containerGroups: z.array(z.string()) }).optional(),
 });
 
 export type LabState = z.output<typeof schema>;

@@ -62,9 +62,9 @@ async function prepare(folder: StateFolder, hosts: number | undefined): Promise<
   if (known !== undefined && hosts !== undefined && hosts !== known.hosts) {
     throw new Failure(`The lab has ${known.hosts} hosts. Take it down to have ${hosts}.`);
   }
-  if (known !== undefined) return known;
+  if (known?.before !== undefined) return known;
   const before = { kernelSettings: await lowKernelSettings(), containerGroups: await containerGroups() };
-  const state: LabState = { version: 1, hosts: hosts ?? DEFAULT_HOSTS, before };
+  const state: LabState = { version: 1, hosts: known?.hosts ?? hosts ?? DEFAULT_HOSTS, before };
   await folder.write(state);
   return state;
 }

@@ -28,7 +28,11 @@ const INSTANCE_PORT = /^mu-/;
 
 /** Open vSwitch's user space needs checksums from those who send into it; only from inside can they be asked for them. */
 export const CHECKSUM_HOOK = '/run/muon-lab/checksums';
-const CHECKSUM_SCRIPT = '#!/bin/sh\nexec nsenter --net="/proc/$LXC_PID/ns/net" ethtool -K eth0 tx off\n';
+const CHECKSUM_SCRIPT = `#!/bin/sh
+in_guest() { nsenter --net="/proc/$LXC_PID/ns/net" "$@"; }
+in_guest ip link show eth0 >/dev/null 2>&1 || exit 0
+in_guest ethtool -K eth0 tx off
+`;
 
 /** Switches a host on and starts what does not run on it. Does not wait for Incus: a member alone has no quorum. */
 export async function raiseHost(stateFolder: string, host: HostLayout): Promise<Machine> {

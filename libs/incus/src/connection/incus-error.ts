@@ -62,9 +62,9 @@ export const isConflict = (error: unknown): error is IncusError => error instanc
 
 /** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. */
 const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [
-  [/already exists|already in use by another|already defined/i, 'CONFLICT'],
+  [/already exists|already in use by another|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
   [/is busy running|already being (created|deleted)|operation is already running/i, 'BUSY'],
-  [/no available (cowsql|dqlite) leader|database is (locked|closed)|daemon is (starting|shutting)|isn't online/i, 'UNAVAILABLE'],
+  [/no available (cowsql|dqlite) leader|database is (locked|closed)|daemon is (starting|shutting)|isn't online|missing event connection/i, 'UNAVAILABLE'],
   // One member could not reach another.
   [/connect: connection refused|no route to host|network is unreachable|i\/o timeout|unexpected EOF/i, 'UNAVAILABLE'],
 ];

@@ -1,0 +1,82 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { StatusCode, type IncusClient } from '#incus';
+import { programsOn } from '../../apps/lab/src/host/daemons.js';
+import { findMachine } from '../../apps/lab/src/host/namespace.js';
+import { killHost, partitionHost, startHost } from '../../apps/lab/src/hosts.js';
+import { statusOf } from '../../apps/lab/src/status.js';
+import { createTiny, Lab, newName, removeInstance, tiny, until } from '../support/lab.js';
+
+/** Incus calls a member offline after 20 s without a heartbeat, and sends one every 10 s. */
+const OFFLINE_TIMEOUT_MS = 60_000;
+
+let lab: Lab;
+let incus: IncusClient;
+const instance = newName('failing');
+
+beforeAll(async () => {
+  lab = await Lab.find();
+  incus = await lab.incus('h1');
+  await lab.settled(incus);
+});
+
+const host = (name: string) => ({ folder: lab.folder, name, note: () => undefined });
+
+afterEach(async () => {
+  for (const { name } of lab.hosts) await startHost(host(name));
+  await lab.settled(incus);
+  await removeInstance(incus, instance);
+});
+
+afterAll(() => incus.close());
+
+async function offline(name: string): Promise<void> {
+  await until(`${name} offline`, OFFLINE_TIMEOUT_MS, async () => ((await incus.cluster.get(name)).value.status === 'Offline' ? true : undefined));
+}
+
+/** As the list has it, which needs no answer of the instance's member. */
+async function statusInList(): Promise<StatusCode | undefined> {
+  return (await incus.instances.list()).find(({ name }) => name === instance)?.status_code;
+}
+
+async function unhealthy(): Promise<string[]> {
+  const parts = (await statusOf(lab.folder))?.parts ?? [];
+  return parts.filter(({ healthy }) => !healthy).map(({ machine, name }) => `${machine ?? 'lab'} ${name}`);
+}
+
+test('a host whose power is cut is gone, is missed, and comes back without what ran on it', async () => {
+  await createTiny(incus, instance, 'h3');
+  await incus.instances.ensurePower(instance, { action: 'start' });
+  await killHost(host('h3'));
+  expect(await findMachine(lab.folder.path, 'h3')).toBeUndefined();
+  expect(await unhealthy()).toContain('h3 power');
+  // Nothing runs there, but the cluster takes its time to see it.
+  await offline('h3');
+  expect(await statusInList()).toBe(StatusCode.ERROR);
+  await expect(incus.instances.get(instance)).rejects.toMatchObject({ name: 'IncusError', kind: 'UNAVAILABLE', retryable: true });
+  const creation = incus.instances.create(tiny(newName('nowhere')), { target: 'h3' }).then(async (operation) => operation.wait());
+  await expect(creation).rejects.toMatchObject({ name: 'IncusError', kind: 'UNAVAILABLE', retryable: true });
+
+  await startHost(host('h3'));
+  await lab.settled(incus);
+  expect(await unhealthy()).toEqual([]);
+  expect(await statusInList()).toBe(StatusCode.STOPPED);
+  await incus.instances.ensurePower(instance, { action: 'start' });
+  expect((await incus.instances.execute(instance, { command: ['hostname'] })).stdout).toBe(`${instance}\n`);
+});
+
+test('a host whose cables are pulled goes on, and has missed nothing when it is plugged in again', async () => {
+  await createTiny(incus, instance, 'h2');
+  await incus.instances.ensurePower(instance, { action: 'start' });
+  const { pid } = await incus.instances.state(instance);
+  await partitionHost(host('h2'));
+  expect(await unhealthy()).toContain('h2 cables');
+  await offline('h2');
+  expect(await statusInList()).toBe(StatusCode.ERROR);
+  await expect(incus.instances.get(instance)).rejects.toMatchObject({ name: 'IncusError', kind: 'UNAVAILABLE', retryable: true });
+  const monitor = (await programsOn(await lab.machine('h2'))).find((one) => one.arguments[0]?.startsWith('[lxc monitor]'));
+  expect(monitor?.arguments.join(' ')).toContain(instance);
+
+  await startHost(host('h2'));
+  await lab.settled(incus);
+  expect(await incus.instances.state(instance)).toMatchObject({ status_code: StatusCode.RUNNING, pid });
+});
