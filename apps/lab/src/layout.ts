@@ -66,6 +66,7 @@ export const PHYSICAL_NETWORK = 'physnet1';
 export const POOL = 'local';
 export const PROFILE = 'lab';
 export const TINY_IMAGE = 'tiny';
+export const DEBIAN_IMAGE = 'debian';
 
 /** Racks in turn, zones by rack: with three hosts r1 and r3 are in z1, r2 in z2. */
 export function layoutOf(hosts: number): Layout {

@@ -49,6 +49,13 @@ export function labCommand(): Command {
     .command('status')
     .description('show each part of the lab and whether it is healthy')
     .action(async (_options: object, command: Command) => showStatus(command));
+  lab
+    .command('image')
+    .description('add the image for nodes of clusters, Debian with cloud-init and Docker; building it takes minutes, once')
+    .action(async (_options: object, command: Command) => {
+      const { provideDebian } = await import('./images.js');
+      await provideDebian(given(command));
+    });
   addHost(lab);
   return lab;
 }

@@ -3,8 +3,9 @@ import { Failure } from './failure.js';
 import { raiseController } from './host/controller.js';
 import { awaitIncus, incusOf, raiseHost } from './host/host.js';
 import { findMachines } from './host/namespace.js';
-import { buildTinyImage, importTinyImage } from './image/tiny.js';
-import { layoutOf } from './layout.js';
+import { buildImage, importImage } from './image/image.js';
+import { TINY } from './image/tiny.js';
+import { layoutOf, TINY_IMAGE } from './layout.js';
 import { containerGroups } from './machine/cgroups.js';
 import { lowKernelSettings, raiseKernelSettings } from './machine/kernel-settings.js';
 import { withLock } from './machine/lock.js';
@@ -45,7 +46,7 @@ export async function up({ folder, hosts, note }: UpOptions): Promise<void> {
     await step('image', async () => {
       const incus = incusOf((raised[0] as (typeof raised)[number]).machine);
       try {
-        await importTinyImage(incus, await buildTinyImage(folder.cache));
+        await importImage(incus, TINY_IMAGE, await buildImage(folder.cache, TINY));
       } finally {
         incus.close();
       }

@@ -1,8 +1,6 @@
-import { access, chmod, copyFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isConflict, isNotFound, type IncusClient } from '#incus';
-import { run } from '../machine/command.js';
-import { TINY_IMAGE } from '../layout.js';
+import type { Recipe } from './image.js';
 
 /** Raise it with what the image holds: one that was built before is taken only under its own name. */
 const VERSION = 1;
@@ -49,33 +47,14 @@ const FOLDERS = ['dev', 'etc', 'proc', 'root', 'run', 'sbin', 'srv', 'sys', 'tmp
 const COMMANDS = ['cat', 'df', 'echo', 'false', 'free', 'head', 'hostname', 'httpd', 'id', 'ip', 'kill', 'ls', 'mkdir', 'mount', 'nc', 'nproc']
   .concat(['ping', 'poweroff', 'ps', 'reboot', 'rm', 'sh', 'sleep', 'tee', 'test', 'touch', 'true', 'udhcpc', 'umount', 'wc']);
 
-interface ImageFile {
-  metadata: string;
-  rootfs: string;
-}
-
 /** One megabyte with a shell, DHCP and a web server that tells its name; starts in a fraction of a second. */
-export async function buildTinyImage(cache: string): Promise<ImageFile> {
-  const folder = join(cache, 'images', `tiny-${VERSION}`);
-  const files = { metadata: join(folder, 'metadata.tar.gz'), rootfs: join(folder, 'rootfs.squashfs') };
-  if (await access(folder).then(() => true, () => false)) return files;
-  await mkdir(join(cache, 'images'), { recursive: true });
-  const draft = await mkdtemp(join(cache, 'images', 'draft-'));
-  try {
-    await chmod(draft, 0o755);
-    await fillRoot(join(draft, 'root'));
-    await run('mksquashfs', [join(draft, 'root'), join(draft, 'rootfs.squashfs'), '-quiet', '-no-progress', '-noappend', '-comp', 'gzip']);
-    await mkdir(join(draft, 'templates'));
-    await writeFile(join(draft, 'templates', 'hostname.tpl'), '{{ container.name }}\n');
-    await writeFile(join(draft, 'metadata.yaml'), METADATA);
-    await run('tar', ['--create', '--gzip', `--file=${join(draft, 'metadata.tar.gz')}`, `--directory=${draft}`, 'metadata.yaml', 'templates']);
-    await rm(join(draft, 'root'), { recursive: true });
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
-  return files;
-}
+export const TINY: Recipe = {
+  name: `tiny-${VERSION}`,
+  metadata: METADATA,
+  templates: { 'hostname.tpl': '{{ container.name }}\n' },
+  compression: ['-comp', 'gzip'],
+  fill: fillRoot,
+};
 
 async function fillRoot(root: string): Promise<void> {
   for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true });
@@ -91,19 +70,4 @@ async function fillRoot(root: string): Promise<void> {
     await writeFile(join(root, 'etc', name), text);
     await chmod(join(root, 'etc', name), 0o755);
   }
-}
-
-/** Uploads the image unless it is there. */
-export async function importTinyImage(incus: IncusClient, files: ImageFile): Promise<void> {
-  try {
-    await incus.images.alias(TINY_IMAGE);
-    return;
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
-  const ended = await (await incus.images.upload(files)).wait();
-  const fingerprint = String(ended?.metadata?.['fingerprint']);
-  await incus.images.createAlias(TINY_IMAGE, fingerprint).catch((error: unknown) => {
-    if (!isConflict(error)) throw error;
-  });
 }

@@ -5,8 +5,8 @@ import { Failure } from '../failure.js';
 const NAME = '\0muon-lab';
 
 /** There is one lab a machine, and one command at a time that changes it. @throws Failure */
-export async function withLock<T>(work: () => Promise<T>): Promise<T> {
-  const server = await hold();
+export async function withLock<T>(work: () => Promise<T>, name = NAME): Promise<T> {
+  const server = await hold(name);
   try {
     return await work();
   } finally {
@@ -14,13 +14,13 @@ export async function withLock<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function hold(): Promise<Server> {
+async function hold(name: string): Promise<Server> {
   const server = createServer((socket) => socket.destroy());
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const message = error.code === 'EADDRINUSE' ? 'Another lab command is at work on this machine. Try again when it has ended.' : error.message;
       reject(new Failure(message));
     });
-    server.listen(NAME, () => resolve(server));
+    server.listen(name, () => resolve(server));
   });
 }

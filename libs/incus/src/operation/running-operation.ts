@@ -1,3 +1,4 @@
+import { sleep } from '#core';
 import { errorOfAnswer, IncusError, isNotFound } from '../connection/incus-error.js';
 import type { CallOptions, Session } from '../connection/session.js';
 import { isFinal, StatusCode, type Operation } from './operation.js';
@@ -7,6 +8,7 @@ const WAIT_TIMEOUT_MS = 120_000;
 /** One question lasts so long at most, so that a member that died while we wait is noticed. */
 const QUESTION_SECONDS = 20;
 const ANSWER_MARGIN_MS = 5000;
+const PAUSE_MS = 20;
 
 /** What a change became: an operation in the background, or nothing more to wait for. */
 export class RunningOperation {
@@ -41,6 +43,8 @@ export async function waitFor(session: Session, id: string, { timeoutMs = WAIT_T
     const seconds = Math.min(QUESTION_SECONDS, Math.ceil(leftMs / 1000));
     const found = await question(session, id, seconds, signal);
     if (found !== undefined) return found;
+    // Incus answers late, when it has something to say; should it not, we do not ask as fast as we can.
+    await sleep(PAUSE_MS, signal);
   }
 }
 
