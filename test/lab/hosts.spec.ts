@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { StatusCode, type IncusClient } from '#incus';
 import { programsOn } from '../../apps/lab/src/host/daemons.js';
 import { findMachine } from '../../apps/lab/src/host/namespace.js';
@@ -14,7 +14,7 @@ const AWAY = { name: 'IncusError', kind: expect.stringMatching(/^(UNAVAILABLE|TI
 
 let lab: Lab;
 let incus: IncusClient;
-const instance = newName('failing');
+let instance: string;
 /** Asked for on a host that is off; made all the same, should the request reach it when it is back. */
 const nowhere = newName('nowhere');
 
@@ -23,6 +23,8 @@ beforeAll(async () => {
   incus = await lab.incus('h1');
   await lab.settled(incus);
 });
+
+beforeEach(() => (instance = newName('failing')));
 
 const host = (name: string) => ({ folder: lab.folder, name, note: () => undefined });
 

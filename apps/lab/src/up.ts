@@ -32,9 +32,10 @@ export async function up({ folder, hosts, note }: UpOptions): Promise<void> {
   await requireMachine(note);
   await withLock(async () => {
     const step = stepper(note);
+    await requireNoOther(folder);
+    await step('packages', async () => installPackages(folder.cache));
     const state = await step('state', async () => prepare(folder, hosts));
     const { controller, hosts: layouts } = layoutOf(state.hosts);
-    await step('packages', async () => installPackages(folder.cache));
     await step('kernel', async () => raiseKernelSettings(Object.keys(await lowKernelSettings())));
     await step('bridges', raiseBridges);
     await step('controller', async () => raiseController(folder.path, controller));
@@ -54,10 +55,14 @@ export async function up({ folder, hosts, note }: UpOptions): Promise<void> {
   });
 }
 
-/** Refuses what cannot be, and keeps how the machine was before anything is changed on it. */
-async function prepare(folder: StateFolder, hosts: number | undefined): Promise<LabState> {
+/** Names of bridges and addresses are the same in all labs. */
+async function requireNoOther(folder: StateFolder): Promise<void> {
   const other = (await findMachines()).find(({ stateFolder }) => stateFolder !== folder.path);
   if (other !== undefined) throw new Failure(`There is a lab on this machine already: its state is in ${other.stateFolder}.`);
+}
+
+/** Refuses what cannot be, and keeps how the machine was before the lab changes it. */
+async function prepare(folder: StateFolder, hosts: number | undefined): Promise<LabState> {
   await requireFreeRanges();
   const known = await folder.read();
   if (known !== undefined && hosts !== undefined && hosts !== known.hosts) {

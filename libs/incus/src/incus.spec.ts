@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +104,7 @@ describe('errors', () => {
     [500, 'no available cowsql leader server found', 'UNAVAILABLE', true],
     [500, 'Missing event connection with target cluster member', 'UNAVAILABLE', true],
     [500, 'dial tcp 10.0.0.1:8443: connect: connection refused', 'UNAVAILABLE', true],
+    [500, "Server isn't ready yet", 'UNAVAILABLE', true],
     [503, 'Service Unavailable', 'UNAVAILABLE', true],
     [400, 'Invalid instance name', 'REFUSED', false],
     [500, 'exit status 1', 'FAILED', false],
@@ -178,6 +179,23 @@ describe('lost answers', () => {
     answers = [() => caller.abort()];
     await expect(incus.instances.list({ signal: caller.signal })).rejects.toMatchObject({ kind: 'CANCELLED' });
     expect(seen).toHaveLength(1);
+  });
+});
+
+describe('an upload', () => {
+  test('sends its files one after another', async () => {
+    const files = { metadata: join(folder, 'metadata'), rootfs: join(folder, 'rootfs') };
+    await writeFile(files.metadata, 'about it');
+    await writeFile(files.rootfs, 'all of it');
+    answers = [background()];
+    await incus.images.upload(files, { properties: { os: 'busy & box' } });
+    expect(seen[0]?.body).toMatch(/^--(\S+)\r\n[^]*name="metadata"[^]*\r\n\r\nabout it\r\n--\1\r\n[^]*name="rootfs"[^]*\r\n\r\nall of it\r\n--\1--\r\n$/);
+  });
+
+  test('of a file that is not there is refused here', async () => {
+    answers = [background()];
+    const upload = incus.images.upload({ unified: join(folder, 'nothing') });
+    await expect(upload).rejects.toMatchObject({ name: 'IncusError', kind: 'REFUSED', retryable: false });
   });
 });
 

@@ -11,7 +11,6 @@ import {
   UNDERLAY,
   type HostLayout,
 } from '../layout.js';
-import { until } from '../machine/until.js';
 import { plugIn } from './cables.js';
 import { programsOn, runs } from './daemons.js';
 import { bootMachine, launchOn, machineFolder, pathOn, runOn, type Machine } from './namespace.js';
@@ -22,7 +21,7 @@ const OVSDB_SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 const INCUS_SOCKET = '/var/lib/incus/unix.socket';
 const INCUSD = '/usr/libexec/incus/incusd';
 const INCUS_TIMEOUT_MS = 60_000;
-const INCUS_POLL_TIMEOUT_MS = 5000;
+const ANSWER_MARGIN_MS = 5000;
 /** Ports of instances are named so; a host that was killed left theirs in the database, and they would be deaf. */
 const INSTANCE_PORT = /^mu-/;
 
@@ -103,12 +102,8 @@ export function incusOf(machine: Machine, timeoutMs?: number): IncusClient {
   return new IncusClient({ endpoint: { socketPath: pathOn(machine, INCUS_SOCKET) }, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
 }
 
-/** Until its Incus answers; of a cluster that needs a quorum. */
+/** Until its Incus has started everything; as a member of a cluster it needs a quorum for that. */
 export async function awaitIncus(machine: Machine): Promise<void> {
-  const incus = incusOf(machine, INCUS_POLL_TIMEOUT_MS);
-  try {
-    await until(`An answer of Incus on ${machine.name}`, INCUS_TIMEOUT_MS, async () => (await incus.server.get()).value);
-  } finally {
-    incus.close();
-  }
+  const command = ['admin', 'waitready', `--timeout=${INCUS_TIMEOUT_MS / 1000}`];
+  await runOn(machine, 'incus', command, { timeoutMs: INCUS_TIMEOUT_MS + ANSWER_MARGIN_MS });
 }

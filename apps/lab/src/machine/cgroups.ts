@@ -1,4 +1,4 @@
-import { readdir, rmdir } from 'node:fs/promises';
+import { readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { until } from './until.js';
 
@@ -20,13 +20,23 @@ export async function containerGroups(folder = ROOT, depth = 0): Promise<string[
   return found;
 }
 
-/** Removes what was not there before the lab was. Groups with a process in them stay: they cannot be removed. */
+/** Removes what was not there before the lab was. Where a process is in them, they are another's: nothing of ours runs any more. */
 export async function removeContainerGroups(before: readonly string[]): Promise<void> {
   await until('Removing the control groups of the lab', REMOVAL_TIMEOUT_MS, async () => {
-    const left = (await containerGroups()).filter((path) => !before.includes(path));
-    for (const path of left) await removeTree(path);
-    return left.length === 0 ? true : undefined;
+    let left = 0;
+    for (const path of await containerGroups()) {
+      if (before.includes(path) || (await isUsed(path))) continue;
+      left += 1;
+      await removeTree(path);
+    }
+    return left === 0 ? true : undefined;
   });
+}
+
+async function isUsed(path: string): Promise<boolean> {
+  if ((await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')) !== '') return true;
+  for (const name of await foldersIn(path)) if (await isUsed(join(path, name))) return true;
+  return false;
 }
 
 async function removeTree(path: string): Promise<void> {

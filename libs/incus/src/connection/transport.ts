@@ -77,14 +77,19 @@ export class Transport {
 
   private async exchange(request: TransportRequest, signal: AbortSignal): Promise<TransportAnswer> {
     const { body } = request;
+    let unreadable: IncusError | undefined;
     const outgoing = this.request(request, signal);
     const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
       outgoing.once('response', resolve);
-      outgoing.once('error', reject);
+      // For good: an error may come after the answer, too.
+      outgoing.on('error', reject);
     });
-    // An answer may come before all is sent, when Incus refuses; then it counts, and not the broken pipe.
-    const sent = body === undefined || typeof body === 'string' || body instanceof Uint8Array ? end(outgoing, body) : stream(outgoing, body);
-    const [answer] = await Promise.all([answered, Promise.race([sent, answered])]);
+    if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) outgoing.end(body);
+    // What fails in it ends the request as well; should Incus refuse before all was sent, its answer counts.
+    else pipeline(Readable.from(reading(body, (error) => (unreadable = error))), outgoing).catch(() => undefined);
+    const answer = await answered.catch((error: unknown) => {
+      throw unreadable ?? error;
+    });
     return { status: answer.statusCode ?? 0, headers: answer.headers, body: await readAll(answer, request.limitBytes ?? MAX_ANSWER_BYTES) };
   }
 
@@ -126,12 +131,14 @@ function tlsOptions({ serverCertificate, client }: HttpsEndpoint) {
   };
 }
 
-async function end(outgoing: http.ClientRequest, body?: string | Uint8Array): Promise<void> {
-  await new Promise<void>((resolve) => outgoing.end(body, resolve));
-}
-
-async function stream(outgoing: http.ClientRequest, body: Bytes): Promise<void> {
-  await pipeline(Readable.from(body), outgoing);
+/** Of what cannot be read the connection only knows that it was closed. */
+async function* reading(body: Bytes, onError: (error: IncusError) => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    onError(new IncusError('REFUSED', `What was to be sent cannot be read: ${(error as Error).message}`, { cause: error }));
+    throw error;
+  }
 }
 
 async function readAll(answer: http.IncomingMessage, limitBytes: number): Promise<Buffer> {

@@ -33,6 +33,7 @@ export interface CommandResult {
 const TIMEOUT_MS = 60_000;
 const LIMIT_BYTES = 1024 * 1024;
 const ANSWER_MARGIN_MS = 5000;
+const KILL_GRACE_MS = 2000;
 const SIGKILL = 9;
 const CONTROL = 'control';
 
@@ -46,12 +47,18 @@ export async function execute(session: Session, instance: string, command: Comma
   const started = await session.change(request(instance, command, { 'wait-for-websocket': true, interactive: false }));
   const { id, metadata } = started.operation as Operation;
   const secrets = metadata?.['fds'] as Record<'0' | '1' | '2' | typeof CONTROL, string>;
-  const open = (secret: string): WebSocket => session.openWebSocket(['operations', id, 'websocket'], { secret });
+  const open = (secret: string): WebSocket =>
+    // Who waits for the socket hears of an error, too; one that nobody waits for must not end the process.
+    session.openWebSocket(['operations', id, 'websocket'], { secret }).on('error', () => undefined);
   const sockets = { control: open(secrets.control), stdin: open(secrets['0']), stdout: open(secrets['1']), stderr: open(secrets['2']) };
   const timeout = AbortSignal.timeout(timeoutMs);
   const given = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+  const end = (): void => Object.values(sockets).forEach((socket) => socket.terminate());
+  let grace: NodeJS.Timeout | undefined;
   const kill = (): void => {
     if (sockets.control.readyState === sockets.control.OPEN) sockets.control.send(JSON.stringify({ command: 'signal', signal: SIGKILL }));
+    // Children of the command may keep its outputs open.
+    grace ??= setTimeout(end, KILL_GRACE_MS);
   };
   given.addEventListener('abort', kill, { once: true });
   try {
@@ -69,7 +76,8 @@ export async function execute(session: Session, instance: string, command: Comma
     return { exitCode: exitCodeOf(ended), stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated };
   } finally {
     given.removeEventListener('abort', kill);
-    for (const socket of Object.values(sockets)) socket.terminate();
+    clearTimeout(grace);
+    end();
   }
 }
 
