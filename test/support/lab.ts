@@ -5,7 +5,7 @@ import { incusOf } from '../../apps/lab/src/host/host.js';
 import { findMachine, runOn, type Machine } from '../../apps/lab/src/host/namespace.js';
 import { layoutOf, PROFILE, TINY_IMAGE, type HostLayout } from '../../apps/lab/src/layout.js';
 import { until } from '../../apps/lab/src/machine/until.js';
-import { DEFAULT_STATE_FOLDER, StateFolder } from '../../apps/lab/src/state.js';
+import { StateFolder } from '../../apps/lab/src/state.js';
 
 export { until };
 
@@ -13,19 +13,19 @@ const SETTLING_MS = 60_000;
 
 /** A lab that somebody has raised before (`npm run lab -- up`); the tests change it and put it back. */
 export class Lab {
-  readonly folder = new StateFolder(process.env['MUON_LAB_STATE'] ?? DEFAULT_STATE_FOLDER);
-
   private constructor(
+    readonly folder: StateFolder,
     readonly hosts: readonly HostLayout[],
     readonly controllerName: string,
   ) {}
 
   /** @throws Error where there is no lab: a test that needs one never passes without */
   static async find(): Promise<Lab> {
-    const state = await new StateFolder(process.env['MUON_LAB_STATE'] ?? DEFAULT_STATE_FOLDER).read();
+    const folder = new StateFolder(process.env['MUON_LAB_STATE']);
+    const state = await folder.read();
     if (state?.before === undefined) throw new Error('These tests need a lab. Raise one: npm run lab -- up');
     const { hosts, controller } = layoutOf(state.hosts);
-    return new Lab(hosts, controller.name);
+    return new Lab(folder, hosts, controller.name);
   }
 
   async machine(name: string): Promise<Machine> {

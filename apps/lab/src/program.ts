@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Output, type OutputFormat } from '../../cli/src/output.js';
 import { CONTROLLER, EXTERNAL, FLOATING, machineAddress, MAX_HOSTS, NORTHBOUND_PORT, SOUTHBOUND_PORT } from './layout.js';
-import { DEFAULT_STATE_FOLDER, StateFolder } from './state.js';
+import { StateFolder } from './state.js';
 
 const NOTES = `
 The hosts are network name spaces, each with an Incus member, Open vSwitch and an OVN controller; a machine c1 has OVN's
@@ -14,7 +14,7 @@ Exit codes:
   2  the command line is not right`;
 
 interface GlobalOptions {
-  state: string;
+  state?: string;
   output: OutputFormat;
 }
 
@@ -22,7 +22,7 @@ interface GlobalOptions {
 export function labCommand(): Command {
   const lab = new Command('lab')
     .description('A datacenter on one Linux machine: hosts, networks and storage that are real, for tests and trials.')
-    .option('--state <folder>', 'where the lab keeps its state', DEFAULT_STATE_FOLDER)
+    .option('--state <folder>', 'where the lab keeps its state; .muon/lab in this project if not given')
     .addOption(new Option('-o, --output <format>', 'how results are written').choices(['table', 'json']).default('table'))
     .addHelpText('after', NOTES)
     .showHelpAfterError('(lab --help tells more)')

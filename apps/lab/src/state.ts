@@ -13,16 +13,16 @@ const schema = z.object({
 
 export type LabState = z.output<typeof schema>;
 
-export const DEFAULT_STATE_FOLDER = '.muon/lab';
+const DEFAULT_FOLDER = '.muon/lab';
 
 /** The folder of a lab: `lab.json`, a folder for each machine, and what is worth keeping between labs. */
 export class StateFolder {
   readonly path: string;
   private readonly file: string;
 
-  /** @param folder relative to where the command was called */
-  constructor(folder: string) {
-    this.path = resolve(process.env['INIT_CWD'] ?? '.', folder);
+  /** @param folder as somebody named it, who calls npm from anywhere; below the project's own if not given */
+  constructor(folder?: string) {
+    this.path = folder === undefined ? resolve(DEFAULT_FOLDER) : resolve(process.env['INIT_CWD'] ?? '.', folder);
     this.file = join(this.path, 'lab.json');
   }
 

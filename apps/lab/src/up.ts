@@ -1,3 +1,4 @@
+import { allInOrder } from '#core';
 import { formCluster } from './cluster.js';
 import { Failure } from './failure.js';
 import { raiseController } from './host/controller.js';
@@ -40,9 +41,9 @@ export async function up({ folder, hosts, note }: UpOptions): Promise<void> {
     await step('bridges', raiseBridges);
     await step('controller', async () => raiseController(folder.path, controller));
     const raised = await step('hosts', async () =>
-      Promise.all(layouts.map(async (layout) => ({ layout, machine: await raiseHost(folder.path, layout) }))),
+      allInOrder(layouts.map(async (layout) => ({ layout, machine: await raiseHost(folder.path, layout) }))),
     );
-    await step('incus', async () => Promise.all(raised.map(async ({ machine }) => awaitIncus(machine))));
+    await step('incus', async () => allInOrder(raised.map(async ({ machine }) => awaitIncus(machine))));
     await step('cluster', async () => formCluster(raised));
     await step('image', async () => {
       const incus = incusOf((raised[0] as (typeof raised)[number]).machine);

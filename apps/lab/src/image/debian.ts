@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../machine/command.js';
 import { debianMirror } from '../machine/packages.js';
@@ -26,11 +26,14 @@ chroot "$root" apt-get update -qq
 chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 chroot "$root" apt-get clean
 umount "$root/proc"
+# What one machine has for itself must not be the same in all that are made of the image.
+cd "$root"
+rm -rf usr/sbin/policy-rc.d etc/resolv.conf etc/hostname etc/ssh/ssh_host_* var/lib/dbus/machine-id var/lib/apt/lists/*
+: >etc/machine-id
 `;
 
-/** What one machine has for itself, and must not be the same in all that are made of the image. */
-const NOT_SHARED = ['usr/sbin/policy-rc.d', 'etc/resolv.conf', 'etc/hostname', 'var/lib/apt/lists', 'etc/ssh/ssh_host_rsa_key', 'etc/ssh/ssh_host_ecdsa_key']
-  .concat(['etc/ssh/ssh_host_ed25519_key', 'etc/ssh/ssh_host_rsa_key.pub', 'etc/ssh/ssh_host_ecdsa_key.pub', 'etc/ssh/ssh_host_ed25519_key.pub']);
+/** Where its data come from, and no locale: setting one fails without those that a full system has. */
+const CLOUD_INIT = 'datasource_list: [NoCloud]\nlocale: false\n';
 
 const METADATA = `architecture: x86_64
 creation_date: 1764201600
@@ -48,6 +51,10 @@ templates:
   /var/lib/cloud/seed/nocloud-net/user-data:
     when: [create, copy]
     template: user-data.tpl
+    properties:
+      default: |
+        #cloud-config
+        {}
 `;
 
 /** Debian with systemd, cloud-init (its user data is the key `cloud-init.user-data`), a server for SSH, and Docker. */
@@ -57,7 +64,7 @@ export const DEBIAN: Recipe = {
   templates: {
     'hostname.tpl': '{{ container.name }}\n',
     'meta-data.tpl': 'instance-id: {{ container.name }}\nlocal-hostname: {{ container.name }}\n',
-    'user-data.tpl': '{{ config_get("cloud-init.user-data", "#cloud-config\\n{}") }}\n',
+    'user-data.tpl': '{{ config_get("cloud-init.user-data", properties.default) }}\n',
   },
   compression: ['-comp', 'zstd', '-Xcompression-level', '3'],
   fill: fillRoot,
@@ -67,6 +74,7 @@ async function fillRoot(root: string): Promise<void> {
   const { codename, uri } = await debianMirror();
   const spaces = ['--mount', '--pid', '--fork', '--kill-child'];
   await run('unshare', [...spaces, 'sh', '-c', BUILD, 'sh', root, codename, uri, ...PACKAGES], { timeoutMs: BUILD_TIMEOUT_MS });
-  for (const path of NOT_SHARED) await rm(join(root, path), { recursive: true, force: true });
-  await writeFile(join(root, 'etc/machine-id'), '');
+  await writeFile(join(root, 'etc/cloud/cloud.cfg.d/90_lab.cfg'), CLOUD_INIT);
+  // The kernel's, and not for a container to set.
+  await symlink('/dev/null', join(root, 'etc/systemd/system/systemd-binfmt.service'));
 }

@@ -69,7 +69,7 @@ export async function execute(session: Session, instance: string, command: Comma
       feed(sockets.stdin, input);
       return await Promise.all([started.wait({ timeoutMs: timeoutMs + ANSWER_MARGIN_MS }), outputs] as const);
     });
-    // Of those that lose the race nobody asks any more.
+    // Should a socket not open, then nobody asks for the outputs any more.
     outputs.catch(() => undefined);
     const [ended, [stdout, stderr]] = await done;
     if (given.aborted) throw killed(timeout.aborted, command.command, timeoutMs);
@@ -82,8 +82,10 @@ export async function execute(session: Session, instance: string, command: Comma
 }
 
 /**
- * Incus writes the outputs to files beside the instance; they are read and removed here.
- * @throws IncusError: TIMEOUT with `outcomeUnknown` when it still runs, NOT_FOUND, REFUSED when the instance does not run
+ * Incus writes the outputs to files beside the instance; they are read and removed here. The command is not killed when
+ * the time is over.
+ * @throws IncusError: TIMEOUT with `outcomeUnknown` when it still runs, NOT_FOUND, REFUSED when the instance does not run,
+ *   PROTOCOL when an output is larger than `limitBytes`
  */
 export async function executeRecorded(session: Session, instance: string, command: Omit<Command, 'input'>): Promise<CommandResult> {
   const { timeoutMs = TIMEOUT_MS, limitBytes = LIMIT_BYTES, signal } = command;
