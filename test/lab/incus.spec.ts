@@ -81,7 +81,8 @@ describe('an instance', () => {
     await expect(given).rejects.toMatchObject({ kind: 'TIMEOUT', outcomeUnknown: true, retryable: true });
     // The request may still be on its way: whatever became of it, this one makes it so or finds it.
     await until(`${name} there`, 30_000, async () => {
-      await incus.instances.create(tiny(name), { target: 'h2' }).then(async (operation) => operation.wait(), () => undefined);
+      const again = incus.instances.create(tiny(name), { target: 'h2' }).then(async (operation) => operation.wait());
+      await again.catch((error: unknown) => expect(error).toMatchObject({ kind: expect.stringMatching(/^(CONFLICT|BUSY)$/) }));
       return (await incus.instances.get(name)).value;
     });
   });

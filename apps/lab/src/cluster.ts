@@ -8,6 +8,7 @@ import { until } from './machine/until.js';
 
 const JOIN_TIMEOUT_MS = 60_000;
 const MEMBERS_TIMEOUT_MS = 60_000;
+const DESCRIPTION_TIMEOUT_MS = 20_000;
 
 export interface ClusterHost {
   layout: HostLayout;
@@ -65,13 +66,16 @@ async function join(founder: IncusClient, first: HostLayout, { layout, machine }
   }
 }
 
-/** Zone and rack, for those who read the cluster. */
+/** Zone and rack, for those who read the cluster. It may be giving out roles meanwhile: then what was read is old. */
 async function describe(incus: IncusClient, { name, zone, rack }: HostLayout): Promise<void> {
-  const { value, etag } = await incus.cluster.get(name);
-  if (value.config['user.zone'] === zone && value.config['user.rack'] === rack) return;
-  const { description, groups, roles, config } = value;
-  const settings = { description, groups, roles, failure_domain: rack, config: { ...config, 'user.zone': zone, 'user.rack': rack } };
-  await incus.cluster.replace(name, settings, { etag });
+  await until(`Zone and rack with ${name}`, DESCRIPTION_TIMEOUT_MS, async () => {
+    const { value, etag } = await incus.cluster.get(name);
+    if (value.config['user.zone'] === zone && value.config['user.rack'] === rack) return true;
+    const { description, groups, roles, config } = value;
+    const settings = { description, groups, roles, failure_domain: rack, config: { ...config, 'user.zone': zone, 'user.rack': rack } };
+    await incus.cluster.replace(name, settings, { etag });
+    return true;
+  });
 }
 
 /** A pool on each host, and the profile that instances of the lab need beside what they are given. */

@@ -123,7 +123,8 @@ async function opening(socket: WebSocket): Promise<void> {
 
 /** An empty text frame is how both sides say that no more comes. */
 function feed(stdin: WebSocket, input: string | Uint8Array): void {
-  if (input.length > 0) stdin.send(Buffer.from(input as string));
+  // As a binary frame, which a string would not be.
+  if (input.length > 0) stdin.send(typeof input === 'string' ? Buffer.from(input) : input);
   stdin.send('');
 }
 
