@@ -4,6 +4,7 @@ import { programsOn } from '../../apps/lab/src/host/daemons.js';
 import { findMachine } from '../../apps/lab/src/host/namespace.js';
 import { killHost, partitionHost, startHost } from '../../apps/lab/src/hosts.js';
 import { statusOf } from '../../apps/lab/src/status.js';
+import { up } from '../../apps/lab/src/up.js';
 import { createTiny, Lab, newName, removeInstance, tiny, until } from '../support/lab.js';
 
 /** Incus calls a member offline after 20 s without a heartbeat, and sends one every 10 s. */
@@ -85,4 +86,18 @@ test('a host whose cables are pulled goes on, and has missed nothing when it is 
   await startHost(host('h2'));
   await lab.settled(incus);
   expect(await incus.instances.state(instance)).toMatchObject({ status_code: StatusCode.RUNNING, pid });
+});
+
+test('what has ended runs again after another up, and nothing else is touched', async () => {
+  const before = await lab.machine('h3');
+  for (const [name, program] of [['c1', 'ovn-northd'], ['h3', 'incusd']] as const) {
+    for (const { pid } of (await programsOn(await lab.machine(name))).filter((one) => one.program === program)) process.kill(pid, 'SIGKILL');
+  }
+  await until('Their end', 10_000, async () => {
+    const missing = await unhealthy();
+    return missing.includes('c1 ovn-northd') && missing.includes('h3 incus') ? true : undefined;
+  });
+  await up({ folder: lab.folder, hosts: undefined, note: () => undefined });
+  expect(await unhealthy()).toEqual([]);
+  expect(await lab.machine('h3')).toEqual(before);
 });
