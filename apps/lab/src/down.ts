@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { Failure } from './failure.js';
-import { findMachines, killMachines } from './host/namespace.js';
+import { findMachines, killAllMachines } from './host/namespace.js';
 import { removeContainerGroups } from './machine/cgroups.js';
 import { restoreKernelSettings } from './machine/kernel-settings.js';
 import { withLock } from './machine/lock.js';
@@ -20,11 +20,10 @@ export interface DownOptions {
 export async function down({ folder, keep, note }: DownOptions): Promise<void> {
   await requireMachine(note);
   await withLock(async () => {
-    const machines = await findMachines();
-    const other = machines.find(({ stateFolder }) => stateFolder !== folder.path);
+    const other = (await findMachines()).find(({ stateFolder }) => stateFolder !== folder.path);
     if (other !== undefined) throw new Failure(`The lab on this machine has its state in ${other.stateFolder}. Name that with --state.`);
     const state = await folder.read();
-    await killMachines(machines);
+    await killAllMachines();
     await removeLinks();
     if (state === undefined) return note('There is no lab.');
     if (state.before !== undefined) {
@@ -39,7 +38,9 @@ export async function down({ folder, keep, note }: DownOptions): Promise<void> {
 
 /** All mounts were the machines' own; where one is seen from here, nothing may be deleted through it. */
 async function removeDisks(folder: StateFolder): Promise<void> {
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '');
+  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+  // The kernel writes blanks as \040.
+  const mounts = lines.map((line) => (line.split(' ')[4] ?? '').replaceAll(/\\(\d{3})/g, (_all, octal: string) => String.fromCharCode(parseInt(octal, 8))));
   const inside = mounts.find((path) => path === folder.machines || path.startsWith(`${folder.machines}/`));
   if (inside !== undefined) throw new Failure(`${inside} is still mounted; nothing was deleted below ${folder.machines}.`);
   await rm(folder.machines, { recursive: true, force: true });

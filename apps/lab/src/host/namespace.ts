@@ -104,6 +104,16 @@ export async function killMachines(machines: readonly Machine[]): Promise<void> 
   );
 }
 
+/** Ends every machine of this computer, those too that are only just being switched on. */
+export async function killAllMachines(): Promise<void> {
+  await until('The end of all machines', END_TIMEOUT_MS, async () => {
+    const processes = await listProcesses();
+    if (!processes.some((one) => ['unshare', 'bash'].includes(one.program) && one.arguments.includes(MARK))) return true;
+    await killMachines(await findMachines(processes));
+    return undefined;
+  });
+}
+
 /** Runs a program on a machine, as root, in its folder `/`. */
 export async function runOn(machine: Machine, program: string, programArguments: readonly string[], options: RunOptions = {}): Promise<string> {
   return run('nsenter', [...entering(machine), program, ...programArguments], options);
