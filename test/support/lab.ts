@@ -10,6 +10,7 @@ import { StateFolder } from '../../apps/lab/src/state.js';
 export { until };
 
 const SETTLING_MS = 60_000;
+const REMOVAL_MS = 30_000;
 
 /** A lab that somebody has raised before (`npm run lab -- up`); the tests change it and put it back. */
 export class Lab {
@@ -73,12 +74,15 @@ export async function createTiny(incus: IncusClient, name: string, target: strin
   return value;
 }
 
-/** Stops and deletes it, if it is there. */
+/** Stops and deletes it, if it is there; a creation whose answer was lost may still be at work on it. */
 export async function removeInstance(incus: IncusClient, name: string): Promise<void> {
-  try {
-    await incus.instances.ensurePower(name, { action: 'stop', force: true });
-    await (await incus.instances.delete(name)).wait();
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+  await until(`${name} gone`, REMOVAL_MS, async () => {
+    try {
+      await incus.instances.ensurePower(name, { action: 'stop', force: true });
+      await (await incus.instances.delete(name)).wait();
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    return true;
+  });
 }
