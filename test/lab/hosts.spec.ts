@@ -9,6 +9,7 @@ import { createTiny, Lab, newName, removeInstance, tiny, until } from '../suppor
 
 /** Incus calls a member offline after 20 s without a heartbeat, and sends one every 10 s. */
 const OFFLINE_TIMEOUT_MS = 60_000;
+const HEALTHY_TIMEOUT_MS = 30_000;
 /** What needs a member that is away may also hang, as long as the network stack of the one who is asked hopes. */
 const IMPATIENT = { timeoutMs: 5000 };
 const AWAY = { name: 'IncusError', kind: expect.stringMatching(/^(UNAVAILABLE|TIMEOUT)$/) as unknown, retryable: true };
@@ -51,6 +52,13 @@ async function unhealthy(): Promise<string[]> {
   return parts.filter(({ healthy }) => !healthy).map(({ machine, name }) => `${machine ?? 'lab'} ${name}`);
 }
 
+async function healthy(): Promise<void> {
+  await until('Every part healthy', HEALTHY_TIMEOUT_MS, async () => {
+    expect(await unhealthy()).toEqual([]);
+    return true;
+  });
+}
+
 test('a host whose power is cut is gone, is missed, and comes back without what ran on it', async () => {
   await createTiny(incus, instance, 'h3');
   await incus.instances.ensurePower(instance, { action: 'start' });
@@ -65,7 +73,7 @@ test('a host whose power is cut is gone, is missed, and comes back without what 
 
   await startHost(host('h3'));
   await lab.settled(incus);
-  expect(await unhealthy()).toEqual([]);
+  await healthy();
   expect(await statusInList()).toBe(StatusCode.STOPPED);
   await incus.instances.ensurePower(instance, { action: 'start' });
   expect((await incus.instances.execute(instance, { command: ['hostname'] })).stdout).toBe(`${instance}\n`);
@@ -98,6 +106,6 @@ test('what has ended runs again after another up, and nothing else is touched', 
     return missing.includes('c1 ovn-northd') && missing.includes('h3 incus') ? true : undefined;
   });
   await up({ folder: lab.folder, hosts: undefined, note: () => undefined });
-  expect(await unhealthy()).toEqual([]);
+  await healthy();
   expect(await lab.machine('h3')).toEqual(before);
 });

@@ -59,8 +59,10 @@ test('guests on two hosts get their addresses from OVN and reach each other', as
       return network?.['eth0']?.addresses.some((one) => one.address === address) ? true : undefined;
     });
   }
-  const ping = await guest(ONE.name, 'ping', '-c', '5', '-i', '0.2', '-W', '2', OTHER.address);
-  expect(ping.stdout).toContain('5 packets received');
+  await until('Five packets there and back', 30_000, async () => {
+    const { stdout } = await guest(ONE.name, 'ping', '-c', '5', '-i', '0.2', '-W', '2', OTHER.address);
+    return stdout.includes('5 packets received') ? true : undefined;
+  });
 });
 
 test('a connection across hosts carries data', async () => {
