@@ -1,0 +1,27 @@
+import { run } from '../machine/command.js';
+import { isLabLink, machineAddress, NETWORKS } from '../layout.js';
+import { listLinks } from './links.js';
+
+/** Makes the bridges that are missing, and gives the machine its addresses on them. */
+export async function raiseBridges(): Promise<void> {
+  const present = new Set((await listLinks()).map(({ ifname }) => ifname));
+  for (const network of NETWORKS) {
+    const { bridge, mtu, machineIsIn } = network;
+    if (!present.has(bridge)) await run('ip', ['link', 'add', bridge, 'mtu', String(mtu), 'type', 'bridge']);
+    await run('ip', ['link', 'set', bridge, 'up']);
+    if (machineIsIn) await run('ip', ['address', 'replace', `${machineAddress(network)}/24`, 'dev', bridge]);
+    // Open vSwitch's user space takes packets as they are: who sends into it must have filled in checksums.
+    await run('ethtool', ['-K', bridge, 'tx', 'off']);
+  }
+}
+
+/** Bridges and outer ends of cables; the inner ends go with them. */
+export async function removeLinks(): Promise<void> {
+  for (const { ifname } of await listLinks()) {
+    if (!isLabLink(ifname)) continue;
+    // The kernel removes cables by itself, a moment after their host's end.
+    await run('ip', ['link', 'delete', ifname]).catch(async (error: unknown) => {
+      if ((await listLinks()).some((link) => link.ifname === ifname)) throw error;
+    });
+  }
+}

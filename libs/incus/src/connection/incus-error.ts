@@ -1,0 +1,95 @@
+export const IncusErrorKind = {
+  /** Incus says no, and will say so again. */
+  REFUSED: 'REFUSED',
+  NOT_FOUND: 'NOT_FOUND',
+  /** Something of that name is there already. */
+  CONFLICT: 'CONFLICT',
+  /** The etag that was given is not the object's any more. */
+  PRECONDITION_FAILED: 'PRECONDITION_FAILED',
+  FORBIDDEN: 'FORBIDDEN',
+  /** Another operation holds the object. */
+  BUSY: 'BUSY',
+  /** No answer, or one that says that a member or the cluster's database is away. */
+  UNAVAILABLE: 'UNAVAILABLE',
+  /** The time that the call was given is over. */
+  TIMEOUT: 'TIMEOUT',
+  /** The caller's signal was aborted, or somebody cancelled the operation. */
+  CANCELLED: 'CANCELLED',
+  /** The operation is not known any more: Incus forgets them 5 s after their end, and when a member restarts. */
+  OPERATION_LOST: 'OPERATION_LOST',
+  /** It tried and failed. */
+  FAILED: 'FAILED',
+  /** What came back is not what Incus's API describes, or more of it than was allowed. */
+  PROTOCOL: 'PROTOCOL',
+} as const;
+export type IncusErrorKind = (typeof IncusErrorKind)[keyof typeof IncusErrorKind];
+
+export interface IncusErrorOptions {
+  status?: number;
+  outcomeUnknown?: boolean;
+  cause?: unknown;
+}
+
+const RETRYABLE = new Set<IncusErrorKind>(['BUSY', 'UNAVAILABLE', 'TIMEOUT', 'OPERATION_LOST']);
+
+/** The one error of this library. Its message is Incus's own, or says what became of the connection. */
+export class IncusError extends Error {
+  readonly kind: IncusErrorKind;
+  /** The status of the answer or, for operations, of their end; undefined when there was no answer. */
+  readonly status: number | undefined;
+  /**
+   * The request may have been carried out although it looks failed: its answer was lost. Look at the object before you
+   * decide. Always false for calls that only read.
+   */
+  readonly outcomeUnknown: boolean;
+
+  constructor(kind: IncusErrorKind, message: string, options: IncusErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'IncusError';
+    this.kind = kind;
+    this.status = options.status;
+    this.outcomeUnknown = options.outcomeUnknown ?? false;
+  }
+
+  /** The same request may succeed later, without anybody changing anything. */
+  get retryable(): boolean {
+    return RETRYABLE.has(this.kind);
+  }
+}
+
+export const isNotFound = (error: unknown): error is IncusError => error instanceof IncusError && error.kind === 'NOT_FOUND';
+export const isConflict = (error: unknown): error is IncusError => error instanceof IncusError && error.kind === 'CONFLICT';
+
+/** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. */
+const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [
+  [/already exists|already in use by another|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
+  [/is busy running|already being (created|deleted)|operation is already running/i, 'BUSY'],
+  [/no available (cowsql|dqlite) leader|database is (locked|closed)|daemon is (starting|shutting)|isn't online|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
+  // One member could not reach another.
+  [/connect: connection refused|no route to host|network is unreachable|i\/o timeout|unexpected EOF/i, 'UNAVAILABLE'],
+];
+
+/** @param status of the answer, or of the end of an operation */
+export function errorOfAnswer(status: number, message: string): IncusError {
+  return new IncusError(kindOf(status, message), message, { status });
+}
+
+function kindOf(status: number, message: string): IncusErrorKind {
+  switch (status) {
+    case 401:
+    case 403:
+      return 'FORBIDDEN';
+    case 404:
+      return 'NOT_FOUND';
+    case 409:
+      return 'CONFLICT';
+    case 412:
+      return 'PRECONDITION_FAILED';
+    case 502:
+    case 503:
+    case 504:
+      return 'UNAVAILABLE';
+    default:
+      return TEXTS.find(([pattern]) => pattern.test(message))?.[1] ?? (status >= 500 ? 'FAILED' : 'REFUSED');
+  }
+}

@@ -1,0 +1,170 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { WebSocket } from 'ws';
+import { backoffMs, sleep } from '#core';
+import { RunningOperation } from '../operation/running-operation.js';
+import type { Operation } from '../operation/operation.js';
+import type { Endpoint } from './endpoint.js';
+import { errorOfAnswer, IncusError } from './incus-error.js';
+import { Transport, type Bytes, type Method } from './transport.js';
+
+export interface SessionOptions {
+  endpoint: Endpoint;
+  /** The Incus project that calls are about; `default` if not given. */
+  project?: string;
+  /** For calls that are given none of their own. */
+  timeoutMs?: number;
+}
+
+export interface CallOptions {
+  timeoutMs?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** For calls that say which member is to do it. */
+export interface TargetOptions extends CallOptions {
+  target?: string | undefined;
+}
+
+/** For changes: refused with PRECONDITION_FAILED unless the object still has this etag. */
+export interface ChangeOptions extends CallOptions {
+  etag?: string | undefined;
+}
+
+export interface Call extends CallOptions {
+  method: Method;
+  /** Parts of the path below `/1.0`, each one encoded. */
+  path: readonly string[];
+  query?: Record<string, string | number | undefined> | undefined;
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  bytes?: string | Uint8Array | Bytes;
+  limitBytes?: number;
+}
+
+/** An object with what a later change needs to be sure of it. */
+export interface Tagged<T> {
+  value: T;
+  etag: string;
+}
+
+export interface RawAnswer {
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
+/** The envelope of each JSON answer. */
+interface Envelope {
+  type: 'sync' | 'async' | 'error';
+  metadata: unknown;
+  error?: string;
+  error_code?: number;
+}
+
+const TIMEOUT_MS = 30_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const ATTEMPTS = 4;
+const BACKOFF_BASE_MS = 50;
+const BACKOFF_MAX_MS = 1000;
+const IDEMPOTENT = new Set<Method>(['PUT', 'PATCH', 'DELETE']);
+
+/** Calls of the REST API: envelopes, retries, projects. The rooms of the API (`instances`, `images`, …) stand on it. */
+export class Session {
+  private readonly transport: Transport;
+  private readonly project: string | undefined;
+  private readonly timeoutMs: number;
+
+  constructor({ endpoint, project, timeoutMs = TIMEOUT_MS }: SessionOptions) {
+    this.transport = new Transport(endpoint);
+    this.project = project;
+    this.timeoutMs = timeoutMs;
+  }
+
+  async get<T>(path: readonly string[], options: CallOptions & { query?: Call['query'] } = {}): Promise<T> {
+    return (await this.getTagged<T>(path, options)).value;
+  }
+
+  async getTagged<T>(path: readonly string[], options: CallOptions & { query?: Call['query'] } = {}): Promise<Tagged<T>> {
+    const { headers, envelope } = await this.json({ ...options, method: 'GET', path });
+    return { value: envelope.metadata as T, etag: headers.etag ?? '' };
+  }
+
+  /** A change that Incus makes at once or in the background: the handle is the same, and may be over already. */
+  async change(call: Call): Promise<RunningOperation> {
+    const { envelope } = await this.json(call);
+    return envelope.type === 'async' ? new RunningOperation(this, envelope.metadata as Operation) : new RunningOperation(this);
+  }
+
+  /** For answers that are not JSON: files and logs. */
+  async raw(call: Call): Promise<RawAnswer> {
+    const answer = await this.retried(call);
+    if (answer.status >= 400) throw errorOfAnswer(answer.status, messageOf(answer.body));
+    return answer;
+  }
+
+  openWebSocket(path: readonly string[], query: Record<string, string> = {}): WebSocket {
+    return this.transport.openWebSocket(this.pathOf(path, query), HANDSHAKE_TIMEOUT_MS);
+  }
+
+  close(): void {
+    this.transport.close();
+  }
+
+  private async json(call: Call): Promise<{ headers: IncomingHttpHeaders; envelope: Envelope }> {
+    const { status, headers, body } = await this.retried(call);
+    const envelope = parseEnvelope(body);
+    if (envelope === undefined) throw new IncusError('PROTOCOL', `An answer with status ${status} is not Incus's.`, { status });
+    // A wait sends its status before it knows how it ends; only the envelope tells.
+    if (envelope.type === 'error') throw errorOfAnswer(envelope.error_code ?? status, envelope.error ?? 'unknown error');
+    return { headers, envelope };
+  }
+
+  private async retried(call: Call) {
+    const timeoutMs = call.timeoutMs ?? this.timeoutMs;
+    const deadline = Date.now() + timeoutMs;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.transport.send({
+          method: call.method,
+          path: this.pathOf(call.path, call.query ?? {}),
+          headers: { ...(call.json === undefined ? {} : { 'content-type': 'application/json' }), ...call.headers },
+          ...(call.json === undefined ? {} : { body: JSON.stringify(call.json) }),
+          ...(call.bytes === undefined ? {} : { body: call.bytes }),
+          timeoutMs: Math.max(1, deadline - Date.now()),
+          signal: call.signal,
+          ...(call.limitBytes === undefined ? {} : { limitBytes: call.limitBytes }),
+        });
+      } catch (error) {
+        const pause = backoffMs(attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS);
+        if (attempt + 1 === ATTEMPTS || Date.now() + pause >= deadline || !mayRepeat(call, error)) throw error;
+        await sleep(pause, call.signal);
+      }
+    }
+  }
+
+  private pathOf(path: readonly string[], query: Record<string, string | number | undefined>): string {
+    const search = new URLSearchParams();
+    if (this.project !== undefined) search.set('project', this.project);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+    const text = search.toString();
+    return `/1.0${path.map((part) => `/${encodeURIComponent(part)}`).join('')}${text === '' ? '' : `?${text}`}`;
+  }
+}
+
+/** Reading may always be repeated; changes that are the same twice only where the first never left. */
+function mayRepeat({ method, signal }: Call, error: unknown): boolean {
+  if (!(error instanceof IncusError) || error.kind !== 'UNAVAILABLE' || signal?.aborted) return false;
+  return method === 'GET' || (IDEMPOTENT.has(method) && !error.outcomeUnknown);
+}
+
+function parseEnvelope(body: Buffer): Envelope | undefined {
+  try {
+    const value = JSON.parse(body.toString()) as Partial<Envelope> | null;
+    return value !== null && ['sync', 'async', 'error'].includes(value.type ?? '') ? (value as Envelope) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const messageOf = (body: Buffer): string => parseEnvelope(body)?.error ?? body.toString().slice(0, 1000);

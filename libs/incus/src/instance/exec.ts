@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import type { WebSocket } from 'ws';
+import { IncusError } from '../connection/incus-error.js';
+import type { Session } from '../connection/session.js';
+import type { Operation } from '../operation/operation.js';
+
+export interface Command {
+  /** Program and arguments; no shell looks at them. */
+  command: readonly string[];
+  environment?: Record<string, string>;
+  user?: number;
+  group?: number;
+  /** Working directory. */
+  cwd?: string;
+  /** Given to its standard input, which is then closed. */
+  input?: string | Uint8Array;
+  /** After it the command is killed. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  /** Of each of the outputs; what is more is dropped. */
+  limitBytes?: number;
+}
+
+export interface CommandResult {
+  /** 127: not found, 128 + n: ended by signal n. */
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+  /** There was more output than `limitBytes`. */
+  truncated: boolean;
+}
+
+const TIMEOUT_MS = 60_000;
+const LIMIT_BYTES = 1024 * 1024;
+const ANSWER_MARGIN_MS = 5000;
+const KILL_GRACE_MS = 2000;
+const SIGKILL = 9;
+const CONTROL = 'control';
+
+/**
+ * Over web sockets. The command is killed when the time is over or the signal aborts; when the connection is lost, it
+ * may go on.
+ * @throws IncusError: TIMEOUT and CANCELLED after the kill; NOT_FOUND; REFUSED when the instance does not run
+ */
+export async function execute(session: Session, instance: string, command: Command): Promise<CommandResult> {
+  const { timeoutMs = TIMEOUT_MS, limitBytes = LIMIT_BYTES, signal, input = '' } = command;
+  const started = await session.change(request(instance, command, { 'wait-for-websocket': true, interactive: false }));
+  const { id, metadata } = started.operation as Operation;
+  const secrets = metadata?.['fds'] as Record<'0' | '1' | '2' | typeof CONTROL, string>;
+  const open = (secret: string): WebSocket =>
+    // Who waits for the socket hears of an error, too; one that nobody waits for must not end the process.
+    session.openWebSocket(['operations', id, 'websocket'], { secret }).on('error', () => undefined);
+  const sockets = { control: open(secrets.control), stdin: open(secrets['0']), stdout: open(secrets['1']), stderr: open(secrets['2']) };
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const given = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+  const end = (): void => Object.values(sockets).forEach((socket) => socket.terminate());
+  let grace: NodeJS.Timeout | undefined;
+  const kill = (): void => {
+    if (sockets.control.readyState === sockets.control.OPEN) sockets.control.send(JSON.stringify({ command: 'signal', signal: SIGKILL }));
+    // Children of the command may keep its outputs open.
+    grace ??= setTimeout(end, KILL_GRACE_MS);
+  };
+  given.addEventListener('abort', kill, { once: true });
+  try {
+    const outputs = Promise.all([collect(sockets.stdout, limitBytes), collect(sockets.stderr, limitBytes)]);
+    const opened = Promise.all(Object.values(sockets).map(async (socket) => opening(socket)));
+    const done = opened.then(async () => {
+      if (given.aborted) kill();
+      feed(sockets.stdin, input);
+      return await Promise.all([started.wait({ timeoutMs: timeoutMs + ANSWER_MARGIN_MS }), outputs] as const);
+    });
+    // Should a socket not open, then nobody asks for the outputs any more.
+    outputs.catch(() => undefined);
+    const [ended, [stdout, stderr]] = await done;
+    if (given.aborted) throw killed(timeout.aborted, command.command, timeoutMs);
+    return { exitCode: exitCodeOf(ended), stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated };
+  } finally {
+    given.removeEventListener('abort', kill);
+    clearTimeout(grace);
+    end();
+  }
+}
+
+/**
+ * Incus writes the outputs to files beside the instance; they are read and removed here. The command is not killed when
+ * the time is over.
+ * @throws IncusError: TIMEOUT with `outcomeUnknown` when it still runs, NOT_FOUND, REFUSED when the instance does not run,
+ *   PROTOCOL when an output is larger than `limitBytes`
+ */
+export async function executeRecorded(session: Session, instance: string, command: Omit<Command, 'input'>): Promise<CommandResult> {
+  const { timeoutMs = TIMEOUT_MS, limitBytes = LIMIT_BYTES, signal } = command;
+  const started = await session.change(request(instance, command, { 'record-output': true, interactive: false }));
+  const ended = await started.wait({ timeoutMs, ...(signal === undefined ? {} : { signal }) });
+  const files = ended?.metadata?.['output'] as Record<'1' | '2', string> | undefined;
+  const read = async (url: string | undefined): Promise<string> => {
+    if (url === undefined) return '';
+    const path = ['instances', instance, 'logs', 'exec-output', decodeURIComponent(url.split('?')[0]?.split('/').at(-1) ?? '')];
+    const { body } = await session.raw({ method: 'GET', path, limitBytes });
+    await session.change({ method: 'DELETE', path });
+    return body.toString();
+  };
+  return { exitCode: exitCodeOf(ended), stdout: await read(files?.['1']), stderr: await read(files?.['2']), truncated: false };
+}
+
+function request(instance: string, { command, environment, user, group, cwd }: Omit<Command, 'input'>, flags: Record<string, boolean>) {
+  return { method: 'POST' as const, path: ['instances', instance, 'exec'], json: { command, environment, user, group, cwd, ...flags } };
+}
+
+const exitCodeOf = (ended: Operation | undefined): number => Number(ended?.metadata?.['return'] ?? -1);
+
+function killed(byTime: boolean, command: readonly string[], timeoutMs: number): IncusError {
+  if (byTime) return new IncusError('TIMEOUT', `The command "${command[0]}" was killed after ${timeoutMs} ms.`);
+  return new IncusError('CANCELLED', `The command "${command[0]}" was killed because its caller gave up.`);
+}
+
+async function opening(socket: WebSocket): Promise<void> {
+  try {
+    await once(socket, 'open');
+  } catch (error) {
+    throw lostConnection(error);
+  }
+}
+
+/** An empty text frame is how both sides say that no more comes. */
+function feed(stdin: WebSocket, input: string | Uint8Array): void {
+  // As a binary frame, which a string would not be.
+  if (input.length > 0) stdin.send(typeof input === 'string' ? Buffer.from(input) : input);
+  stdin.send('');
+}
+
+async function collect(socket: WebSocket, limitBytes: number): Promise<{ text: string; truncated: boolean }> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let truncated = false;
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      resolve({ text: Buffer.concat(chunks).toString(), truncated });
+      socket.close();
+    };
+    socket.on('message', (data: Buffer, isBinary) => {
+      if (!isBinary && data.length === 0) return end();
+      const kept = data.subarray(0, limitBytes - length);
+      length += kept.length;
+      if (kept.length < data.length) truncated = true;
+      if (kept.length > 0) chunks.push(kept);
+    });
+    socket.once('close', end);
+    socket.once('error', (error) => reject(lostConnection(error)));
+  });
+}
+
+const lostConnection = (cause: unknown): IncusError =>
+  new IncusError('UNAVAILABLE', `The connection to the command was lost: ${(cause as Error).message}`, { outcomeUnknown: true, cause });
