@@ -1,0 +1,138 @@
+import { MuonError } from '#core';
+import { backendRefused, type Outcome } from '#drivers';
+import { Transaction } from '#ovsdb';
+import type { CallTime, OvnBackend } from '../backend.js';
+import { Draft } from '../draft.js';
+import type { Network } from '../input.js';
+import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
+import { rowUuid } from '../names.js';
+import type { Northbound } from '../schema/northbound.js';
+import { readSubnet, writeSubnet, type SubnetRows } from './subnets.js';
+
+/** What is there of one network. */
+interface Found {
+  router: { external_ids: ExternalIds; name: string; ports: ReadonlySet<string>; load_balancer: ReadonlySet<string> } | undefined;
+  /** In the order of the desired subnets. */
+  subnets: SubnetRows[];
+  /** Switches of subnets that the network no longer has. */
+  stale: { uuid: string; subnetId: string }[];
+  /** The subnets of its ports. */
+  inUse: Set<string>;
+  balancers: { _uuid: string; name: string }[];
+}
+
+/**
+ * A network is a logical router of its own, with a logical switch for each subnet. Nothing leads from one router to
+ * another, so networks may have the same addresses.
+ */
+export class Networks {
+  constructor(private readonly backend: OvnBackend) {}
+
+  async ensure(time: CallTime, network: Network): Promise<Outcome<void>> {
+    return this.backend.settle(time, async () => this.#plan(network, await this.#find(time, network)));
+  }
+
+  async #find(time: CallTime, { networkId, subnets }: Network): Promise<Found> {
+    const reading = new Transaction<Northbound>();
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]);
+    const readers = subnets.map(({ subnetId }) => readSubnet(reading, subnetId));
+    const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['external_ids']);
+    const ports = reading.select('Logical_Switch_Port', [carries({ KIND: 'PORT', NETWORK: networkId })], ['external_ids']);
+    const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['name']);
+    const found = await this.backend.read(time, reading);
+    const wanted = new Set(subnets.map(({ subnetId }) => rowUuid('Logical_Switch', subnetId)));
+    return {
+      router: found.of(routers)[0],
+      subnets: readers.map((read) => read(found)),
+      stale: found
+        .of(switches)
+        .filter(({ _uuid }) => !wanted.has(_uuid))
+        .map(({ _uuid, external_ids }) => ({ uuid: _uuid, subnetId: external_ids.get(Mark.ID) ?? '' })),
+      inUse: new Set(found.of(ports).map(({ external_ids }) => external_ids.get(Mark.SUBNET) ?? '')),
+      balancers: found.of(balancers),
+    };
+  }
+
+  #plan(network: Network, found: Found): Draft | undefined {
+    const { networkId, revision, ownership } = network;
+    const rows = [found.router, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
+    for (const row of rows) {
+      requireOwn(this.backend.id, ownership.installationId, 'network', networkId, row);
+      if (row !== undefined && row.external_ids.get(Mark.NETWORK) !== networkId) {
+        throw backendRefused(this.backend.id, `A subnet of the network "${networkId}" belongs to another network.`);
+      }
+    }
+    if (rows.some((row) => row !== undefined && revisionOf(row.external_ids) > revision)) return undefined;
+
+    const draft = new Draft();
+    const routerUuid = rowUuid('Logical_Router', networkId);
+    draft.ensure('Logical_Router', routerUuid, found.router, {
+      name: networkId,
+      external_ids: marksOf({ kind: 'NETWORK', id: networkId, revision, networkId, ownership }),
+    });
+    network.subnets.forEach((subnet, index) => {
+      writeSubnet(draft, network, subnet, found.subnets[index] ?? {}, this.backend.settings);
+      const linkUuid = rowUuid('Logical_Router_Port', subnet.subnetId);
+      if (found.router?.ports.has(linkUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', linkUuid);
+    });
+    for (const { uuid, subnetId } of found.stale) {
+      if (found.inUse.has(subnetId)) throw inUse(`The subnet "${subnetId}" still has ports.`);
+      draft.expectRows('Logical_Switch_Port', carries({ KIND: 'PORT', SUBNET: subnetId }), 'name', []);
+      draft.delete('Logical_Switch', uuid);
+      draft.delete('DHCP_Options', rowUuid('DHCP_Options', subnetId));
+      draft.leave('Logical_Router', routerUuid, 'ports', rowUuid('Logical_Router_Port', subnetId));
+    }
+    this.#attachBalancers(draft, network, found);
+    return draft;
+  }
+
+  /** Clients anywhere in the network reach its load balancers, also from subnets that come later. */
+  #attachBalancers(draft: Draft, { networkId, subnets }: Network, { balancers, router, subnets: seen }: Found): void {
+    // One that comes meanwhile would not be on a new switch.
+    draft.expectRows('Load_Balancer', carries({ NETWORK: networkId }), 'name', balancers);
+    const routerUuid = rowUuid('Logical_Router', networkId);
+    for (const { _uuid: balancer } of balancers) {
+      if (router?.load_balancer.has(balancer) !== true) draft.join('Logical_Router', routerUuid, 'load_balancer', balancer);
+      subnets.forEach(({ subnetId }, index) => {
+        if (seen[index]?.switch?.load_balancer.has(balancer) === true) return;
+        draft.join('Logical_Switch', rowUuid('Logical_Switch', subnetId), 'load_balancer', balancer);
+      });
+    }
+  }
+
+  async remove(time: CallTime, networkId: string): Promise<Outcome<void>> {
+    const { settings, id: backend } = this.backend;
+    const ofNetwork = carries({ NETWORK: networkId });
+    const users = { ports: carries({ KIND: 'PORT', NETWORK: networkId }), balancers: carries({ KIND: 'LOAD_BALANCER', NETWORK: networkId }) };
+    return this.backend.settle(time, async () => {
+      const reading = new Transaction<Northbound>();
+      const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['external_ids']);
+      const switches = reading.select('Logical_Switch', [ofNetwork], ['external_ids']);
+      const dhcp = reading.select('DHCP_Options', [ofNetwork], ['external_ids']);
+      const ports = reading.select('Logical_Switch_Port', [users.ports], ['name']);
+      const balancers = reading.select('Load_Balancer', [users.balancers], ['name']);
+      const found = await this.backend.read(time, reading);
+      const rows = [
+        ...found.of(routers).map((row) => ({ table: 'Logical_Router', row }) as const),
+        ...found.of(switches).map((row) => ({ table: 'Logical_Switch', row }) as const),
+        ...found.of(dhcp).map((row) => ({ table: 'DHCP_Options', row }) as const),
+      ];
+      if (rows.length === 0) return undefined;
+      for (const { row } of rows) requireOwn(backend, settings.installationId, 'network', networkId, row);
+      if (found.of(ports).length + found.of(balancers).length > 0) {
+        throw inUse(`The network "${networkId}" still has ports or load balancers.`);
+      }
+      const draft = new Draft();
+      // None of them may come meanwhile.
+      draft.expectRows('Logical_Switch_Port', users.ports, 'name', []);
+      draft.expectRows('Load_Balancer', users.balancers, 'name', []);
+      for (const { table, row } of rows) {
+        draft.expect(table, row._uuid, row);
+        draft.delete(table, row._uuid);
+      }
+      return draft;
+    });
+  }
+}
+
+const inUse = (message: string): MuonError => new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
