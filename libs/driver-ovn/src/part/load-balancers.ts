@@ -12,8 +12,15 @@ interface Rows {
   balancer: Northbound['Load_Balancer'] | undefined;
   router: Pick<Northbound['Logical_Router'], 'load_balancer' | 'external_ids'>;
   switches: Pick<Northbound['Logical_Switch'], 'load_balancer' | 'external_ids'>[];
-  ports: Pick<Northbound['Logical_Switch_Port'], 'name' | 'external_ids'>[];
+  /** Where its members are checked; undefined when no subnet has an address for that. */
+  members: Members | undefined;
   checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
+}
+
+/** The ports of each member's address, and the addresses from which each subnet's are checked. */
+interface Members {
+  ports: ReadonlyMap<string, Pick<Northbound['Logical_Switch_Port'], 'name' | 'external_ids'>[]>;
+  sources: ReadonlyMap<string, string>;
 }
 
 /**
@@ -39,7 +46,6 @@ export class LoadBalancers {
     const checks = reading.select('Load_Balancer_Health_Check', [carries({ ID: loadBalancerId })]);
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['load_balancer', 'external_ids']);
     const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['load_balancer', 'external_ids']);
-    const ports = reading.select('Logical_Switch_Port', [carries({ KIND: 'PORT', NETWORK: networkId })], ['name', 'external_ids']);
     const found = await this.backend.read(time, reading);
 
     const [row] = found.of(balancers);
@@ -52,9 +58,25 @@ export class LoadBalancers {
       balancer: row,
       router,
       switches: found.of(switches),
-      ports: found.of(ports),
+      members: await this.#readMembers(time, balancer, found.of(switches)),
       checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
     };
+  }
+
+  async #readMembers(time: CallTime, balancer: LoadBalancerSpecification, switches: Rows['switches']): Promise<Members | undefined> {
+    const sources = new Map<string, string>();
+    for (const { external_ids: marks } of switches) {
+      const source = marks.get(Mark.HEALTH_CHECK_ADDRESS) ?? '';
+      if (source !== '') sources.set(marks.get(Mark.ID) ?? '', source);
+    }
+    if (sources.size === 0) return undefined;
+    const reading = new Transaction<Northbound>();
+    const selects = memberAddresses(balancer).map((address) => {
+      const ports = reading.select('Logical_Switch_Port', [portsOf(balancer.networkId, address)], ['name', 'external_ids']);
+      return [address, ports] as const;
+    });
+    const found = await this.backend.read(time, reading);
+    return { sources, ports: new Map(selects.map(([address, ports]) => [address, found.of(ports)])) };
   }
 
   #plan(balancer: LoadBalancerSpecification, rows: Rows): Draft {
@@ -66,7 +88,7 @@ export class LoadBalancers {
     draft.expect('Logical_Router', routerUuid, rows.router);
 
     const vips = vipsOf(balancer);
-    const mappings = this.#mappings(draft, balancer, rows);
+    const mappings = rows.members === undefined ? undefined : this.#mappings(draft, networkId, rows.members);
     const checked = mappings === undefined ? [] : [...vips.keys()];
     const seen = rows.balancer;
     draft.ensure('Load_Balancer', uuid, seen, {
@@ -96,20 +118,11 @@ export class LoadBalancers {
     return draft;
   }
 
-  /** Where the members that are there are checked; undefined when no subnet has an address for that. */
-  #mappings(draft: Draft, balancer: LoadBalancerSpecification, { switches, ports }: Rows): Map<string, string> | undefined {
-    const sources = new Map(
-      switches.flatMap(({ external_ids: marks }) => {
-        const source = marks.get(Mark.HEALTH_CHECK_ADDRESS) ?? '';
-        return source === '' ? [] : [[marks.get(Mark.ID) ?? '', source] as const];
-      }),
-    );
-    if (sources.size === 0) return undefined;
+  #mappings(draft: Draft, networkId: string, { ports, sources }: Members): ReadonlyMap<string, string> {
     const mappings = new Map<string, string>();
-    for (const address of memberAddresses(balancer)) {
-      const holders = ports.filter(({ external_ids: marks }) => marks.get(Mark.ADDRESS) === address);
+    for (const [address, holders] of ports) {
       // A port that comes meanwhile would not be checked.
-      draft.expectRows('Logical_Switch_Port', carries({ NETWORK: balancer.networkId, ADDRESS: address }), 'name', holders);
+      draft.expectRows('Logical_Switch_Port', portsOf(networkId, address), 'name', holders);
       for (const { name, external_ids: marks } of holders) {
         const source = sources.get(marks.get(Mark.SUBNET) ?? '');
         if (source !== undefined) mappings.set(address, mappingOf(name, source));
@@ -134,3 +147,6 @@ export class LoadBalancers {
     });
   }
 }
+
+const portsOf = (networkId: string, address: string): ReturnType<typeof carries> =>
+  carries({ KIND: 'PORT', NETWORK: networkId, ADDRESS: address });

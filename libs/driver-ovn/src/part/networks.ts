@@ -16,8 +16,6 @@ interface Found {
   subnets: SubnetRows[];
   /** Switches of subnets that the network no longer has. */
   stale: { uuid: string; subnetId: string }[];
-  /** The subnets of its ports. */
-  inUse: Set<string>;
   balancers: { _uuid: string; name: string }[];
 }
 
@@ -29,7 +27,11 @@ export class Networks {
   constructor(private readonly backend: OvnBackend) {}
 
   async ensure(time: CallTime, network: Network): Promise<Outcome<void>> {
-    return this.backend.settle(time, async () => this.#plan(network, await this.#find(time, network)));
+    return this.backend.settle(time, async () => {
+      const found = await this.#find(time, network);
+      for (const { subnetId } of found.stale) await this.#requireUnused(time, subnetId);
+      return this.#plan(network, found);
+    });
   }
 
   async #find(time: CallTime, { networkId, subnets }: Network): Promise<Found> {
@@ -37,7 +39,6 @@ export class Networks {
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]);
     const readers = subnets.map(({ subnetId }) => readSubnet(reading, subnetId));
     const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['external_ids']);
-    const ports = reading.select('Logical_Switch_Port', [carries({ KIND: 'PORT', NETWORK: networkId })], ['external_ids']);
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['name']);
     const found = await this.backend.read(time, reading);
     const wanted = new Set(subnets.map(({ subnetId }) => rowUuid('Logical_Switch', subnetId)));
@@ -48,9 +49,14 @@ export class Networks {
         .of(switches)
         .filter(({ _uuid }) => !wanted.has(_uuid))
         .map(({ _uuid, external_ids }) => ({ uuid: _uuid, subnetId: external_ids.get(Mark.ID) ?? '' })),
-      inUse: new Set(found.of(ports).map(({ external_ids }) => external_ids.get(Mark.SUBNET) ?? '')),
       balancers: found.of(balancers),
     };
+  }
+
+  async #requireUnused(time: CallTime, subnetId: string): Promise<void> {
+    const reading = new Transaction<Northbound>();
+    const ports = reading.select('Logical_Switch_Port', [carries({ KIND: 'PORT', SUBNET: subnetId })], ['name']);
+    if ((await this.backend.read(time, reading)).of(ports).length > 0) throw inUse(`The subnet "${subnetId}" still has ports.`);
   }
 
   #plan(network: Network, found: Found): Draft | undefined {
@@ -76,7 +82,7 @@ export class Networks {
       if (found.router?.ports.has(linkUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', linkUuid);
     });
     for (const { uuid, subnetId } of found.stale) {
-      if (found.inUse.has(subnetId)) throw inUse(`The subnet "${subnetId}" still has ports.`);
+      // No port may come meanwhile: it would go with the switch.
       draft.expectRows('Logical_Switch_Port', carries({ KIND: 'PORT', SUBNET: subnetId }), 'name', []);
       draft.delete('Logical_Switch', uuid);
       draft.delete('DHCP_Options', rowUuid('DHCP_Options', subnetId));

@@ -75,16 +75,19 @@ export class Ports {
       const reading = new Transaction<Northbound>();
       const rows = reading.select('Logical_Switch_Port', [['_uuid', '==', uuid]], ['external_ids']);
       const holders = reading.select('Logical_Switch', [['ports', 'includes', [uuid]]], ['name']);
-      const balancers = reading.select('Load_Balancer', [carries({ KIND: 'LOAD_BALANCER' })], ['ip_port_mappings']);
       const found = await this.backend.read(time, reading);
       const [row] = found.of(rows);
       if (row === undefined) return undefined;
       requireOwn(this.backend.id, this.backend.settings.installationId, 'port', portId, row);
+      const inNetwork = carries({ NETWORK: row.external_ids.get(Mark.NETWORK) ?? '' });
+      const readingBalancers = new Transaction<Northbound>();
+      const balancers = readingBalancers.select('Load_Balancer', [inNetwork], ['ip_port_mappings']);
+      const checking = (await this.backend.read(time, readingBalancers)).of(balancers);
       const draft = new Draft();
       draft.expect('Logical_Switch_Port', uuid, row);
       // With its last switch it goes by itself.
       for (const holder of found.of(holders)) draft.leave('Logical_Switch', holder._uuid, 'ports', uuid);
-      unmapPort(draft, portId, found.of(balancers));
+      unmapPort(draft, portId, checking);
       return draft;
     });
   }

@@ -12,6 +12,9 @@ export type Standing = { state: 'CAUGHT_UP' } | { state: 'BEHIND'; deadInMs: num
 export class ChassisWatch {
   /** Since when a chassis that has something to catch up has not moved, by name. */
   readonly #idleSince = new Map<string, number>();
+  /** The number that each chassis has, by name. */
+  readonly #reached = new Map<string, number>();
+  #chassisNames: ReadonlyMap<string, string> | undefined;
 
   constructor(
     private readonly southbound: Monitor<Southbound>,
@@ -28,10 +31,10 @@ export class ChassisWatch {
 
   /** @param host the name of a chassis, or its host's */
   standing(host: string, number: number): Standing {
-    const name = this.#chassisOf(host);
-    const row = name === undefined ? undefined : this.#private(name);
-    if (name === undefined || row === undefined) return { state: 'DEAD' };
-    if (row.nb_cfg >= number) return { state: 'CAUGHT_UP' };
+    const name = this.#names().get(host);
+    const reached = name === undefined ? undefined : this.#reached.get(name);
+    if (name === undefined || reached === undefined) return { state: 'DEAD' };
+    if (reached >= number) return { state: 'CAUGHT_UP' };
     const idleSince = this.#idleSince.get(name);
     const deadInMs = idleSince === undefined ? this.deadAfterMs : idleSince + this.deadAfterMs - performance.now();
     return deadInMs > 0 ? { state: 'BEHIND', deadInMs } : { state: 'DEAD' };
@@ -43,29 +46,29 @@ export class ChassisWatch {
     return row === undefined ? undefined : [row.hostname || row.name, row.name];
   }
 
-  /** Hosts are known by the chassis's name, or by their own. */
-  #chassisOf(host: string): string | undefined {
-    let byHost: string | undefined;
-    for (const { name, hostname } of this.southbound.rows('Chassis').values()) {
-      if (name === host) return name;
-      if (hostname === host) byHost = name;
+  /** The chassis of each host, by the chassis's name and by the host's own. */
+  #names(): ReadonlyMap<string, string> {
+    if (this.#chassisNames === undefined) {
+      const rows = [...this.southbound.rows('Chassis').values()];
+      this.#chassisNames = new Map([...rows.map(({ name, hostname }) => [hostname, name] as const), ...rows.map(({ name }) => [name, name] as const)]);
     }
-    return byHost;
-  }
-
-  #private(name: string): Southbound['Chassis_Private'] | undefined {
-    for (const row of this.southbound.rows('Chassis_Private').values()) if (row.name === name) return row;
-    return undefined;
+    return this.#chassisNames;
   }
 
   #follow(changes: readonly Change<Southbound>[]): void {
     let all = false;
     for (const change of changes) {
       if (change.table === 'SB_Global') all = true;
+      if (change.table === 'Chassis') this.#chassisNames = undefined;
       if (change.table !== 'Chassis_Private') continue;
       // Every word of it is a sign of life.
       this.#idleSince.delete(change.row.name);
       if (change.kind !== 'delete') this.#look(change.row);
+      else {
+        // Another row of that name may have come in its place.
+        this.#reached.delete(change.row.name);
+        all = true;
+      }
     }
     if (all) this.#lookAtAll();
   }
@@ -75,6 +78,7 @@ export class ChassisWatch {
   }
 
   #look({ name, nb_cfg: number }: Southbound['Chassis_Private']): void {
+    this.#reached.set(name, number);
     if (number >= translated(this.southbound)) this.#idleSince.delete(name);
     else if (!this.#idleSince.has(name)) this.#idleSince.set(name, performance.now());
   }

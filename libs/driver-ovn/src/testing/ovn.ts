@@ -1,8 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { OvsdbClient } from '#ovsdb';
+import { OvsdbClient, Transaction } from '#ovsdb';
 import { ovsdbIsMissing, run, startServer, type TestServer } from '#ovsdb/testing';
+import { carries } from '../marks.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
 
@@ -32,6 +33,50 @@ export class TestOvn implements AsyncDisposable {
     await global.until((monitor) => (monitor.rows('SB_Global').size > 0 ? true : undefined));
     await global.close();
     return ovn;
+  }
+
+  /** What becomes of a packet (ovn-trace(8)), in one line for each thing that is done with it. */
+  trace(microflow: string): string {
+    return run('ovn-trace', `--db=${this.southbound.unix}`, '--minimal', microflow);
+  }
+
+  /** The same with every step on the way. */
+  detail(microflow: string): string {
+    return run('ovn-trace', `--db=${this.southbound.unix}`, microflow);
+  }
+
+  /** Does the installed schema of the northbound database have that column? */
+  schemaHas(table: string, column: string): boolean {
+    const schema = JSON.parse(readFileSync(`${SCHEMAS}/ovn-nb.ovsschema`, 'utf8')) as { tables: Record<string, { columns: object }> };
+    return column in (schema.tables[table]?.columns ?? {});
+  }
+
+  /** Every row with that mark, as `table name`. */
+  async rowsOf(networkId: string): Promise<string[]> {
+    const reading = new Transaction<Northbound>();
+    const where = [carries({ NETWORK: networkId })];
+    const selects = [
+      ['router', reading.select('Logical_Router', where, ['name'])],
+      ['router port', reading.select('Logical_Router_Port', where, ['name'])],
+      ['switch', reading.select('Logical_Switch', where, ['name'])],
+      ['switch port', reading.select('Logical_Switch_Port', where, ['name'])],
+      ['load balancer', reading.select('Load_Balancer', where, ['name'])],
+    ] as const;
+    const checks = reading.select('Load_Balancer_Health_Check', where, ['vip']);
+    const dhcp = reading.select('DHCP_Options', where, ['cidr']);
+    const found = await this.nb.transact(reading);
+    return [
+      ...selects.flatMap(([noun, select]) => found.of(select).map(({ name }) => `${noun} ${name}`)),
+      ...found.of(checks).map(({ vip }) => `health check ${vip}`),
+      ...found.of(dhcp).map(({ cidr }) => `dhcp ${cidr}`),
+    ].sort();
+  }
+
+  /** Behind the driver's back. */
+  async write(build: (transaction: Transaction<Northbound>) => void): Promise<void> {
+    const transaction = new Transaction<Northbound>();
+    build(transaction);
+    await this.nb.transact(transaction);
   }
 
   async stopNorthd(): Promise<void> {
