@@ -11,6 +11,7 @@ import type { Southbound } from './schema/southbound.js';
 /** How often a part is read again, because others write it too or answers are lost, before the caller is sent away. */
 const MAX_LOOKS = 10;
 const OVERTAKEN_RETRY_MS = 100;
+const FIRST_PAUSE_MS = 100;
 
 /** What remains of a call. */
 export class CallTime {
@@ -41,10 +42,9 @@ export class OvnBackend {
 
   /** @throws INVALID_INPUT */
   constructor(readonly settings: OvnNetworkSettings) {
-    const { northbound, southbound, connectTimeoutMs, tls = {} } = settings;
-    const common = { connectTimeoutMs, reconnectMaxMs: 2_000, tls: defined(tls) };
+    const { northbound, southbound, connectTimeoutMs, reconnectMaxMs, tls = {} } = settings;
+    const common = { connectTimeoutMs, reconnectMaxMs, reconnectMinMs: Math.min(FIRST_PAUSE_MS, reconnectMaxMs), tls: defined(tls) };
     this.northbound = new OvsdbClient<Northbound>({ ...common, database: 'OVN_Northbound', endpoints: northbound });
-    // What chassis say may be read from any member of a cluster, but a barrier needs the newest.
     this.southbound = new OvsdbClient<Southbound>({ ...common, database: 'OVN_Southbound', endpoints: southbound });
   }
 
@@ -76,7 +76,7 @@ export class OvnBackend {
       const draft = await plan();
       if (draft === undefined || draft.isEmpty) return DONE;
       try {
-        await this.write(time, draft.build());
+        await this.northbound.transact(draft.build(), time.options());
         return DONE;
       } catch (error) {
         if (!mustLookAgain(error)) throw error;
@@ -86,10 +86,6 @@ export class OvnBackend {
   }
 
   async read(time: CallTime, transaction: Transaction<Northbound>): Promise<Committed> {
-    return this.northbound.transact(transaction, time.options());
-  }
-
-  private async write(time: CallTime, transaction: Transaction<Northbound>): Promise<Committed> {
     return this.northbound.transact(transaction, time.options());
   }
 

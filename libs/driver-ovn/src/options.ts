@@ -30,6 +30,8 @@ const optionsSchema = z.strictObject({
   dnsServers: z.array(z.ipv4()).max(3).default([]),
   /** A host that has not moved for so long, with something to catch up, counts as dead. */
   hostDeadAfterMs: z.number().int().min(50).max(600_000).default(10_000),
+  /** The longest pause between attempts to reach a database again. */
+  reconnectMaxMs: z.number().int().min(10).max(60_000).default(2_000),
   /** How long opening may take. */
   connectTimeoutMs: z.number().int().min(100).max(60_000).default(10_000),
 });

@@ -1,4 +1,4 @@
-import { notFound } from '#core';
+import { notFound, sleep } from '#core';
 import { done, pending, type Outcome } from '#drivers';
 import { TimeoutError, Transaction, type Monitor } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
@@ -30,7 +30,8 @@ export class Realisation {
   async realised(time: CallTime, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
     await this.#requireNetwork(time, networkId);
-    const number = await this.#barrier.draw();
+    const number = await before(endsAt, this.#barrier.draw());
+    if (number === undefined) return pending(RETRY_MS);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
     if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
@@ -80,5 +81,15 @@ export class Realisation {
       if (error instanceof TimeoutError) return false;
       throw error;
     }
+  }
+}
+
+/** What the promise brings before that time, else undefined. */
+async function before<Value>(endsAt: number, promise: Promise<Value>): Promise<Value | undefined> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([promise, sleep(Math.max(0, endsAt - performance.now()), over.signal).then(() => undefined)]);
+  } finally {
+    over.abort();
   }
 }

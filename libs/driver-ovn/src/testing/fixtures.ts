@@ -16,6 +16,7 @@ export function optionsOf(ovn: TestOvn, more: Partial<OvnNetworkOptions> = {}): 
     northbound: [ovn.northbound.unix],
     southbound: [ovn.southbound.unix],
     hostDeadAfterMs: 300,
+    reconnectMaxMs: 20,
     ...more,
   };
 }

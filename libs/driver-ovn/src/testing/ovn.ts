@@ -13,6 +13,11 @@ const SCHEMAS = '/usr/share/ovn';
 export const ovnIsMissing =
   ovsdbIsMissing || spawnSync('ovn-northd', ['--version']).status !== 0 || !['nb', 'sb'].every((name) => existsSync(`${SCHEMAS}/ovn-${name}.ovsschema`));
 
+/** What the driver reads, and what northd makes of health checks. */
+interface SouthboundTables extends Southbound {
+  Service_Monitor: { logical_port: string; ip: string; port: number; src_ip: string };
+}
+
 /** Both databases and a real northd between them, without root and without hosts. */
 export class TestOvn implements AsyncDisposable {
   private constructor(
@@ -20,14 +25,14 @@ export class TestOvn implements AsyncDisposable {
     readonly southbound: TestServer,
     /** For looking at what the driver has written, and for writing behind its back. */
     readonly nb: OvsdbClient<Northbound>,
-    readonly sb: OvsdbClient<Southbound>,
+    readonly sb: OvsdbClient<SouthboundTables>,
     private northd: ChildProcess,
   ) {}
 
   static async start(): Promise<TestOvn> {
     const [northbound, southbound] = await Promise.all([startDatabase('nb'), startDatabase('sb')]);
     const nb = new OvsdbClient<Northbound>({ database: 'OVN_Northbound', endpoints: [northbound.unix] });
-    const sb = new OvsdbClient<Southbound>({ database: 'OVN_Southbound', endpoints: [southbound.unix] });
+    const sb = new OvsdbClient<SouthboundTables>({ database: 'OVN_Southbound', endpoints: [southbound.unix] });
     const ovn = new TestOvn(northbound, southbound, nb, sb, launchNorthd(northbound, southbound));
     const global = await sb.monitor({ SB_Global: { columns: ['nb_cfg'] } });
     await global.until((monitor) => (monitor.rows('SB_Global').size > 0 ? true : undefined));
