@@ -1,7 +1,7 @@
-import { MuonError, withTimeout } from '#core';
+import { invalidInput, MuonError, withTimeout, type Logger } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { DONE, pending, type DriverCall, type Outcome } from '#drivers';
-import { OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
+import { InvalidArgumentError, OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
 import type { Draft } from './draft.js';
 import { mustLookAgain, toDriverError } from './errors.js';
 import type { OvnNetworkSettings } from './options.js';
@@ -40,12 +40,16 @@ export class OvnBackend {
   readonly northbound: OvsdbClient<Northbound>;
   readonly southbound: OvsdbClient<Southbound>;
 
-  /** @throws INVALID_INPUT */
-  constructor(readonly settings: OvnNetworkSettings) {
-    const { northbound, southbound, connectTimeoutMs, reconnectMaxMs, tls = {} } = settings;
-    const common = { connectTimeoutMs, reconnectMaxMs, reconnectMinMs: Math.min(FIRST_PAUSE_MS, reconnectMaxMs), tls: defined(tls) };
-    this.northbound = new OvsdbClient<Northbound>({ ...common, database: 'OVN_Northbound', endpoints: northbound });
-    this.southbound = new OvsdbClient<Southbound>({ ...common, database: 'OVN_Southbound', endpoints: southbound });
+  /**
+   * @param log hears of what goes wrong outside of calls, as a monitor that the server refuses after a change of its schema
+   * @throws INVALID_INPUT
+   */
+  constructor(
+    readonly settings: OvnNetworkSettings,
+    log?: Logger,
+  ) {
+    this.northbound = open<Northbound>('OVN_Northbound', 'northbound', settings, log);
+    this.southbound = open<Southbound>('OVN_Southbound', 'southbound', settings, log);
   }
 
   get id(): string {
@@ -91,6 +95,32 @@ export class OvnBackend {
 
   async close(): Promise<void> {
     await Promise.all([this.northbound.close(), this.southbound.close()]);
+  }
+}
+
+/** @throws INVALID_INPUT naming the endpoint that makes no sense */
+function open<Tables extends object>(
+  database: string,
+  option: 'northbound' | 'southbound',
+  settings: OvnNetworkSettings,
+  log: Logger | undefined,
+): OvsdbClient<Tables> {
+  const { connectTimeoutMs, reconnectMaxMs, tls = {} } = settings;
+  try {
+    const client = new OvsdbClient<Tables>({
+      database,
+      endpoints: settings[option],
+      tls: defined(tls),
+      connectTimeoutMs,
+      reconnectMaxMs,
+      reconnectMinMs: Math.min(FIRST_PAUSE_MS, reconnectMaxMs),
+    });
+    // Unheard it would end the process. Calls that depend on it end by their time.
+    client.on('error', (error) => log?.error({ err: error, database }, 'the OVN databases cannot be followed'));
+    return client;
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw invalidInput(`options.${error.path.replace(/^endpoints/, option)}`, 'An endpoint is tcp:HOST[:PORT], ssl:HOST[:PORT] or unix:FILE.');
   }
 }
 

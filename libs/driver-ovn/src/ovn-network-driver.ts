@@ -1,3 +1,4 @@
+import type { Logger } from '#core';
 import type {
   DriverCall,
   LoadBalancerSpecification,
@@ -48,8 +49,8 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   }
 
   /** @throws INVALID_INPUT naming the option, UNAVAILABLE or TIMEOUT when a database cannot be reached */
-  static async open(options: OvnNetworkOptions): Promise<OvnNetworkDriver> {
-    const backend = new OvnBackend(readOptions(options));
+  static async open(options: OvnNetworkOptions, log?: Logger): Promise<OvnNetworkDriver> {
+    const backend = new OvnBackend(readOptions(options), log);
     try {
       const within = { timeoutMs: backend.settings.connectTimeoutMs };
       const [schema, parts, chassis] = await Promise.all([
@@ -111,8 +112,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 /**
  * Opens the network of one backend, to be a part of its `Driver`: it keeps two connections and replicas of what it lists
  * and waits for, until it is disposed of. `capabilities` tells what this release of OVN offers.
+ * @param log hears of what goes wrong outside of calls
  * @throws INVALID_INPUT naming the option, UNAVAILABLE or TIMEOUT when a database cannot be reached
  */
-export async function openOvnNetwork(options: OvnNetworkOptions): Promise<OvnNetworkDriver> {
-  return OvnNetworkDriver.open(options);
+export async function openOvnNetwork(options: OvnNetworkOptions, log?: Logger): Promise<OvnNetworkDriver> {
+  return OvnNetworkDriver.open(options, log);
 }

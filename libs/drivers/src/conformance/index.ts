@@ -42,7 +42,7 @@ export function driverConformance(
       await bench.subject.teardown();
     });
     describe('calls', () => callConformance(bench));
-    for (const contract of contracts) describe(contract, () => EXAMINATIONS[contract](bench));
+    describe.each(contracts)('%s', (contract) => EXAMINATIONS[contract](bench));
     describe('listings and hints', () => listingConformance(bench));
   });
 }
