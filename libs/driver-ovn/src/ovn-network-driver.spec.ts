@@ -53,12 +53,12 @@ describe.skipIf(ovnIsMissing)('an OVN network', () => {
   it('lists what other processes have made, in pages by id', async () => {
     await using one = await openOvnNetwork(optionsOf(ovn));
     await using other = await openOvnNetwork(optionsOf(ovn));
-    const networks = ['net_b', 'net_d', 'net_a', 'net_c'].map((networkId) => networkOf({ networkId, subnets: [] }));
+    const networks = ['listed_b', 'listed_d', 'listed_a', 'listed_c'].map((networkId) => networkOf({ networkId, subnets: [] }));
     for (const network of networks) await one.ensureNetwork(callOf(), network);
     const listed = async (after: string): Promise<string[]> => (await other.listParts(callOf(), after, 2)).map(({ id }) => id);
-    await expect.poll(async () => listed('net_b')).toEqual(['net_c', 'net_d']);
-    expect(await listed('net_')).toEqual(['net_a', 'net_b']);
-    expect(await listed('net_bb')).toEqual(['net_c', 'net_d']);
-    expect((await listed('net_d')).filter((id) => networks.some(({ networkId }) => networkId === id))).toEqual([]);
+    await expect.poll(async () => listed('listed_b')).toEqual(['listed_c', 'listed_d']);
+    expect(await listed('listed_')).toEqual(['listed_a', 'listed_b']);
+    expect(await listed('listed_bb')).toEqual(['listed_c', 'listed_d']);
+    expect((await listed('listed_d')).filter((id) => networks.some(({ networkId }) => networkId === id))).toEqual([]);
   });
 });
