@@ -143,6 +143,15 @@ describe.skipIf(ovnIsMissing)('networks', () => {
     expect(await ovn.rowsOf(network.networkId)).toEqual(rowsOf(network));
   });
 
+  it('clears away what somebody has left of a subnet that it no longer has', async () => {
+    const second = subnetOf({ cidr: '10.0.1.0/24', gatewayAddress: '10.0.1.1' });
+    const network = await ensured();
+    await driver.ensureNetwork(callOf(), { ...network, revision: 2, subnets: [...network.subnets, second] });
+    await ovn.write((transaction) => void transaction.delete('Logical_Switch', [['name', '==', second.subnetId]]));
+    await driver.ensureNetwork(callOf(), { ...network, revision: 3 });
+    expect(await ovn.rowsOf(network.networkId)).toEqual(rowsOf(network));
+  });
+
   it('does not go while a load balancer is there', async () => {
     const network = await ensured();
     const balancer = balancerOf(network);

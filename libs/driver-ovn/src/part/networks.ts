@@ -9,13 +9,23 @@ import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { readSubnet, writeSubnet, type SubnetRows } from './subnets.js';
 
+/** The rows of a subnet that stand for themselves; its switch's end of the link goes with the switch. */
+const SUBNET_TABLES = { Logical_Switch: 'SUBNET', Logical_Router_Port: 'LINK', DHCP_Options: 'DHCP' } as const;
+type SubnetTable = keyof typeof SUBNET_TABLES;
+
+interface StaleRow {
+  table: SubnetTable;
+  uuid: string;
+  external_ids: ExternalIds;
+}
+
 /** What is there of one network. */
 interface Found {
   router: { external_ids: ExternalIds; name: string; ports: ReadonlySet<string>; load_balancer: ReadonlySet<string> } | undefined;
   /** In the order of the desired subnets. */
   subnets: SubnetRows[];
-  /** Switches of subnets that the network no longer has. */
-  stale: { uuid: string; subnetId: string }[];
+  /** What is left of subnets that the network no longer has. */
+  stale: StaleRow[];
   balancers: { _uuid: string; name: string }[];
 }
 
@@ -29,7 +39,7 @@ export class Networks {
   async ensure(time: CallTime, network: Network): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => {
       const found = await this.#find(time, network);
-      for (const { subnetId } of found.stale) await this.#requireUnused(time, subnetId);
+      for (const subnetId of subnetsOf(found.stale)) await this.#requireUnused(time, subnetId);
       return this.#plan(network, found);
     });
   }
@@ -38,17 +48,19 @@ export class Networks {
     const reading = new Transaction<Northbound>();
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]);
     const readers = subnets.map(({ subnetId }) => readSubnet(reading, subnetId));
-    const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['external_ids']);
+    const ofSubnets = (Object.keys(SUBNET_TABLES) as SubnetTable[]).map((table) => {
+      const where = [carries({ KIND: SUBNET_TABLES[table], NETWORK: networkId })];
+      return { table, rows: reading.select(table, where, ['external_ids']) };
+    });
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['name']);
     const found = await this.backend.read(time, reading);
-    const wanted = new Set(subnets.map(({ subnetId }) => rowUuid('Logical_Switch', subnetId)));
+    const wanted = new Set(subnets.map(({ subnetId }) => subnetId));
     return {
       router: found.of(routers)[0],
       subnets: readers.map((read) => read(found)),
-      stale: found
-        .of(switches)
-        .filter(({ _uuid }) => !wanted.has(_uuid))
-        .map(({ _uuid, external_ids }) => ({ uuid: _uuid, subnetId: external_ids.get(Mark.ID) ?? '' })),
+      stale: ofSubnets
+        .flatMap(({ table, rows }) => found.of(rows).map(({ _uuid: uuid, external_ids }) => ({ table, uuid, external_ids })))
+        .filter(({ external_ids }) => !wanted.has(subnetOf(external_ids))),
       balancers: found.of(balancers),
     };
   }
@@ -61,7 +73,7 @@ export class Networks {
 
   #plan(network: Network, found: Found): Draft | undefined {
     const { networkId, revision, ownership } = network;
-    const rows = [found.router, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
+    const rows = [found.router, ...found.stale, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
     for (const row of rows) {
       requireOwn(this.backend.id, ownership.installationId, 'network', networkId, row);
       if (row !== undefined && row.external_ids.get(Mark.NETWORK) !== networkId) {
@@ -81,12 +93,12 @@ export class Networks {
       const linkUuid = rowUuid('Logical_Router_Port', subnet.subnetId);
       if (found.router?.ports.has(linkUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', linkUuid);
     });
-    for (const { uuid, subnetId } of found.stale) {
-      // No port may come meanwhile: it would go with the switch.
-      draft.expectRows('Logical_Switch_Port', carries({ KIND: 'PORT', SUBNET: subnetId }), 'name', []);
-      draft.delete('Logical_Switch', uuid);
-      draft.delete('DHCP_Options', rowUuid('DHCP_Options', subnetId));
-      draft.leave('Logical_Router', routerUuid, 'ports', rowUuid('Logical_Router_Port', subnetId));
+    // No port may come meanwhile: it would go with its switch.
+    for (const subnetId of subnetsOf(found.stale)) draft.expectRows('Logical_Switch_Port', carries({ KIND: 'PORT', SUBNET: subnetId }), 'name', []);
+    for (const { table, uuid, external_ids } of found.stale) {
+      draft.expect(table, uuid, { external_ids });
+      if (table === 'Logical_Router_Port') draft.leave('Logical_Router', routerUuid, 'ports', uuid);
+      else draft.delete(table, uuid);
     }
     this.#attachBalancers(draft, network, found);
     return draft;
@@ -142,3 +154,6 @@ export class Networks {
 }
 
 const inUse = (message: string): MuonError => new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
+
+const subnetOf = (externalIds: ExternalIds): string => externalIds.get(Mark.ID) ?? '';
+const subnetsOf = (rows: readonly StaleRow[]): Set<string> => new Set(rows.map(({ external_ids }) => subnetOf(external_ids)));

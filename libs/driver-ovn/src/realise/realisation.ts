@@ -40,12 +40,15 @@ export class Realisation {
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
-      if (southbound.isCurrent && deadlines.length === 0) {
+      const { isCurrent } = southbound;
+      if (isCurrent && deadlines.length === 0) {
         return done({ pendingHostNames: standings.filter(({ standing }) => standing.state === 'DEAD').map(({ host }) => host) });
       }
       if (performance.now() >= endsAt) return pending(RETRY_MS);
-      // Somebody moves, or is given up.
-      const moved = (): boolean => standings.some(({ host, standing }) => this.#chassis.standing(host, number).state !== standing.state);
+      // Somebody moves, or can be seen again; at the latest when the first is to be given up.
+      const moved = (): boolean =>
+        southbound.isCurrent !== isCurrent ||
+        standings.some(({ host, standing }) => this.#chassis.standing(host, number).state !== standing.state);
       await this.#until(moved, Math.min(endsAt, performance.now() + Math.min(...deadlines, LONGEST_WAIT_MS)), time);
     }
   }
