@@ -9,7 +9,7 @@ import { ovnIsMissing, TestOvn } from '../testing/ovn.js';
 import { TestHost } from '../testing/test-host.js';
 
 const NEVER_DEAD_MS = 600_000;
-const SOON_DEAD_MS = 200;
+const SOON_DEAD_MS = 1_000;
 
 describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
   let ovn: TestOvn;
@@ -48,7 +48,7 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
   };
   const realised = async (driver: OvnNetworkDriver): Promise<string[]> =>
     (await finish(async () => driver.realised(callOf(), network.networkId))).pendingHostNames;
-  const onceRealised = async (driver: OvnNetworkDriver, timeoutMs = 400) => driver.realised(callOf({ timeoutMs }), network.networkId);
+  const onceRealised = async (driver: OvnNetworkDriver, timeoutMs = 1_500) => driver.realised(callOf({ timeoutMs }), network.networkId);
 
   it('is DONE when all live hosts have it, and PENDING while one does not', async () => {
     const driver = await open();

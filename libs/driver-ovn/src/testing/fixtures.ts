@@ -15,7 +15,7 @@ export function optionsOf(ovn: TestOvn, more: Partial<OvnNetworkOptions> = {}): 
     installationId: INSTALLATION,
     northbound: [ovn.northbound.unix],
     southbound: [ovn.southbound.unix],
-    hostDeadAfterMs: 300,
+    hostDeadAfterMs: 1_000,
     reconnectMaxMs: 20,
     ...more,
   };

@@ -53,7 +53,8 @@ export function callConformance(bench: Bench): void {
     /** Makes the next call of one method hang. @returns that call */
     const hang = async (context: TestContext): Promise<NamedCall> => {
       const hangNext = bench.hook(context, 'hangNext');
-      const found = everyCall(bench).find(({ method }) => method === 'listHosts' || method === 'ensureNetwork');
+      const named = (method: string): NamedCall | undefined => everyCall(bench).find((each) => each.method === method);
+      const found = named('listHosts') ?? named('ensureNetwork');
       if (found === undefined) return bench.skip(context, 'neither hosts nor network are examined');
       await hangNext(found.method);
       return found;
