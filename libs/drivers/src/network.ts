@@ -5,7 +5,18 @@ export interface NetworkSpecification {
   networkId: string;
   revision: number;
   ownership: Ownership;
-  subnets: { subnetId: string; cidr: string; gatewayAddress: string }[];
+  subnets: SubnetSpecification[];
+}
+
+export interface SubnetSpecification {
+  subnetId: string;
+  cidr: string;
+  gatewayAddress: string;
+  /**
+   * An address of the subnet that nothing else ever holds, from which the backend may check the members of load balancers.
+   * Without one they are not checked.
+   */
+  healthCheckAddress?: string;
 }
 
 export interface PortSpecification {

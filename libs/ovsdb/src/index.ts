@@ -61,7 +61,7 @@ export type {
   TableName,
   Where,
 } from './schema/tables.js';
-export type { Atom, Value } from './schema/value.js';
+export { sameValue, type Atom, type Value } from './schema/value.js';
 export { Insert, type Operation } from './transaction/operation.js';
 export type { Outcome } from './transaction/outcome.js';
 export { Transaction, type WaitOptions } from './transaction/transaction.js';

@@ -6,7 +6,7 @@ import type { MachineSpecification, ObservedMachine } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
 import type { NetworkSpecification, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
-import type { ConformanceHooks, ConformanceSubject } from './subject.js';
+import type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
 
 const CALL_TIMEOUT_MS = 30_000;
 const MAX_WAIT_MS = 250;
@@ -15,7 +15,7 @@ type Attempt<Value> = (call: DriverCall) => Promise<Outcome<Value>>;
 
 /** The tools of the examination: makes calls and things, and removes the things again. */
 export class Bench {
-  readonly ownership: Ownership = {
+  private readonly owner: Ownership = {
     installationId: typeidUnboxed('installation'),
     tenantId: typeidUnboxed('tenant'),
     projectId: typeidUnboxed('project'),
@@ -23,6 +23,14 @@ export class Bench {
   private readonly made: (() => Promise<Outcome<void>>)[] = [];
   private readonly skips = new Set<string>();
   private opened: ConformanceSubject | undefined;
+
+  /** @param contracts those that are examined */
+  constructor(readonly contracts: readonly Contract[]) {}
+
+  get ownership(): Ownership {
+    const { installationId } = this.subject;
+    return installationId === undefined ? this.owner : { ...this.owner, installationId };
+  }
 
   get subject(): ConformanceSubject {
     if (this.opened === undefined) throw new Error('the subject of the examination was not set up');

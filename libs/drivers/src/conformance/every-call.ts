@@ -13,10 +13,12 @@ export interface NamedCall {
   readonly make: (driver: Driver, call: DriverCall) => Promise<unknown>;
 }
 
-/** Every method of every contract once, about resources that do not exist: for rules that hold for all of them. */
+/** Every method of every examined contract once, about resources that do not exist: for rules that hold for all of them. */
 export function everyCall(bench: Bench): NamedCall[] {
-  const all = { ...machineCalls(bench), ...diskCalls(bench), ...partCalls(bench), ...hostCalls() };
-  return Object.entries(all).map(([method, [needs, make]]) => ({ method, needs, make }));
+  const all = { compute: machineCalls, storage: diskCalls, network: partCalls, hosts: hostCalls };
+  return bench.contracts.flatMap((contract) =>
+    Object.entries(all[contract](bench)).map(([method, [needs, make]]) => ({ method, needs, make })),
+  );
 }
 
 /** Every method of one contract, so that a new one cannot be forgotten here: what it needs, and one call. */

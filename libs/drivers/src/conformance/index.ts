@@ -6,22 +6,31 @@ import { hostConformance } from './hosts.js';
 import { listingConformance } from './listings.js';
 import { networkConformance } from './network.js';
 import { storageConformance } from './storage.js';
-import type { ConformanceSubject } from './subject.js';
+import { CONTRACTS, type ConformanceSubject, type Contract } from './subject.js';
 
-export type { ConformanceHooks, ConformanceSubject } from './subject.js';
+export type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
+
+const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
+  compute: computeConformance,
+  storage: storageConformance,
+  network: networkConformance,
+  hosts: hostConformance,
+};
 
 /**
  * The examination that every driver must pass, for a `*.spec.ts` of its room. What a backend cannot do, or its set-up
  * cannot do to it, is skipped with the reason, and listed at the end.
  * @param setup brings a backend that nothing else uses meanwhile
- * @param options `timeoutMs` of one test: machines of a real backend take their time
+ * @param options `timeoutMs` of one test: machines of a real backend take their time; `contracts` when the driver is only a
+ * part of a backend's, which is then examined in these alone
  */
 export function driverConformance(
   name: string,
   setup: () => Promise<ConformanceSubject>,
-  options: { timeoutMs?: number } = {},
+  options: { timeoutMs?: number; contracts?: readonly Contract[] } = {},
 ): void {
-  const bench = new Bench();
+  const contracts = options.contracts ?? CONTRACTS;
+  const bench = new Bench(contracts);
   describe(`conformance: ${name}`, { timeout: options.timeoutMs ?? 20_000 }, () => {
     beforeAll(async () => {
       bench.subject = await setup();
@@ -33,10 +42,7 @@ export function driverConformance(
       await bench.subject.teardown();
     });
     describe('calls', () => callConformance(bench));
-    describe('compute', () => computeConformance(bench));
-    describe('storage', () => storageConformance(bench));
-    describe('network', () => networkConformance(bench));
-    describe('hosts', () => hostConformance(bench));
+    describe.each(contracts)('%s', (contract) => EXAMINATIONS[contract](bench));
     describe('listings and hints', () => listingConformance(bench));
   });
 }

@@ -1,9 +1,16 @@
 import type { Capabilities, Driver } from '../driver.js';
 import type { MachineSpecification } from '../compute.js';
 
+/** The contracts of a driver. */
+export const CONTRACTS = ['compute', 'storage', 'network', 'hosts'] as const;
+export type Contract = (typeof CONTRACTS)[number];
+
 /** What a driver room brings so that its driver can be examined: a running backend and what may be used there. */
 export interface ConformanceSubject {
+  /** Where only some contracts are examined, the others are not touched. */
   driver: Driver;
+  /** Whose everything is that the examination makes, where the driver goes by that. */
+  installationId?: string;
   /** Hosts of the backend, by its own names, all alive; with two of them moves are examined too. */
   hostNames: readonly [string, ...string[]];
   /** A pool that all of them reach, or that each of them has. */

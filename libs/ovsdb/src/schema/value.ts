@@ -109,6 +109,7 @@ export function applyDifference(type: ColumnType, old: Value, difference: Value)
   return difference;
 }
 
+/** Do both hold the same? Of sets and maps the order does not matter. */
 export function sameValue(one: Value, other: Value): boolean {
   if (one instanceof Map) {
     if (!(other instanceof Map) || one.size !== other.size) return false;

@@ -1,0 +1,132 @@
+import { invalidInput, MuonError, withTimeout, type Logger } from '#core';
+import { refuseInsideTransaction } from '#database';
+import { DONE, pending, type DriverCall, type Outcome } from '#drivers';
+import { InvalidArgumentError, OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
+import type { Draft } from './draft.js';
+import { mustLookAgain, toDriverError } from './errors.js';
+import type { OvnNetworkSettings } from './options.js';
+import type { Northbound } from './schema/northbound.js';
+import type { Southbound } from './schema/southbound.js';
+
+/** How often a part is read again, because others write it too or answers are lost, before the caller is sent away. */
+const MAX_LOOKS = 10;
+const OVERTAKEN_RETRY_MS = 100;
+const FIRST_PAUSE_MS = 100;
+
+/** What remains of a call. */
+export class CallTime {
+  readonly #endsAt: number;
+
+  constructor(
+    timeoutMs: number,
+    readonly signal: AbortSignal,
+  ) {
+    this.#endsAt = performance.now() + timeoutMs;
+  }
+
+  get leftMs(): number {
+    return this.#endsAt - performance.now();
+  }
+
+  /** For one call of a client. @throws the signal's reason */
+  options(): CallOptions {
+    this.signal.throwIfAborted();
+    return { timeoutMs: Math.max(1, Math.ceil(this.leftMs)), signal: this.signal };
+  }
+}
+
+/** Both databases as one process sees them: the single way in which every driver call goes. */
+export class OvnBackend {
+  readonly northbound: OvsdbClient<Northbound>;
+  readonly southbound: OvsdbClient<Southbound>;
+
+  /**
+   * @param log hears of what goes wrong outside of calls, as a monitor that the server refuses after a change of its schema
+   * @throws INVALID_INPUT
+   */
+  constructor(
+    readonly settings: OvnNetworkSettings,
+    log?: Logger,
+  ) {
+    this.northbound = open<Northbound>('OVN_Northbound', 'northbound', settings, log);
+    this.southbound = open<Southbound>('OVN_Southbound', 'southbound', settings, log);
+  }
+
+  get id(): string {
+    return this.settings.backendId;
+  }
+
+  async work<Value>(call: DriverCall, method: string, work: (time: CallTime) => Promise<Value>): Promise<Value> {
+    refuseInsideTransaction(`OVN network driver: ${method}`);
+    const bounded = async (signal: AbortSignal): Promise<Value> => {
+      signal.throwIfAborted();
+      try {
+        return await work(new CallTime(call.timeoutMs, signal));
+      } catch (error) {
+        throw toDriverError(this.id, error);
+      }
+    };
+    if (call.signal.aborted) throw new MuonError('CANCELLED', 'OVN was not asked.', { cause: call.signal.reason });
+    return withTimeout('OVN', call.timeoutMs, bounded, call.signal);
+  }
+
+  /**
+   * Reads and writes until what is there is as it shall be: again when another writer came in between, and when an answer
+   * was lost, as then only a look tells what became of it.
+   * @param plan reads, and says what has to change; it throws what makes the call impossible
+   */
+  async settle(time: CallTime, plan: () => Promise<Draft | undefined>): Promise<Outcome<void>> {
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      const draft = await plan();
+      if (draft === undefined || draft.isEmpty) return DONE;
+      try {
+        await this.northbound.transact(draft.build(), time.options());
+        return DONE;
+      } catch (error) {
+        if (!mustLookAgain(error)) throw error;
+      }
+    }
+    return pending(OVERTAKEN_RETRY_MS);
+  }
+
+  async read(time: CallTime, transaction: Transaction<Northbound>): Promise<Committed> {
+    return this.northbound.transact(transaction, time.options());
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.northbound.close(), this.southbound.close()]);
+  }
+}
+
+/** @throws INVALID_INPUT naming the endpoint that makes no sense */
+function open<Tables extends object>(
+  database: string,
+  option: 'northbound' | 'southbound',
+  settings: OvnNetworkSettings,
+  log: Logger | undefined,
+): OvsdbClient<Tables> {
+  const { connectTimeoutMs, reconnectMaxMs, tls = {} } = settings;
+  try {
+    const client = new OvsdbClient<Tables>({
+      database,
+      endpoints: settings[option],
+      tls: defined(tls),
+      connectTimeoutMs,
+      reconnectMaxMs,
+      reconnectMinMs: Math.min(FIRST_PAUSE_MS, reconnectMaxMs),
+    });
+    // Unheard it would end the process. Calls that depend on it end by their time.
+    client.on('error', (error) => log?.error({ err: error, database }, 'the OVN databases cannot be followed'));
+    return client;
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw invalidInput(`options.${error.path.replace(/^endpoints/, option)}`, 'An endpoint is tcp:HOST[:PORT], ssl:HOST[:PORT] or unix:FILE.');
+  }
+}
+
+/** Without keys that are undefined: they would mean something else than absent ones. */
+function defined<Options extends object>(options: Options): { [Name in keyof Options]: Exclude<Options[Name], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof Options]: Exclude<Options[Name], undefined>;
+  };
+}

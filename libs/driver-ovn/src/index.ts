@@ -1,0 +1,15 @@
+/**
+ * The network contract of `#drivers` on the northbound database of OVN (ovn-nb(5)):
+ *
+ * | part | rows |
+ * | --- | --- |
+ * | network | a `Logical_Router` of its own |
+ * | subnet | a `Logical_Switch`, its link to the router (`Logical_Router_Port`, a `Logical_Switch_Port` of type `router`), `DHCP_Options` |
+ * | port | a `Logical_Switch_Port` named by the port's id, which the host's interface is bound by (`iface-id`) |
+ * | load balancer | a `Load_Balancer` on all switches of the network and on the router; `Load_Balancer_Health_Check` rows where its subnets have an address for that |
+ *
+ * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its
+ * resource's id. Each write is one transaction that holds only while what it was decided on is still so.
+ */
+export { openOvnNetwork, OvnNetworkDriver, type OvnCapabilities } from './ovn-network-driver.js';
+export type { OvnNetworkOptions } from './options.js';

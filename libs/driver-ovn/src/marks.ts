@@ -1,0 +1,70 @@
+import { backendRefused, type ObservedNetworkPart, type Ownership } from '#drivers';
+
+/** The keys in `external_ids` by which every row of ours tells what it is, whose, and of which revision. */
+export const Mark = {
+  KIND: 'muon:kind',
+  /** The resource that the row is or belongs to; a listing shows those whose kind is a part's. */
+  ID: 'muon:id',
+  INSTALLATION: 'muon:installation',
+  TENANT: 'muon:tenant',
+  PROJECT: 'muon:project',
+  REVISION: 'muon:revision',
+  NETWORK: 'muon:network',
+  SUBNET: 'muon:subnet',
+  HOST: 'muon:host',
+  ADDRESS: 'muon:address',
+  HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
+} as const;
+
+/** Beside the kinds of parts: rows that only belong to one. */
+export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'HEALTH_CHECK';
+
+export type ExternalIds = ReadonlyMap<string, string>;
+
+export interface MarkedResource {
+  kind: RowKind;
+  id: string;
+  revision: number;
+  networkId: string;
+  ownership: Ownership;
+}
+
+export function marksOf(resource: MarkedResource, more: Readonly<Record<string, string>> = {}): ExternalIds {
+  return new Map([
+    [Mark.KIND, resource.kind],
+    [Mark.ID, resource.id],
+    [Mark.INSTALLATION, resource.ownership.installationId],
+    [Mark.TENANT, resource.ownership.tenantId],
+    [Mark.PROJECT, resource.ownership.projectId],
+    [Mark.REVISION, String(resource.revision)],
+    [Mark.NETWORK, resource.networkId],
+    ...Object.entries(more),
+  ]);
+}
+
+/** The condition that a row carries these marks. */
+export function carries(marks: Partial<Record<keyof typeof Mark, string>>): readonly ['external_ids', 'includes', ExternalIds] {
+  return ['external_ids', 'includes', new Map(Object.entries(marks).map(([name, value]) => [Mark[name as keyof typeof Mark], value]))];
+}
+
+/** -1 where somebody has taken the mark away: everything is newer. */
+export function revisionOf(externalIds: ExternalIds): number {
+  const revision = externalIds.get(Mark.REVISION);
+  return revision !== undefined && /^\d{1,15}$/.test(revision) ? Number(revision) : -1;
+}
+
+/** The part that a row shows, or undefined when it is not the main row of one. */
+export function partOf(externalIds: ExternalIds): ObservedNetworkPart | undefined {
+  const kind = externalIds.get(Mark.KIND);
+  const id = externalIds.get(Mark.ID);
+  const installationId = externalIds.get(Mark.INSTALLATION);
+  if (id === undefined || installationId === undefined) return undefined;
+  if (kind !== 'NETWORK' && kind !== 'PORT' && kind !== 'LOAD_BALANCER') return undefined;
+  return { kind, id, installationId, revision: revisionOf(externalIds) };
+}
+
+/** @throws BACKEND_FAILED when the row is of another installation */
+export function requireOwn(backend: string, installationId: string, noun: string, id: string, row: { external_ids: ExternalIds } | undefined): void {
+  if (row === undefined || row.external_ids.get(Mark.INSTALLATION) === installationId) return;
+  throw backendRefused(backend, `The ${noun} "${id}" belongs to another installation.`);
+}

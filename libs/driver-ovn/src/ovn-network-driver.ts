@@ -1,0 +1,120 @@
+import type { Logger } from '#core';
+import type {
+  DriverCall,
+  LoadBalancerSpecification,
+  NetworkDriver,
+  NetworkSpecification,
+  ObservedNetworkPart,
+  Outcome,
+  PortSpecification,
+} from '#drivers';
+import type { Monitor } from '#ovsdb';
+import { OvnBackend } from './backend.js';
+import { toDriverError } from './errors.js';
+import { readLoadBalancer, readNetwork, readPort } from './input.js';
+import { readOptions, type OvnNetworkOptions } from './options.js';
+import { LoadBalancers } from './part/load-balancers.js';
+import { Networks } from './part/networks.js';
+import { Ports } from './part/ports.js';
+import { PARTS_REQUEST, PartsList } from './parts-list.js';
+import { Realisation } from './realise/realisation.js';
+import type { Northbound } from './schema/northbound.js';
+import type { Southbound } from './schema/southbound.js';
+
+/** What differs between the releases of OVN that we meet; a lack is no error. */
+export interface OvnCapabilities {
+  /** Rules of access in tiers (`ACL.tier`, OVN 23.06 and later). */
+  readonly aclTier: boolean;
+}
+
+/** The network of a backend, on OVN: what is desired is in the northbound database, with its revision, and nowhere else. */
+export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
+  readonly #networks: Networks;
+  readonly #ports: Ports;
+  readonly #loadBalancers: LoadBalancers;
+  readonly #list: PartsList;
+  readonly #realisation: Realisation;
+
+  private constructor(
+    private readonly backend: OvnBackend,
+    readonly capabilities: OvnCapabilities,
+    private readonly parts: Monitor<Northbound>,
+    chassis: Monitor<Southbound>,
+  ) {
+    this.#networks = new Networks(backend);
+    this.#ports = new Ports(backend);
+    this.#loadBalancers = new LoadBalancers(backend);
+    this.#list = new PartsList(parts);
+    this.#realisation = new Realisation(backend, chassis);
+  }
+
+  /** @throws INVALID_INPUT naming the option, UNAVAILABLE or TIMEOUT when a database cannot be reached */
+  static async open(options: OvnNetworkOptions, log?: Logger): Promise<OvnNetworkDriver> {
+    const backend = new OvnBackend(readOptions(options), log);
+    try {
+      const within = { timeoutMs: backend.settings.connectTimeoutMs };
+      const [schema, parts, chassis] = await Promise.all([
+        backend.northbound.schema(within),
+        backend.northbound.monitor(PARTS_REQUEST, within),
+        backend.southbound.monitor(
+          { SB_Global: { columns: ['nb_cfg'] }, Chassis: { columns: ['name', 'hostname'] }, Chassis_Private: { columns: ['name', 'nb_cfg'] } },
+          within,
+        ),
+      ]);
+      const capabilities = { aclTier: schema.tables.get('ACL')?.columns.has('tier') === true };
+      return new OvnNetworkDriver(backend, capabilities, parts, chassis);
+    } catch (error) {
+      await backend.close();
+      throw toDriverError(backend.id, error);
+    }
+  }
+
+  async ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureNetwork', async (time) => this.#networks.ensure(time, readNetwork(network)));
+  }
+
+  async removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeNetwork', async (time) => this.#networks.remove(time, networkId));
+  }
+
+  async ensurePort(call: DriverCall, port: PortSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensurePort', async (time) => this.#ports.ensure(time, readPort(port)));
+  }
+
+  async removePort(call: DriverCall, portId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removePort', async (time) => this.#ports.remove(time, portId));
+  }
+
+  async ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureLoadBalancer', async (time) => this.#loadBalancers.ensure(time, readLoadBalancer(loadBalancer)));
+  }
+
+  async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeLoadBalancer', async (time) => this.#loadBalancers.remove(time, loadBalancerId));
+  }
+
+  async realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, networkId));
+  }
+
+  async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {
+    return this.backend.work(call, 'listParts', async (time) => {
+      await this.parts.until((parts) => (parts.isCurrent ? true : undefined), time.options());
+      return this.#list.page(after, limit);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.backend.close();
+  }
+}
+
+/**
+ * Opens the network of one backend, to be a part of its `Driver`: it keeps two connections and replicas of what it lists
+ * and waits for, until it is disposed of. `capabilities` tells what this release of OVN offers.
+ * @param log hears of what goes wrong outside of calls
+ * @throws INVALID_INPUT naming the option, UNAVAILABLE or TIMEOUT when a database cannot be reached
+ */
+export async function openOvnNetwork(options: OvnNetworkOptions, log?: Logger): Promise<OvnNetworkDriver> {
+  return OvnNetworkDriver.open(options, log);
+}

@@ -1,0 +1,152 @@
+import { notFound } from '#core';
+import type { LoadBalancerSpecification, Outcome } from '#drivers';
+import { Transaction } from '#ovsdb';
+import type { CallTime, OvnBackend } from '../backend.js';
+import { Draft } from '../draft.js';
+import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
+import { rowUuid } from '../names.js';
+import type { Northbound } from '../schema/northbound.js';
+import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
+
+interface Rows {
+  balancer: Northbound['Load_Balancer'] | undefined;
+  router: Pick<Northbound['Logical_Router'], 'load_balancer' | 'external_ids'>;
+  switches: Pick<Northbound['Logical_Switch'], 'load_balancer' | 'external_ids'>[];
+  /** Where its members are checked; undefined when no subnet has an address for that. */
+  members: Members | undefined;
+  checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
+}
+
+/** The ports of each member's address, and the addresses from which each subnet's are checked. */
+interface Members {
+  ports: ReadonlyMap<string, Pick<Northbound['Logical_Switch_Port'], 'name' | 'external_ids'>[]>;
+  sources: ReadonlyMap<string, string>;
+}
+
+/**
+ * A load balancer is one row, on every switch of its network and on the router: a distributed router balances only what
+ * passes its gateway port, so clients of the network itself are served where they are.
+ */
+export class LoadBalancers {
+  constructor(private readonly backend: OvnBackend) {}
+
+  async ensure(time: CallTime, balancer: LoadBalancerSpecification): Promise<Outcome<void>> {
+    return this.backend.settle(time, async () => {
+      const rows = await this.#read(time, balancer);
+      return rows === undefined ? undefined : this.#plan(balancer, rows);
+    });
+  }
+
+  /** @returns undefined when a newer revision is there */
+  async #read(time: CallTime, balancer: LoadBalancerSpecification): Promise<Rows | undefined> {
+    const { loadBalancerId, networkId, revision, ownership } = balancer;
+    const { id: backend } = this.backend;
+    const reading = new Transaction<Northbound>();
+    const balancers = reading.select('Load_Balancer', [['_uuid', '==', rowUuid('Load_Balancer', loadBalancerId)]]);
+    const checks = reading.select('Load_Balancer_Health_Check', [carries({ ID: loadBalancerId })]);
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['load_balancer', 'external_ids']);
+    const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['load_balancer', 'external_ids']);
+    const found = await this.backend.read(time, reading);
+
+    const [row] = found.of(balancers);
+    requireOwn(backend, ownership.installationId, 'load balancer', loadBalancerId, row);
+    if (row !== undefined && revisionOf(row.external_ids) > revision) return undefined;
+    const [router] = found.of(routers);
+    if (router === undefined) throw notFound('network', networkId);
+    requireOwn(backend, ownership.installationId, 'network', networkId, router);
+    return {
+      balancer: row,
+      router,
+      switches: found.of(switches),
+      members: await this.#readMembers(time, balancer, found.of(switches)),
+      checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
+    };
+  }
+
+  async #readMembers(time: CallTime, balancer: LoadBalancerSpecification, switches: Rows['switches']): Promise<Members | undefined> {
+    const sources = new Map<string, string>();
+    for (const { external_ids: marks } of switches) {
+      const source = marks.get(Mark.HEALTH_CHECK_ADDRESS) ?? '';
+      if (source !== '') sources.set(marks.get(Mark.ID) ?? '', source);
+    }
+    if (sources.size === 0) return undefined;
+    const reading = new Transaction<Northbound>();
+    const selects = memberAddresses(balancer).map((address) => {
+      const ports = reading.select('Logical_Switch_Port', [portsOf(balancer.networkId, address)], ['name', 'external_ids']);
+      return [address, ports] as const;
+    });
+    const found = await this.backend.read(time, reading);
+    return { sources, ports: new Map(selects.map(([address, ports]) => [address, found.of(ports)])) };
+  }
+
+  #plan(balancer: LoadBalancerSpecification, rows: Rows): Draft {
+    const { loadBalancerId, networkId, revision, ownership } = balancer;
+    const uuid = rowUuid('Load_Balancer', loadBalancerId);
+    const marks = (kind: 'LOAD_BALANCER' | 'HEALTH_CHECK'): ExternalIds => marksOf({ kind, id: loadBalancerId, revision, networkId, ownership });
+    const draft = new Draft();
+    const routerUuid = rowUuid('Logical_Router', networkId);
+    draft.expect('Logical_Router', routerUuid, rows.router);
+
+    const vips = vipsOf(balancer);
+    const mappings = rows.members === undefined ? undefined : this.#mappings(draft, networkId, rows.members);
+    const checked = mappings === undefined ? [] : [...vips.keys()];
+    const seen = rows.balancer;
+    draft.ensure('Load_Balancer', uuid, seen, {
+      name: loadBalancerId,
+      protocol: 'tcp',
+      vips,
+      // Clients hear at once that nobody serves them.
+      options: new Map([['reject', 'true']]),
+      health_check: new Set(checked.map((vip) => healthCheckUuid(loadBalancerId, vip))),
+      external_ids: marks('LOAD_BALANCER'),
+    });
+    for (const vip of checked) {
+      const checkUuid = healthCheckUuid(loadBalancerId, vip);
+      const check = { vip, options: HEALTH_CHECK_OPTIONS, external_ids: marks('HEALTH_CHECK') };
+      draft.ensure('Load_Balancer_Health_Check', checkUuid, rows.checks.get(checkUuid), check);
+    }
+    // Ports add and remove theirs at the same time.
+    const wrong = [...(mappings ?? [])].filter(([address, mapping]) => seen?.ip_port_mappings.get(address) !== mapping);
+    const stale = [...(seen?.ip_port_mappings.keys() ?? [])].filter((address) => mappings?.has(address) !== true);
+    if (stale.length > 0) draft.removePairs('Load_Balancer', uuid, 'ip_port_mappings', stale);
+    if (wrong.length > 0) draft.setPairs('Load_Balancer', uuid, 'ip_port_mappings', new Map(wrong));
+
+    if (!rows.router.load_balancer.has(uuid)) draft.join('Logical_Router', routerUuid, 'load_balancer', uuid);
+    if (rows.switches.some((each) => !each.load_balancer.has(uuid))) {
+      draft.joinAll('Logical_Switch', carries({ NETWORK: networkId }), 'load_balancer', uuid);
+    }
+    return draft;
+  }
+
+  #mappings(draft: Draft, networkId: string, { ports, sources }: Members): ReadonlyMap<string, string> {
+    const mappings = new Map<string, string>();
+    for (const [address, holders] of ports) {
+      // A port that comes meanwhile would not be checked.
+      draft.expectRows('Logical_Switch_Port', portsOf(networkId, address), 'name', holders);
+      for (const { name, external_ids: marks } of holders) {
+        const source = sources.get(marks.get(Mark.SUBNET) ?? '');
+        if (source !== undefined) mappings.set(address, mappingOf(name, source));
+      }
+    }
+    return mappings;
+  }
+
+  async remove(time: CallTime, loadBalancerId: string): Promise<Outcome<void>> {
+    const uuid = rowUuid('Load_Balancer', loadBalancerId);
+    return this.backend.settle(time, async () => {
+      const reading = new Transaction<Northbound>();
+      const balancers = reading.select('Load_Balancer', [['_uuid', '==', uuid]], ['external_ids']);
+      const [row] = (await this.backend.read(time, reading)).of(balancers);
+      if (row === undefined) return undefined;
+      requireOwn(this.backend.id, this.backend.settings.installationId, 'load balancer', loadBalancerId, row);
+      const draft = new Draft();
+      draft.expect('Load_Balancer', uuid, row);
+      // Switches and the router hold it weakly: it leaves them by itself.
+      draft.delete('Load_Balancer', uuid);
+      return draft;
+    });
+  }
+}
+
+const portsOf = (networkId: string, address: string): ReturnType<typeof carries> =>
+  carries({ KIND: 'PORT', NETWORK: networkId, ADDRESS: address });

@@ -1,0 +1,33 @@
+type Texts = ReadonlySet<string>;
+type Pairs = ReadonlyMap<string, string>;
+
+/** The tables and columns of OVN's northbound database that we use (ovn-nb(5)); UUIDs are references. */
+export interface Northbound {
+  NB_Global: { nb_cfg: number };
+  Logical_Router: { name: string; ports: Texts; load_balancer: Texts; external_ids: Pairs };
+  Logical_Router_Port: { name: string; mac: string; networks: Texts; external_ids: Pairs };
+  Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; external_ids: Pairs };
+  Logical_Switch_Port: {
+    name: string;
+    type: string;
+    addresses: Texts;
+    port_security: Texts;
+    options: Pairs;
+    dhcpv4_options: string | null;
+    external_ids: Pairs;
+  };
+  DHCP_Options: { cidr: string; options: Pairs; external_ids: Pairs };
+  Load_Balancer: {
+    name: string;
+    protocol: string | null;
+    vips: Pairs;
+    options: Pairs;
+    ip_port_mappings: Pairs;
+    health_check: Texts;
+    external_ids: Pairs;
+  };
+  Load_Balancer_Health_Check: { vip: string; options: Pairs; external_ids: Pairs };
+}
+
+/** Tables whose rows carry our marks. */
+export type MarkedTable = Exclude<keyof Northbound, 'NB_Global'>;
