@@ -98,7 +98,8 @@ describe('a unit of work', () => {
       await transaction.rows(bump, second);
     };
     await Promise.all([room.database.transaction(work(1, 2)), room.database.transaction(work(2, 1))]);
-    expect(attempts).toBe(3);
+    // The one that was restarted may take its first row again before the other has woken: then they meet once more.
+    expect(attempts).toBeGreaterThanOrEqual(3);
     const totals = await room.database.dataSource.query('SELECT total FROM counter ORDER BY id');
     expect(totals).toEqual([{ total: 2 }, { total: 2 }]);
   });
