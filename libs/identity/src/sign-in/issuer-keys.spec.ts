@@ -94,6 +94,30 @@ describe('the keys of an issuer', () => {
     for (const refused of await Promise.all(waiting)) expect(refused).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  it('of the system are read however many tenants’ issuers hang', async () => {
+    const process = await bench.process();
+    const held: (() => void)[] = [];
+    const { server: hanging } = await bench.issuer({ scopeId: (await newTenant(bench.room.database)).id, name: 'hanging', audience: 'none' });
+    hanging.answer = (_request, response) => void held.push(() => response.writeHead(500).end());
+    const waiting: Promise<unknown>[] = [];
+    const ask = async (scopeId: string, aud: string): Promise<unknown> => {
+      await bench.issuers.create(systemAccess(), { scopeId, name: aud, url: hanging.url, audience: aud });
+      const token = await hanging.token({ aud });
+      return signIn(process, token).catch((error: unknown) => error);
+    };
+    for (let tenants = 0; tenants < 8; tenants += 1) {
+      const { id } = await newTenant(bench.room.database);
+      for (let issuers = 0; issuers < 4; issuers += 1) waiting.push(ask(id, `hanging-${tenants}-${issuers}`));
+    }
+    await expect.poll(() => held.length).toBe(32);
+    expect(await ask((await newTenant(bench.room.database)).id, 'one-more')).toMatchObject({ code: 'UNAVAILABLE' });
+    const { server: good } = await bench.issuer();
+    expect((await signIn(process, await good.token())).principal.name).toBe('ann');
+    expect(held).toHaveLength(32);
+    for (const release of held) release();
+    for (const refused of await Promise.all(waiting)) expect(refused).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it('are those of the discovery document only if it speaks of this issuer', async () => {
     const { server } = await bench.issuer();
     server.answer = (_request, response) => response.end(JSON.stringify({ issuer: 'https://other.example', jwks_uri: `${server.url}/jwks` }));
