@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { applyRows, insertRows, type Transaction } from '#database';
-import { createToken, FailedAttempts, newBindingRow, newTokenRow, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
+import { CommandRunner, createToken, FailedAttempts, newBindingRow, newTokenRow, RoleBindingService, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
 import { accessWith, newTenant, signInBench, systemAccess, TEST_ORIGIN, type SignInBench, type TestIssuer, type TestTenant } from '#testing';
 import { takeClaims } from './sign-in.sql.js';
@@ -264,6 +264,21 @@ describe('issuers', () => {
     await expect(bench.bindings.revokeRole(owner, second)).rejects.toMatchObject(lastOwner);
     await bench.issuers.update(owner, { id, enabled: true });
     await bench.bindings.revokeRole(owner, second);
+  });
+
+  it('are disabled, or the other owner goes, when both are asked at once over two connections', async () => {
+    const bindings = new RoleBindingService(new CommandRunner(await bench.room.another(), bench.room.applier, bench.room.log));
+    for (let round = 0; round < 5; round += 1) {
+      const { id: scopeId } = await newTenant(bench.room.database);
+      const { server: directory, id } = await bench.issuer({ scopeId });
+      const own = async (token: Promise<string>): Promise<string> =>
+        String((await bench.bindings.grantRole(owner, { principalId: (await signIn(token)).principal.id, scopeId, role: 'OWNER' })).result.id);
+      await own(directory.token({ sub: 'ann' }));
+      const second = await own(server.token({ sub: 'root' }));
+      const ended = await Promise.allSettled([bench.issuers.update(owner, { id, enabled: false }), bindings.revokeRole(owner, second)]);
+      expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(ended.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'INVALID_STATE' } });
+    }
   });
 
   it('that are disabled let nobody in any more, by tokens of ours neither', async () => {
