@@ -1434,7 +1434,8 @@ ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
 SELECT count(*) AS count FROM (SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer AS i WHERE ($1::boolean OR i.tenant_id = ANY($2::text[]) OR i.project_id = ANY($3::text[])) AND ($4::text IS NULL OR scope_id = $4)) AS t;
 
 -- issuer.of_token
-SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer WHERE url = $1 AND audience = ANY($2) AND enabled ORDER BY id LIMIT 1;
+SELECT id, scope_id, tenant_id, project_id, name, url, audience, jwks_uri, client_id, subject_claim, name_claim, groups_claim, algorithms, enabled, version, revision, created_at FROM issuer WHERE url = $1 AND audience = ANY($2) AND enabled
+ORDER BY tenant_id IS NOT NULL, array_position($2::text[], audience), id LIMIT 5;
 
 -- issuer.public
 SELECT name, url, audience, client_id FROM issuer WHERE tenant_id IS NULL AND client_id IS NOT NULL AND enabled ORDER BY name LIMIT 20;

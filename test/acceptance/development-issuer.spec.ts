@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -230,6 +230,29 @@ describe('the development issuer of standalone', () => {
       writeFileSync(settings(), JSON.stringify({ ...before, session: { ...before.session, refreshToken: 'gone', expiresAt: Date.now() } }));
       const { code, stderr } = await muon.run(['cluster', 'list']);
       expect([code, stderr.trim()]).toEqual([2, `The sign-in has ended. Log in again: muon login --url ${standalone.url}`]);
+    });
+
+    it('signs out, so that what was kept of the sign-in renews nothing', async () => {
+      const muonAgain = new MuonCommand();
+      try {
+        const browser = new Browser(issuerUrl);
+        const { code } = await muonAgain.run(['login', '--device', '--url', standalone.url], '', async (stderr) => {
+          const address = /Open (\S+)/.exec(stderr)?.[1];
+          if (address === undefined) return false;
+          await browser.submit(await browser.submit(await browser.open(address)), { subject: 'vera' });
+          return true;
+        });
+        expect(code).toBe(0);
+        const file = join(muonAgain.home, 'muon', 'config.json');
+        const { session } = JSON.parse(readFileSync(file, 'utf8')) as { session: { refreshToken: string } };
+        expect(await muonAgain.json('logout')).toEqual({ url: standalone.url, isEnded: true });
+        expect(existsSync(file)).toBe(false);
+        await expect(refresh(session.refreshToken)).rejects.toMatchObject({ error: 'invalid_grant' });
+        expect(await muonAgain.run(['cluster', 'list'])).toMatchObject({ code: 2 });
+        expect(await muonAgain.json('logout')).toEqual({ url: null, isEnded: true });
+      } finally {
+        muonAgain.remove();
+      }
     });
 
     it('asks which issuer, where it cannot know', async () => {

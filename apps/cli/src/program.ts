@@ -27,6 +27,7 @@ export function muonCommand(): Command {
     .showHelpAfterError('(muon --help tells more)')
     .exitOverride();
   addLogin(muon);
+  addLogout(muon);
   addToken(muon);
   addTenant(muon);
   addClusters(muon);
@@ -55,6 +56,18 @@ function addLogin(muon: Command): void {
       calls(async (context, options: LoginOptions) => {
         const { login } = await import('./commands/login.js');
         await login(context, options);
+      }),
+    );
+}
+
+function addLogout(muon: Command): void {
+  muon
+    .command('logout')
+    .description('forget what "muon login" has kept, and end a sign-in by an issuer')
+    .action(
+      calls(async (context) => {
+        const { logout } = await import('./commands/logout.js');
+        await logout(context);
       }),
     );
 }

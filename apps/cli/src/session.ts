@@ -72,6 +72,22 @@ export async function currentSession(login: Login): Promise<Login> {
   });
 }
 
+/**
+ * Tells the issuer that the sign-in has ended, so that a copy of what was kept of it renews nothing (RFC 7009).
+ * @returns whether the issuer has heard; one that is away, or takes no such word, has not
+ */
+export async function endSession({ issuer, clientId, refreshToken }: Session): Promise<boolean> {
+  if (refreshToken === undefined) return true;
+  const told = asking(issuer, async () => {
+    const oidc = await import('openid-client');
+    await oidc.tokenRevocation(await discover(issuer, clientId), refreshToken, { token_type_hint: 'refresh_token' });
+  });
+  return told.then(
+    () => true,
+    () => false,
+  );
+}
+
 function isOld({ session }: Login): boolean {
   return session !== undefined && session.expiresAt - Date.now() < RENEW_BEFORE_MS;
 }

@@ -65,6 +65,11 @@ export async function keepLogin(login: Login): Promise<string> {
   return file;
 }
 
+/** Removes what the last `muon login` has kept. */
+export async function forgetLogin(): Promise<void> {
+  await rm(settingsFile(), { force: true });
+}
+
 /** What the last `muon login` has kept; undefined before the first. */
 export async function keptLogin(): Promise<Login | undefined> {
   const file = settingsFile();

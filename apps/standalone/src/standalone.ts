@@ -72,7 +72,10 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     const owner = await house.authenticator.authenticate(token, { requestId: 'standalone', address: null });
     await trustDevelopmentIssuer(house, owner, issuer.url);
     const worker = await startWorker(house, { configuration });
-    const api = await startApi(house, { host: configuration.MUON_HTTP_HOST, port: options.port, trustedProxies: [], graphiql: { token } });
+    const host = configuration.MUON_HTTP_HOST;
+    // Whoever can open the page has the token: not so where others reach it.
+    const graphiql = ['127.0.0.1', '::1', 'localhost'].includes(host) ? { token } : {};
+    const api = await startApi(house, { host, port: options.port, trustedProxies: [], graphiql });
     return {
       url: api.url,
       issuerUrl: issuer.url,

@@ -34,7 +34,7 @@ export interface Authenticator {
 /** Port to whoever counts what requests cost; the app may name its implementation in `graphqlModule`. */
 export interface RequestMeter {
   /**
-   * Called once a request, before it runs, for callers who have signed in.
+   * Called once a request, before it runs, and for each event of a subscription, for callers who have signed in.
    * @param cost of the request, see `requestCost`
    * @returns undefined when there is nothing to wait for
    * @throws MuonError RATE_LIMITED with `data.retryAfterMs`

@@ -11,6 +11,7 @@ import { Audit1764000401002 } from './migrations/1764000401002-audit.js';
 import { Issuers1764000402000 } from './migrations/1764000402000-issuers.js';
 import { RequestBudgets1764000402001 } from './migrations/1764000402001-request-budgets.js';
 import { SystemPause1764000402002 } from './migrations/1764000402002-system-pause.js';
+import { IssuersApart1764000402003 } from './migrations/1764000402003-issuers-apart.js';
 import { SystemPauseEntity } from './pause/system-pause.entity.js';
 import { ApiTokenEntity, PrincipalEntity, RoleBindingEntity } from './principal/principal.entity.js';
 import { CustomRoleEntity } from './role/custom-role.entity.js';
@@ -31,5 +32,5 @@ export const identityRoom: RoomSchema = {
     IdempotencyKeyEntity,
     PlanEntity,
   ],
-  migrations: [Identity1764000400000, Groups1764000401000, Roles1764000401001, Audit1764000401002, Issuers1764000402000, RequestBudgets1764000402001, SystemPause1764000402002],
+  migrations: [Identity1764000400000, Groups1764000401000, Roles1764000401001, Audit1764000401002, Issuers1764000402000, RequestBudgets1764000402001, SystemPause1764000402002, IssuersApart1764000402003],
 };

@@ -84,7 +84,7 @@ export class ReplaceClusterNodeInput {
   readonly dryRun?: boolean | null;
 }
 
-@InputType({ description: 'For which cluster to mint credentials.' })
+@InputType({ description: 'For which cluster to mint credentials. There is no plan of it: applied later, it could not show them.' })
 export class CreateKubeconfigInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;

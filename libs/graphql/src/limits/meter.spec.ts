@@ -67,6 +67,20 @@ test('what is refused for another reason costs nothing', async () => {
   expect(meter.charged).toEqual([]);
 });
 
+test('each event of a subscription is charged by its fields, and one that is too much ends it, with the time to wait', async () => {
+  const socket = await TestSocket.signIn(fixture.socketUrl, 'ann');
+  socket.subscribe('1', 'subscription { loads }');
+  await socket.next(({ type }) => type === 'complete');
+  expect(meter.charged).toEqual([11, 1, 1]);
+  meter.left = 12;
+  socket.subscribe('2', 'subscription { loads }');
+  const { payload } = await socket.next(({ type, id }) => type === 'error' && id === '2');
+  expect(payload).toMatchObject([{ message: 'That is too much.', extensions: { code: 'RATE_LIMITED', data: { retryAfterMs: 1500 } } }]);
+  expect(socket.messages.filter(({ type, id }) => type === 'next' && id === '2')).toHaveLength(1);
+  socket.close();
+  await socket.closed;
+});
+
 test('operations of a socket are charged, subscriptions when they begin', async () => {
   const socket = await TestSocket.signIn(fixture.socketUrl, 'ann');
   expect(await socket.ask('1', '{ whoAmI }')).toEqual({ data: { whoAmI: 'ann ' } });

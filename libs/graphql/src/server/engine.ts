@@ -54,6 +54,8 @@ interface SubscriptionArguments {
   document: DocumentNode;
   variableValues: GraphqlRequest['variables'];
   operationName: string | undefined;
+  /** What each of its events is charged. */
+  eventCost: number;
 }
 
 interface RawResult {
@@ -130,7 +132,8 @@ export class GraphqlEngine {
           return 'status' in answer ? answer : { document, result: answer };
         }
         const operation = await this.#checkSubscription(document, request, context);
-        const stream = await createSourceEventStream({ ...operation, contextValue: context });
+        const { eventCost: _eventCost, ...sourceOf } = operation;
+        const stream = await createSourceEventStream({ ...sourceOf, contextValue: context });
         if (!(Symbol.asyncIterator in stream)) {
           return { status: 400, errors: this.formatter.format(stream.errors ?? [], context.requestId) };
         }
@@ -147,8 +150,9 @@ export class GraphqlEngine {
     this.#checkDepth(document);
     const errors = validate(this.schema, document, undefined, { maxErrors: MAX_VALIDATION_ERRORS });
     if (errors.length > 0) throw new AggregateError(errors);
-    await this.#checkOperation(document, request, variableValues, context);
-    return { schema: this.schema, document, variableValues, operationName };
+    const operation = await this.#checkOperation(document, request, variableValues, context);
+    const eventCost = operationCost(this.schema, document, operation, variableValues);
+    return { schema: this.schema, document, variableValues, operationName, eventCost };
   }
 
   /** The checks on a document's depth; Mercurius runs them once for a document, before validating it. */
@@ -220,7 +224,7 @@ export class GraphqlEngine {
 
   #answers(
     source: AsyncIterator<unknown>,
-    operation: SubscriptionArguments,
+    { eventCost, ...operation }: SubscriptionArguments,
     contextOfEvent: () => GraphqlContext,
     onEnd: () => void,
   ): AsyncIterableIterator<unknown> {
@@ -237,6 +241,7 @@ export class GraphqlEngine {
           onEnd();
           return { done: true, value: undefined };
         }
+        if (context.principal !== undefined) await this.meter?.charge(context.principal, eventCost);
         const { data, errors } = await withLogFields({ requestId: context.requestId }, () =>
           execute({ ...operation, rootValue: event.value, contextValue: context }),
         );

@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startFixture, type FixtureApp } from '../fixture/app.js';
 
@@ -42,6 +45,15 @@ describe('GraphiQL', () => {
     expect(JSON.parse(headers ?? '')).toEqual(credential);
     expect(others).toEqual({ title: 'Muon GraphiQL', endpoint: '/graphql', subscriptionsProtocol: 'WS', defaultQuery: '{ __typename }', connectionParams: credential });
     expect(html).toContain('buildWSExecutor(e,o,s?.connectionParams)');
+  });
+
+  test('gives the token to nobody whose name merely leads here', async () => {
+    const tells = async (host: string): Promise<boolean> => {
+      const [answer] = (await once(get(fixture.url.replace('/graphql', '/graphiql'), { headers: { host } }), 'response')) as [IncomingMessage];
+      return (await text(answer)).includes('developer.token-1');
+    };
+    for (const host of ['evil.example', 'evil.example:8080', '127.0.0.1.evil.example', 'localhost.evil.example:80']) expect(await tells(host), host).toBe(false);
+    for (const host of ['127.0.0.1:8080', 'localhost:8080', '[::1]:8080']) expect(await tells(host), host).toBe(true);
   });
 
   test('takes no token that could break out of the page', async () => {

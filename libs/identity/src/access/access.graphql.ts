@@ -8,10 +8,19 @@ import { Authenticator } from '../principal/authenticator.js';
 import { Access, scopeKind } from './access.js';
 import { kindOfId } from './resource-kind.js';
 
-/** The caller's access; fields that reach it have passed the guard, so there is one. */
+const ofOperations = new WeakMap<GraphqlContext, Access>();
+
+/**
+ * The caller's access; fields that reach it have passed the guard, so there is one. A socket signs in once for all its
+ * operations, and each of them has an access of its own: its plan rests on what itself was let, and not on what others were.
+ */
 export function accessOf(context: GraphqlContext): Access {
-  if (context.principal instanceof Access) return context.principal;
-  throw new MuonError('UNAUTHENTICATED', 'Sign in first: a valid credential is needed here.');
+  const { principal, transport, requestId } = context;
+  if (!(principal instanceof Access)) throw new MuonError('UNAUTHENTICATED', 'Sign in first: a valid credential is needed here.');
+  if (transport === 'http') return principal;
+  let access = ofOperations.get(context);
+  if (access === undefined) ofOperations.set(context, (access = principal.forOperation(requestId)));
+  return access;
 }
 
 /** A list of what all tenants share, or an empty one for whoever holds no role anywhere. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Action, ACTIONS, RESOURCE_KINDS, Role, ROLES, type Access, type Permissions, type ResourceKind } from '#identity';
+import { accessOf } from '#identity/api';
 import { accessWith } from '#testing';
 
 const PROJECT = { tenantId: 'ten_a', projectId: 'prj_a' };
@@ -88,5 +89,26 @@ describe('a look-up', () => {
     for (const grant of [{ ...own, role: Role.OWNER }, { ...own, ...SYSTEM }, { role: null, permissions: { token: [Action.READ] }, ...PROJECT }]) {
       expect(() => contributor.requireHolds([grant], 'prj_a', 'input.role')).toThrow(expect.objectContaining({ code: 'FORBIDDEN', field: 'input.role' }));
     }
+  });
+});
+
+describe('the access of an operation on a socket', () => {
+  it('knows what that operation was let, and nothing of others', () => {
+    const principal = accessWith([{ role: Role.OWNER, ...TENANT }]);
+    const contextOf = (requestId: string): Parameters<typeof accessOf>[0] => ({
+      requestId,
+      transport: 'websocket',
+      principal,
+      remoteAddress: '192.0.2.1',
+      userAgent: undefined,
+      idempotencyKey: undefined,
+      signal: new AbortController().signal,
+    });
+    const [one, other] = [contextOf('one'), contextOf('other')];
+    accessOf(one).require('MODIFY', 'disk', PROJECT, 'dsk_a');
+    accessOf(one).require('READ', 'disk', PROJECT, 'dsk_a');
+    expect(accessOf(one).requirements.map(({ action }) => action)).toEqual(['MODIFY', 'READ']);
+    expect(accessOf(other).requirements).toEqual([]);
+    expect([accessOf(one), accessOf(other)].map(({ origin }) => origin.requestId)).toEqual(['one', 'other']);
   });
 });

@@ -68,7 +68,12 @@ export class Access {
     private readonly grants: readonly Grant[],
   ) {}
 
-  /** Every right that was required so far, each once: the access of a socket lives as long as the socket does. */
+  /** The same access with nothing required of it yet, for one of the operations of a socket. */
+  forOperation(requestId: string): Access {
+    return new Access(this.principal, this.tokenId, this.expiresAt, { ...this.origin, requestId }, this.grants);
+  }
+
+  /** Every right that was required so far, each once. */
   get requirements(): Requirement[] {
     return [...this.required.values()];
   }
@@ -85,12 +90,7 @@ export class Access {
 
   /** Whether these grants are exactly the ones that the access was made with. */
   hasGrants(grants: readonly Grant[]): boolean {
-    const keys = (list: readonly Grant[]): string =>
-      list
-        .map((grant) => JSON.stringify([grant.role, grant.permissions ?? null, grant.tenantId, grant.projectId]))
-        .sort()
-        .join(' ');
-    return keys(grants) === keys(this.grants);
+    return sameGrants(grants, this.grants);
   }
 
   /** Whether the caller holds any role at all: who has only signed in is not shown even what is shared by all tenants. */
@@ -162,6 +162,16 @@ export class Access {
     const { action, kind, tenantId, projectId } = requirement;
     this.required.set(`${action}/${kind}/${tenantId ?? ''}/${projectId ?? ''}`, requirement);
   }
+}
+
+/** Whether both lists hold the same, in whatever order. */
+export function sameGrants(one: readonly Grant[], other: readonly Grant[]): boolean {
+  const keys = (list: readonly Grant[]): string =>
+    list
+      .map((grant) => JSON.stringify([grant.role, grant.permissions ?? null, grant.tenantId, grant.projectId]))
+      .sort()
+      .join(' ');
+  return keys(one) === keys(other);
 }
 
 /** Whether this one role gives that right. */

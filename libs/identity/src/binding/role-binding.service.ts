@@ -4,6 +4,7 @@ import { MuonError, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import { SCOPES } from '#scopes';
 import type { Access, Place } from '../access/access.js';
+import { holdingOf, HOLDINGS } from '../access/holdings.js';
 import { located, requireInside, requirePrincipal, requireScope } from '../access/look-up.js';
 import { Action, Role, type Permissions } from '../access/role.js';
 import type { CommandOptions } from '../command/command-options.js';
@@ -65,6 +66,7 @@ export class RoleBindingService {
       access.requireHolds([{ role: input.role ?? null, permissions: role.permissions, ...place }], input.scopeId, 'input.role');
       const made = roleBindingId.create();
       const changes = new ChangeSet();
+      if (input.customRoleId !== undefined) changes.add(HOLDINGS, await holdingOf(reader, 'role', input.customRoleId));
       changes.add(SCOPES, { scopeId: input.scopeId, need: 'ACTIVE' });
       changes.add(ROWS, {
         table: 'role_binding',

@@ -108,6 +108,7 @@ export class CommandRunner {
   ): Promise<CommandResult> {
     let prepared: { value: Prepared } | undefined;
     try {
+      if (command.evenPaused !== true) await this.pause?.requireMutations();
       if (!(await this.isRepeat(command))) prepared = { value: await prepare() };
     } catch (error) {
       await this.auditRefusal(command, error);

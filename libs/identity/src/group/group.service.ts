@@ -4,9 +4,9 @@ import { MuonError, notFound, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import { SCOPES } from '#scopes';
 import type { Access, Place } from '../access/access.js';
+import { HOLDINGS, requireHolding } from '../access/holdings.js';
 import { located, requireInside, requirePrincipal, requireScope } from '../access/look-up.js';
 import { Action } from '../access/role.js';
-import { findBindingsOfGroups, grantOf } from '../binding/role-binding.sql.js';
 import type { CommandOptions } from '../command/command-options.js';
 import { CommandRunner, type CommandResult } from '../command/command-runner.js';
 import { findIssuers } from '../issuer/issuer.sql.js';
@@ -69,9 +69,8 @@ export class GroupService {
   /** @throws FORBIDDEN when the caller does not hold itself what the group holds */
   async addMember(access: Access, raw: GroupMemberInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(groupMemberInput, raw);
-    return this.changeMember(access, 'addGroupMember', input, true, options, async (reader, group) => {
-      const held = await reader.rows(findBindingsOfGroups, [group.id]);
-      access.requireHolds(held.map(grantOf), group.id, 'input.groupId');
+    return this.changeMember(access, 'addGroupMember', input, true, options, async (reader, group, changes) => {
+      changes.add(HOLDINGS, await requireHolding(reader, access, 'group', group.id, 'input.groupId'));
     });
   }
 
@@ -86,7 +85,7 @@ export class GroupService {
     input: z.output<typeof groupMemberInput>,
     member: boolean,
     options: CommandOptions,
-    check: (reader: Reader, group: GroupRow) => Promise<void>,
+    check: (reader: Reader, group: GroupRow, changes: ChangeSet) => Promise<void>,
   ): Promise<CommandResult> {
     const place: Place = { tenantId: null, projectId: null };
     const plan = async (reader: Reader): Promise<ChangeSet> => {
@@ -98,8 +97,8 @@ export class GroupService {
       }
       const principal = await requirePrincipal(reader, access, Action.READ, input.principalId);
       requireInside('principal', principal, place, 'input.principalId');
-      await check(reader, group);
       const changes = new ChangeSet().add(MEMBERSHIPS, { ...input, member });
+      await check(reader, group, changes);
       changes.resources.push({ action: 'UPDATE', kind: 'group', id: group.id, name: group.name, data: { principal: principal.name, member } });
       changes.result = { id: group.id };
       return changes;

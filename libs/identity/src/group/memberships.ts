@@ -1,6 +1,7 @@
 import { assert, defineId, MuonError } from '#core';
 import type { ChangeSetApplier, Section, Transaction } from '#database';
 import { addMembership, removeMembership, replaceMemberships } from './group.sql.js';
+import { applyHoldings, HOLDINGS } from '../access/holdings.js';
 
 export const groupId = defineId('grp');
 
@@ -14,6 +15,7 @@ export interface MembershipChange {
 export const MEMBERSHIPS: Section<MembershipChange> = { name: 'memberships' };
 
 export function registerIdentitySections(applier: ChangeSetApplier): void {
+  applier.register(HOLDINGS, applyHoldings);
   applier.register(MEMBERSHIPS, applyMemberships);
 }
 

@@ -4,7 +4,8 @@ import { RowTimes } from '#database';
 @Entity('issuer')
 @Check('issuer_place', 'project_id IS NULL AND (tenant_id IS NULL OR tenant_id = scope_id)')
 @Index('issuer_name', ['scopeId', 'name'], { unique: true })
-@Index('issuer_audience', ['url', 'audience'], { unique: true })
+@Index('issuer_audience', ['url', 'audience'], { unique: true, where: '(enabled AND (tenant_id IS NOT NULL))' })
+@Index('issuer_audience_of_system', ['url', 'audience'], { unique: true, where: '(enabled AND (tenant_id IS NULL))' })
 export class IssuerEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'issuer_pkey' })
   id!: string;

@@ -4,21 +4,26 @@ import { invalidInput, MuonError, nameSchema, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, versionConflict, type Reader } from '#database';
 import { SCOPES, SYSTEM_SCOPE_ID } from '#scopes';
 import type { Access, Place } from '../access/access.js';
+import { HOLDINGS, requireHolding } from '../access/holdings.js';
 import { located, requireScope } from '../access/look-up.js';
 import { Action } from '../access/role.js';
 import type { CommandOptions } from '../command/command-options.js';
 import { CommandRunner, type CommandResult } from '../command/command-runner.js';
 import { addressProblem, DEFAULT_ALGORITHMS, issuerId, SigningAlgorithm, type IssuerPolicy, type IssuerRow } from './issuer.js';
-import { findHoldingsOfIssuer, findIssuers } from './issuer.sql.js';
+import { findIssuers } from './issuer.sql.js';
 
 constraintMeans('issuer_name', () => new MuonError('ALREADY_EXISTS', 'An issuer of this name exists here already.', { field: 'input.name' }));
-constraintMeans(
-  'issuer_audience',
-  () =>
-    new MuonError('ALREADY_EXISTS', 'Tokens of this URL for this audience belong to an issuer that exists already: choose another audience.', {
-      field: 'input.audience',
-    }),
-);
+for (const index of ['issuer_audience', 'issuer_audience_of_system']) {
+  constraintMeans(
+    index,
+    () =>
+      new MuonError(
+        'ALREADY_EXISTS',
+        'Tokens of this URL for this audience belong to an issuer that exists already: choose another audience. If the URL is yours and you have not made that one, ask the operator to disable it.',
+        { field: 'input.audience' },
+      ),
+  );
+}
 constraintMeans(
   'issuer_without_roles',
   () =>
@@ -105,9 +110,7 @@ export class IssuerService {
       if (version !== row.version) throw versionConflict('issuer', { id, version });
       this.requireAddresses(set, row.tenant_id !== null);
       // Other keys, another audience: whoever says which tokens hold could act as anybody of the issuer.
-      const held = await reader.first(findHoldingsOfIssuer, id);
-      access.requireHolds(held?.grants ?? [], id, 'input.id');
-      const changes = new ChangeSet();
+      const changes = new ChangeSet().add(HOLDINGS, await requireHolding(reader, access, 'issuer', id, 'input.id'));
       const columns = columnsOf(set);
       if (Object.keys(columns).length > 0) changes.add(ROWS, { table: 'issuer', update: columns, id, version });
       changes.resources.push({ action: 'UPDATE', kind: 'issuer', id, name: row.name });

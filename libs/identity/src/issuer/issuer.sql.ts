@@ -24,10 +24,14 @@ const COLUMNS = [
 
 export const findIssuers = statement<IssuerRow, [ids: string[]]>('issuer.find', `SELECT ${COLUMNS} FROM issuer WHERE id = ANY($1)`);
 
-/** One at most answers for a URL and an audience; of a token for several audiences, the oldest that does. */
+/**
+ * Who could have issued a token: the system's first, as no tenant may come between the system and its people, then by the
+ * order in which the token names its audiences, which is its issuer's choice and no tenant's.
+ */
 export const findIssuersOfToken = statement<IssuerRow, [url: string, audiences: string[]]>(
   'issuer.of_token',
-  `SELECT ${COLUMNS} FROM issuer WHERE url = $1 AND audience = ANY($2) AND enabled ORDER BY id LIMIT 1`,
+  `SELECT ${COLUMNS} FROM issuer WHERE url = $1 AND audience = ANY($2) AND enabled
+   ORDER BY tenant_id IS NOT NULL, array_position($2::text[], audience), id LIMIT 5`,
 );
 
 /** What people and groups of an issuer hold: whoever decides who they are could act as any of them. */

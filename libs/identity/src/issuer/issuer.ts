@@ -92,7 +92,9 @@ export function mayConnect(address: string, policy: IssuerPolicy): boolean {
   if (!ipaddr.isValid(address)) return false;
   // An IPv4 address inside of an IPv6 one counts as what it is.
   const parsed = ipaddr.process(address);
-  if (parsed.range() === 'unicast') return true;
+  // What is set apart for nothing counts as unicast; of IPv6 the internet is 2000::/3 alone (RFC 4291, 2.4).
+  const isOfInternet = parsed.kind() === 'ipv4' || parsed.match(ipaddr.parseCIDR('2000::/3'));
+  if (isOfInternet && parsed.range() === 'unicast') return true;
   return policy.privateNetworks.some((network) => {
     const [base, bits] = ipaddr.parseCIDR(network);
     return base.kind() === parsed.kind() && parsed.match(base, bits);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ChangeSet } from '#database';
 import { SystemPause } from '#identity';
 import { accessWith, identityBench, newTenant, type IdentityBench, type IdentityServices } from '#testing';
 
@@ -43,6 +44,19 @@ describe('a pause of the system', () => {
     await everywhere((process) => change(process));
     await vi.waitFor(async () => expect(await Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([true, true]));
     await services[0].pauses.resume(bench.system);
+  });
+
+  it('refuses before anything outside is asked', async () => {
+    await bench.services.pauses.pause(bench.system, { mutations: true, message: 'x' });
+    let asked = 0;
+    const command = { access: bench.system, name: 'spec', input: {}, place: { tenantId: null, projectId: null } };
+    const prepared = (): Promise<unknown> => bench.commands.runPrepared(command, async () => (asked += 1), async () => new ChangeSet());
+    await vi.waitFor(() => expect(prepared()).rejects.toMatchObject({ code: 'SYSTEM_PAUSED' }));
+    asked = 0;
+    await expect(prepared()).rejects.toMatchObject({ code: 'SYSTEM_PAUSED' });
+    expect(asked).toBe(0);
+    await bench.services.pauses.resume(bench.system);
+    await vi.waitFor(() => prepared());
   });
 
   it('refuses dry runs, too, and what is applied by a plan of before', async () => {

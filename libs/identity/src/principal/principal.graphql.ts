@@ -33,7 +33,7 @@ export class CreateServiceAccountInput {
   readonly dryRun?: boolean | null;
 }
 
-@InputType({ description: 'A new token for a principal.' })
+@InputType({ description: 'A new token for a principal. There is no plan of it: applied later, it could not show the text of the token.' })
 export class CreateApiTokenInput {
   @Field(() => ID, { description: 'Whom the token acts as.' })
   readonly principalId!: string;
@@ -49,6 +49,9 @@ export class CreateApiTokenInput {
 export class RevokeApiTokenInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which principal.' })
@@ -76,7 +79,7 @@ export class CreateApiTokenPayload {
 }
 
 @ObjectType({ description: 'The token that was revoked.' })
-export class RevokeApiTokenPayload {
+export class RevokeApiTokenPayload extends CommandPayload {
   @Field(() => ID, { description: 'Its id.' })
   readonly tokenId!: string;
 }
@@ -167,8 +170,8 @@ export class PrincipalResolver {
     @Args('input', { type: () => RevokeApiTokenInput, description: 'Which.' }) input: RevokeApiTokenInput,
     @Context() context: GraphqlContext,
   ): Promise<RevokeApiTokenPayload> {
-    await this.service.revokeApiToken(accessOf(context), input.id, { idempotencyKey: context.idempotencyKey });
-    return { tokenId: input.id };
+    const outcome = await this.service.revokeApiToken(accessOf(context), input.id, optionsOf(input, context));
+    return { ...toPayload(outcome), tokenId: input.id };
   }
 
   @Mutation(() => PrincipalPayload, { description: 'Keeps a principal from calling, everywhere within a second, open sockets included.' })

@@ -4,12 +4,13 @@ import { MuonError, nameSchema, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import { SCOPES, SYSTEM_SCOPE_ID } from '#scopes';
 import type { Access, Place } from '../access/access.js';
+import { HOLDINGS, requireHolding } from '../access/holdings.js';
 import { located, requirePrincipal, requireScope } from '../access/look-up.js';
 import { Action } from '../access/role.js';
 import type { CommandOptions } from '../command/command-options.js';
 import { CommandRunner, type CommandResult } from '../command/command-runner.js';
 import { principalId } from './bootstrap.js';
-import { findHoldings, findTokens, type PrincipalRow } from './principal.sql.js';
+import { findTokens, type PrincipalRow } from './principal.sql.js';
 import { createToken } from './token.js';
 
 const taken = (noun: string, field: string) => () =>
@@ -75,8 +76,7 @@ export class PrincipalService {
       const owner = await requirePrincipal(reader, access, Action.READ, input.principalId);
       Object.assign(place, { tenantId: owner.tenantId, projectId: owner.projectId });
       access.requireChild('token', 'principal', owner, owner.id, 'input.principalId');
-      await this.requireHoldings(reader, access, owner.id, 'input.principalId');
-      const changes = new ChangeSet();
+      const changes = new ChangeSet().add(HOLDINGS, await requireHolding(reader, access, 'principal', owner.id, 'input.principalId'));
       changes.add(SCOPES, { scopeId: owner.scope_id, need: 'ACTIVE' });
       changes.add(ROWS, {
         table: 'api_token',
@@ -140,8 +140,8 @@ export class PrincipalService {
   /** @throws FORBIDDEN when it holds what the caller does not */
   async enable(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'enablePrincipal', Action.MODIFY, id, options, async (reader, principal) => {
-      await this.requireHoldings(reader, access, principal.id, 'input.id');
-      return setDisabled(principal, null);
+      const holding = await requireHolding(reader, access, 'principal', principal.id, 'input.id');
+      return setDisabled(principal, null).add(HOLDINGS, holding);
     });
   }
 
@@ -161,11 +161,6 @@ export class PrincipalService {
       changes.result = { id };
       return changes;
     });
-  }
-
-  private async requireHoldings(reader: Reader, access: Access, id: string, field: string): Promise<void> {
-    const [held] = await reader.rows(findHoldings, [id]);
-    access.requireHolds(held?.grants ?? [], id, field);
   }
 }
 

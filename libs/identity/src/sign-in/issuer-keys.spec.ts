@@ -94,6 +94,30 @@ describe('the keys of an issuer', () => {
     for (const refused of await Promise.all(waiting)) expect(refused).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  it('of the system are read however many tenants’ issuers hang', async () => {
+    const process = await bench.process();
+    const held: (() => void)[] = [];
+    const { server: hanging } = await bench.issuer({ scopeId: (await newTenant(bench.room.database)).id, name: 'hanging', audience: 'none' });
+    hanging.answer = (_request, response) => void held.push(() => response.writeHead(500).end());
+    const waiting: Promise<unknown>[] = [];
+    const ask = async (scopeId: string, aud: string): Promise<unknown> => {
+      await bench.issuers.create(systemAccess(), { scopeId, name: aud, url: hanging.url, audience: aud });
+      const token = await hanging.token({ aud });
+      return signIn(process, token).catch((error: unknown) => error);
+    };
+    for (let tenants = 0; tenants < 8; tenants += 1) {
+      const { id } = await newTenant(bench.room.database);
+      for (let issuers = 0; issuers < 4; issuers += 1) waiting.push(ask(id, `hanging-${tenants}-${issuers}`));
+    }
+    await expect.poll(() => held.length).toBe(32);
+    expect(await ask((await newTenant(bench.room.database)).id, 'one-more')).toMatchObject({ code: 'UNAVAILABLE' });
+    const { server: good } = await bench.issuer();
+    expect((await signIn(process, await good.token())).principal.name).toBe('ann');
+    expect(held).toHaveLength(32);
+    for (const release of held) release();
+    for (const refused of await Promise.all(waiting)) expect(refused).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it('are those of the discovery document only if it speaks of this issuer', async () => {
     const { server } = await bench.issuer();
     server.answer = (_request, response) => response.end(JSON.stringify({ issuer: 'https://other.example', jwks_uri: `${server.url}/jwks` }));
@@ -115,7 +139,7 @@ describe('an issuer of a tenant', () => {
 
   it.each([
     'http://127.0.0.1:1', 'https://127.0.0.1:1', 'https://[::1]', 'https://[::ffff:127.0.0.1]', 'https://169.254.169.254', 'https://10.0.0.1', 'https://2130706433',
-    'https://0x7f.1', 'https://0.0.0.0', 'https://[fd00::1]', 'https://[64:ff9b::7f00:1]', 'https://[2002:7f00:1::]', 'https://100.64.0.1', 'file:///etc/passwd', 'https://user@example.com',
+    'https://0x7f.1', 'https://0.0.0.0', 'https://[fd00::1]', 'https://[64:ff9b::7f00:1]', 'https://[::127.0.0.1]', 'https://[2002:7f00:1::]', 'https://100.64.0.1', 'file:///etc/passwd', 'https://user@example.com',
   ])('is never asked at %s', async (url) => {
     expect(await attempt(url, { policy: STRICT_POLICY })).toMatchObject({ code: 'UNAVAILABLE' });
     const tenant = await newTenant(bench.room.database);

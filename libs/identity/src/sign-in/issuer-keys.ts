@@ -11,8 +11,8 @@ const DISCOVERY_AGE_MS = 3_600_000;
 /** An issuer that does not answer is left alone for a while, longer each time. */
 const FAILING_BASE_MS = 1000;
 const FAILING_MAX_MS = 30_000;
-/** At once, of one process: none waits for another, and the issuers of one tenant cannot take all. */
-const MAX_FETCHES = 32;
+/** At once, of one process: none waits for another, the issuers of one tenant cannot take all, and all tenants nothing of the system's. */
+const MAX_FETCHES_OF_TENANTS = 32;
 const MAX_FETCHES_OF_SCOPE = 4;
 /** Issuers whose keys a process holds. */
 const MAX_ISSUERS = 1000;
@@ -36,7 +36,7 @@ interface Known {
 export class IssuerKeys {
   private readonly known = new Map<string, Known>();
   private readonly fetching = new Map<string, number>();
-  private fetches = 0;
+  private fetchesOfTenants = 0;
 
   constructor(private readonly options: IssuerKeysOptions) {}
 
@@ -65,7 +65,7 @@ export class IssuerKeys {
       const wait = failing.until - performance.now();
       if (wait > 0) throw unavailable('it did not answer the last time, and is left alone for a while');
       try {
-        const keys = await this.within(issuer.scope_id, async () => this.fetch(issuer, await address()));
+        const keys = await this.within(issuer, async () => this.fetch(issuer, await address()));
         failing.count = 0;
         return Response.json(keys);
       } catch (error) {
@@ -98,15 +98,16 @@ export class IssuerKeys {
     return fetchJson(address, { policy, isOfTenant: issuer.tenant_id !== null, resolve });
   }
 
-  private async within<T>(scope: string, work: () => Promise<T>): Promise<T> {
+  private async within<T>({ scope_id: scope, tenant_id: tenant }: IssuerRow, work: () => Promise<T>): Promise<T> {
     const ofScope = this.fetching.get(scope) ?? 0;
-    if (ofScope >= MAX_FETCHES_OF_SCOPE || this.fetches >= MAX_FETCHES) throw unavailable('too many issuers are being asked at once');
-    this.fetches += 1;
+    const tenants = tenant === null ? 0 : 1;
+    if (ofScope >= MAX_FETCHES_OF_SCOPE || (tenants > 0 && this.fetchesOfTenants >= MAX_FETCHES_OF_TENANTS)) throw unavailable('too many issuers are being asked at once');
+    this.fetchesOfTenants += tenants;
     this.fetching.set(scope, ofScope + 1);
     try {
       return await work();
     } finally {
-      this.fetches -= 1;
+      this.fetchesOfTenants -= tenants;
       const left = (this.fetching.get(scope) ?? 1) - 1;
       if (left === 0) this.fetching.delete(scope);
       else this.fetching.set(scope, left);

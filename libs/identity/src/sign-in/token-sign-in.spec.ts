@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { applyRows, insertRows, type Transaction } from '#database';
-import { createToken, FailedAttempts, newBindingRow, newTokenRow, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
+import { CommandRunner, createToken, FailedAttempts, newBindingRow, newTokenRow, RoleBindingService, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
 import { accessWith, newTenant, signInBench, systemAccess, TEST_ORIGIN, type SignInBench, type TestIssuer, type TestTenant } from '#testing';
 import { takeClaims } from './sign-in.sql.js';
@@ -215,6 +215,70 @@ describe('issuers', () => {
     await expect(
       bench.issuers.create(owner, { scopeId: tenants[1].id, name: 'taken', url: shared.url, audience: 'of-one' }),
     ).rejects.toMatchObject({ code: 'ALREADY_EXISTS', field: 'input.audience' });
+  });
+
+  it('come between nobody and their own, whatever a tenant trusts, and by which keys', async () => {
+    const { server: shared } = await bench.issuer({ scopeId: tenants[0].id, audience: 'app-of-one' });
+    const { server: own } = await bench.issuer({ scopeId: tenants[1].id, audience: 'unused' });
+    const squat = { scopeId: tenants[1].id, url: shared.url };
+    await bench.issuers.create(owner, { ...squat, name: 'squat', audience: 'account' });
+    await bench.issuers.create(owner, { ...squat, name: 'squat-with-keys', audience: 'profile', jwksUri: `${own.url}/jwks` });
+    await bench.issuers.create(owner, { name: 'late', url: shared.url, audience: 'app-of-system' });
+    const tenantOf = async (aud: string[]): Promise<unknown> => (await principal((await signIn(shared.token({ aud }))).principal.id))?.tenant_id;
+    expect(await tenantOf(['account', 'profile', 'app-of-system'])).toBeNull();
+    expect(await tenantOf(['app-of-one', 'account'])).toBe(tenants[0].id);
+    expect(await tenantOf(['profile', 'app-of-one'])).toBe(tenants[0].id);
+    expect(await tenantOf(['account'])).toBe(tenants[1].id);
+  });
+
+  it('hold a URL and an audience among tenants while they are enabled, and never against the system', async () => {
+    const pair = { url: 'https://login.example', audience: 'muon' };
+    const { result } = await bench.issuers.create(owner, { ...pair, scopeId: tenants[0].id, name: 'first' });
+    const second = { ...pair, scopeId: tenants[1].id, name: 'second' };
+    const taken = { code: 'ALREADY_EXISTS', field: 'input.audience', message: expect.stringContaining('ask the operator') as string };
+    await expect(bench.issuers.create(owner, second)).rejects.toMatchObject(taken);
+    await bench.issuers.create(owner, { ...pair, name: 'of-system' });
+    await bench.issuers.update(owner, { id: String(result.id), enabled: false });
+    await bench.issuers.create(owner, second);
+    await expect(bench.issuers.update(owner, { id: String(result.id), enabled: true })).rejects.toMatchObject(taken);
+  });
+
+  it.each(['itself', 'by a group of the issuer', 'by a group kept by hand'])('are not disabled when a scope is owned by their people alone (%s), who are no owners while they are', async (way) => {
+    const { id: scopeId } = await newTenant(bench.room.database);
+    const { server: directory, id } = await bench.issuer({ scopeId });
+    const lastOwner = { code: 'INVALID_STATE', message: expect.stringContaining('without an owner') as string };
+    const own = async (subject: { principalId: string } | { groupId: string }): Promise<string> =>
+      String((await bench.bindings.grantRole(owner, { ...subject, scopeId, role: 'OWNER' })).result.id);
+    const group = async (issuer?: string): Promise<string> =>
+      String((await bench.groups.create(owner, { scopeId, name: 'owners', ...(issuer === undefined ? {} : { issuer }) })).result.id);
+    const [{ principal: ann }, { principal: root }] = [await signIn(directory.token({ sub: 'ann' })), await signIn(server.token({ sub: 'root' }))];
+    if (way === 'itself') await own({ principalId: ann.id });
+    else {
+      const groupId = await group(way === 'by a group of the issuer' ? id : undefined);
+      if (way === 'by a group kept by hand') await bench.groups.addMember(owner, { groupId, principalId: ann.id });
+      await own({ groupId });
+    }
+    await expect(bench.issuers.update(owner, { id, enabled: false })).rejects.toMatchObject({ ...lastOwner, data: { scopeId } });
+    const second = await own({ principalId: root.id });
+    await bench.issuers.update(owner, { id, enabled: false });
+    await expect(bench.bindings.revokeRole(owner, second)).rejects.toMatchObject(lastOwner);
+    await bench.issuers.update(owner, { id, enabled: true });
+    await bench.bindings.revokeRole(owner, second);
+  });
+
+  it('are disabled, or the other owner goes, when both are asked at once over two connections', async () => {
+    const bindings = new RoleBindingService(new CommandRunner(await bench.room.another(), bench.room.applier, bench.room.log));
+    for (let round = 0; round < 5; round += 1) {
+      const { id: scopeId } = await newTenant(bench.room.database);
+      const { server: directory, id } = await bench.issuer({ scopeId });
+      const own = async (token: Promise<string>): Promise<string> =>
+        String((await bench.bindings.grantRole(owner, { principalId: (await signIn(token)).principal.id, scopeId, role: 'OWNER' })).result.id);
+      await own(directory.token({ sub: 'ann' }));
+      const second = await own(server.token({ sub: 'root' }));
+      const ended = await Promise.allSettled([bench.issuers.update(owner, { id, enabled: false }), bindings.revokeRole(owner, second)]);
+      expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(ended.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'INVALID_STATE' } });
+    }
   });
 
   it('that are disabled let nobody in any more, by tokens of ours neither', async () => {

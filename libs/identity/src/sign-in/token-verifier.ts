@@ -5,7 +5,7 @@ import { findIssuersOfToken } from '../issuer/issuer.sql.js';
 import { SigningAlgorithm, type IssuerRow } from '../issuer/issuer.js';
 import { readClaims, type Claims } from './claims.js';
 import { unavailable } from './issuer-fetch.js';
-import type { IssuerKeys } from './issuer-keys.js';
+import { isUnavailable, type IssuerKeys } from './issuer-keys.js';
 import { refusedToken, type TokenProblem } from './refused-token.js';
 
 /** Larger ones do not fit into the headers that proxies let through. */
@@ -44,10 +44,22 @@ export class TokenVerifier {
     if (token.length > MAX_TOKEN_LENGTH) throw refusedToken('TOO_LARGE', `A token may have at most ${MAX_TOKEN_LENGTH} characters.`);
     const { issuerUrl, audiences, algorithm } = readUnverified(token);
     if (!Object.hasOwn(SigningAlgorithm, algorithm)) throw refusedToken('ALGORITHM', 'The token is not signed in a way that is allowed here.');
-    const issuer = await this.reader.first(findIssuersOfToken, issuerUrl, audiences);
-    if (issuer === undefined) {
-      throw refusedToken('ISSUER_OR_AUDIENCE', 'No issuer is trusted here that this token could be from: check its "iss" and "aud".');
+    let refusal: MuonError | undefined;
+    for (const issuer of await this.reader.rows(findIssuersOfToken, issuerUrl, audiences)) {
+      try {
+        return await this.checkedAgainst(issuer, token);
+      } catch (error) {
+        if (!(error instanceof MuonError)) throw error;
+        // Whoever is of the system does not become somebody of a tenant while its issuer is away.
+        if (issuer.tenant_id === null && isUnavailable(error)) throw error;
+        // What one tenant trusts, and by which keys, says nothing of a token that may be another's.
+        refusal ??= error;
+      }
     }
+    throw refusal ?? refusedToken('ISSUER_OR_AUDIENCE', 'No issuer is trusted here that this token could be from: check its "iss" and "aud".');
+  }
+
+  private async checkedAgainst(issuer: IssuerRow, token: string): Promise<VerifiedToken> {
     const payload = await this.check(token, issuer);
     return { issuer, claims: readClaims(payload, issuer), expiresAt: new Date((Number(payload.exp) + CLOCK_SKEW_SECONDS) * 1000) };
   }

@@ -18,7 +18,7 @@ import {
   type Connection,
   type GraphqlContext,
 } from '#graphql';
-import { accessOf, toProblem } from '#identity/api';
+import { accessOf, optionsOf, toProblem } from '#identity/api';
 import { OperationQueries, type OperationFilter, type OperationProgress } from './operation-queries.js';
 import {
   findOperationAttempts,
@@ -93,6 +93,9 @@ class ChildrenArguments {
 export class CancelOperationInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which operation to try again.' })
@@ -101,7 +104,7 @@ export class RetryOperationInput {
   readonly id!: string;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which operation to give up.' })
@@ -111,6 +114,9 @@ export class AbandonOperationInput {
 
   @Field(() => String, { description: 'Why, in 1 to 1000 characters; kept with the operation.' })
   readonly reason!: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
+  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The operation that was asked to stop; it takes back what it has done, and then ends.' })
@@ -247,7 +253,7 @@ export class OperationResolver {
     @Args('input', { type: () => CancelOperationInput, description: 'Which.' }) input: CancelOperationInput,
     @Context() context: GraphqlContext,
   ): Promise<CancelOperationPayload> {
-    const outcome = await this.requests.cancel(accessOf(context), input.id, { idempotencyKey: context.idempotencyKey });
+    const outcome = await this.requests.cancel(accessOf(context), input.id, optionsOf(input, context));
     return toOperationPayload(this.database, context, outcome);
   }
 
@@ -258,8 +264,7 @@ export class OperationResolver {
     @Args('input', { type: () => RetryOperationInput, description: 'Which.' }) input: RetryOperationInput,
     @Context() context: GraphqlContext,
   ): Promise<RetryOperationPayload> {
-    const options = { dryRun: input.dryRun, idempotencyKey: context.idempotencyKey };
-    return toOperationPayload(this.database, context, await this.requests.retry(accessOf(context), input.id, options));
+    return toOperationPayload(this.database, context, await this.requests.retry(accessOf(context), input.id, optionsOf(input, context)));
   }
 
   @Mutation(() => AbandonOperationPayload, {
@@ -269,8 +274,8 @@ export class OperationResolver {
     @Args('input', { type: () => AbandonOperationInput, description: 'Which, and why.' }) input: AbandonOperationInput,
     @Context() context: GraphqlContext,
   ): Promise<AbandonOperationPayload> {
-    const options = { idempotencyKey: context.idempotencyKey };
-    return toOperationPayload(this.database, context, await this.requests.abandon(accessOf(context), input.id, input.reason, options));
+    const outcome = await this.requests.abandon(accessOf(context), input.id, input.reason, optionsOf(input, context));
+    return toOperationPayload(this.database, context, outcome);
   }
 
   private stepRows(operation: Operation, context: GraphqlContext): Promise<OperationStepRow[] | undefined> {

@@ -273,6 +273,9 @@ describe('operations over GraphQL', () => {
     waiting.add('long');
     const id = await bench.submit('toy.part.create', {}, { ...mine, resourceId: 'long' });
     await bench.untilState(id, 'WAITING');
+    const ask = `mutation { cancelOperation(input: { id: "${id}", dryRun: true }) { operation { id } plan { resources { action kind id } } } }`;
+    expect(await api.data('ann', ask)).toEqual({ cancelOperation: { operation: null, plan: { resources: [{ action: 'UPDATE', kind: 'operation', id }] } } });
+    expect((await show(id)).state).toBe('WAITING');
     const mutation = `mutation { cancelOperation(input: { id: "${id}" }) { operation { id cancelRequestedAt } plan { id } } }`;
     const { cancelOperation } = await api.data<{ cancelOperation: { operation: OperationShown; plan: null } }>('ann', mutation);
     expect(cancelOperation).toEqual({ operation: { id, cancelRequestedAt: expect.any(String) as string }, plan: null });

@@ -31,8 +31,9 @@ export class OperationService {
 
   /** @throws NOT_FOUND; INVALID_STATE when it has ended, is a child, is STUCK or past its pivot, saying which */
   async planCancel(reader: Reader, id: string): Promise<ChangeSet> {
-    refuseCancel(await this.find(reader, id));
-    return this.answering(id).add(OPERATION_ROOTS, { cancel: id });
+    const row = await this.find(reader, id);
+    refuseCancel(row);
+    return changing(row).add(OPERATION_ROOTS, { cancel: id });
   }
 
   /**
@@ -41,7 +42,7 @@ export class OperationService {
    */
   async planRetry(reader: Reader, id: string): Promise<ChangeSet> {
     const row = await this.find(reader, id);
-    if (row.state === 'STUCK') return this.answering(id).add(OPERATION_ROOTS, { resume: id });
+    if (row.state === 'STUCK') return changing(row).add(OPERATION_ROOTS, { resume: id });
     const kind = this.registry.find(row.handler);
     refuseRetry(row, kind?.readmit !== undefined);
     const changes = await this.readmission(reader, row, kind as OperationKind<unknown>);
@@ -62,8 +63,9 @@ export class OperationService {
     if (text.length === 0 || text.length > MAX_REASON) {
       throw new MuonError('INVALID_INPUT', `Say why, in 1 to ${MAX_REASON} characters.`, { field: 'input.reason' });
     }
-    refuseUnlessStuck(await this.find(reader, id));
-    return this.answering(id).add(OPERATION_ROOTS, { abandon: id, reason: text });
+    const row = await this.find(reader, id);
+    refuseUnlessStuck(row);
+    return changing(row).add(OPERATION_ROOTS, { abandon: id, reason: text });
   }
 
   async cancel(id: string, caller: Caller = NOBODY): Promise<void> {
@@ -121,10 +123,12 @@ export class OperationService {
     if (row === undefined) throw notFound('operation', id);
     return row;
   }
+}
 
-  private answering(operationId: string): ChangeSet {
-    const changes = new ChangeSet();
-    changes.result = { operationId };
-    return changes;
-  }
+/** A change of the operation itself, and nothing else. */
+function changing({ id, kind }: OperationForCommand): ChangeSet {
+  const changes = new ChangeSet();
+  changes.resources.push({ action: 'UPDATE', kind: 'operation', id, name: kind });
+  changes.result = { operationId: id };
+  return changes;
 }
