@@ -1,9 +1,7 @@
-import 'reflect-metadata';
-import { generateKeyPairSync } from 'node:crypto';
-import { X509CertificateGenerator } from '@peculiar/x509';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { IncusClient, StatusCode, type ClientCertificate, type IncusEvent } from '#incus';
+import { IncusClient, StatusCode, type IncusEvent } from '#incus';
 import { INCUS_PORT, POOL } from '../../apps/lab/src/layout.js';
+import { clientCertificate } from '../support/client-certificate.js';
 import { createTiny, Lab, newName, removeInstance, tiny, until } from '../support/lab.js';
 
 let lab: Lab;
@@ -249,20 +247,3 @@ describe('over HTTPS', () => {
     remote.close();
   });
 });
-
-async function clientCertificate(): Promise<ClientCertificate> {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-  const keys = {
-    privateKey: await crypto.subtle.importKey('pkcs8', privateKey.export({ type: 'pkcs8', format: 'der' }), algorithm, true, ['sign']),
-    publicKey: await crypto.subtle.importKey('spki', publicKey.export({ type: 'spki', format: 'der' }), algorithm, true, ['verify']),
-  };
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: 'CN=lab-test',
-    keys,
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 86_400_000),
-  });
-  return { certificate: certificate.toString('pem'), key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
-}

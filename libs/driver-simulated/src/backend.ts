@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { MuonError, withTimeout, type ErrorCode } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { backendRefused, backendUnavailable, done, pending, type Capabilities, type DriverCall, type Outcome } from '#drivers';
@@ -116,14 +115,4 @@ export class SimulatedBackend {
     const data = { backend: this.backendId };
     return new MuonError(code, message, { data, fault: 'OPERATOR', ...(detail === null ? {} : { detail }) });
   }
-}
-
-/** The same for equal values, in whatever order their fields were named. */
-export function hashOf(value: unknown): string {
-  const text = JSON.stringify(value, (_key, part: unknown) =>
-    part !== null && typeof part === 'object' && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
-  return createHash('sha256').update(text).digest('base64url');
 }

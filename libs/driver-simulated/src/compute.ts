@@ -1,13 +1,14 @@
-import type {
-  ComputeDriver,
-  DriverCall,
-  GuestRun,
-  GuestRunResult,
-  MachineSpecification,
-  ObservedMachine,
-  Outcome,
+import {
+  hashOf,
+  type ComputeDriver,
+  type DriverCall,
+  type GuestRun,
+  type GuestRunResult,
+  type MachineSpecification,
+  type ObservedMachine,
+  type Outcome,
 } from '#drivers';
-import { hashOf, type Request, type SimulatedBackend } from './backend.js';
+import type { Request, SimulatedBackend } from './backend.js';
 
 export class SimulatedCompute implements ComputeDriver {
   constructor(private readonly backend: SimulatedBackend) {}

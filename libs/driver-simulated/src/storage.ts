@@ -1,5 +1,5 @@
-import type { DiskHealth, DiskSpecification, DriverCall, ObservedDisk, Outcome, StorageDriver } from '#drivers';
-import { hashOf, type SimulatedBackend } from './backend.js';
+import { hashOf, type DiskHealth, type DiskSpecification, type DriverCall, type ObservedDisk, type Outcome, type StorageDriver } from '#drivers';
+import type { SimulatedBackend } from './backend.js';
 
 export class SimulatedStorage implements StorageDriver {
   constructor(private readonly backend: SimulatedBackend) {}

@@ -18,7 +18,7 @@ import { bootMachine, launchOn, machineFolder, pathOn, runOn, type Machine } fro
 const OVSDB_FILE = '/etc/openvswitch/conf.db';
 const OVSDB_SOCKET = '/run/openvswitch/db.sock';
 const OVSDB_SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
-const INCUS_SOCKET = '/var/lib/incus/unix.socket';
+export const INCUS_SOCKET = '/var/lib/incus/unix.socket';
 const INCUSD = '/usr/libexec/incus/incusd';
 const INCUS_TIMEOUT_MS = 60_000;
 const ANSWER_MARGIN_MS = 5000;

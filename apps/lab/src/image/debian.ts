@@ -2,10 +2,10 @@ import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../machine/command.js';
 import { debianMirror } from '../machine/packages.js';
-import type { Recipe } from './image.js';
+import { HOSTNAME_TEMPLATE, type Recipe } from './image.js';
 
 /** Raise it with what the image holds. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Put in after the base system: debootstrap cannot configure them. */
 const PACKAGES = ['systemd', 'systemd-sysv', 'dbus', 'cloud-init', 'ifupdown', 'isc-dhcp-client', 'iproute2', 'iputils-ping', 'openssh-server']
@@ -46,10 +46,10 @@ templates:
     when: [create, copy, rename]
     template: hostname.tpl
   /var/lib/cloud/seed/nocloud-net/meta-data:
-    when: [create, copy]
+    when: [create, copy, rename]
     template: meta-data.tpl
   /var/lib/cloud/seed/nocloud-net/user-data:
-    when: [create, copy]
+    when: [create, copy, rename]
     template: user-data.tpl
     properties:
       default: |
@@ -62,8 +62,8 @@ export const DEBIAN: Recipe = {
   name: `debian-${VERSION}`,
   metadata: METADATA,
   templates: {
-    'hostname.tpl': '{{ container.name }}\n',
-    'meta-data.tpl': 'instance-id: {{ container.name }}\nlocal-hostname: {{ container.name }}\n',
+    'hostname.tpl': HOSTNAME_TEMPLATE,
+    'meta-data.tpl': `instance-id: {{ container.name }}\nlocal-hostname: ${HOSTNAME_TEMPLATE}`,
     'user-data.tpl': '{{ config_get("cloud-init.user-data", properties.default) }}\n',
   },
   compression: ['-comp', 'zstd', '-Xcompression-level', '3'],

@@ -20,6 +20,9 @@ export interface Recipe {
   fill: (root: string) => Promise<void>;
 }
 
+/** Whoever makes an instance may say what its guest is called; the instance's name if not. */
+export const HOSTNAME_TEMPLATE = '{{ config_get("user.hostname", container.name) }}\n';
+
 const SQUASH_TIMEOUT_MS = 300_000;
 
 /** Builds it, unless it was built before. One that was interrupted leaves nothing that counts. */

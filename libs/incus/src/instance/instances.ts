@@ -19,7 +19,16 @@ export class Instances {
     this.files = new InstanceFiles(session);
   }
 
-  /** Of all members. Those on a member that does not answer are there, with the status ERROR. */
+  /** Of all members, from the cluster's database: asks no member. */
+  async names(options: CallOptions = {}): Promise<string[]> {
+    const paths = await this.session.get<string[]>(['instances'], options);
+    return paths.map((path) => decodeURIComponent(path.split('?')[0]?.split('/').at(-1) ?? ''));
+  }
+
+  /**
+   * Of all members. Of those on a member that does not answer there are only name, type and place, with the status
+   * ERROR: `config` and `devices` are null.
+   */
   async list(options: CallOptions & { filter?: string } = {}): Promise<Instance[]> {
     const { filter, ...call } = options;
     return this.session.get<Instance[]>(['instances'], { ...call, query: { recursion: 1, filter } });

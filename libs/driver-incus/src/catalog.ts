@@ -1,0 +1,200 @@
+import { backendUnavailable, DONE, done, pending, type Outcome } from '#drivers';
+import { IncusError, isConflict, isFinal, isNotFound, StatusCode, type Instance, type InstanceSettings, type Operation, type Tagged, type Volume } from '#incus';
+import type { IncusBackend } from './backend.js';
+import type { Budget } from './budget.js';
+import type { PooledVolume } from './disk.js';
+import { listedInstance, machineIdOf } from './machine.js';
+import { idsOf, instanceNameOf, nameOf } from './names.js';
+
+export const BUSY_RETRY_MS = 200;
+export const RUNNING_RETRY_MS = 500;
+const CHANGE_ATTEMPTS = 6;
+const FIND_ATTEMPTS = 3;
+
+/** An instance as it was read; without an etag its member did not answer, and it cannot be changed. */
+export type Found = Tagged<Instance>;
+
+/** Finds machines and disks in the cluster, and changes instances as the ones that were read. */
+export class Catalog {
+  /** Names of instances by the ids of machines and root disks, as they last were; checked at each use. */
+  private names = new Map<string, string>();
+
+  constructor(private readonly backend: IncusBackend) {}
+
+  /** As its member tells it; as the list has it, where that does not answer. */
+  async instance(name: string, budget: Budget): Promise<Found | undefined> {
+    const { instances } = this.backend.client;
+    try {
+      return await instances.get(name, budget.look);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      if (!isAway(error) || budget.signal.aborted) throw error;
+      const listed = (await instances.list(budget.list)).find((each) => each.name === name);
+      return listed === undefined ? undefined : { value: { ...listedInstance(listed), status_code: StatusCode.ERROR }, etag: '' };
+    }
+  }
+
+  /** The instance that has this machine's or root disk's id in its name. */
+  async named(id: string, budget: Budget): Promise<Found | undefined> {
+    const known = this.names.get(id);
+    const found = known === undefined ? undefined : await this.instance(known, budget);
+    if (found !== undefined) return found;
+    for (let attempt = 0; attempt < FIND_ATTEMPTS; attempt += 1) {
+      this.remember(await this.backend.client.instances.names(budget.list));
+      const name = this.names.get(id);
+      if (name === undefined) return undefined;
+      const listed = await this.instance(name, budget);
+      if (listed !== undefined) return listed;
+      // It got another name between the two looks, or went.
+    }
+    throw backendUnavailable(this.backend.backendId, `Somebody else is at work on "${id}".`);
+  }
+
+  async machine(machineId: string, budget: Budget): Promise<Found | undefined> {
+    const found = await this.named(machineId, budget);
+    return found !== undefined && machineIdOf(found.value) === machineId ? found : undefined;
+  }
+
+  /** @throws NOT_FOUND; UNAVAILABLE where its host is away */
+  async reachableMachine(machineId: string, budget: Budget): Promise<Found> {
+    const found = await this.machine(machineId, budget);
+    if (found === undefined) throw this.backend.missing('machine', machineId);
+    this.requireReachable(found, machineId);
+    return found;
+  }
+
+  requireReachable({ value, etag }: Found, id: string): void {
+    if (etag === '' || value.status_code === StatusCode.ERROR) throw this.backend.away(id);
+  }
+
+  /** All instances, as the list has them. */
+  async list(budget: Budget): Promise<Instance[]> {
+    const all = await this.backend.client.instances.list(budget.list);
+    this.remember(all.map(({ name }) => name));
+    return all.map(listedInstance);
+  }
+
+  /** Gives an instance its name as a machine or, without one, as a disk. @returns its name, or PENDING when somebody else is at it */
+  async rename(found: Found, diskId: string, machineId: string | undefined, budget: Budget): Promise<Outcome<string>> {
+    const { name } = found.value;
+    const wanted = instanceNameOf(diskId, machineId);
+    if (name === wanted) return done(wanted);
+    try {
+      const running = await this.backend.client.instances.move(name, { name: wanted }, budget.request);
+      return (await this.backend.settled(running, budget)) ? done(wanted) : pending(RUNNING_RETRY_MS);
+    } catch (error) {
+      // Of many who do it at once one succeeds; the others find it done.
+      if (isBusy(error) || isNotFound(error) || isConflict(error)) return pending(BUSY_RETRY_MS);
+      throw error;
+    } finally {
+      this.names.clear();
+    }
+  }
+
+  private remember(names: string[]): void {
+    this.names = new Map(
+      names.flatMap((name) => {
+        const { diskId, machineId } = idsOf(name) ?? {};
+        return [diskId, machineId].flatMap((id): [string, string][] => (id === undefined ? [] : [[id, name]]));
+      }),
+    );
+  }
+
+  /** A disk beside root disks. Its pool is found by asking each. */
+  async volume(diskId: string, budget: Budget): Promise<(PooledVolume & { etag: string }) | undefined> {
+    const { storagePools } = this.backend.client;
+    const pools = await storagePools.list(budget.list);
+    const found = await Promise.all(
+      pools.map(async ({ name: pool }) => {
+        const volume = await this.pooledVolume(pool, nameOf(diskId), budget);
+        return volume === undefined ? [] : [{ pool, volume: volume.value, etag: volume.etag }];
+      }),
+    );
+    return found.flat()[0];
+  }
+
+  /** As its member tells it; from the list, without an etag, where that does not answer. */
+  private async pooledVolume(pool: string, name: string, budget: Budget): Promise<Tagged<Volume> | undefined> {
+    const { storagePools } = this.backend.client;
+    try {
+      return await storagePools.volume(pool, name, budget.look);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      if (!isAway(error) || budget.signal.aborted) throw error;
+      const listed = (await storagePools.volumes(pool, budget.list)).find((each) => each.name === name);
+      return listed === undefined ? undefined : { value: listed, etag: '' };
+    }
+  }
+
+  /** Of all pools and members. */
+  async volumes(budget: Budget): Promise<PooledVolume[]> {
+    const { storagePools } = this.backend.client;
+    const pools = await storagePools.list(budget.list);
+    const found = await Promise.all(
+      pools.map(async ({ name: pool }) => (await storagePools.volumes(pool, budget.list)).map((volume) => ({ pool, volume }))),
+    );
+    return found.flat();
+  }
+
+  /**
+   * Reads, edits and writes until the instance is so that the edit leaves it alone: whoever else changes it meanwhile is
+   * neither overwritten nor believed.
+   * @param edit the new settings, or undefined when there is nothing (more) to change
+   */
+  async change(name: string, id: string, budget: Budget, edit: (instance: Instance) => InstanceSettings | undefined): Promise<Outcome<Instance>> {
+    const { instances } = this.backend.client;
+    for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt += 1) {
+      const found = await this.instance(name, budget);
+      if (found === undefined) throw this.backend.missing('instance', name);
+      this.requireReachable(found, id);
+      const settings = edit(found.value);
+      if (settings === undefined) return done(found.value);
+      try {
+        const running = await instances.replace(name, { ...settingsOf(found.value), ...settings }, { ...budget.request, etag: found.etag });
+        if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
+      } catch (error) {
+        if (isBusy(error)) return pending(BUSY_RETRY_MS);
+        if (!(error instanceof IncusError && error.kind === 'PRECONDITION_FAILED')) throw error;
+      }
+    }
+    return pending(BUSY_RETRY_MS);
+  }
+
+  /** Operations of that object that have not ended. */
+  async underWay(name: string, budget: Budget): Promise<Operation[]> {
+    const all = await this.backend.client.operations.list(budget.list);
+    return all.filter(
+      ({ status_code: code, resources }) => !isFinal(code) && Object.values(resources ?? {}).some((paths) => paths.some((path) => path.split(/[/?]/).includes(name))),
+    );
+  }
+
+  /** Cancels what could still bring it (back). @returns DONE when nothing is under way */
+  async quiet(name: string, budget: Budget): Promise<Outcome<void>> {
+    const operations = await this.underWay(name, budget);
+    if (operations.length === 0) return DONE;
+    for (const { id, may_cancel: mayCancel } of operations) {
+      // It may end before we come to it.
+      if (mayCancel) await this.backend.client.operations.cancel(id, budget.request).catch(() => undefined);
+    }
+    return pending(BUSY_RETRY_MS);
+  }
+}
+
+export const isBusy = (error: unknown): boolean => error instanceof IncusError && error.kind === 'BUSY';
+
+const isAway = (error: unknown): boolean => error instanceof IncusError && (error.retryable || error.kind === 'FAILED');
+
+export function ifNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
+  return undefined;
+}
+
+const settingsOf = ({ architecture, config, devices, ephemeral, profiles, description, stateful }: Instance): InstanceSettings => ({
+  architecture,
+  config,
+  devices,
+  ephemeral,
+  profiles,
+  description,
+  stateful,
+});

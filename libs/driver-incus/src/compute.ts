@@ -1,0 +1,254 @@
+import {
+  backendRefused,
+  DONE,
+  done,
+  hashOf,
+  pending,
+  PowerState,
+  type Capabilities,
+  type ComputeDriver,
+  type DriverCall,
+  type GuestRun,
+  type GuestRunResult,
+  type MachineSpecification,
+  type ObservedMachine,
+  type Outcome,
+} from '#drivers';
+import { IncusError, type Devices, type Instance } from '#incus';
+import type { IncusBackend } from './backend.js';
+import type { Budget } from './budget.js';
+import { ifNotFound, isBusy, BUSY_RETRY_MS, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
+import { isShared, usersOf } from './disk.js';
+import { runInGuest } from './guest-run.js';
+import { dataDiskNames, diskDevice, diskSettings, machineIdOf, machineSettings, observedMachine, powerOf, sizeConfig } from './machine.js';
+import { idsOf, Key, nameOf } from './names.js';
+import { MachinePower } from './power.js';
+import { mibOf } from './sizes.js';
+
+const CONSOLE_CHARACTERS = 64 * 1024;
+
+/** Machines as instances of Incus; what a root disk is, `machine.ts` tells. */
+export class IncusCompute implements ComputeDriver {
+  private readonly power: MachinePower;
+
+  constructor(
+    private readonly backend: IncusBackend,
+    private readonly catalog: Catalog,
+  ) {
+    this.power = new MachinePower(backend, catalog);
+  }
+
+  async createMachine(call: DriverCall, specification: MachineSpecification): Promise<Outcome<ObservedMachine>> {
+    return this.backend.ask(call, 'createMachine', ['compute'], async (budget) => this.create(specification, budget));
+  }
+
+  async startMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'startMachine', machineId, [], async (found, budget) => this.power.start(found, budget));
+  }
+
+  async stopMachine(call: DriverCall, machineId: string, force: boolean): Promise<Outcome<void>> {
+    return this.onMachine(call, 'stopMachine', machineId, [], async (found, budget) => this.power.stop(found, force, budget));
+  }
+
+  async suspendMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'suspendMachine', machineId, ['suspend'], async (found, budget) => this.power.suspend(found, budget));
+  }
+
+  async resumeMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'resumeMachine', machineId, ['suspend'], async (found, budget) => this.power.resume(found, budget));
+  }
+
+  async restartMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'restartMachine', machineId, [], async (found, budget) => this.power.restart(found, call.idempotencyKey, budget));
+  }
+
+  async resizeMachine(call: DriverCall, machineId: string, size: { cpu: number; memoryMib: number }): Promise<Outcome<void>> {
+    return this.onMachine(call, 'resizeMachine', machineId, ['resize'], async ({ value: { name } }, budget) => {
+      const changed = await this.catalog.change(name, machineId, budget, (instance) => {
+        const { config } = instance;
+        if (config[Key.CPU] === String(size.cpu) && mibOf(config[Key.MEMORY]) === size.memoryMib) return undefined;
+        this.requireStopped(instance, 'is resized');
+        return { config: { ...config, ...sizeConfig(size) } };
+      });
+      return changed.state === 'DONE' ? DONE : changed;
+    });
+  }
+
+  async moveMachine(call: DriverCall, machineId: string, hostName: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'moveMachine', machineId, ['moveStopped'], async (found, budget) => this.move(found.value, hostName, budget));
+  }
+
+  async deleteMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
+    return this.backend.ask(call, 'deleteMachine', ['compute'], async (budget) => {
+      // Also one that was begun and has no more than the name: a request for it that comes late then finds nothing.
+      const found = await this.catalog.named(machineId, budget);
+      if (found === undefined) return DONE;
+      this.catalog.requireReachable(found, machineId);
+      const cleared = machineIdOf(found.value) === machineId ? await this.clear(found, machineId, budget) : done(found.value);
+      if (cleared.state !== 'DONE') return cleared;
+      const renamed = await this.catalog.rename({ ...found, value: cleared.value }, cleared.value.config[Key.DISK] ?? '', undefined, budget);
+      return renamed.state === 'DONE' ? DONE : renamed;
+    });
+  }
+
+  async attachDisk(call: DriverCall, machineId: string, diskId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'attachDisk', machineId, [], async ({ value }, budget) => {
+      if (value.config[Key.DISK] === diskId) return DONE;
+      const devices = await this.dataDisk(value, diskId, budget);
+      const changed = await this.catalog.change(value.name, machineId, budget, (instance) =>
+        nameOf(diskId) in instance.devices ? undefined : { devices: { ...instance.devices, ...devices } },
+      );
+      return changed.state === 'DONE' ? DONE : changed;
+    });
+  }
+
+  async detachDisk(call: DriverCall, machineId: string, diskId: string): Promise<Outcome<void>> {
+    return this.onMachine(call, 'detachDisk', machineId, [], async ({ value }, budget) => {
+      if (value.config[Key.DISK] === diskId) throw this.backend.invalidState('The root disk of a machine cannot be detached.');
+      const changed = await this.catalog.change(value.name, machineId, budget, (instance) => {
+        const { [nameOf(diskId)]: detached, ...devices } = instance.devices;
+        return detached === undefined ? undefined : { devices };
+      });
+      return changed.state === 'DONE' ? DONE : changed;
+    });
+  }
+
+  async runInGuest(call: DriverCall, run: GuestRun): Promise<Outcome<GuestRunResult>> {
+    return this.onMachine(call, 'runInGuest', run.machineId, ['guestRun'], async ({ value }, budget) => {
+      const power = powerOf(value);
+      if (power !== PowerState.RUNNING) throw this.backend.invalidState(`The machine "${run.machineId}" is ${power}: nothing can be run in it.`);
+      return runInGuest(this.backend, value.name, run, budget);
+    });
+  }
+
+  async readConsole(call: DriverCall, machineId: string): Promise<string> {
+    return this.onMachine(call, 'readConsole', machineId, [], async ({ value }, budget) => {
+      const log = await this.backend.client.instances.consoleLog(value.name, budget.request).catch(ifNotFound);
+      return (log ?? '').slice(-CONSOLE_CHARACTERS);
+    });
+  }
+
+  async getMachine(call: DriverCall, machineId: string): Promise<ObservedMachine | undefined> {
+    return this.backend.ask(call, 'getMachine', ['compute'], async (budget) => {
+      const found = await this.catalog.machine(machineId, budget);
+      return found === undefined ? undefined : this.observe(found.value, budget);
+    });
+  }
+
+  /** Without addresses: Incus would ask each guest for them. */
+  async listMachines(call: DriverCall, after: string | null, limit: number): Promise<ObservedMachine[]> {
+    return this.backend.ask(call, 'listMachines', ['compute'], async (budget) => {
+      const machines = (await this.catalog.list(budget)).flatMap((instance) => observedMachine(instance) ?? []);
+      return machines
+        .filter(({ machineId }) => after === null || machineId > after)
+        .sort((a, b) => (a.machineId < b.machineId ? -1 : 1))
+        .slice(0, limit);
+    });
+  }
+
+  private async onMachine<Value>(
+    call: DriverCall,
+    method: string,
+    machineId: string,
+    needs: readonly (keyof Capabilities)[],
+    work: (found: Found, budget: Budget) => Promise<Value>,
+  ): Promise<Value> {
+    return this.backend.ask(call, method, ['compute', ...needs], async (budget) => work(await this.catalog.reachableMachine(machineId, budget), budget));
+  }
+
+  /** What is left is its root disk. */
+  private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Instance>> {
+    const stopped = await this.power.stop(found, true, budget);
+    if (stopped.state !== 'DONE') return stopped;
+    return this.catalog.change(found.value.name, machineId, budget, (instance) =>
+      machineIdOf(instance) === machineId ? diskSettings(instance, this.backend.settings.instanceConfig) : undefined,
+    );
+  }
+
+  private async observe(instance: Instance, budget: Budget): Promise<ObservedMachine | undefined> {
+    const runs = powerOf(instance) === PowerState.RUNNING;
+    // The address is a courtesy: a machine that stops meanwhile is still told.
+    const state = runs ? await this.backend.client.instances.state(instance.name, budget.look).catch(() => undefined) : undefined;
+    return observedMachine(instance, state);
+  }
+
+  private async create(specification: MachineSpecification, budget: Budget): Promise<Outcome<ObservedMachine>> {
+    const { machineId, hostName, diskIds } = specification;
+    const [rootId, ...dataDiskIds] = diskIds;
+    const hash = hashOf(specification);
+    const existing = await this.catalog.machine(machineId, budget);
+    if (existing !== undefined && (existing.value.config[Key.DISK] !== rootId || existing.value.config[Key.MACHINE_SPECIFICATION] !== hash)) {
+      this.catalog.requireReachable(existing, machineId);
+      throw this.backend.conflict('machine', machineId);
+    }
+    if (rootId === undefined) throw this.backend.invalidState('A machine here needs a root disk that was made of an image.');
+    const root = existing ?? (await this.catalog.named(rootId, budget));
+    if (root === undefined) throw this.backend.missing('root disk', rootId);
+    this.catalog.requireReachable(root, rootId);
+    if (root.value.location !== hostName) throw this.backend.invalidState(`The root disk "${rootId}" is on ${root.value.location}, and not on ${hostName}.`);
+    if ((machineIdOf(root.value) ?? machineId) !== machineId) throw this.backend.invalidState(`The disk "${rootId}" is attached to another machine.`);
+    const dataDisks: Devices = {};
+    if (existing === undefined) {
+      for (const diskId of dataDiskIds) Object.assign(dataDisks, await this.dataDisk(root.value, diskId, budget));
+    }
+    const { bridge, instanceConfig } = this.backend.settings;
+    const renamed = await this.catalog.rename(root, rootId, machineId, budget);
+    if (renamed.state !== 'DONE') return renamed;
+    const changed = await this.catalog.change(renamed.value, rootId, budget, (instance) => {
+      const present = machineIdOf(instance);
+      if (present === undefined) return machineSettings(instance, specification, { bridge, instanceConfig, dataDisks });
+      if (present !== machineId) throw this.backend.invalidState(`The disk "${rootId}" is attached to another machine.`);
+      if (instance.config[Key.MACHINE_SPECIFICATION] !== hash) throw this.backend.conflict('machine', machineId);
+      return undefined;
+    });
+    if (changed.state !== 'DONE') return changed;
+    const observed = await this.observe(changed.value, budget);
+    if (observed === undefined) throw this.backend.missing('machine', machineId);
+    return done(observed);
+  }
+
+  /** The disk as a device of this machine, once it is sure that nobody else has it. */
+  private async dataDisk(instance: Instance, diskId: string, budget: Budget): Promise<Devices> {
+    const found = await this.catalog.volume(diskId, budget);
+    if (found === undefined) {
+      const root = await this.catalog.named(diskId, budget);
+      if (root === undefined) throw this.backend.missing('disk', diskId);
+      throw this.backend.invalidState(`The disk "${diskId}" was made of an image: it can only be the root disk of a machine.`);
+    }
+    const { pool, volume } = found;
+    if (usersOf(volume).some((user) => user !== instance.name)) throw this.backend.invalidState(`The disk "${diskId}" is attached to another machine.`);
+    if (volume.location !== '' && volume.location !== 'none' && volume.location !== instance.location) {
+      throw this.backend.invalidState(`The disk "${diskId}" is on ${volume.location}, and the machine on ${instance.location}.`);
+    }
+    return { [volume.name]: diskDevice(volume.name, pool, instance.type) };
+  }
+
+  private async move(instance: Instance, hostName: string, budget: Budget): Promise<Outcome<void>> {
+    const { client } = this.backend;
+    if (instance.location === hostName) return DONE;
+    this.requireStopped(instance, 'moves');
+    const members = await client.cluster.list(budget.list);
+    if (!members.some((member) => member.server_name === hostName)) throw this.backend.missing('host', hostName);
+    const pools = await client.storagePools.list(budget.list);
+    const local = dataDiskNames(instance).find((name) => pools.some((pool) => pool.name === instance.devices[name]?.['pool'] && !isShared(pool)));
+    if (local !== undefined) throw this.backend.invalidState(`The disk "${idsOf(local)?.diskId ?? local}" is local to ${instance.location}: detach it first.`);
+    try {
+      const running = await client.instances.move(instance.name, {}, { ...budget.request, target: hostName });
+      if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
+    } catch (error) {
+      if (isBusy(error)) return pending(BUSY_RETRY_MS);
+      if (!(error instanceof IncusError) || error.outcomeUnknown) throw error;
+      const now = await this.catalog.instance(instance.name, budget);
+      if (now?.value.location === hostName) return DONE;
+      throw error;
+    }
+    const moved = await this.catalog.instance(instance.name, budget);
+    if (moved?.value.location === hostName) return DONE;
+    throw backendRefused(this.backend.backendId, `Incus says that it has moved the machine to ${hostName}, and has it on ${moved?.value.location ?? 'none'}.`);
+  }
+
+  private requireStopped(instance: Instance, what: string): void {
+    const power = powerOf(instance);
+    if (power !== PowerState.STOPPED) throw this.backend.invalidState(`The machine is ${power}: it ${what} only while it is stopped.`);
+  }
+}

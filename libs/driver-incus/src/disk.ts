@@ -1,0 +1,47 @@
+import { hashOf, type DiskSpecification, type ObservedDisk } from '#drivers';
+import type { Config, Instance, Volume } from '#incus';
+import { machineIdOf, ROOT_DEVICE } from './machine.js';
+import { idsOf, Key } from './names.js';
+import { gibOf } from './sizes.js';
+
+/** A custom volume with the pool that it is in, which volumes do not tell. */
+export interface PooledVolume {
+  pool: string;
+  volume: Volume;
+}
+
+const INSTANCE_PATH = '/1.0/instances/';
+
+/** Drivers of pools that all members reach. */
+const SHARED_DRIVERS = new Set(['ceph', 'cephfs', 'linstor', 'lvmcluster']);
+export const isShared = ({ driver }: { driver: string }): boolean => SHARED_DRIVERS.has(driver);
+
+export const diskConfig = (specification: DiskSpecification, origin: string | null): Config => ({
+  [Key.INSTALLATION]: specification.ownership.installationId,
+  [Key.TENANT]: specification.ownership.tenantId,
+  [Key.PROJECT]: specification.ownership.projectId,
+  [Key.DISK]: specification.diskId,
+  [Key.DISK_SPECIFICATION]: hashOf({ ...specification, origin }),
+});
+
+/** Names of the instances that have it. */
+export const usersOf = ({ used_by: users }: Volume): string[] =>
+  (users ?? []).filter((path) => path.startsWith(INSTANCE_PATH)).map((path) => decodeURIComponent(path.slice(INSTANCE_PATH.length).split(/[?/]/)[0] ?? ''));
+
+export const observedRoot = (instance: Instance): ObservedDisk => ({
+  diskId: instance.config[Key.DISK] ?? '',
+  installationId: instance.config[Key.INSTALLATION] ?? '',
+  poolName: instance.devices[ROOT_DEVICE]?.['pool'] ?? '',
+  hostName: instance.location,
+  sizeGib: gibOf(instance.devices[ROOT_DEVICE]?.['size']),
+  attachedTo: machineIdOf(instance) ?? null,
+});
+
+export const observedVolume = ({ pool, volume }: PooledVolume): ObservedDisk => ({
+  diskId: volume.config[Key.DISK] ?? '',
+  installationId: volume.config[Key.INSTALLATION] ?? '',
+  poolName: pool,
+  hostName: volume.location === '' || volume.location === 'none' ? null : volume.location,
+  sizeGib: gibOf(volume.config['size']),
+  attachedTo: usersOf(volume).map((name) => idsOf(name)?.machineId ?? name)[0] ?? null,
+});

@@ -1,0 +1,38 @@
+import { invalidInput, MuonError } from '#core';
+import { backendRefused, done, hashOf, pending, type GuestRun, type GuestRunResult, type Outcome } from '#drivers';
+import type { IncusBackend } from './backend.js';
+import type { Budget } from './budget.js';
+import { SUPERVISOR, WRAPPER } from './guest-script.js';
+
+const RUN_ID = /^[A-Za-z0-9_-]{1,100}$/;
+const MAX_SCRIPT_BYTES = 64 * 1024;
+const POLL_MS = 300;
+
+/** Starts the run or finds it, and tells how it stands. */
+export async function runInGuest(backend: IncusBackend, instance: string, run: GuestRun, budget: Budget): Promise<Outcome<GuestRunResult>> {
+  if (!RUN_ID.test(run.runId)) throw invalidInput('runId', 'A run id is made of letters, digits, hyphens and underscores.');
+  if (Buffer.byteLength(run.script) > MAX_SCRIPT_BYTES) throw invalidInput('script', 'A script has at most 64 KiB.');
+  const timeoutMs = budget.wait.timeoutMs ?? budget.leftMs;
+  const answer = await backend.client.instances.execute(instance, {
+    command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR],
+    input: run.standardInput ?? '',
+    timeoutMs,
+    signal: budget.signal,
+  });
+  const lineEnd = answer.stdout.indexOf('\n');
+  const [word = '', code] = answer.stdout.slice(0, Math.max(0, lineEnd)).split(' ');
+  switch (word) {
+    case 'PENDING':
+      return pending(POLL_MS);
+    case 'DONE':
+      return done({ exitCode: Number(code), standardOutput: answer.stdout.slice(lineEnd + 1), standardError: answer.stderr });
+    case 'CONFLICT':
+      throw backend.conflict('guest run', run.runId);
+    case 'LOST':
+      throw backendRefused(backend.backendId, `The guest run "${run.runId}" was cut off before it ended, and is not run again.`);
+    default:
+      // The run goes on, but its outputs were lost on the way.
+      if (answer.exitCode === 0) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });
+      throw backendRefused(backend.backendId, `The guest of "${run.machineId}" cannot run scripts: it answered ${answer.exitCode}.`);
+  }
+}

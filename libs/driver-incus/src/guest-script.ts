@@ -1,0 +1,51 @@
+/**
+ * What runs in a guest: `/bin/sh` as POSIX has it, with nothing more than busybox brings. Arguments: run id, hash of the
+ * script, seconds, script, supervisor. The folder is made by one of all who ask, so the script starts at most once;
+ * whoever asks again is told how it stands, in the first line of the standard output: `PENDING`, `CONFLICT` (another
+ * script had this id), `LOST` (it was cut off), or `DONE` and the exit code, and after it the outputs of the script, each
+ * to its own. Standard input goes to the script through a pipe and is never on a disk.
+ */
+export const WRAPPER = `
+umask 077
+root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3
+dir=$root/$run
+alive() { case "$(cat "/proc/$1/cmdline")" in *"$run"*) return 0 ;; esac; return 1; }
+mkdir -p "$root" || exit
+if mkdir "$dir" 2>/dev/null; then
+  echo $$ >"$dir/owner"
+  printf %s "$hash" >"$dir/hash"
+  printf %s "$4" >"$dir/script"
+  input=$(cat; echo .)
+  session=
+  if command -v setsid >/dev/null 2>&1; then session=setsid; elif busybox setsid true 2>/dev/null; then session='busybox setsid'; fi
+  printf %s "\${input%.}" | $session /bin/sh -c "$5" "muon-run-$run" "$dir" "$seconds" "$session" >/dev/null 2>&1 &
+  echo $! >"$dir/pid"
+fi
+if [ -s "$dir/hash" ] && [ "$(cat "$dir/hash")" != "$hash" ]; then echo CONFLICT; exit; fi
+if [ ! -s "$dir/status" ] && [ -s "$dir/owner" ]; then
+  if [ -s "$dir/pid" ]; then process=$(cat "$dir/pid"); else process=$(cat "$dir/owner"); fi
+  if ! alive "$process" 2>/dev/null; then
+    # It may have ended between the two looks.
+    if [ ! -s "$dir/status" ]; then echo LOST; exit; fi
+  fi
+fi
+if [ ! -s "$dir/status" ]; then echo PENDING; exit; fi
+echo "DONE $(cat "$dir/status")"
+head -c 65536 "$dir/output"
+head -c 65536 "$dir/error" >&2
+`;
+
+/** Arguments: folder, seconds, program that makes a session. Waits for the script, kills it when its time is over. */
+export const SUPERVISOR = `
+dir=$1 seconds=$2 session=$3
+exec 3<&0
+$session /bin/sh "$dir/script" <&3 >"$dir/output" 2>"$dir/error" 3<&- &
+script=$!
+$session /bin/sh -c 'sleep "$1"; kill -9 "-$2" 2>/dev/null || kill -9 "$2"' sh "$seconds" "$script" 3<&- </dev/null >/dev/null 2>&1 &
+timer=$!
+exec 3<&-
+wait "$script"
+code=$?
+kill -9 "-$timer" 2>/dev/null || kill -9 "$timer"
+echo "$code" >"$dir/status"
+`;

@@ -1,0 +1,84 @@
+import type { BackendConnection, BackendEvent, Capabilities, Driver, DriverFactory, NetworkDriver } from '#drivers';
+import { IncusClient } from '#incus';
+import { IncusBackend } from './backend.js';
+import { Catalog } from './catalog.js';
+import { IncusCompute } from './compute.js';
+import { IncusHosts, type Fence } from './hosts.js';
+import { noNetwork } from './no-network.js';
+import { readEndpoint, readOptions, type IncusOptions, type IncusSettings } from './options.js';
+import { IncusStorage } from './storage.js';
+import { Watch } from './watch.js';
+
+/** What an Incus cluster does not bring itself. */
+export interface IncusCompanions {
+  /** Opens the network of a backend; without one the backend offers none. Closed with the driver. */
+  openNetwork?: (connection: BackendConnection) => Promise<NetworkDriver & AsyncDisposable>;
+  /** Without one the backend does not offer to fence. */
+  fence?: Fence;
+}
+
+class IncusDriver implements Driver {
+  readonly compute: IncusCompute;
+  readonly storage: IncusStorage;
+  readonly hosts: IncusHosts;
+  readonly network: NetworkDriver;
+  private readonly closing = new AbortController();
+  private readonly watches = new Set<Promise<void>>();
+
+  constructor(
+    private readonly backend: IncusBackend,
+    fence: Fence,
+    private readonly opened: (NetworkDriver & AsyncDisposable) | undefined,
+  ) {
+    const catalog = new Catalog(backend);
+    this.compute = new IncusCompute(backend, catalog);
+    this.storage = new IncusStorage(backend, catalog);
+    this.hosts = new IncusHosts(backend, fence);
+    this.network = opened ?? noNetwork(backend);
+  }
+
+  get capabilities(): Capabilities {
+    return this.backend.capabilities;
+  }
+
+  async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
+    const watch = new Watch(this.backend, onEvent, AbortSignal.any([signal, this.closing.signal])).run();
+    this.watches.add(watch);
+    try {
+      await watch;
+    } finally {
+      this.watches.delete(watch);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.allSettled(this.watches);
+    await this.opened?.[Symbol.asyncDispose]();
+    this.backend.client.close();
+  }
+}
+
+/**
+ * Backends of kind `incus`: an Incus cluster (6.0 LTS). `endpoint` is any member's `https://host:8443` with the cluster's
+ * certificate in the options and a client certificate as the secret, or `unix:/path` of a member's socket.
+ * @param defaults for all backends of this process; a backend row's options go before them
+ */
+export function incusDriverFactory(companions: IncusCompanions = {}, defaults: IncusOptions = {}): DriverFactory {
+  return {
+    kind: 'incus',
+    async connect(connection: BackendConnection): Promise<Driver> {
+      const settings = readOptions(connection, defaults);
+      const endpoint = readEndpoint(connection, settings);
+      const network = settings.capabilities.network ? await companions.openNetwork?.(connection) : undefined;
+      const client = new IncusClient({ endpoint, project: settings.project });
+      const backend = new IncusBackend(connection.backendId, settings, capabilitiesOf(settings, companions), client);
+      return new IncusDriver(backend, companions.fence ?? (async () => 'UNKNOWN'), network);
+    },
+  };
+}
+
+function capabilitiesOf({ capabilities }: IncusSettings, { openNetwork, fence }: IncusCompanions): Capabilities {
+  const network = capabilities.network && openNetwork !== undefined;
+  return { ...capabilities, network, loadBalancer: network && capabilities.loadBalancer, fence: capabilities.fence && fence !== undefined };
+}

@@ -1,0 +1,60 @@
+/** Keys of our own with which Incus's objects say whose they are: `user.*` means nothing to Incus. */
+export const Key = {
+  INSTALLATION: 'user.muon.installation',
+  TENANT: 'user.muon.tenant',
+  PROJECT: 'user.muon.project',
+  DISK: 'user.muon.disk',
+  /** A hash of what the disk was asked to be, by which a repeat is told from a conflict. */
+  DISK_SPECIFICATION: 'user.muon.disk-specification',
+  MACHINE: 'user.muon.machine',
+  MACHINE_SPECIFICATION: 'user.muon.machine-specification',
+  /** `pid key`: the process that the restart of that idempotency key was to end. */
+  RESTART: 'user.muon.restart',
+  /** The guest's host name, for the templates of images. */
+  HOSTNAME: 'user.hostname',
+  /** Of a network card. */
+  PORT: 'user.muon.port',
+  USER_DATA: 'cloud-init.user-data',
+  CPU: 'limits.cpu',
+  MEMORY: 'limits.memory',
+} as const;
+
+/** What an instance has only while it is a machine, and loses when it is but a disk again. */
+export const MACHINE_KEYS: readonly string[] = [
+  Key.MACHINE,
+  Key.MACHINE_SPECIFICATION,
+  Key.RESTART,
+  Key.HOSTNAME,
+  Key.USER_DATA,
+  Key.CPU,
+  Key.MEMORY,
+];
+
+/** Ids have an underscore, which Incus's names may not have. */
+export const nameOf = (id: string): string => id.replaceAll('_', '-');
+
+const ROOT_NAME = /^(?:vm-([0-9a-z]+)-)?disk-([0-9a-z]+)$/;
+
+/**
+ * A root disk, and the machine that is on it: of an instance whose member does not answer Incus tells nothing but the
+ * name. Two ids are 61 of the 63 letters that it may have.
+ */
+export const instanceNameOf = (diskId: string, machineId?: string): string =>
+  machineId === undefined ? nameOf(diskId) : `${nameOf(machineId)}-${nameOf(diskId)}`;
+
+/** What an instance or volume of this name is; undefined where the name is not one of ours. */
+export function idsOf(name: string): { diskId: string; machineId?: string } | undefined {
+  const [found, machine, disk] = ROOT_NAME.exec(name) ?? [];
+  if (found === undefined) return undefined;
+  return { diskId: `disk_${disk}`, ...(machine === undefined ? {} : { machineId: `vm_${machine}` }) };
+}
+
+/** Linux allows 15 bytes. */
+const DEVICE_PREFIX = 'mu-';
+const DEVICE_TAIL = 12;
+
+/**
+ * The host's end of a machine's cable. Whoever binds ports derives it in the same way: the last 12 letters of the port's
+ * id, of which 60 bits are random.
+ */
+export const hostDeviceOf = (portId: string): string => `${DEVICE_PREFIX}${portId.slice(-DEVICE_TAIL)}`;

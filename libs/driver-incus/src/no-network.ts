@@ -1,0 +1,20 @@
+import type { DriverCall, NetworkDriver } from '#drivers';
+import type { IncusBackend } from './backend.js';
+
+/** Stands where no network driver was given: everything is UNSUPPORTED. */
+export function noNetwork(backend: IncusBackend): NetworkDriver {
+  const refuse = async (method: string, call: DriverCall): Promise<never> =>
+    backend.ask(call, method, ['network'], async () => {
+      throw new Error(`${method} needs a network driver`);
+    });
+  return {
+    ensureNetwork: async (call) => refuse('ensureNetwork', call),
+    removeNetwork: async (call) => refuse('removeNetwork', call),
+    ensurePort: async (call) => refuse('ensurePort', call),
+    removePort: async (call) => refuse('removePort', call),
+    ensureLoadBalancer: async (call) => refuse('ensureLoadBalancer', call),
+    removeLoadBalancer: async (call) => refuse('removeLoadBalancer', call),
+    realised: async (call) => refuse('realised', call),
+    listParts: async (call) => refuse('listParts', call),
+  };
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { invalidInput, parseInput } from '#core';
+import type { BackendConnection, Capabilities } from '#drivers';
+import type { Endpoint } from '#incus';
+
+const MAX_PEM = 64 * 1024;
+const pem = z.string().max(MAX_PEM).startsWith('-----BEGIN ');
+const capability = z.boolean().default(true);
+
+/** What one host has for machines; where it is not said, all that Incus reports. */
+const hostSchema = z.strictObject({
+  cpu: z.int().min(1).max(100_000).optional(),
+  memoryMib: z.int().min(1).max(1_000_000_000).optional(),
+  traits: z.array(z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'Lower-case words with hyphens.')).max(100).default([]),
+});
+
+const optionsSchema = z.strictObject({
+  /** `virtual-machine` needs /dev/kvm and vhost_vsock on the hosts, and has not been tried. */
+  instanceType: z.enum(['container', 'virtual-machine']).default('container'),
+  /** The Incus project that all is in. */
+  project: z.string().min(1).max(63).default('default'),
+  /** Profiles of each machine; none of them may bring a network card. */
+  profiles: z.array(z.string().min(1).max(63)).max(20).default([]),
+  /** Configuration of each machine beside its own, as `security.nesting`. */
+  instanceConfig: z
+    .record(z.string().max(200), z.string().max(10_000))
+    .default({})
+    .refine((config) => Object.keys(config).every((key) => !/^(user\.|volatile\.|limits\.|boot\.|cloud-init\.)/.test(key)), {
+      message: 'Keys of user, volatile, limits, boot and cloud-init are for the driver to set.',
+    }),
+  /** The bridge of the hosts that machines' network cards are plugged into; Incus does not manage it. */
+  bridge: z.string().min(1).max(15).default('br-int'),
+  /** The certificate that the members show, as PEM; for an endpoint with https. */
+  serverCertificate: pem.optional(),
+  /** By the member's name. */
+  hosts: z.record(z.string().max(255), hostSchema).default({}),
+  /** Creations that one process has under way on one member. */
+  createsPerMember: z.int().min(1).max(100).default(4),
+  /** How often a watch looks whether members came or went, of which Incus sends no event. */
+  watchIntervalMs: z.int().min(100).max(600_000).default(10_000),
+  /** What machines here can do less than Incus: guests without a shell, for one. */
+  capabilities: z
+    .strictObject({
+      compute: capability,
+      network: capability,
+      storage: capability,
+      suspend: capability,
+      resize: capability,
+      moveStopped: capability,
+      snapshot: capability,
+      guestRun: capability,
+      fence: capability,
+      loadBalancer: capability,
+    } satisfies Record<keyof Capabilities, z.ZodType>)
+    .prefault({}),
+});
+
+export type IncusOptions = z.input<typeof optionsSchema>;
+export type IncusSettings = z.output<typeof optionsSchema>;
+
+/** The secret of a backend: the client certificate that the cluster trusts, as JSON. */
+const secretSchema = z.strictObject({ certificate: pem, key: pem });
+
+/** @throws INVALID_INPUT naming the option that is wrong */
+export function readOptions(connection: BackendConnection, defaults: IncusOptions): IncusSettings {
+  return parseInput(optionsSchema, { ...defaults, ...connection.options }, 'options');
+}
+
+/**
+ * `https://host:port` of any member, or `unix:/path` of its socket.
+ * @throws INVALID_INPUT; never with the secret in it
+ */
+export function readEndpoint({ endpoint, secret }: BackendConnection, { serverCertificate }: IncusSettings): Endpoint {
+  if (endpoint.startsWith('unix:/')) return { socketPath: endpoint.slice('unix:'.length) };
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  if (url?.protocol !== 'https:') {
+    throw invalidInput('endpoint', 'An Incus backend is reached at https://host:8443, or at unix:/path of a socket.');
+  }
+  if (serverCertificate === undefined) throw invalidInput('options.serverCertificate', 'With https the certificate of the cluster must be known.');
+  return { url: url.origin, serverCertificate, client: readSecret(secret) };
+}
+
+function readSecret(secret: string | null): z.output<typeof secretSchema> {
+  try {
+    return secretSchema.parse(JSON.parse(secret ?? ''));
+  } catch {
+    // What the parser says would hold parts of the key.
+    throw invalidInput('secret', 'The secret of an Incus backend is JSON with "certificate" and "key", both PEM.');
+  }
+}

@@ -1,0 +1,121 @@
+import { backendRefused, DONE, pending, PowerState, type Outcome } from '#drivers';
+import { IncusError, type PowerChange } from '#incus';
+import type { IncusBackend } from './backend.js';
+import type { Budget } from './budget.js';
+import { BUSY_RETRY_MS, isBusy, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
+import { machineIdOf, powerOf } from './machine.js';
+import { Key } from './names.js';
+
+/** What a guest has to end by itself, when there is so much time. */
+const GRACE_SECONDS = 30;
+const RESTART_MARK = /^(\d+) (.*)$/s;
+
+/** Power of machines. What Incus says of its operations is a hint: the instance is looked at again after each. */
+export class MachinePower {
+  constructor(
+    private readonly backend: IncusBackend,
+    private readonly catalog: Catalog,
+  ) {}
+
+  async start(found: Found, budget: Budget): Promise<Outcome<void>> {
+    switch (powerOf(found.value)) {
+      case PowerState.RUNNING:
+        return DONE;
+      case PowerState.SUSPENDED:
+        throw this.refused(found, 'it is resumed, and not started');
+      case PowerState.UNKNOWN:
+        return pending(BUSY_RETRY_MS);
+      case PowerState.STOPPED:
+        return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
+    }
+  }
+
+  /** @param force without asking the guest; one that is asked and does not end in the call's time is cut off all the same */
+  async stop(found: Found, force: boolean, budget: Budget): Promise<Outcome<void>> {
+    const power = powerOf(found.value);
+    if (power === PowerState.STOPPED) return DONE;
+    const cut = { action: 'stop', force: true } as const;
+    // A guest that is suspended hears no question.
+    if (force || power === PowerState.SUSPENDED) return this.bring(found, cut, PowerState.STOPPED, budget);
+    return this.gently(found, { action: 'stop' }, cut, PowerState.STOPPED, budget);
+  }
+
+  async suspend(found: Found, budget: Budget): Promise<Outcome<void>> {
+    const power = powerOf(found.value);
+    if (power === PowerState.SUSPENDED) return DONE;
+    if (power === PowerState.STOPPED) throw this.refused(found, 'only what runs is suspended');
+    return this.bring(found, { action: 'freeze' }, PowerState.SUSPENDED, budget);
+  }
+
+  async resume(found: Found, budget: Budget): Promise<Outcome<void>> {
+    const power = powerOf(found.value);
+    if (power === PowerState.RUNNING) return DONE;
+    if (power === PowerState.STOPPED) throw this.refused(found, 'only what is suspended is resumed');
+    return this.bring(found, { action: 'unfreeze' }, PowerState.RUNNING, budget);
+  }
+
+  /**
+   * The machine keeps which process the restart of this key is to end: where another runs, it was done, and where none
+   * does, it was broken off.
+   */
+  async restart(found: Found, key: string, budget: Budget): Promise<Outcome<void>> {
+    const { value } = found;
+    const power = powerOf(value);
+    const [, markedProcess, markedKey] = RESTART_MARK.exec(value.config[Key.RESTART] ?? '') ?? [];
+    if (power === PowerState.STOPPED && markedKey === key) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
+    if (power === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
+    if (power !== PowerState.RUNNING) throw this.refused(found, 'only what runs is restarted');
+    const { pid } = await this.backend.client.instances.state(value.name, budget.look);
+    if (markedKey === key && Number(markedProcess) !== pid) return DONE;
+    if (markedKey !== key) {
+      const mark = `${pid} ${key}`;
+      const marked = await this.catalog.change(value.name, idOf(found), budget, (instance) =>
+        instance.config[Key.RESTART] === mark ? undefined : { config: { ...instance.config, [Key.RESTART]: mark } },
+      );
+      if (marked.state !== 'DONE') return marked;
+    }
+    return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget);
+  }
+
+  /** Asks the guest; when it has not done it by half of the call's time, it is not asked any more. */
+  private async gently(found: Found, ask: PowerChange, cut: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+    const timeout = Math.max(1, Math.min(GRACE_SECONDS, Math.floor(budget.leftMs / 2000)));
+    try {
+      return await this.bring(found, { ...ask, timeout }, wanted, budget);
+    } catch (error) {
+      if (!(error instanceof IncusError) || error.outcomeUnknown || budget.signal.aborted) throw error;
+      return this.bring(found, cut, wanted, budget);
+    }
+  }
+
+  private async bring(found: Found, change: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+    const { name } = found.value;
+    try {
+      const running = await this.backend.client.instances.power(name, change, budget.request);
+      if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
+    } catch (error) {
+      if (isBusy(error)) return pending(BUSY_RETRY_MS);
+      if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+      // "Already stopped" is an error of Incus's; whether it is so, the instance itself tells.
+      if ((await this.powerNow(found, budget)) === wanted) return DONE;
+      throw error;
+    }
+    const now = await this.powerNow(found, budget);
+    if (now === wanted) return DONE;
+    if (now === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
+    throw backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
+  }
+
+  private async powerNow(found: Found, budget: Budget): Promise<PowerState> {
+    const now = await this.catalog.instance(found.value.name, budget);
+    if (now === undefined) throw this.backend.missing('machine', idOf(found));
+    this.catalog.requireReachable(now, idOf(found));
+    return powerOf(now.value);
+  }
+
+  private refused(found: Found, why: string): Error {
+    return this.backend.invalidState(`The machine "${idOf(found)}" is ${powerOf(found.value)}: ${why}.`);
+  }
+}
+
+const idOf = ({ value }: Found): string => machineIdOf(value) ?? value.name;

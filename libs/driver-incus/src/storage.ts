@@ -1,0 +1,317 @@
+import {
+  DiskHealth,
+  DONE,
+  done,
+  pending,
+  type Capabilities,
+  type DiskSpecification,
+  type DriverCall,
+  type ObservedDisk,
+  type Outcome,
+  type StorageDriver,
+} from '#drivers';
+import { isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
+import type { IncusBackend } from './backend.js';
+import type { Budget } from './budget.js';
+import { BUSY_RETRY_MS, ifNotFound, isBusy, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
+import { diskConfig, observedRoot, observedVolume, type PooledVolume } from './disk.js';
+import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
+import { Key, nameOf } from './names.js';
+import { asGib } from './sizes.js';
+
+const FINGERPRINT = /^[0-9a-f]{12,64}$/;
+
+/** A disk of either kind: one that was made of an image (`machine.ts`), or a volume. */
+type FoundDisk = { kind: 'ROOT'; root: Found } | { kind: 'VOLUME'; volume: PooledVolume; etag: string };
+
+/** Disks as custom volumes of Incus's pools and, where they begin as images, as instances. */
+export class IncusStorage implements StorageDriver {
+  constructor(
+    private readonly backend: IncusBackend,
+    private readonly catalog: Catalog,
+  ) {}
+
+  async createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
+    return this.ask(call, 'createDisk', [], async (budget) => {
+      const { imageReference } = specification;
+      const config = diskConfig(specification, null);
+      return this.ensure(specification, config, budget, async () =>
+        imageReference === null
+          ? this.createVolume(specification, { config }, budget)
+          : this.createRoot(specification, config, imageReference, budget),
+      );
+    });
+  }
+
+  async cloneDisk(call: DriverCall, sourceDiskId: string, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
+    return this.ask(call, 'cloneDisk', [], async (budget) => {
+      const config = diskConfig(specification, sourceDiskId);
+      const made = await this.ensure(specification, config, budget, async () => this.copy(sourceDiskId, specification, config, budget));
+      if (made.state !== 'DONE' || made.value.sizeGib >= specification.sizeGib) return made;
+      const grown = await this.resize(specification.diskId, specification.sizeGib, budget);
+      return grown.state === 'DONE' ? done({ ...made.value, sizeGib: specification.sizeGib }) : grown;
+    });
+  }
+
+  async resizeDisk(call: DriverCall, diskId: string, sizeGib: number): Promise<Outcome<void>> {
+    return this.ask(call, 'resizeDisk', [], async (budget) => this.resize(diskId, sizeGib, budget));
+  }
+
+  async deleteDisk(call: DriverCall, diskId: string): Promise<Outcome<void>> {
+    return this.ask(call, 'deleteDisk', [], async (budget) => {
+      const quiet = await this.catalog.quiet(nameOf(diskId), budget);
+      if (quiet.state !== 'DONE') return quiet;
+      const disk = await this.find(diskId, budget);
+      if (disk === undefined) return DONE;
+      this.requireReachable(disk, diskId);
+      const observed = this.observe(disk);
+      if (observed.attachedTo !== null) throw this.backend.invalidState(`The disk "${diskId}" is attached to "${observed.attachedTo}".`);
+      const deleted = await this.settle(budget, isNotFound, async () => this.remove(disk, budget));
+      if (deleted.state !== 'DONE') return deleted;
+      return (await this.find(diskId, budget)) === undefined ? DONE : pending(BUSY_RETRY_MS);
+    });
+  }
+
+  async createSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>> {
+    const { instances, storagePools } = this.backend.client;
+    return this.ask(call, 'createSnapshot', ['snapshot'], async (budget) => {
+      const disk = await this.require(diskId, budget);
+      const snapshot = nameOf(snapshotId);
+      if ((await this.snapshots(disk, budget)).includes(snapshot)) return DONE;
+      return this.settle(budget, isConflict, async () => {
+        if (disk.kind === 'ROOT') return instances.createSnapshot(disk.root.value.name, snapshot, budget.request);
+        const { pool, volume } = disk.volume;
+        return storagePools.createSnapshot(pool, volume.name, snapshot, { ...budget.request, ...targetOf(volume.location) });
+      });
+    });
+  }
+
+  async deleteSnapshot(call: DriverCall, diskId: string, snapshotId: string): Promise<Outcome<void>> {
+    const { instances, storagePools } = this.backend.client;
+    return this.ask(call, 'deleteSnapshot', ['snapshot'], async (budget) => {
+      const disk = await this.find(diskId, budget);
+      if (disk === undefined) return DONE;
+      const snapshot = nameOf(snapshotId);
+      return this.settle(budget, isNotFound, async () => {
+        if (disk.kind === 'ROOT') return instances.deleteSnapshot(disk.root.value.name, snapshot, budget.request);
+        const { pool, volume } = disk.volume;
+        return storagePools.deleteSnapshot(pool, volume.name, snapshot, { ...budget.request, ...targetOf(volume.location) });
+      });
+    });
+  }
+
+  async diskHealth(call: DriverCall, diskIds: string[]): Promise<Map<string, DiskHealth>> {
+    return this.ask(call, 'diskHealth', [], async (budget) => {
+      if (diskIds.length === 0) return new Map();
+      const [disks, members] = await Promise.all([this.observeAll(budget), this.backend.client.cluster.list(budget.list)]);
+      const away = new Set(members.filter(({ status }) => status === 'Offline').map((member) => member.server_name));
+      const hosts = new Map(disks.map(({ diskId, hostName }) => [diskId, hostName]));
+      return new Map(
+        diskIds.map((diskId) => {
+          const hostName = hosts.get(diskId);
+          if (hostName === undefined) return [diskId, DiskHealth.UNKNOWN];
+          return [diskId, hostName !== null && away.has(hostName) ? DiskHealth.UNAVAILABLE : DiskHealth.HEALTHY];
+        }),
+      );
+    });
+  }
+
+  async getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined> {
+    return this.ask(call, 'getDisk', [], async (budget) => {
+      const disk = await this.find(diskId, budget);
+      return disk === undefined ? undefined : this.observe(disk);
+    });
+  }
+
+  async listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]> {
+    return this.ask(call, 'listDisks', [], async (budget) =>
+      (await this.observeAll(budget))
+        .filter(({ diskId }) => after === null || diskId > after)
+        .sort((a, b) => (a.diskId < b.diskId ? -1 : 1))
+        .slice(0, limit),
+    );
+  }
+
+  private async ask<Value>(
+    call: DriverCall,
+    method: string,
+    needs: readonly (keyof Capabilities)[],
+    work: (budget: Budget) => Promise<Value>,
+  ): Promise<Value> {
+    return this.backend.ask(call, method, ['storage', ...needs], work);
+  }
+
+  /** Finds it as it is to be, or makes it so and finds it then. */
+  private async ensure(
+    specification: DiskSpecification,
+    config: Config,
+    budget: Budget,
+    make: () => Promise<Outcome<void>>,
+  ): Promise<Outcome<ObservedDisk>> {
+    const { diskId, poolName } = specification;
+    const compared = async (): Promise<ObservedDisk | undefined> => {
+      const disk = await this.find(diskId, budget);
+      if (disk === undefined) return undefined;
+      this.requireReachable(disk, diskId);
+      const present = disk.kind === 'ROOT' ? disk.root.value.config : disk.volume.volume.config;
+      if (present[Key.DISK_SPECIFICATION] !== config[Key.DISK_SPECIFICATION]) throw this.backend.conflict('disk', diskId);
+      return this.observe(disk);
+    };
+    const before = await compared();
+    // What is there may not be all there yet.
+    if (before !== undefined) {
+      return (await this.catalog.underWay(nameOf(diskId), budget)).length > 0 ? pending(RUNNING_RETRY_MS) : done(before);
+    }
+    const pool = await this.backend.client.storagePools.get(poolName, budget.request).catch(ifNotFound);
+    if (pool === undefined) throw this.backend.missing('pool', poolName);
+    const made = await make();
+    if (made.state !== 'DONE') return made;
+    const after = await compared();
+    return after === undefined ? pending(BUSY_RETRY_MS) : done(after);
+  }
+
+  private async createVolume(specification: DiskSpecification, settings: Pick<NewVolume, 'config' | 'source'>, budget: Budget): Promise<Outcome<void>> {
+    const { diskId, poolName, hostName, sizeGib } = specification;
+    const contentType = this.backend.settings.instanceType === 'container' ? 'filesystem' : 'block';
+    const volume: NewVolume = { name: nameOf(diskId), content_type: contentType, ...settings, config: { ...settings.config, size: asGib(sizeGib) } };
+    return this.settle(budget, isConflict, async () => this.backend.client.storagePools.createVolume(poolName, volume, { ...budget.request, ...targetOf(hostName) }));
+  }
+
+  private async createRoot(specification: DiskSpecification, config: Config, image: string, budget: Budget): Promise<Outcome<void>> {
+    const { diskId, poolName, hostName, sizeGib } = specification;
+    const { instanceType, profiles } = this.backend.settings;
+    const instance: NewInstance = {
+      name: nameOf(diskId),
+      type: instanceType,
+      source: FINGERPRINT.test(image) ? { type: 'image', fingerprint: image } : { type: 'image', alias: image },
+      profiles,
+      config: { ...config, 'boot.autostart': 'false' },
+      devices: { [ROOT_DEVICE]: { type: 'disk', path: '/', pool: poolName, size: asGib(sizeGib) } },
+    };
+    return this.createInstance(instance, hostName, budget);
+  }
+
+  /** At most so many at once on one member; each counts until it has ended, whoever waits for it. */
+  private async createInstance(instance: NewInstance, hostName: string | null, budget: Budget): Promise<Outcome<void>> {
+    const { creates, client } = this.backend;
+    const key = hostName ?? '';
+    if (!creates.tryTake(key)) return pending(RUNNING_RETRY_MS);
+    let running: RunningOperation | undefined;
+    const started = this.settle(budget, isConflict, async () => (running = await client.instances.create(instance, { ...budget.request, ...targetOf(hostName) })));
+    const ended = started.then(async (outcome) => (outcome.state === 'DONE' ? undefined : running?.wait()));
+    void ended.catch(() => undefined).finally(() => creates.release(key));
+    return started;
+  }
+
+  private async copy(sourceDiskId: string, specification: DiskSpecification, config: Config, budget: Budget): Promise<Outcome<void>> {
+    const source = await this.require(sourceDiskId, budget);
+    const { sizeGib } = this.observe(source);
+    const copy = { ...specification, sizeGib: Math.max(sizeGib, specification.sizeGib) };
+    if (source.kind === 'VOLUME') {
+      const { pool, volume } = source.volume;
+      const from = { type: 'copy' as const, pool, name: volume.name, volume_only: true, ...(volume.location === '' ? {} : { location: volume.location }) };
+      return this.createVolume(copy, { config, source: from }, budget);
+    }
+    return this.copyRoot(source.root.value, copy, config, budget);
+  }
+
+  /** What is not named is copied from the source, so a machine that is on it is named as not being on the copy. */
+  private async copyRoot(source: Instance, specification: DiskSpecification, config: Config, budget: Budget): Promise<Outcome<void>> {
+    const others = Object.keys(source.devices).filter((name) => name !== ROOT_DEVICE);
+    const instance: NewInstance = {
+      name: nameOf(specification.diskId),
+      type: source.type,
+      architecture: source.architecture,
+      source: { type: 'copy', source: source.name, instance_only: true },
+      profiles: this.backend.settings.profiles,
+      config: { ...MACHINE_OFF, ...config, 'boot.autostart': 'false' },
+      devices: {
+        ...Object.fromEntries(others.map((name) => [name, { type: 'none' }])),
+        [ROOT_DEVICE]: { type: 'disk', path: '/', pool: specification.poolName, size: asGib(specification.sizeGib) },
+      },
+    };
+    return this.createInstance(instance, specification.hostName, budget);
+  }
+
+  private async resize(diskId: string, sizeGib: number, budget: Budget): Promise<Outcome<void>> {
+    const disk = await this.require(diskId, budget);
+    const { sizeGib: present } = this.observe(disk);
+    if (present > sizeGib) throw this.backend.invalidState(`The disk "${diskId}" has ${present} GiB; disks only grow.`);
+    if (present === sizeGib) return DONE;
+    const size = asGib(sizeGib);
+    if (disk.kind === 'VOLUME') {
+      const { pool, volume } = disk.volume;
+      const options = { ...budget.request, ...targetOf(volume.location), etag: disk.etag };
+      return this.settle(budget, isNotFound, async () => this.backend.client.storagePools.patchVolume(pool, volume.name, { config: { size } }, options));
+    }
+    const changed = await this.catalog.change(disk.root.value.name, diskId, budget, ({ devices }) => {
+      const root = devices[ROOT_DEVICE] ?? {};
+      return root['size'] === size ? undefined : { devices: { ...devices, [ROOT_DEVICE]: { ...root, size } } };
+    });
+    return changed.state === 'DONE' ? DONE : changed;
+  }
+
+  private async remove(disk: FoundDisk, budget: Budget): Promise<RunningOperation | void> {
+    const { instances, storagePools } = this.backend.client;
+    if (disk.kind === 'ROOT') return instances.delete(disk.root.value.name, budget.request);
+    const { pool, volume } = disk.volume;
+    return storagePools.deleteVolume(pool, volume.name, { ...budget.request, ...targetOf(volume.location) });
+  }
+
+  private async snapshots(disk: FoundDisk, budget: Budget): Promise<string[]> {
+    const { instances, storagePools } = this.backend.client;
+    if (disk.kind === 'ROOT') return (await instances.snapshots(disk.root.value.name, budget.request)).map(({ name }) => name);
+    const { pool, volume } = disk.volume;
+    return (await storagePools.snapshots(pool, volume.name, { ...budget.request, ...targetOf(volume.location) })).map(({ name }) => name);
+  }
+
+  /** @param settledBy errors that say that it is so already, which a look afterwards judges */
+  private async settle(
+    budget: Budget,
+    settledBy: (error: unknown) => boolean,
+    begin: () => Promise<RunningOperation | void>,
+  ): Promise<Outcome<void>> {
+    try {
+      const running = await begin();
+      return running === undefined || (await this.backend.settled(running, budget)) ? DONE : pending(RUNNING_RETRY_MS);
+    } catch (error) {
+      if (isBusy(error)) return pending(BUSY_RETRY_MS);
+      if (settledBy(error)) return DONE;
+      throw error;
+    }
+  }
+
+  private async find(diskId: string, budget: Budget): Promise<FoundDisk | undefined> {
+    const [root, volume] = await Promise.all([this.catalog.named(diskId, budget), this.catalog.volume(diskId, budget)]);
+    if (root !== undefined) return { kind: 'ROOT', root };
+    return volume === undefined ? undefined : { kind: 'VOLUME', volume, etag: volume.etag };
+  }
+
+  private async require(diskId: string, budget: Budget): Promise<FoundDisk> {
+    const disk = await this.find(diskId, budget);
+    if (disk === undefined) throw this.backend.missing('disk', diskId);
+    this.requireReachable(disk, diskId);
+    return disk;
+  }
+
+  private requireReachable(disk: FoundDisk, diskId: string): void {
+    if ((disk.kind === 'ROOT' ? disk.root : disk).etag === '') throw this.backend.away(diskId);
+  }
+
+  private observe(disk: FoundDisk): ObservedDisk {
+    return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume);
+  }
+
+  private async observeAll(budget: Budget): Promise<ObservedDisk[]> {
+    const [instances, volumes] = await Promise.all([this.catalog.list(budget), this.catalog.volumes(budget)]);
+    const roots = instances.filter(({ config }) => config[Key.DISK] !== undefined).map(observedRoot);
+    const others = volumes
+      .filter(({ volume }) => volume.config[Key.DISK] !== undefined)
+      .map(observedVolume);
+    return [...roots, ...others];
+  }
+}
+
+/** Pools that all members share know no member. */
+const targetOf = (hostName: string | null): { target?: string } =>
+  hostName === null || hostName === '' || hostName === 'none' ? {} : { target: hostName };
