@@ -3502,9 +3502,14 @@ c.name AS custom_role_name, c.permissions, b.version, b.created_at
 FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.group_id = ANY($1) ORDER BY b.group_id, b.id;
 
 -- role_binding.find_of_principals
-SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
+SELECT held.holder_id, b.* FROM (
+SELECT id, principal_id AS holder_id FROM role_binding WHERE principal_id = ANY($1)
+UNION ALL
+SELECT g.id, m.principal_id FROM group_membership AS m JOIN role_binding AS g ON g.group_id = m.group_id
+WHERE m.principal_id = ANY($1)
+) AS held JOIN (SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
 c.name AS custom_role_name, c.permissions, b.version, b.created_at
-FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.principal_id = ANY($1) ORDER BY b.principal_id, b.id;
+FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id) AS b ON b.id = held.id ORDER BY held.holder_id, b.id;
 
 -- role_binding.find_of_role
 SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,

@@ -144,7 +144,9 @@ describe('the development issuer of standalone', () => {
   it('takes a refresh token once: a second use is refused, and ends the sign-in for whoever has the newer one', async () => {
     const first = await signIn('olga');
     const second = await refresh(first.refresh);
-    expect(await client(second.access).request('{ viewer { name } }')).toEqual({ viewer: { name: 'Olga Operator' } });
+    const who = '{ viewer { name bindings { role principalId } } }';
+    const bindings = [{ role: 'OWNER', principalId: null }];
+    expect(await client(second.access).request(who)).toEqual({ viewer: { name: 'Olga Operator', bindings } });
     await expect(refresh(first.refresh)).rejects.toMatchObject({ error: 'invalid_grant' });
     await expect(refresh(second.refresh)).rejects.toMatchObject({ error: 'invalid_grant' });
   });

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { statement, type Database } from '#database';
+import { statement, type Database, type Transaction } from '#database';
 import { setGroupMemberships } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
-import { identityBench, idOf, newTenant, type IdentityBench, type TestAccount } from '#testing';
+import { besides, identityBench, idOf, newTenant, type IdentityBench, type TestAccount } from '#testing';
 
 const ownersOf = statement<{ count: number }, [scopeId: string]>(
   'spec.owners_of',
@@ -12,6 +12,8 @@ const ownersOf = statement<{ count: number }, [scopeId: string]>(
    WHERE b.scope_id = $1 AND b.role = 'OWNER' AND p.disabled_at IS NULL`,
 );
 
+const disable = statement<never, [id: string]>('spec.disable', 'UPDATE principal SET disabled_at = now() WHERE id = $1');
+const leave = statement<never, [id: string]>('spec.leave', 'DELETE FROM group_membership WHERE principal_id = $1');
 const LAST_OWNER = { code: 'INVALID_STATE', message: expect.stringContaining('without an owner') };
 
 describe('the last owner of a scope', () => {
@@ -101,4 +103,24 @@ describe('the last owner of a scope', () => {
       expect(await owners(scopeId)).toBe(1);
     }
   });
+
+  it.each(['disabled', 'taken out of the group', 'taken into the group'] as const)(
+    'is not given up for somebody who is being %s meanwhile',
+    async (way) => {
+      const { scopeId, owners: [ann] } = await tenantWith('ann');
+      const bob = await bench.account('bob', scopeId);
+      const { result } = await bench.services.groups.create(bench.system, { scopeId, name: 'owners' });
+      const groupId = idOf(result);
+      if (way === 'taken out of the group') await bench.services.groups.addMember(bench.system, { groupId, principalId: bob.id });
+      if (way === 'taken into the group') await bench.services.bindings.grantRole(bench.system, { groupId, scopeId, role: 'OWNER' });
+      const handOver = async (): Promise<void> => {
+        if (way === 'taken into the group') await bench.services.groups.addMember(bench.system, { groupId, principalId: bob.id });
+        else await bench.services.bindings.grantRole(bench.system, { ...(way === 'disabled' ? { principalId: bob.id } : { groupId }), scopeId, role: 'OWNER' });
+        await bench.services.bindings.revokeRole(bench.system, ann?.bindingIds[0] ?? '');
+      };
+      const away = (transaction: Transaction): Promise<unknown> => transaction.execute(way === 'taken out of the group' ? leave : disable, bob.id);
+      expect(await besides(other, away, handOver)).toMatchObject({ status: 'rejected', reason: LAST_OWNER });
+      expect(await owners(scopeId)).toBe(1);
+    },
+  );
 });

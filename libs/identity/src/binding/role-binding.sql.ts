@@ -25,10 +25,15 @@ const BINDINGS = `SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_
 
 export const findBindings = statement<BindingRow, [ids: string[]]>('role_binding.find', `${BINDINGS} WHERE b.id = ANY($1)`);
 
-/** Those that principals hold themselves, not by a group. */
-export const findBindingsOfPrincipals = statement<BindingRow, [principalIds: string[]]>(
+/** What principals hold, themselves or by their groups. */
+export const findBindingsOfPrincipals = statement<BindingRow & { holder_id: string }, [principalIds: string[]]>(
   'role_binding.find_of_principals',
-  `${BINDINGS} WHERE b.principal_id = ANY($1) ORDER BY b.principal_id, b.id`,
+  `SELECT held.holder_id, b.* FROM (
+     SELECT id, principal_id AS holder_id FROM role_binding WHERE principal_id = ANY($1)
+     UNION ALL
+     SELECT g.id, m.principal_id FROM group_membership AS m JOIN role_binding AS g ON g.group_id = m.group_id
+     WHERE m.principal_id = ANY($1)
+   ) AS held JOIN (${BINDINGS}) AS b ON b.id = held.id ORDER BY held.holder_id, b.id`,
 );
 
 export const findBindingsOfGroups = statement<BindingRow, [groupIds: string[]]>(

@@ -128,10 +128,10 @@ export class PrincipalResolver {
   }
 
   // Undecorated parameters: these are called once a row of a list.
-  @ResolveField('bindings', () => [RoleBinding], { description: 'The roles that it holds itself, not by a group.' })
+  @ResolveField('bindings', () => [RoleBinding], { description: 'The roles that it holds; those that it holds by a group name that.' })
   async bindings(principal: Principal, _args: unknown, context: GraphqlContext): Promise<RoleBinding[]> {
     const load = loader<string, BindingRow[]>(context, 'principal.bindings', async (ids) =>
-      Map.groupBy(await this.database.rows(findBindingsOfPrincipals, [...ids]), (row) => row.principal_id ?? ''),
+      Map.groupBy(await this.database.rows(findBindingsOfPrincipals, [...ids]), (row) => row.holder_id),
     );
     return visibleBindings((await load.load(principal.id)) ?? [], context);
   }

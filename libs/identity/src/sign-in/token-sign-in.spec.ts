@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { applyRows, insertRows, type Transaction } from '#database';
+import { applyRows, insertRows } from '#database';
 import { CommandRunner, createToken, FailedAttempts, newBindingRow, newTokenRow, RoleBindingService, SYSTEM_PLACE, type Access, type Authenticator } from '#identity';
 import { SYSTEM_SCOPE_ID } from '#scopes';
-import { accessWith, newTenant, signInBench, systemAccess, TEST_ORIGIN, type SignInBench, type TestIssuer, type TestTenant } from '#testing';
+import { accessWith, besides, newTenant, signInBench, systemAccess, TEST_ORIGIN, type SignInBench, type TestIssuer, type TestTenant } from '#testing';
 import { takeClaims } from './sign-in.sql.js';
 
 interface PrincipalRow {
@@ -128,28 +128,6 @@ describe('the principal of a token', () => {
   });
 });
 
-/** What the second comes to, which begins while the first's transaction is open and waits for it, if anything makes it. */
-async function besides<T>(first: (transaction: Transaction) => Promise<unknown>, second: () => Promise<T>): Promise<PromiseSettledResult<T>> {
-  const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const open = bench.room.database.transaction(async (transaction) => {
-    await first(transaction);
-    begun.resolve();
-    await end.promise;
-  });
-  await begun.promise;
-  let isOver = false;
-  const outcome = Promise.allSettled([second()]).finally(() => (isOver = true));
-  await vi.waitFor(async () => {
-    const [row] = await sql<{ waiting: number }>(
-      `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    expect(isOver || (row?.waiting ?? 0) > 0).toBe(true);
-  });
-  end.resolve();
-  await open;
-  return (await outcome)[0];
-}
-
 describe('a group of an issuer', () => {
   let groups = 0;
   const group = (name: string): { id: string; row: Record<string, unknown> } => {
@@ -163,7 +141,7 @@ describe('a group of an issuer', () => {
   it('has whoever signs in while it is being made', async () => {
     const { id, row } = group('first');
     const token = await server.token({ sub: 'during', groups: ['first'] });
-    const outcome = await besides((transaction) => insertRows(transaction, 'principal_group', [row]), () => signIn(token));
+    const outcome = await besides(bench.room.database, (transaction) => insertRows(transaction, 'principal_group', [row]), () => signIn(token));
     expect(outcome.status).toBe('fulfilled');
     expect(await members(id)).toEqual(['during']);
   });
@@ -182,7 +160,7 @@ describe('a group of an issuer', () => {
     const { id, row } = group('second');
     const [issuer] = await sql<{ version: number }>('SELECT version FROM issuer WHERE id = $1', [issuerId]);
     const principal = `pri_${'0'.repeat(26)}`;
-    const outcome = await besides(
+    const outcome = await besides(bench.room.database, 
       (transaction) => transaction.first(takeClaims, principal, issuerId, Number(issuer?.version), 'earlier', 'Earlier', null, ['second'], 'digest', new Date()),
       () => bench.room.database.transaction((transaction) => insertRows(transaction, 'principal_group', [row])),
     );
@@ -324,7 +302,7 @@ describe('issuers', () => {
     const { principal: who } = await signIn(other.token());
     const place = { scopeId: tenants[0].id, tenantId: tenants[0].id, projectId: null };
     const binding = newBindingRow(place, who.id, 'VIEWER');
-    const outcome = await besides(
+    const outcome = await besides(bench.room.database, 
       (transaction) => applyRows(transaction, [binding]),
       () => bench.issuers.delete(owner, id),
     );
