@@ -31,6 +31,13 @@ describe('affinity groups', () => {
     if (host === undefined) throw new Error(`machine ${machineId} is on no host`);
     return host;
   }
+  /** The hosts of the next test have no members of other groups, which may stand in each other's way as well. */
+  async function remove(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const { result } = await bench.machines.delete(access, id);
+      expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    }
+  }
   const ask = (project: BenchProject, name: string, affinityGroup: string) =>
     bench.machines.create(access, { ...project, name, flavor: 'small', image: 'debian', affinityGroup });
 
@@ -38,16 +45,17 @@ describe('affinity groups', () => {
     const project = await bench.freshProject();
     await bench.groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY', scope: 'RACK' });
     await bench.groups.create(access, { projectId: project.projectId, name: 'together', policy: 'AFFINITY', scope: 'RACK' });
-    await bench.running(project, 'first', { affinityGroup: 'apart' });
+    const ids = [await bench.running(project, 'first', { affinityGroup: 'apart' })];
     await expect(ask(project, 'second', 'apart')).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
-    for (const name of ['left', 'right']) await bench.running(project, name, { affinityGroup: 'together' });
+    for (const name of ['left', 'right']) ids.push(await bench.running(project, name, { affinityGroup: 'together' }));
+    await remove(ids);
   });
 
   it('holds a place for a member that is on its way there', async () => {
     const project = await bench.freshProject();
     await bench.groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY' });
     const moving = await bench.running(project, 'moving', { affinityGroup: 'apart' });
-    await bench.running(project, 'staying', { affinityGroup: 'apart' });
+    const staying = await bench.running(project, 'staying', { affinityGroup: 'apart' });
     const host = await hostOf(moving);
     await bench.center.world.addFault({ kind: 'BUSY', method: 'moveMachine', times: 1000 });
     const { result } = await maintenance.enter(access, { id: host.id });
@@ -56,6 +64,7 @@ describe('affinity groups', () => {
     await bench.center.world.clearFaults();
     expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
     await maintenance.exit(access, { id: host.id });
+    await remove([moving, staying]);
   });
 
   it('never moves two members of a REQUIRE group to one host, though both must leave theirs at once', async () => {
