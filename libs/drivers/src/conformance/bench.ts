@@ -99,11 +99,18 @@ export class Bench {
     }
   }
 
-  /** Looks again until it is so. */
+  /** Looks again until it is so. A backend that asks to be asked later, as while its own cluster elects, is. */
   async eventually(what: string, look: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + this.subject.patienceMs;
-    while (!(await look())) {
-      if (Date.now() > deadline) throw new Error(`not within ${this.subject.patienceMs} ms: ${what}`);
+    for (;;) {
+      let refusal: MuonError | undefined;
+      const isSo = await look().catch((error: unknown) => {
+        if (!(error instanceof MuonError) || !error.retryable) throw error;
+        refusal = error;
+        return false;
+      });
+      if (isSo) return;
+      if (Date.now() > deadline) throw new Error(`not within ${this.subject.patienceMs} ms: ${what}`, { cause: refusal });
       await sleep(50);
     }
   }
