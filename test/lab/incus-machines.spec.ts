@@ -1,7 +1,7 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { hostDeviceOf, incusDriverFactory } from '#driver-incus';
-import type { DiskSpecification, Driver, DriverCall, MachineSpecification, Outcome } from '#drivers';
+import { incusDriverFactory } from '#driver-incus';
+import { hostDeviceOf, type DiskSpecification, type Driver, type DriverCall, type MachineSpecification, type Outcome } from '#drivers';
 import { IncusClient } from '#incus';
 import { INCUS_SOCKET } from '../../apps/lab/src/host/host.js';
 import { pathOn, runOn } from '../../apps/lab/src/host/namespace.js';

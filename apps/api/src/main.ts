@@ -1,5 +1,5 @@
 import { createLogger } from '#core';
-import { simulatedDriverFactory } from '#driver-simulated';
+import { driversOf } from '../../composition/src/backends.js';
 import { configurationFrom } from '../../composition/src/configuration.js';
 import { openHouse } from '../../composition/src/house.js';
 import { releaseStartUpMemory, untilStopped } from '../../composition/src/process.js';
@@ -7,7 +7,7 @@ import { startApi } from './api.js';
 
 const configuration = configurationFrom(process.env);
 const log = createLogger('muon-api', configuration.MUON_LOG_LEVEL);
-const house = await openHouse({ configuration, log, applicationName: 'muon api', drivers: [simulatedDriverFactory()] });
+const house = await openHouse({ configuration, log, applicationName: 'muon api', drivers: driversOf(configuration, log) });
 const api = await startApi(house, {
   host: configuration.MUON_HTTP_HOST,
   port: configuration.MUON_HTTP_PORT,

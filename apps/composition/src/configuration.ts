@@ -11,6 +11,11 @@ const networks = z
   .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
   .refine((list) => list.every((each) => isNetwork(each)), { error: 'must be networks such as 10.1.0.0/16, with commas between' });
 
+const words = z
+  .string()
+  .transform((text) => text.split(/\s+/).filter((word) => word !== ''))
+  .refine((list) => list.length > 0, { error: 'must name a program' });
+
 /** What every process of Muon is told by its environment; the README lists it. */
 export const configurationSchema = z.object({
   /** `postgres://user:password@host:port/name`; PostgreSQL 17 or newer. */
@@ -45,6 +50,11 @@ export const configurationSchema = z.object({
   MUON_PRINCIPAL_BUDGET: budget.default(50_000_000),
   /** What those of all principals of one tenant may. */
   MUON_TENANT_BUDGET: budget.default(200_000_000),
+  /**
+   * Turns hosts of Incus backends off: a program and its words, after which the name of the host comes. It ends with 0
+   * only when the host is proven to be off.
+   */
+  MUON_FENCE_COMMAND: words.optional(),
   /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */
   MUON_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// address' }).optional(),
 });

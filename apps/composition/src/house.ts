@@ -28,6 +28,7 @@ import {
 import { identityServices, type IssuerPolicy } from '#identity';
 import {
   BackendService,
+  backendTending,
   BackendWatch,
   DatastoreService,
   Heartbeat,
@@ -219,7 +220,7 @@ function backgroundWork(
       clusterHealth(database, drivers, looks),
       clusterExpiry(),
     ],
-    keepers: [watch.keeper],
+    keepers: [watch.keeper, backendTending(drivers)],
   };
 }
 

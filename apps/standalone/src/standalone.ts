@@ -2,10 +2,10 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createLogger, type LogLevel } from '#core';
 import { chooseDataDirectory, startEmbeddedPostgres } from '#database/embedded';
-import { simulatedDriverFactory } from '#driver-simulated';
 import { bootstrapOwner, createToken } from '#identity';
 import { keysFromFile } from '#secrets';
 import { startApi } from '../../api/src/api.js';
+import { driversOf } from '../../composition/src/backends.js';
 import { configurationFrom } from '../../composition/src/configuration.js';
 import { openHouse, queueBackend } from '../../composition/src/house.js';
 import { migrateDatabase } from '../../composition/src/migrate.js';
@@ -64,7 +64,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       configuration,
       log,
       applicationName: 'muon standalone',
-      drivers: [simulatedDriverFactory()],
+      drivers: driversOf(configuration, log),
       attention: ATTENTION,
     });
     await bootstrapOwner(house.database, token);

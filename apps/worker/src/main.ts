@@ -1,6 +1,6 @@
 import { createLogger } from '#core';
-import { simulatedDriverFactory } from '#driver-simulated';
 import { bootstrapOwner } from '#identity';
+import { driversOf } from '../../composition/src/backends.js';
 import { configurationFrom } from '../../composition/src/configuration.js';
 import { Health } from '../../composition/src/health.js';
 import { openHouse, queueBackend, type House } from '../../composition/src/house.js';
@@ -17,7 +17,7 @@ const configuration = configurationFrom(process.env);
 const log = createLogger('muon-worker', configuration.MUON_LOG_LEVEL);
 
 async function run(): Promise<void> {
-  const house = await openHouse({ configuration, log, applicationName: 'muon worker', drivers: [simulatedDriverFactory()] });
+  const house = await openHouse({ configuration, log, applicationName: 'muon worker', drivers: driversOf(configuration, log) });
   const health = new Health(house);
   const server = await serveHealth(health, configuration.MUON_HTTP_HOST, configuration.MUON_WORKER_PORT);
   const worker = await startWorker(house, { configuration });
@@ -31,7 +31,7 @@ async function run(): Promise<void> {
 }
 
 async function withHouse(name: string, work: (house: House) => Promise<void>): Promise<void> {
-  const house = await openHouse({ configuration, log, applicationName: `muon ${name}`, drivers: [simulatedDriverFactory()] });
+  const house = await openHouse({ configuration, log, applicationName: `muon ${name}`, drivers: driversOf(configuration, log) });
   try {
     await work(house);
   } finally {

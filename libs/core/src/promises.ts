@@ -12,3 +12,8 @@ export async function allInOrder<Work extends readonly unknown[] | []>(
   });
   return results as { -readonly [Index in keyof Work]: Awaited<Work[Index]> };
 }
+
+/** Resolves when the signal aborts. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
+}

@@ -24,6 +24,8 @@ async function ask({ id = 'run_1', script, input = '', seconds = 30 }: Ask): Pro
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+  // A script that ends without reading its input leaves nobody to write to.
+  child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   await new Promise((resolve) => child.once('close', resolve));
   return { stdout, stderr };

@@ -1,3 +1,4 @@
+import { aborted } from '#core';
 import type { BackendConnection, BackendEvent, Capabilities, Driver, DriverFactory, NetworkDriver } from '#drivers';
 import { IncusClient } from '#incus';
 import { IncusBackend } from './backend.js';
@@ -5,14 +6,23 @@ import { Catalog } from './catalog.js';
 import { IncusCompute } from './compute.js';
 import { IncusHosts, type Fence } from './hosts.js';
 import { noNetwork } from './no-network.js';
-import { readEndpoint, readOptions, type IncusOptions, type IncusSettings } from './options.js';
+import { readEndpoint, readNetworkSecret, readOptions, type IncusOptions, type IncusSettings } from './options.js';
 import { IncusStorage } from './storage.js';
 import { Watch } from './watch.js';
 
+/** A network that was opened for a backend, and what somebody has to do for it all the time. */
+export interface OpenedNetwork extends NetworkDriver, AsyncDisposable {
+  tend(signal: AbortSignal): Promise<void>;
+}
+
 /** What an Incus cluster does not bring itself. */
 export interface IncusCompanions {
-  /** Opens the network of a backend; without one the backend offers none. Closed with the driver. */
-  openNetwork?: (connection: BackendConnection) => Promise<NetworkDriver & AsyncDisposable>;
+  /**
+   * Opens the network of a backend whose option `network` is given; other backends offer none. Closed with the driver.
+   * @param options the backend's option `network`, as it was entered
+   * @param secret the part `network` of the backend's secret
+   */
+  openNetwork?: (connection: BackendConnection, options: Record<string, unknown>, secret: unknown) => Promise<OpenedNetwork>;
   /** Without one the backend does not offer to fence. */
   fence?: Fence;
 }
@@ -28,7 +38,7 @@ class IncusDriver implements Driver {
   constructor(
     private readonly backend: IncusBackend,
     fence: Fence,
-    private readonly opened: (NetworkDriver & AsyncDisposable) | undefined,
+    private readonly opened: OpenedNetwork | undefined,
   ) {
     const catalog = new Catalog(backend);
     this.compute = new IncusCompute(backend, catalog);
@@ -42,12 +52,22 @@ class IncusDriver implements Driver {
   }
 
   async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
-    const watch = new Watch(this.backend, onEvent, AbortSignal.any([signal, this.closing.signal])).run();
-    this.watches.add(watch);
+    await this.follow(new Watch(this.backend, onEvent, AbortSignal.any([signal, this.closing.signal])).run());
+  }
+
+  async tend(signal: AbortSignal): Promise<void> {
+    const ending = AbortSignal.any([signal, this.closing.signal]);
+    if (this.opened !== undefined) return this.follow(this.opened.tend(ending));
+    await aborted(ending);
+  }
+
+  /** What runs for long ends before the driver is closed. */
+  private async follow(work: Promise<void>): Promise<void> {
+    this.watches.add(work);
     try {
-      await watch;
+      await work;
     } finally {
-      this.watches.delete(watch);
+      this.watches.delete(work);
     }
   }
 
@@ -70,15 +90,19 @@ export function incusDriverFactory(companions: IncusCompanions = {}, defaults: I
     async connect(connection: BackendConnection): Promise<Driver> {
       const settings = readOptions(connection, defaults);
       const endpoint = readEndpoint(connection, settings);
-      const network = settings.capabilities.network ? await companions.openNetwork?.(connection) : undefined;
+      const hasNetwork = settings.capabilities.network && settings.network !== undefined;
+      const network = hasNetwork ? await companions.openNetwork?.(connection, settings.network ?? {}, readNetworkSecret(connection)) : undefined;
       const client = new IncusClient({ endpoint, project: settings.project });
-      const backend = new IncusBackend(connection.backendId, settings, capabilitiesOf(settings, companions), client);
+      const backend = new IncusBackend(connection.backendId, settings, capabilitiesOf(settings, { fence: companions.fence, network }), client);
       return new IncusDriver(backend, companions.fence ?? (async () => 'UNKNOWN'), network);
     },
   };
 }
 
-function capabilitiesOf({ capabilities }: IncusSettings, { openNetwork, fence }: IncusCompanions): Capabilities {
-  const network = capabilities.network && openNetwork !== undefined;
-  return { ...capabilities, network, loadBalancer: network && capabilities.loadBalancer, fence: capabilities.fence && fence !== undefined };
+function capabilitiesOf(
+  { capabilities }: IncusSettings,
+  given: { fence: Fence | undefined; network: OpenedNetwork | undefined },
+): Capabilities {
+  const network = given.network !== undefined;
+  return { ...capabilities, network, loadBalancer: network && capabilities.loadBalancer, fence: capabilities.fence && given.fence !== undefined };
 }

@@ -1,4 +1,3 @@
-export { incusDriverFactory, type IncusCompanions } from './incus-driver.js';
+export { incusDriverFactory, type IncusCompanions, type OpenedNetwork } from './incus-driver.js';
 export type { Fence } from './hosts.js';
-export { hostDeviceOf } from './names.js';
 export type { IncusOptions } from './options.js';

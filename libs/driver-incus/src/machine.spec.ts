@@ -1,8 +1,9 @@
 import { typeidUnboxed } from 'typeid-js';
 import { describe, expect, test } from 'vitest';
+import { hostDeviceOf } from '#drivers';
 import { StatusCode, type Instance } from '#incus';
 import { diskSettings, listedInstance, machineSettings, observedMachine, powerOf } from './machine.js';
-import { hostDeviceOf, idsOf, instanceNameOf } from './names.js';
+import { idsOf, instanceNameOf } from './names.js';
 import { bytesOf, gibOf, mibOf } from './sizes.js';
 import { Throttle } from './throttle.js';
 

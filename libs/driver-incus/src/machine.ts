@@ -1,6 +1,6 @@
-import { hashOf, PowerState, type MachineSpecification, type ObservedMachine } from '#drivers';
+import { hashOf, hostDeviceOf, PowerState, type MachineSpecification, type ObservedMachine } from '#drivers';
 import { StatusCode, type Config, type Devices, type Instance, type InstanceState } from '#incus';
-import { hostDeviceOf, idsOf, Key, MACHINE_KEYS } from './names.js';
+import { idsOf, Key, MACHINE_KEYS } from './names.js';
 import { asMib, mibOf } from './sizes.js';
 
 /**

@@ -48,13 +48,3 @@ export function idsOf(name: string): { diskId: string; machineId?: string } | un
   if (found === undefined) return undefined;
   return { diskId: `disk_${disk}`, ...(machine === undefined ? {} : { machineId: `vm_${machine}` }) };
 }
-
-/** Linux allows 15 bytes. */
-const DEVICE_PREFIX = 'mu-';
-const DEVICE_TAIL = 12;
-
-/**
- * The host's end of a machine's cable. Whoever binds ports derives it in the same way: the last 12 letters of the port's
- * id, of which 60 bits are random.
- */
-export const hostDeviceOf = (portId: string): string => `${DEVICE_PREFIX}${portId.slice(-DEVICE_TAIL)}`;

@@ -32,6 +32,8 @@ const optionsSchema = z.strictObject({
   bridge: z.string().min(1).max(15).default('br-int'),
   /** The certificate that the members show, as PEM; for an endpoint with https. */
   serverCertificate: pem.optional(),
+  /** What the network of the backend is opened with; without it the backend offers none. */
+  network: z.record(z.string().max(100), z.unknown()).optional(),
   /** By the member's name. */
   hosts: z.record(z.string().max(255), hostSchema).default({}),
   /** Creations that one process has under way on one member. */
@@ -58,8 +60,8 @@ const optionsSchema = z.strictObject({
 export type IncusOptions = z.input<typeof optionsSchema>;
 export type IncusSettings = z.output<typeof optionsSchema>;
 
-/** The secret of a backend: the client certificate that the cluster trusts, as JSON. */
-const secretSchema = z.strictObject({ certificate: pem, key: pem });
+/** The secret of a backend, as JSON: the client certificate that the cluster trusts, and what its network needs. */
+const secretSchema = z.strictObject({ certificate: pem, key: pem, network: z.unknown().optional() });
 
 /** @throws INVALID_INPUT naming the option that is wrong */
 export function readOptions(connection: BackendConnection, defaults: IncusOptions): IncusSettings {
@@ -77,7 +79,13 @@ export function readEndpoint({ endpoint, secret }: BackendConnection, { serverCe
     throw invalidInput('endpoint', 'An Incus backend is reached at https://host:8443, or at unix:/path of a socket.');
   }
   if (serverCertificate === undefined) throw invalidInput('options.serverCertificate', 'With https the certificate of the cluster must be known.');
-  return { url: url.origin, serverCertificate, client: readSecret(secret) };
+  const { certificate, key } = readSecret(secret);
+  return { url: url.origin, serverCertificate, client: { certificate, key } };
+}
+
+/** The part of the secret that is for the network. @throws INVALID_INPUT; never with the secret in it */
+export function readNetworkSecret({ secret }: BackendConnection): unknown {
+  return secret === null ? undefined : readSecret(secret).network;
 }
 
 function readSecret(secret: string | null): z.output<typeof secretSchema> {
@@ -85,6 +93,6 @@ function readSecret(secret: string | null): z.output<typeof secretSchema> {
     return secretSchema.parse(JSON.parse(secret ?? ''));
   } catch {
     // What the parser says would hold parts of the key.
-    throw invalidInput('secret', 'The secret of an Incus backend is JSON with "certificate" and "key", both PEM.');
+    throw invalidInput('secret', 'The secret of an Incus backend is JSON with "certificate" and "key", both PEM, and "network" where its network needs one.');
   }
 }

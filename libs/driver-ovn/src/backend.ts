@@ -48,8 +48,8 @@ export class OvnBackend {
     readonly settings: OvnNetworkSettings,
     log?: Logger,
   ) {
-    this.northbound = open<Northbound>('OVN_Northbound', 'northbound', settings, log);
-    this.southbound = open<Southbound>('OVN_Southbound', 'southbound', settings, log);
+    this.northbound = openDatabase<Northbound>({ database: 'OVN_Northbound', endpoints: settings.northbound, field: 'northbound', settings, log });
+    this.southbound = openDatabase<Southbound>({ database: 'OVN_Southbound', endpoints: settings.southbound, field: 'southbound', settings, log });
   }
 
   get id(): string {
@@ -98,29 +98,33 @@ export class OvnBackend {
   }
 }
 
+export interface DatabaseToOpen {
+  database: string;
+  endpoints: readonly string[];
+  /** The option that named the endpoints. */
+  field: string;
+  settings: OvnNetworkSettings;
+  log: Logger | undefined;
+}
+
 /** @throws INVALID_INPUT naming the endpoint that makes no sense */
-function open<Tables extends object>(
-  database: string,
-  option: 'northbound' | 'southbound',
-  settings: OvnNetworkSettings,
-  log: Logger | undefined,
-): OvsdbClient<Tables> {
+export function openDatabase<Tables extends object>({ database, endpoints, field, settings, log }: DatabaseToOpen): OvsdbClient<Tables> {
   const { connectTimeoutMs, reconnectMaxMs, tls = {} } = settings;
   try {
     const client = new OvsdbClient<Tables>({
       database,
-      endpoints: settings[option],
+      endpoints,
       tls: defined(tls),
       connectTimeoutMs,
       reconnectMaxMs,
       reconnectMinMs: Math.min(FIRST_PAUSE_MS, reconnectMaxMs),
     });
     // Unheard it would end the process. Calls that depend on it end by their time.
-    client.on('error', (error) => log?.error({ err: error, database }, 'the OVN databases cannot be followed'));
+    client.on('error', (error) => log?.error({ err: error, database, field }, 'a database of the network cannot be followed'));
     return client;
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error;
-    throw invalidInput(`options.${error.path.replace(/^endpoints/, option)}`, 'An endpoint is tcp:HOST[:PORT], ssl:HOST[:PORT] or unix:FILE.');
+    throw invalidInput(`options.${error.path.replace(/^endpoints/, field)}`, 'An endpoint is tcp:HOST[:PORT], ssl:HOST[:PORT] or unix:FILE.');
   }
 }
 

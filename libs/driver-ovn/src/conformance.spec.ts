@@ -45,6 +45,7 @@ function alone(network: Network): Driver {
       return other();
     },
     watch: async () => undefined,
+    tend: async () => undefined,
     close: async () => network[Symbol.asyncDispose](),
   };
 }

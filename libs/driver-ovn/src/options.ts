@@ -13,7 +13,12 @@ const optionsSchema = z.strictObject({
   northbound: endpoints,
   /** Servers of OVN_Southbound. */
   southbound: endpoints,
-  /** For `ssl:` endpoints, of both databases. */
+  /**
+   * The database of each host's Open vSwitch, by the host's name, where the devices of machines are bound to their ports:
+   * by this driver's `tend`. Ports of hosts that are not named here have to be bound by somebody else.
+   */
+  switches: z.record(z.string().min(1).max(253), z.string().min(1).max(500)).default({}),
+  /** For `ssl:` endpoints, of all databases. */
   tls: z
     .strictObject({
       ca: pem.optional(),

@@ -10,6 +10,7 @@ import type {
 } from '#drivers';
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
+import { PortBinder } from './bind/port-binder.js';
 import { toDriverError } from './errors.js';
 import { readLoadBalancer, readNetwork, readPort } from './input.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
@@ -40,6 +41,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     readonly capabilities: OvnCapabilities,
     private readonly parts: Monitor<Northbound>,
     chassis: Monitor<Southbound>,
+    private readonly log: Logger | undefined,
   ) {
     this.#networks = new Networks(backend);
     this.#ports = new Ports(backend);
@@ -62,7 +64,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
         ),
       ]);
       const capabilities = { aclTier: schema.tables.get('ACL')?.columns.has('tier') === true };
-      return new OvnNetworkDriver(backend, capabilities, parts, chassis);
+      return new OvnNetworkDriver(backend, capabilities, parts, chassis, log);
     } catch (error) {
       await backend.close();
       throw toDriverError(backend.id, error);
@@ -102,6 +104,11 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
       await this.parts.until((parts) => (parts.isCurrent ? true : undefined), time.options());
       return this.#list.page(after, limit);
     });
+  }
+
+  /** Binds ports on the hosts that the option `switches` names, until the signal aborts. */
+  async tend(signal: AbortSignal): Promise<void> {
+    await new PortBinder(this.backend.settings, this.parts, this.log).run(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

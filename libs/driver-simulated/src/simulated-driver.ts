@@ -1,4 +1,4 @@
-import { sleep } from '#core';
+import { aborted, sleep } from '#core';
 import type { BackendConnection, BackendEvent, Capabilities, Driver, DriverFactory } from '#drivers';
 import { SimulatedBackend } from './backend.js';
 import { SimulatedCompute } from './compute.js';
@@ -51,6 +51,12 @@ class SimulatedDriver implements Driver {
         pauseMs = WATCH_RETRY_MS;
       }
     }
+  }
+
+  /** Nothing: a simulated datacenter looks after itself. */
+  async tend(signal: AbortSignal): Promise<void> {
+    const ending = AbortSignal.any([signal, this.closing.signal]);
+    await aborted(ending);
   }
 
   async close(): Promise<void> {

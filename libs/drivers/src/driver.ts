@@ -47,6 +47,12 @@ export interface Driver {
    * it also looks from time to time. Resolves when the watch has ended.
    */
   watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Does what somebody has to do for the backend all the time, as binding ports to the devices of machines that start,
+   * until the signal aborts. One process at a time is asked to, and begins with a look at everything; two that overlap
+   * for a while do no harm.
+   */
+  tend(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 

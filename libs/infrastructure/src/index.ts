@@ -34,6 +34,7 @@ export { orphanOperations, REMOVE_ORPHANS } from './orphan/orphan.operations.js'
 export { OrphanSweep, ReturningHosts, type OrphanReport, type OrphanSweepOptions } from './orphan/orphan-sweep.js';
 export { PendingRemoval } from './usage/pending-removal.js';
 export { InfrastructureUsage, type InfrastructureUsers, type UsedNoun } from './usage/usage.js';
+export { backendTending } from './watch/backend-tending.js';
 export { BackendWatch } from './watch/backend-watch.js';
 export { ZoneVisibility, type VisibleZones } from './zone/zone-visibility.js';
 export { ZoneService, type CreateZoneInput, type UpdateZoneInput } from './zone/zone.service.js';

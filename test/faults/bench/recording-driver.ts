@@ -47,6 +47,7 @@ export class CallRecorder {
       storage: port(driver.storage),
       hosts: port(driver.hosts),
       watch: (onEvent, signal) => driver.watch(onEvent, signal),
+      tend: (signal) => driver.tend(signal),
       close: () => driver.close(),
     };
   }

@@ -22,6 +22,7 @@ export function guardDriver(driver: Driver, gate: Gate): Driver {
     storage: guardPort(driver.storage, 'storage', gate),
     hosts: guardPort(driver.hosts, 'hosts', gate),
     watch: (onEvent, signal) => driver.watch(onEvent, signal),
+    tend: (signal) => driver.tend(signal),
     close: () => driver.close(),
   };
 }
