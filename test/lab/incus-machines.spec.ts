@@ -7,7 +7,7 @@ import { INCUS_SOCKET } from '../../apps/lab/src/host/host.js';
 import { pathOn, runOn } from '../../apps/lab/src/host/namespace.js';
 import { killHost, startHost } from '../../apps/lab/src/hosts.js';
 import { INCUS_PORT, POOL, PROFILE, TINY_IMAGE } from '../../apps/lab/src/layout.js';
-import { clientCertificate } from '../support/client-certificate.js';
+import { clientCertificate } from '../../apps/lab/src/registration/client-certificate.js';
 import { Lab, until } from '../support/lab.js';
 
 /** What the conformance suite does not ask, because only Incus has it: how things look in the cluster itself. */
@@ -215,7 +215,7 @@ test('while a host is off, a new connection takes nothing on it for gone, and th
 });
 
 test('a cluster is reached over https with a certificate that it trusts', async () => {
-  const client = await clientCertificate();
+  const client = await clientCertificate('lab-test', 1);
   const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';
   const url = `https://${lab.hosts[0]?.managementAddress}:${INCUS_PORT}`;
   const newcomer = new IncusClient({ endpoint: { url, serverCertificate, client } });

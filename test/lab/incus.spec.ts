@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { IncusClient, StatusCode, type IncusEvent } from '#incus';
 import { INCUS_PORT, POOL } from '../../apps/lab/src/layout.js';
-import { clientCertificate } from '../support/client-certificate.js';
+import { clientCertificate } from '../../apps/lab/src/registration/client-certificate.js';
 import { createTiny, Lab, newName, removeInstance, tiny, until } from '../support/lab.js';
 
 let lab: Lab;
@@ -217,7 +217,7 @@ test('events of all members are heard through one', async () => {
 
 describe('over HTTPS', () => {
   test('a certificate is a stranger until a token makes it trusted, on all members', async () => {
-    const client = await clientCertificate();
+    const client = await clientCertificate('lab-test', 1);
     const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';
     const remotes = lab.hosts.map(
       ({ managementAddress }) => new IncusClient({ endpoint: { url: `https://${managementAddress}:${INCUS_PORT}`, serverCertificate, client } }),
@@ -241,7 +241,7 @@ describe('over HTTPS', () => {
   });
 
   test('a server that shows another certificate than the one expected is not spoken to', async () => {
-    const { certificate } = await clientCertificate();
+    const { certificate } = await clientCertificate('lab-test', 1);
     const remote = new IncusClient({ endpoint: { url: `https://${lab.hosts[0]?.managementAddress}:${INCUS_PORT}`, serverCertificate: certificate } });
     await expect(remote.server.get()).rejects.toMatchObject({ kind: 'UNAVAILABLE' });
     remote.close();

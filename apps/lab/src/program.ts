@@ -5,8 +5,7 @@ import { StateFolder } from './state.js';
 
 const NOTES = `
 The hosts are network name spaces, each with an Incus member, Open vSwitch and an OVN controller; a machine c1 has OVN's
-databases. It needs root on Debian 12, and installs what is missing from Debian's packages. Hosts are not registered with
-a running Muon yet.
+databases. It needs root on Debian 12, and installs what is missing from Debian's packages.
 
 Exit codes:
   0  done; of status: every part is healthy
@@ -55,6 +54,16 @@ export function labCommand(): Command {
     .action(async (_options: object, command: Command) => {
       const { provideDebian } = await import('./images.js');
       await provideDebian(given(command));
+    });
+  lab
+    .command('register')
+    .description('tell a running Muon of the lab, as backend, zones, racks, hosts, flavors and images')
+    .option('--url <url>', 'of the api', 'http://127.0.0.1:8080')
+    .option('--token-file <file>', "a system owner's token; MUON_TOKEN goes before it", '.muon/owner-token')
+    .action(async (_options: object, command: Command) => {
+      const { register, ownerToken } = await import('./registration/register.js');
+      const { url, tokenFile } = command.opts<{ url: string; tokenFile: string }>();
+      await register({ ...given(command), url, token: process.env['MUON_TOKEN'] ?? (await ownerToken(tokenFile)) });
     });
   addHost(lab);
   return lab;

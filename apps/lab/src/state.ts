@@ -31,6 +31,11 @@ export class StateFolder {
     return join(this.path, 'cache');
   }
 
+  /** Certificate and key of Muon, whom the lab's cluster trusts. */
+  get clientCertificate(): string {
+    return join(this.path, 'muon-client.json');
+  }
+
   get machines(): string {
     return join(this.path, 'machines');
   }

@@ -26,14 +26,16 @@ export async function withTimeout<T>(
   work: (signal: AbortSignal) => Promise<T>,
   parent?: AbortSignal,
 ): Promise<T> {
-  const timeout = AbortSignal.timeout(timeoutMs);
+  // Timers take whole milliseconds only.
+  const limitMs = Math.ceil(timeoutMs);
+  const timeout = AbortSignal.timeout(limitMs);
   const signal = parent === undefined ? timeout : AbortSignal.any([parent, timeout]);
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     onAbort = () =>
       reject(
         timeout.aborted
-          ? new MuonError('TIMEOUT', `${what} did not answer within ${timeoutMs} ms.`)
+          ? new MuonError('TIMEOUT', `${what} did not answer within ${limitMs} ms.`)
           : new MuonError('CANCELLED', `${what} was given up.`, { cause: signal.reason }),
       );
     if (signal.aborted) onAbort();

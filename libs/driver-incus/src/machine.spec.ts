@@ -8,7 +8,7 @@ import { bytesOf, gibOf, mibOf } from './sizes.js';
 import { Throttle } from './throttle.js';
 
 const machineId = typeidUnboxed('vm');
-const diskId = typeidUnboxed('disk');
+const diskId = typeidUnboxed('dsk');
 
 const root: Instance = {
   name: instanceNameOf(diskId),
@@ -97,7 +97,7 @@ describe('names', () => {
   });
 
   test('of others tell nothing', () => {
-    for (const name of ['web', 'disk', 'vm-1', 'disk-1-copy', 'x-disk-1']) expect(idsOf(name)).toBeUndefined();
+    for (const name of ['web', 'disk', 'vm-1', 'dsk-1', `${instanceNameOf(diskId)}-copy`, `x-${instanceNameOf(diskId)}`]) expect(idsOf(name)).toBeUndefined();
   });
 
   test('of devices fit into what Linux allows, and differ', () => {

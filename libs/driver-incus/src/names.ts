@@ -33,7 +33,9 @@ export const MACHINE_KEYS: readonly string[] = [
 /** Ids have an underscore, which Incus's names may not have. */
 export const nameOf = (id: string): string => id.replaceAll('_', '-');
 
-const ROOT_NAME = /^(?:vm-([0-9a-z]+)-)?disk-([0-9a-z]+)$/;
+/** A prefix and 26 letters (TypeID), whatever the prefix is. */
+const ID = '([a-z]{1,8})-([0-9a-z]{26})';
+const ROOT_NAME = new RegExp(`^(?:${ID}-)?${ID}$`);
 
 /**
  * A root disk, and the machine that is on it: of an instance whose member does not answer Incus tells nothing but the
@@ -44,7 +46,7 @@ export const instanceNameOf = (diskId: string, machineId?: string): string =>
 
 /** What an instance or volume of this name is; undefined where the name is not one of ours. */
 export function idsOf(name: string): { diskId: string; machineId?: string } | undefined {
-  const [found, machine, disk] = ROOT_NAME.exec(name) ?? [];
+  const [found, machinePrefix, machine, diskPrefix, disk] = ROOT_NAME.exec(name) ?? [];
   if (found === undefined) return undefined;
-  return { diskId: `disk_${disk}`, ...(machine === undefined ? {} : { machineId: `vm_${machine}` }) };
+  return { diskId: `${diskPrefix}_${disk}`, ...(machine === undefined ? {} : { machineId: `${machinePrefix}_${machine}` }) };
 }

@@ -67,6 +67,11 @@ const cut: Answer = (request) => request.socket.destroy();
 const silent: Answer = () => undefined;
 const operation = (code: number, err = ''): Answer => sync({ id: 'op-1', status_code: code, err, description: 'Creating instance', metadata: {} });
 
+test('what remains of somebody’s time is rarely a whole number of milliseconds', async () => {
+  answers = [sync({ config: {} })];
+  await expect(incus.server.get({ timeoutMs: 19_999.666 })).resolves.toMatchObject({ value: { config: {} } });
+});
+
 describe('what is asked', () => {
   test('has the project, encoded parts and the target', async () => {
     const inProject = new IncusClient({ endpoint: { socketPath: socketPath() }, project: 'muon' });

@@ -1,5 +1,6 @@
 import { SimulatedWorld } from '#driver-simulated';
 import { Refused, type DemoApi } from './api.js';
+import { ensure, type Named } from './ensure.js';
 import { say } from './terminal.js';
 
 export interface Datacenter {
@@ -12,20 +13,6 @@ const ZONES = [
   { name: 'south', racks: ['south-a'] },
 ];
 const HOSTS_PER_RACK = 2;
-
-type Named = { nodes: { id: string; name: string }[] };
-
-/** What was made by an earlier run of the demo is found again. */
-async function ensure(make: () => Promise<string>, find: () => Promise<Named>, name: string): Promise<string> {
-  try {
-    return await make();
-  } catch (error) {
-    if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
-    const found = (await find()).nodes.find((node) => node.name === name);
-    if (found === undefined) throw error;
-    return found.id;
-  }
-}
 
 /** The operator describes the datacenter: a backend, zones, racks and hosts, what sizes are on offer, and an image. */
 export async function describeDatacenter(api: DemoApi, simulationUrl: string): Promise<Datacenter> {

@@ -51,7 +51,7 @@ export class Transport {
 
   /** @throws IncusError: UNAVAILABLE, TIMEOUT, CANCELLED or PROTOCOL; whatever Incus answers is an answer */
   async send(request: TransportRequest): Promise<TransportAnswer> {
-    const timeout = AbortSignal.timeout(request.timeoutMs);
+    const timeout = AbortSignal.timeout(Math.ceil(request.timeoutMs));
     const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
     try {
       return await this.exchange(request, signal);

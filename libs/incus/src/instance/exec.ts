@@ -51,7 +51,7 @@ export async function execute(session: Session, instance: string, command: Comma
     // Who waits for the socket hears of an error, too; one that nobody waits for must not end the process.
     session.openWebSocket(['operations', id, 'websocket'], { secret }).on('error', () => undefined);
   const sockets = { control: open(secrets.control), stdin: open(secrets['0']), stdout: open(secrets['1']), stderr: open(secrets['2']) };
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const timeout = AbortSignal.timeout(Math.ceil(timeoutMs));
   const given = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
   const end = (): void => Object.values(sockets).forEach((socket) => socket.terminate());
   let grace: NodeJS.Timeout | undefined;
