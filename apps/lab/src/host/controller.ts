@@ -46,6 +46,6 @@ export async function raiseController(stateFolder: string, { name, managementAdd
     await runOn(machine, 'ovsdb-server', ['--detach', ...own, ...remotes, file]);
     await runOn(machine, tool, ['init']);
   }
-  if (!runs(programs, 'ovn-northd')) await runOn(machine, 'ovn-northd', ['--detach', '--pidfile', '--log-file']);
+  if (!runs(programs, 'ovn-northd')) await runOn(machine, 'ovn-northd', ['--detach', '--monitor', '--pidfile', '--log-file']);
   return machine;
 }

@@ -11,6 +11,7 @@ import {
   UNDERLAY,
   type HostLayout,
 } from '../layout.js';
+import { until } from '../machine/until.js';
 import { plugIn } from './cables.js';
 import { programsOn, runs } from './daemons.js';
 import { bootMachine, launchOn, machineFolder, pathOn, runOn, type Machine } from './namespace.js';
@@ -33,12 +34,31 @@ in_guest ip link show eth0 >/dev/null 2>&1 || exit 0
 in_guest ethtool -K eth0 tx off
 `;
 
+/**
+ * Keeps the switch running: Open vSwitch 3.1 ends itself now and then while it translates addresses in user space
+ * (lib/conntrack.c, conn_update_state). Tunnels of the user space end on a bridge of its own, never on a device of the
+ * kernel; that bridge is gone with the switch, and needs its address ($1) and size ($2) again each time.
+ */
+const SWITCH_KEEPER = `
+while :; do
+  ovs-vswitchd --pidfile --log-file --verbose=console:off &
+  while kill -0 $!; do
+    ip address replace "$1" dev br-phy && ip link set br-phy mtu "$2" up && break
+    sleep 0.1
+  done 2>/dev/null
+  wait $!
+  echo "the switch ended with $?" >&2
+  sleep 0.2
+done
+`;
+const SWITCH_TIMEOUT_MS = 10_000;
+
 /** Switches a host on and starts what does not run on it. Does not wait for Incus: a member alone has no quorum. */
 export async function raiseHost(stateFolder: string, host: HostLayout): Promise<Machine> {
   const machine = await bootMachine(stateFolder, host.name);
   await plugIn(machine, NETWORKS);
   await runOn(machine, 'ip', ['address', 'replace', `${host.managementAddress}/24`, 'dev', MANAGEMENT.device]);
-  await raiseSwitch(machine, host);
+  await raiseSwitch(machine, machineFolder(stateFolder, host.name), host);
   await mkdir(pathOn(machine, '/run/muon-lab'), { recursive: true });
   await writeFile(pathOn(machine, CHECKSUM_HOOK), CHECKSUM_SCRIPT);
   await chmod(pathOn(machine, CHECKSUM_HOOK), 0o755);
@@ -49,7 +69,7 @@ export async function raiseHost(stateFolder: string, host: HostLayout): Promise<
   return machine;
 }
 
-async function raiseSwitch(machine: Machine, { name, managementAddress, underlayAddress }: HostLayout): Promise<void> {
+async function raiseSwitch(machine: Machine, folder: string, { name, managementAddress, underlayAddress }: HostLayout): Promise<void> {
   const programs = await programsOn(machine);
   if (!runs(programs, 'ovsdb-server')) {
     const made = await access(pathOn(machine, OVSDB_FILE)).then(() => true, () => false);
@@ -72,14 +92,14 @@ async function raiseSwitch(machine: Machine, { name, managementAddress, underlay
   };
   const columns = Object.entries(settings).map(([key, value]) => `external-ids:${key}="${value}"`);
   await runOn(machine, 'ovs-vsctl', ['--no-wait', 'set', 'open', '.', ...columns]);
-  if (!runs(programs, 'ovs-vswitchd')) await runOn(machine, 'ovs-vswitchd', ['--detach', '--pidfile', '--log-file']);
+  if (!runs(programs, 'ovs-vswitchd')) {
+    await launchOn(machine, 'sh', ['-c', SWITCH_KEEPER, 'switch-keeper', `${underlayAddress}/24`, String(UNDERLAY.mtu)], `${folder}/switch.log`);
+    await until(`The switch of ${name}`, SWITCH_TIMEOUT_MS, async () => (runs(await programsOn(machine), 'ovs-vswitchd') ? true : undefined));
+  }
   await addBridge(machine, 'br-phy', UNDERLAY.device, UNDERLAY.mtu);
-  // Tunnels of the user space end on a bridge of its own, never on a device of the kernel.
-  await runOn(machine, 'ip', ['address', 'replace', `${underlayAddress}/24`, 'dev', 'br-phy']);
-  await runOn(machine, 'ip', ['link', 'set', 'br-phy', 'mtu', String(UNDERLAY.mtu), 'up']);
   await addBridge(machine, 'br-ex', EXTERNAL.device, EXTERNAL.mtu);
   if (!runs(programs, 'ovn-controller')) {
-    await runOn(machine, 'ovn-controller', ['--detach', '--pidfile', '--log-file', `unix:${OVSDB_SOCKET}`]);
+    await runOn(machine, 'ovn-controller', ['--detach', '--monitor', '--pidfile', '--log-file', `unix:${OVSDB_SOCKET}`]);
   }
 }
 
