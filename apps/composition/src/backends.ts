@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { invalidInput, parseInput, type Logger } from '#core';
+import { invalidInput, MuonError, parseInput, type Logger } from '#core';
 import { incusDriverFactory, type OpenedNetwork } from '#driver-incus';
 import { openOvnNetwork, type OvnNetworkOptions } from '#driver-ovn';
 import { simulatedDriverFactory } from '#driver-simulated';
@@ -29,8 +29,13 @@ async function openNetworkOf(
 ): Promise<OpenedNetwork> {
   const tls = (options['tls'] ?? {}) as Record<string, unknown>;
   if ('privateKey' in tls) throw invalidInput('options.network.tls.privateKey', 'Private keys belong into the secret, as "network": {"privateKey": …}.');
-  const { privateKey } = parseInput(networkSecretSchema, secret, 'secret') ?? {};
+  const { privateKey } = parseInput(networkSecretSchema, secret, 'secret.network') ?? {};
   const all = { ...options, backendId, installationId, ...(privateKey === undefined ? {} : { tls: { ...tls, privateKey } }) };
-  // Its own reader says what is wrong with them.
-  return openOvnNetwork(all as unknown as OvnNetworkOptions, log);
+  try {
+    // Its own reader says what is wrong with them.
+    return await openOvnNetwork(all as unknown as OvnNetworkOptions, log);
+  } catch (error) {
+    if (!(error instanceof MuonError) || error.field === undefined) throw error;
+    throw MuonError.fromRecord({ ...error.toRecord(), field: error.field.replace(/^options/, 'options.network') });
+  }
 }
