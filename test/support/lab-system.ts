@@ -1,13 +1,13 @@
-import { fileURLToPath } from 'node:url';
 import { Database } from '#database';
 import type { IncusClient, Instance } from '#incus';
 import { installationId } from '#infrastructure';
 import { register } from '../../apps/lab/src/registration/register.js';
+import { builtProgram } from './built.js';
 import type { ApiClient } from './client.js';
 import { Lab, until } from './lab.js';
 import { startSystem, type System, type SystemOptions } from './system.js';
 
-const LAB_PROGRAM = fileURLToPath(new URL('../../dist/apps/lab/src/main.js', import.meta.url));
+const LAB_PROGRAM = builtProgram('apps/lab/src/main.js');
 const OPERATION_PATIENCE_MS = 120_000;
 /** Everything that Muon makes in Incus says whose it is. */
 const INSTALLATION_KEY = 'user.muon.installation';
@@ -88,6 +88,14 @@ export class LabSystem {
     const { id, operationId } = await this.ask(tenant, networkId, name, more);
     await this.ended(tenant.api, operationId);
     return this.look(id);
+  }
+
+  async delete(tenant: LabTenant, id: string): Promise<void> {
+    const { deleteVirtualMachine } = await tenant.api.request<{ deleteVirtualMachine: { operation: { id: string } } }>(
+      'mutation ($id: ID!) { deleteVirtualMachine(input: { id: $id }) { operation { id } } }',
+      { id },
+    );
+    await this.ended(tenant.api, deleteVirtualMachine.operation.id);
   }
 
   /** As the operator sees it. */

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { expect } from 'vitest';
 import { IncusClient, isNotFound, type Devices, type Instance } from '#incus';
 import { incusOf } from '../../apps/lab/src/host/host.js';
 import { findMachine, runOn, type Machine } from '../../apps/lab/src/host/namespace.js';
@@ -70,7 +69,7 @@ export const tiny = (name: string, devices: Devices = {}) => ({
 export async function createTiny(incus: IncusClient, name: string, target: string, devices: Devices = {}): Promise<Instance> {
   await (await incus.instances.create(tiny(name, devices), { target })).wait();
   const { value } = await incus.instances.get(name);
-  expect(value.location).toBe(target);
+  if (value.location !== target) throw new Error(`${name} was made on ${value.location} instead of ${target}`);
   return value;
 }
 

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { SimulatedWorld } from '#driver-simulated';
 import { createToken } from '#identity';
 import { generateKeyLine } from '#secrets';
 import { testDatabase, type TestDatabase } from '#testing';
+import { builtProgram } from './built.js';
 import { ApiClient } from './client.js';
 
 export interface SystemOptions {
@@ -76,7 +76,7 @@ export interface System {
   close(): Promise<void>;
 }
 
-const program = (app: string): string => fileURLToPath(new URL(`../../dist/apps/${app}/src/main.js`, import.meta.url));
+const program = (app: string): string => builtProgram(`apps/${app}/src/main.js`);
 
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const [database, simulation] = await Promise.all([testDatabase(), testDatabase()]);
