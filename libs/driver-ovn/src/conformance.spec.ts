@@ -4,12 +4,12 @@ import type { Driver, DriverCall, NetworkDriver } from '#drivers';
 import { driverConformance, type ConformanceSubject } from '#drivers/conformance';
 import { Proxy } from '#ovsdb/testing';
 import { testDatabase } from '#testing';
-import { openOvnNetwork } from './index.js';
+import { openOvnNetwork, type OvnNetworkDriver } from './index.js';
 import { INSTALLATION, optionsOf } from './testing/fixtures.js';
 import { ovnIsMissing, TestOvn } from './testing/ovn.js';
 import { TestHost } from './testing/test-host.js';
 
-type Network = NetworkDriver & AsyncDisposable;
+type Network = Pick<OvnNetworkDriver, keyof NetworkDriver | 'tend' | typeof Symbol.asyncDispose>;
 
 /** Short, and yet enough for a transaction. */
 const LOST_AFTER_MS = 500;
@@ -45,7 +45,7 @@ function alone(network: Network): Driver {
       return other();
     },
     watch: async () => undefined,
-    tend: async () => undefined,
+    tend: async (signal) => network.tend(signal),
     close: async () => network[Symbol.asyncDispose](),
   };
 }

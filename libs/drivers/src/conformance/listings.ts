@@ -103,4 +103,23 @@ export function listingConformance(bench: Bench): void {
       expect(seen).toHaveLength(afterwards);
     });
   });
+
+  describe('tending', () => {
+    it('goes on until its signal aborts, and another who does it too is in nobody’s way', async (context) => {
+      bench.needs(context, 'network');
+      const ending = new AbortController();
+      const ended: string[] = [];
+      const tend = async (name: string): Promise<void> => {
+        await bench.driver.tend(ending.signal);
+        ended.push(name);
+      };
+      const both = [tend('one'), tend('other')];
+      await bench.network();
+      expect(ended).toEqual([]);
+      ending.abort();
+      await Promise.all(both);
+      const late = AbortSignal.abort();
+      await bench.driver.tend(late);
+    });
+  });
 }
