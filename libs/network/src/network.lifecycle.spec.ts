@@ -42,7 +42,8 @@ const tombstones = statement<{ object_kind: string; reason: string }, [id: strin
 );
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.network_leftovers',
-  `SELECT 'allocation' AS what FROM address_allocation WHERE project_id = $1 UNION ALL SELECT 'port' FROM port WHERE project_id = $1
+  `SELECT 'allocation' AS what FROM address_allocation WHERE project_id = $1 AND owner_id <> subnet_id
+   UNION ALL SELECT 'port' FROM port WHERE project_id = $1
    UNION ALL SELECT 'charge' FROM quota_charge WHERE project_id = $1 UNION ALL SELECT 'lock' FROM resource_lock`,
 );
 
@@ -188,7 +189,7 @@ describe('networks on a simulated datacenter', () => {
     expect(await usage(projectId)).toEqual({});
     expect(plan?.changes.resources).toEqual([
       expect.objectContaining({ action: 'CREATE', kind: 'network', name: 'planned' }),
-      expect.objectContaining({ kind: 'subnet', data: { cidr: '10.200.0.0/28', gateway: '10.200.0.1', addresses: 13 } }),
+      expect.objectContaining({ kind: 'subnet', data: { cidr: '10.200.0.0/28', gateway: '10.200.0.1', addresses: 12, healthCheckAddress: '10.200.0.14' } }),
     ]);
     expect(plan?.changes.reasons.map((reason) => reason.message).join()).toContain('network.count');
     const applied = await center.commands.applyPlan(access, plan?.id ?? '');

@@ -45,6 +45,7 @@ export async function networkParts(reader: Reader, networkIds: readonly string[]
           subnetId: subnet.id,
           cidr: subnet.cidr,
           gatewayAddress: subnet.gateway,
+          ...(subnet.health_check_address === null ? {} : { healthCheckAddress: subnet.health_check_address }),
         })),
       },
     };
