@@ -28,6 +28,7 @@ import { LoadBalancerService, networkOperations, NetworkRealiser, networkRoom, N
 interface NetworkShown {
   id: string;
   name: string;
+  domain: string;
   state: string;
   portCount: number;
   subnets: { id: string; cidr: string; size: number; used: number; healthCheckAddress: string | null }[];
@@ -35,7 +36,7 @@ interface NetworkShown {
   currentOperation: { kind: string } | null;
 }
 
-const FIELDS = `id name state portCount subnets { id cidr size used healthCheckAddress } conditions { reason } currentOperation { kind }`;
+const FIELDS = `id name domain state portCount subnets { id cidr size used healthCheckAddress } conditions { reason } currentOperation { kind }`;
 const CREATE = `mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) {
   network { ${FIELDS} } operation { id kind } plan { resources { kind name data } problems { code field } } } }`;
 const BALANCER = `id address state listeners { port memberPort } members { portId address }`;
@@ -101,7 +102,7 @@ describe('networks over GraphQL', () => {
     const { network, operation } = await create({ projectId: projectId(), name: 'lazy', subnet: { cidr: '10.1.0.0/24', name: null } });
     expect(operation).toBeNull();
     expect(network).toMatchObject({
-      name: 'lazy', state: 'ACTIVE', portCount: 0, conditions: [{ reason: 'NOT_PLACED' }], currentOperation: null,
+      name: 'lazy', domain: 'lazy.internal', state: 'ACTIVE', portCount: 0, conditions: [{ reason: 'NOT_PLACED' }], currentOperation: null,
       subnets: [{ cidr: '10.1.0.0/24', size: 252, used: 0, healthCheckAddress: '10.1.0.254' }],
     });
     const eager = await create({ projectId: projectId(), name: 'eager', zones: [center.zoneId] });

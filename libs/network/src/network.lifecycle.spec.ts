@@ -183,6 +183,19 @@ describe('networks on a simulated datacenter', () => {
     expect(await usage(projectId)).toEqual({ 'network.count': 1, 'port.count': 3 });
   });
 
+  it('tells backends by which names things are found, and from where members are checked', async () => {
+    const projectId = freshProject();
+    const { result: made } = await networks.create(access, { projectId, name: 'demo', subnet: { cidr: '10.201.0.0/24' } });
+    const machine = await makeMachine(projectId, String(made.id));
+    await center.ended(machine.operationId);
+    const front = await balancers.create(access, { networkId: String(made.id), name: 'front', listeners: [{ port: 80, memberPort: 80 }] });
+    await center.ended(front.result.operationId);
+    const parts = new Map((await center.world.networkParts(tenant.id)).map((part) => [part.id, part.specification]));
+    expect(parts.get(String(made.id))).toMatchObject({ domain: 'demo.internal', subnets: [{ cidr: '10.201.0.0/24', healthCheckAddress: '10.201.0.254' }] });
+    expect(parts.get(machine.ports[0]?.portId ?? '')).toMatchObject({ name: 'machine-0' });
+    expect(parts.get(String(front.result.id))).toMatchObject({ name: 'front' });
+  });
+
   it('plans without writing: the dry run shows block, quota and what is in the way', async () => {
     const projectId = freshProject();
     const { plan } = await networks.create(access, { projectId, name: 'planned', subnet: { cidr: '10.200.0.0/28' } }, { dryRun: true });

@@ -29,9 +29,11 @@ const subnets = statement<{ id: string; kept: string | null; owner_id: string | 
 
 test('subnets of before keep a free address, where another stays free, and their backends are told', async () => {
   const home = await testDatabase();
-  const rooms = [databaseRoom, eventsRoom];
-  const before = await Database.open({ url: home.url, rooms: [...rooms, { ...networkRoom, migrations: networkRoom.migrations.slice(0, 1) }], poolSize: 2 });
-  const after = await Database.open({ url: home.url, rooms: [...rooms, networkRoom], poolSize: 2 });
+  const open = async (migrations: number): Promise<Database> => {
+    const room = { ...networkRoom, migrations: networkRoom.migrations.slice(0, migrations) };
+    return Database.open({ url: home.url, rooms: [databaseRoom, eventsRoom, room], poolSize: 2 });
+  };
+  const [before, after] = [await open(1), await open(2)];
   try {
     await migrate(before);
     await before.transaction(async (transaction) => {
