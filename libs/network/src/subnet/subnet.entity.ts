@@ -1,6 +1,5 @@
 import { Check, Column, Entity, Exclusion, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
-import { AddressAllocationEntity } from '../address/address.entity.js';
 import { NetworkEntity } from '../network/network.entity.js';
 
 @Entity('subnet')
@@ -10,7 +9,8 @@ import { NetworkEntity } from '../network/network.entity.js';
 @Exclusion('subnet_overlap', 'USING gist (project_id WITH =, cidr inet_ops WITH &&)')
 @Index('subnet_name', ['network_id', 'name'], { unique: true })
 @Index('subnet_tenant', ['tenant_id'])
-@ForeignKey(() => AddressAllocationEntity, ['id', 'health_check_address'], ['subnet_id', 'address'], {
+// By its name: that entity knows this one.
+@ForeignKey('AddressAllocationEntity', ['id', 'health_check_address'], ['subnet_id', 'address'], {
   name: 'subnet_health_check_address',
   deferrable: 'INITIALLY DEFERRED',
 })
