@@ -136,8 +136,18 @@ async function answering(connections: number): Promise<Map<string, number>> {
   return answers;
 }
 
+/** A member that nobody has checked yet counts as there, dead or not. */
+async function checked({ name, portId }: Guest): Promise<void> {
+  await until(`A check of ${name}`, PATIENCE_MS, async () => {
+    const question = ['--bare', '--columns=status', 'find', 'Service_Monitor', `logical_port=${portId}`];
+    const status = await runOn(await lab.machine(lab.controllerName), 'ovn-sbctl', question);
+    return status.trim() === 'online' ? true : undefined;
+  });
+}
+
 test('a load balancer spreads over its members, drops one that is dead, and takes it back', async () => {
   await until('Both servers answering', PATIENCE_MS, async () => ((await answering(20)).size === 2 ? true : undefined));
+  await checked(ONE);
   const { pid } = await incus.instances.state(ONE.instance);
   await runOn(await lab.machine(ONE.hostName), 'kill', ['-KILL', String(pid)]);
   const alive = await until('The dead one dropped', PATIENCE_MS, async () => {
