@@ -12,10 +12,10 @@ ON CONFLICT (subnet_id, address) DO NOTHING
 RETURNING subnet_id, host(address) AS address, owner_id;
 
 -- address.count_in_scope
-SELECT count(*) AS count FROM address_allocation WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+SELECT count(*) AS count FROM address_allocation WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id <> subnet_id;
 
 -- address.count_used
-SELECT subnet_id, count(*) AS used FROM address_allocation WHERE subnet_id = ANY($1) GROUP BY subnet_id;
+SELECT subnet_id, count(*) AS used FROM address_allocation WHERE subnet_id = ANY($1) AND owner_id <> subnet_id GROUP BY subnet_id;
 
 -- address.find_free
 WITH 
@@ -46,7 +46,8 @@ AND NOT EXISTS (SELECT FROM taken AS t WHERE t.subnet_id = every.subnet_id AND t
 WHERE free.place <= free.amount;
 
 -- address.list_in_scope
-SELECT owner_id AS id, host(address) AS name FROM address_allocation WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY owner_id, address LIMIT $3::int;
+SELECT owner_id AS id, host(address) AS name FROM address_allocation WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id <> subnet_id
+ORDER BY owner_id, address LIMIT $3::int;
 
 -- address.probe_free
 WITH 
@@ -1970,7 +1971,9 @@ WITH blocks AS (UPDATE subnet SET lifecycle = 'CREATING', failure = NULL WHERE n
 UPDATE network SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id;
 
 -- network.remove
-WITH spans AS (DELETE FROM network_backend WHERE network_id = $1), blocks AS (DELETE FROM subnet WHERE network_id = $1)
+WITH spans AS (DELETE FROM network_backend WHERE network_id = $1),
+kept AS (DELETE FROM address_allocation AS a USING subnet AS s WHERE s.network_id = $1 AND a.subnet_id = s.id AND a.owner_id = s.id),
+blocks AS (DELETE FROM subnet WHERE network_id = $1)
 DELETE FROM network WHERE id = $1;
 
 -- network.removing
@@ -3715,72 +3718,72 @@ SELECT id, name, cidr, network_id FROM subnet WHERE project_id = $1 ORDER BY id;
 SELECT count(*) AS count FROM subnet WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
 -- subnet.find
-SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet WHERE id = ANY($1);
+SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet WHERE id = ANY($1);
 
 -- subnet.find_visible
-SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND s.id = ANY($4);
+SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND s.id = ANY($4);
 
--- subnet.list.CREATED#50aa4ea2
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
-WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- subnet.list.CREATED#6aa17937
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
-WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- subnet.list.CREATED#89c6742d
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
-WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
-
--- subnet.list.CREATED#eb266099
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.CREATED#54392aa4
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
 
--- subnet.list.NAME#314352ce
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.CREATED#696e3554
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) < ($8::text::text, $9::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- subnet.list.NAME#3529c977
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.CREATED#81b54f72
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
 
--- subnet.list.NAME#cda35b23
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.CREATED#c3400643
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- subnet.list.NAME#0a7b47de
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) > ($8::text::text, $9::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- subnet.list.NAME#d572c253
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.NAME#4884b9a1
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
 
--- subnet.list.count#1c83dd96
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet AS s
+-- subnet.list.NAME#50a7ea14
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) < ($8::text::text, $9::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+
+-- subnet.list.NAME#e3a34b5c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+
+-- subnet.list.count#6c85aa7e
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet AS s
 WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t;
 
@@ -3794,15 +3797,15 @@ SELECT id, name, lifecycle FROM subnet WHERE id = ANY($1) ORDER BY id FOR UPDATE
 UPDATE subnet SET lifecycle = $3, failure = $4::jsonb WHERE id = $1 AND lifecycle = $2 RETURNING id;
 
 -- subnet.of_networks
-SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-created_at, updated_at FROM subnet WHERE network_id = ANY($1) ORDER BY network_id, id;
+SELECT id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+lifecycle, failure, version, revision, created_at, updated_at FROM subnet WHERE network_id = ANY($1) ORDER BY network_id, id;
 
 -- subnet.real
-SELECT id, network_id, cidr, gateway FROM subnet
+SELECT id, network_id, cidr, gateway, host(health_check_address) AS health_check_address FROM subnet
 WHERE network_id = ANY($1) AND lifecycle IN ('CREATING', 'PRESENT') ORDER BY network_id, id;
 
 -- subnet.remove
-DELETE FROM subnet WHERE id = $1;
+WITH kept AS (DELETE FROM address_allocation WHERE subnet_id = $1 AND owner_id = $1) DELETE FROM subnet WHERE id = $1;
 
 -- subnet.share
 SELECT id, name, lifecycle FROM subnet WHERE id = ANY($1) ORDER BY id FOR SHARE;

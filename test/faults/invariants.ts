@@ -61,6 +61,7 @@ const claims = statement<Violation, OfTenant>(
    FROM address_allocation AS a WHERE a.tenant_id = $1
      AND NOT EXISTS (SELECT FROM port AS p WHERE p.id = a.owner_id AND p.address = a.address)
      AND NOT EXISTS (SELECT FROM load_balancer AS l WHERE l.id = a.owner_id AND l.address = a.address AND l.lifecycle <> 'FAILED')
+     AND NOT EXISTS (SELECT FROM subnet AS s WHERE s.id = a.owner_id AND s.health_check_address = a.address)
    UNION ALL
    SELECT concat('port or load balancer without its address: ', o.id)
    FROM (SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS o

@@ -13,7 +13,7 @@ type Desired<Table extends MarkedTable> = Partial<Northbound[Table]> & Seen;
 /** Columns that hold references to the members of a row. */
 interface Membership {
   Logical_Router: 'ports' | 'load_balancer';
-  Logical_Switch: 'ports' | 'load_balancer';
+  Logical_Switch: 'ports' | 'load_balancer' | 'dns_records';
 }
 
 /**
@@ -83,8 +83,9 @@ export class Draft {
     );
   }
 
-  removePairs(table: MarkedTable, uuid: string, column: string, keys: readonly string[]): void {
-    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'delete', keys]]));
+  /** @param pairs keys, or pairs that go only where the key has that value */
+  removePairs(table: MarkedTable, uuid: string, column: string, pairs: readonly string[] | ReadonlyMap<string, string>): void {
+    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'delete', pairs]]));
   }
 
   /** Adds a member to a set of which others may add and remove at the same time. */

@@ -6,6 +6,7 @@
  * | network | a `Logical_Router` of its own |
  * | subnet | a `Logical_Switch`, its link to the router (`Logical_Router_Port`, a `Logical_Switch_Port` of type `router`), `DHCP_Options` |
  * | port | a `Logical_Switch_Port` named by the port's id, which the host's interface is bound by (`iface-id`) |
+ * | names | a `DNS` row on all switches of the network, with the records of its ports and load balancers |
  * | load balancer | a `Load_Balancer` on all switches of the network and on the router; `Load_Balancer_Health_Check` rows where its subnets have an address for that |
  *
  * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its

@@ -7,6 +7,10 @@ import type { LoadBalancerSpecification, NetworkSpecification, PortSpecification
 const id = z.string().regex(/^[\w-]{1,100}$/, 'An id has 1 to 100 letters, digits, hyphens and underscores.');
 const revision = z.number().int().min(0).max(999_999_999_999_999);
 const ownership = z.object({ installationId: id, tenantId: id, projectId: id });
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const name = z.string().regex(new RegExp(`^${LABEL}$`), 'A name is one DNS label in lower case.');
+/** With a name before it, it is no longer than DNS allows. */
+const domain = z.string().max(189).regex(new RegExp(`^${LABEL}(?:\\.${LABEL})*$`), 'A domain is DNS labels in lower case with dots between them.');
 const MAX_SUBNETS = 256;
 const MAX_LISTENERS = 64;
 const MAX_MEMBERS = 1_024;
@@ -18,6 +22,7 @@ const networkSchema = z.object({
   subnets: z
     .array(z.object({ subnetId: id, cidr: z.cidrv4(), gatewayAddress: z.ipv4(), healthCheckAddress: z.ipv4().optional() }))
     .max(MAX_SUBNETS),
+  domain: domain.optional(),
 });
 
 const portSchema = z.object({
@@ -28,6 +33,7 @@ const portSchema = z.object({
   subnetId: id,
   macAddress: z.string().regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'A MAC address is six pairs of hexadecimal digits with colons.'),
   ipAddress: z.ipv4(),
+  name: name.optional(),
   hostName: z.string().min(1).max(253),
 });
 
@@ -39,6 +45,7 @@ const loadBalancerSchema = z.object({
   ownership,
   networkId: id,
   address: z.ipv4(),
+  name: name.optional(),
   listeners: z
     .array(
       z.object({
@@ -64,10 +71,11 @@ export interface Network extends Omit<NetworkSpecification, 'subnets'> {
 
 /** Finds what OVN would take and ignore. @throws INVALID_INPUT naming the field */
 export function readNetwork(network: NetworkSpecification): Network {
-  const { subnets, ...rest } = parseInput(networkSchema, network, 'network');
+  const { subnets, domain: given, ...rest } = parseInput(networkSchema, network, 'network');
   const seen = new Set<string>();
   return {
     ...rest,
+    ...(given === undefined ? {} : { domain: given }),
     subnets: subnets.map(({ subnetId, cidr, gatewayAddress, healthCheckAddress }, index) => {
       const field = `network.subnets.${index}`;
       if (seen.has(subnetId)) throw invalidInput(`${field}.subnetId`, `The subnet "${subnetId}" is named twice.`);
@@ -86,11 +94,12 @@ export function readNetwork(network: NetworkSpecification): Network {
 
 /** @throws INVALID_INPUT naming the field */
 export function readPort(port: PortSpecification): PortSpecification {
-  const read = parseInput(portSchema, port, 'port');
-  return { ...read, macAddress: read.macAddress.toLowerCase() };
+  const { name: given, ...read } = parseInput(portSchema, port, 'port');
+  return { ...read, ...(given === undefined ? {} : { name: given }), macAddress: read.macAddress.toLowerCase() };
 }
 
 /** @throws INVALID_INPUT naming the field */
 export function readLoadBalancer(loadBalancer: LoadBalancerSpecification): LoadBalancerSpecification {
-  return parseInput(loadBalancerSchema, loadBalancer, 'loadBalancer');
+  const { name: given, ...read } = parseInput(loadBalancerSchema, loadBalancer, 'loadBalancer');
+  return { ...read, ...(given === undefined ? {} : { name: given }) };
 }

@@ -13,11 +13,13 @@ export const Mark = {
   SUBNET: 'muon:subnet',
   HOST: 'muon:host',
   ADDRESS: 'muon:address',
+  NAME: 'muon:name',
+  DOMAIN: 'muon:domain',
   HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
 } as const;
 
 /** Beside the kinds of parts: rows that only belong to one. */
-export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'HEALTH_CHECK';
+export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'DNS' | 'HEALTH_CHECK';
 
 export type ExternalIds = ReadonlyMap<string, string>;
 

@@ -6,6 +6,11 @@ export interface NetworkSpecification {
   revision: number;
   ownership: Ownership;
   subnets: SubnetSpecification[];
+  /**
+   * A DNS domain, as `demo.internal`: guests are told it, and within the network names of ports and load balancers are
+   * answered, alone and in the domain. Without one no names are answered.
+   */
+  domain?: string;
 }
 
 export interface SubnetSpecification {
@@ -27,6 +32,8 @@ export interface PortSpecification {
   subnetId: string;
   macAddress: string;
   ipAddress: string;
+  /** A DNS label in lower case that leads to the address, and the address back to it. Others may have it too: it leads to all. */
+  name?: string;
   /** The backend's own name of the host that runs the port's machine. */
   hostName: string;
 }
@@ -38,6 +45,8 @@ export interface LoadBalancerSpecification {
   networkId: string;
   /** The virtual address that clients use. */
   address: string;
+  /** As a port's. */
+  name?: string;
   listeners: { port: number; protocol: 'TCP'; members: { address: string; port: number }[] }[];
 }
 

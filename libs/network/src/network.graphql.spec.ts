@@ -28,14 +28,15 @@ import { LoadBalancerService, networkOperations, NetworkRealiser, networkRoom, N
 interface NetworkShown {
   id: string;
   name: string;
+  domain: string;
   state: string;
   portCount: number;
-  subnets: { id: string; cidr: string; size: number; used: number }[];
+  subnets: { id: string; cidr: string; size: number; used: number; healthCheckAddress: string | null }[];
   conditions: { reason: string }[];
   currentOperation: { kind: string } | null;
 }
 
-const FIELDS = `id name state portCount subnets { id cidr size used } conditions { reason } currentOperation { kind }`;
+const FIELDS = `id name domain state portCount subnets { id cidr size used healthCheckAddress } conditions { reason } currentOperation { kind }`;
 const CREATE = `mutation ($input: CreateNetworkInput!) { createNetwork(input: $input) {
   network { ${FIELDS} } operation { id kind } plan { resources { kind name data } problems { code field } } } }`;
 const BALANCER = `id address state listeners { port memberPort } members { portId address }`;
@@ -101,8 +102,8 @@ describe('networks over GraphQL', () => {
     const { network, operation } = await create({ projectId: projectId(), name: 'lazy', subnet: { cidr: '10.1.0.0/24', name: null } });
     expect(operation).toBeNull();
     expect(network).toMatchObject({
-      name: 'lazy', state: 'ACTIVE', portCount: 0, conditions: [{ reason: 'NOT_PLACED' }], currentOperation: null,
-      subnets: [{ cidr: '10.1.0.0/24', size: 253, used: 0 }],
+      name: 'lazy', domain: 'lazy.internal', state: 'ACTIVE', portCount: 0, conditions: [{ reason: 'NOT_PLACED' }], currentOperation: null,
+      subnets: [{ cidr: '10.1.0.0/24', size: 252, used: 0, healthCheckAddress: '10.1.0.254' }],
     });
     const eager = await create({ projectId: projectId(), name: 'eager', zones: [center.zoneId] });
     expect(eager).toMatchObject({ operation: { kind: 'network.network.create' }, network: { state: 'CREATING', currentOperation: { kind: 'network.network.create' } } });
@@ -117,7 +118,7 @@ describe('networks over GraphQL', () => {
     });
     expect(planned.createNetwork).toMatchObject({
       network: null, operation: null,
-      plan: { resources: [{ kind: 'network' }, { kind: 'subnet', data: { addresses: 253 } }], problems: [{ code: 'ALREADY_EXISTS', field: 'input.name' }] },
+      plan: { resources: [{ kind: 'network' }, { kind: 'subnet', data: { addresses: 252 } }], problems: [{ code: 'ALREADY_EXISTS', field: 'input.name' }] },
     });
   });
 

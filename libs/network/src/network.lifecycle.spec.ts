@@ -42,7 +42,8 @@ const tombstones = statement<{ object_kind: string; reason: string }, [id: strin
 );
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.network_leftovers',
-  `SELECT 'allocation' AS what FROM address_allocation WHERE project_id = $1 UNION ALL SELECT 'port' FROM port WHERE project_id = $1
+  `SELECT 'allocation' AS what FROM address_allocation WHERE project_id = $1 AND owner_id <> subnet_id
+   UNION ALL SELECT 'port' FROM port WHERE project_id = $1
    UNION ALL SELECT 'charge' FROM quota_charge WHERE project_id = $1 UNION ALL SELECT 'lock' FROM resource_lock`,
 );
 
@@ -182,13 +183,26 @@ describe('networks on a simulated datacenter', () => {
     expect(await usage(projectId)).toEqual({ 'network.count': 1, 'port.count': 3 });
   });
 
+  it('tells backends by which names things are found, and from where members are checked', async () => {
+    const projectId = freshProject();
+    const { result: made } = await networks.create(access, { projectId, name: 'demo', subnet: { cidr: '10.201.0.0/24' } });
+    const machine = await makeMachine(projectId, String(made.id));
+    await center.ended(machine.operationId);
+    const front = await balancers.create(access, { networkId: String(made.id), name: 'front', listeners: [{ port: 80, memberPort: 80 }] });
+    await center.ended(front.result.operationId);
+    const parts = new Map((await center.world.networkParts(tenant.id)).map((part) => [part.id, part.specification]));
+    expect(parts.get(String(made.id))).toMatchObject({ domain: 'demo.internal', subnets: [{ cidr: '10.201.0.0/24', healthCheckAddress: '10.201.0.254' }] });
+    expect(parts.get(machine.ports[0]?.portId ?? '')).toMatchObject({ name: 'machine-0' });
+    expect(parts.get(String(front.result.id))).toMatchObject({ name: 'front' });
+  });
+
   it('plans without writing: the dry run shows block, quota and what is in the way', async () => {
     const projectId = freshProject();
     const { plan } = await networks.create(access, { projectId, name: 'planned', subnet: { cidr: '10.200.0.0/28' } }, { dryRun: true });
     expect(await usage(projectId)).toEqual({});
     expect(plan?.changes.resources).toEqual([
       expect.objectContaining({ action: 'CREATE', kind: 'network', name: 'planned' }),
-      expect.objectContaining({ kind: 'subnet', data: { cidr: '10.200.0.0/28', gateway: '10.200.0.1', addresses: 13 } }),
+      expect.objectContaining({ kind: 'subnet', data: { cidr: '10.200.0.0/28', gateway: '10.200.0.1', addresses: 12, healthCheckAddress: '10.200.0.14' } }),
     ]);
     expect(plan?.changes.reasons.map((reason) => reason.message).join()).toContain('network.count');
     const applied = await center.commands.applyPlan(access, plan?.id ?? '');

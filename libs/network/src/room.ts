@@ -2,6 +2,8 @@ import type { RoomSchema } from '#database';
 import { AddressAllocationEntity } from './address/address.entity.js';
 import { LoadBalancerEntity, LoadBalancerListenerEntity, LoadBalancerMemberEntity } from './load-balancer/load-balancer.entity.js';
 import { Network1764001000000 } from './migrations/1764001000000-network.js';
+import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
+import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
 import { SubnetEntity } from './subnet/subnet.entity.js';
@@ -18,5 +20,5 @@ export const networkRoom: RoomSchema = {
     LoadBalancerListenerEntity,
     LoadBalancerMemberEntity,
   ],
-  migrations: [Network1764001000000],
+  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
 };

@@ -37,12 +37,16 @@ export const findDeletableNetworks = statement<{ id: string }, [...ScopeParamete
   `SELECT id FROM network WHERE ${IN_SCOPE} AND ${DELETABLE.network} ORDER BY id LIMIT $3::int`,
 );
 
+/** What a subnet keeps itself is counted with it. */
+const GIVEN_OUT = 'owner_id <> subnet_id';
+
 export const countAddressesInScope = statement<{ count: number }, ScopeParameters>(
   'address.count_in_scope',
-  `SELECT count(*) AS count FROM address_allocation WHERE ${IN_SCOPE}`,
+  `SELECT count(*) AS count FROM address_allocation WHERE ${IN_SCOPE} AND ${GIVEN_OUT}`,
 );
 
 export const listAddressesInScope = statement<ScopeContent, [...ScopeParameters, limit: number]>(
   'address.list_in_scope',
-  `SELECT owner_id AS id, host(address) AS name FROM address_allocation WHERE ${IN_SCOPE} ORDER BY owner_id, address LIMIT $3::int`,
+  `SELECT owner_id AS id, host(address) AS name FROM address_allocation WHERE ${IN_SCOPE} AND ${GIVEN_OUT}
+   ORDER BY owner_id, address LIMIT $3::int`,
 );

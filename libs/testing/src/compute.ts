@@ -46,7 +46,7 @@ const leftovers = statement<{ what: string }, [projectId: string]>(
   'testing.compute_leftovers',
   `SELECT 'machine' AS what FROM virtual_machine WHERE project_id = $1 UNION ALL SELECT 'port' FROM port WHERE project_id = $1
    UNION ALL SELECT 'disk' FROM disk WHERE project_id = $1
-   UNION ALL SELECT 'address' FROM address_allocation WHERE project_id = $1
+   UNION ALL SELECT 'address' FROM address_allocation WHERE project_id = $1 AND owner_id <> subnet_id
    UNION ALL SELECT 'host claim' FROM host_claim WHERE project_id = $1
    UNION ALL SELECT 'datastore claim' FROM datastore_claim WHERE project_id = $1
    UNION ALL SELECT 'charge' FROM quota_charge WHERE project_id = $1 AND resource_kind <> 'net'

@@ -35,7 +35,7 @@ const setTenantState = statement<{ id: string }, [id: string, state: string]>('s
 const leftovers = statement<{ what: string }, [projectId: string]>(
   'spec.compute_leftovers',
   `SELECT 'port' AS what FROM port WHERE project_id = $1 UNION ALL SELECT 'disk' FROM disk WHERE project_id = $1
-   UNION ALL SELECT 'address' FROM address_allocation WHERE project_id = $1
+   UNION ALL SELECT 'address' FROM address_allocation WHERE project_id = $1 AND owner_id <> subnet_id
    UNION ALL SELECT 'host claim' FROM host_claim WHERE project_id = $1
    UNION ALL SELECT 'datastore claim' FROM datastore_claim WHERE project_id = $1
    UNION ALL SELECT 'charge' FROM quota_charge WHERE project_id = $1 AND resource_kind <> 'net'

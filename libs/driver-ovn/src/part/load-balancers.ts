@@ -6,6 +6,7 @@ import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { holderOf, nameMarks, Names } from './dns.js';
 import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
 
 interface Rows {
@@ -28,12 +29,21 @@ interface Members {
  * passes its gateway port, so clients of the network itself are served where they are.
  */
 export class LoadBalancers {
-  constructor(private readonly backend: OvnBackend) {}
+  readonly #names: Names;
+
+  constructor(private readonly backend: OvnBackend) {
+    this.#names = new Names(backend);
+  }
 
   async ensure(time: CallTime, balancer: LoadBalancerSpecification): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => {
       const rows = await this.#read(time, balancer);
-      return rows === undefined ? undefined : this.#plan(balancer, rows);
+      if (rows === undefined) return undefined;
+      const draft = this.#plan(balancer, rows);
+      const { loadBalancerId: id, networkId, name = '', address } = balancer;
+      const after = name === '' ? undefined : { id, name, address };
+      await this.#names.change(time, draft, networkId, holderOf(rows.balancer?.external_ids), after);
+      return draft;
     });
   }
 
@@ -82,7 +92,8 @@ export class LoadBalancers {
   #plan(balancer: LoadBalancerSpecification, rows: Rows): Draft {
     const { loadBalancerId, networkId, revision, ownership } = balancer;
     const uuid = rowUuid('Load_Balancer', loadBalancerId);
-    const marks = (kind: 'LOAD_BALANCER' | 'HEALTH_CHECK'): ExternalIds => marksOf({ kind, id: loadBalancerId, revision, networkId, ownership });
+    const marks = (kind: 'LOAD_BALANCER' | 'HEALTH_CHECK', more: Record<string, string> = {}): ExternalIds =>
+      marksOf({ kind, id: loadBalancerId, revision, networkId, ownership }, more);
     const draft = new Draft();
     const routerUuid = rowUuid('Logical_Router', networkId);
     draft.expect('Logical_Router', routerUuid, rows.router);
@@ -98,7 +109,7 @@ export class LoadBalancers {
       // Clients hear at once that nobody serves them.
       options: new Map([['reject', 'true']]),
       health_check: new Set(checked.map((vip) => healthCheckUuid(loadBalancerId, vip))),
-      external_ids: marks('LOAD_BALANCER'),
+      external_ids: marks('LOAD_BALANCER', nameMarks(balancer)),
     });
     for (const vip of checked) {
       const checkUuid = healthCheckUuid(loadBalancerId, vip);
@@ -143,6 +154,7 @@ export class LoadBalancers {
       draft.expect('Load_Balancer', uuid, row);
       // Switches and the router hold it weakly: it leaves them by itself.
       draft.delete('Load_Balancer', uuid);
+      await this.#names.change(time, draft, row.external_ids.get(Mark.NETWORK) ?? '', holderOf(row.external_ids), undefined);
       return draft;
     });
   }

@@ -7,6 +7,7 @@ import type { Network } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { dnsUuid, readDns, writeDns, type DnsRows } from './dns.js';
 import { readSubnet, writeSubnet, type SubnetRows } from './subnets.js';
 
 /** The rows of a subnet that stand for themselves; its switch's end of the link goes with the switch. */
@@ -27,6 +28,7 @@ interface Found {
   /** What is left of subnets that the network no longer has. */
   stale: StaleRow[];
   balancers: { _uuid: string; name: string }[];
+  dns: DnsRows;
 }
 
 /**
@@ -53,6 +55,7 @@ export class Networks {
       return { table, rows: reading.select(table, where, ['external_ids']) };
     });
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['name']);
+    const dns = readDns(reading, networkId);
     const found = await this.backend.read(time, reading);
     const wanted = new Set(subnets.map(({ subnetId }) => subnetId));
     return {
@@ -62,6 +65,7 @@ export class Networks {
         .flatMap(({ table, rows }) => found.of(rows).map(({ _uuid: uuid, external_ids }) => ({ table, uuid, external_ids })))
         .filter(({ external_ids }) => !wanted.has(subnetOf(external_ids))),
       balancers: found.of(balancers),
+      dns: dns(found),
     };
   }
 
@@ -72,8 +76,8 @@ export class Networks {
   }
 
   #plan(network: Network, found: Found): Draft | undefined {
-    const { networkId, revision, ownership } = network;
-    const rows = [found.router, ...found.stale, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
+    const { networkId, revision, ownership, domain } = network;
+    const rows = [found.router, found.dns.records, ...found.stale, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
     for (const row of rows) {
       requireOwn(this.backend.id, ownership.installationId, 'network', networkId, row);
       if (row !== undefined && row.external_ids.get(Mark.NETWORK) !== networkId) {
@@ -86,12 +90,15 @@ export class Networks {
     const routerUuid = rowUuid('Logical_Router', networkId);
     draft.ensure('Logical_Router', routerUuid, found.router, {
       name: networkId,
-      external_ids: marksOf({ kind: 'NETWORK', id: networkId, revision, networkId, ownership }),
+      external_ids: marksOf({ kind: 'NETWORK', id: networkId, revision, networkId, ownership }, { [Mark.DOMAIN]: domain ?? '' }),
     });
+    writeDns(draft, network, found.dns);
     network.subnets.forEach((subnet, index) => {
       writeSubnet(draft, network, subnet, found.subnets[index] ?? {}, this.backend.settings);
       const linkUuid = rowUuid('Logical_Router_Port', subnet.subnetId);
       if (found.router?.ports.has(linkUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', linkUuid);
+      const answers = found.subnets[index]?.switch?.dns_records.has(dnsUuid(networkId)) === true;
+      if (domain !== undefined && !answers) draft.join('Logical_Switch', rowUuid('Logical_Switch', subnet.subnetId), 'dns_records', dnsUuid(networkId));
     });
     // No port may come meanwhile: it would go with its switch.
     for (const subnetId of subnetsOf(found.stale)) draft.expectRows('Logical_Switch_Port', carries({ KIND: 'PORT', SUBNET: subnetId }), 'name', []);
@@ -127,6 +134,7 @@ export class Networks {
       const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['external_ids']);
       const switches = reading.select('Logical_Switch', [ofNetwork], ['external_ids']);
       const dhcp = reading.select('DHCP_Options', [ofNetwork], ['external_ids']);
+      const dns = reading.select('DNS', [ofNetwork], ['external_ids']);
       const ports = reading.select('Logical_Switch_Port', [users.ports], ['name']);
       const balancers = reading.select('Load_Balancer', [users.balancers], ['name']);
       const found = await this.backend.read(time, reading);
@@ -134,6 +142,7 @@ export class Networks {
         ...found.of(routers).map((row) => ({ table: 'Logical_Router', row }) as const),
         ...found.of(switches).map((row) => ({ table: 'Logical_Switch', row }) as const),
         ...found.of(dhcp).map((row) => ({ table: 'DHCP_Options', row }) as const),
+        ...found.of(dns).map((row) => ({ table: 'DNS', row }) as const),
       ];
       if (rows.length === 0) return undefined;
       for (const { row } of rows) requireOwn(backend, settings.installationId, 'network', networkId, row);

@@ -39,7 +39,7 @@ describe.skipIf(ovnIsMissing)('ports', () => {
   }
 
   it('has its address and no other, DHCP, one host, and its marks', async () => {
-    const port = portOf(network, { macAddress: '02:00:00:00:00:AB', revision: 7 });
+    const port = portOf(network, { macAddress: '02:00:00:00:00:AB', revision: 7, name: 'web' });
     expect(await driver.ensurePort(callOf(), port)).toEqual(DONE);
     expect(await rowOf(port.portId)).toMatchObject({
       type: '',
@@ -53,6 +53,7 @@ describe.skipIf(ovnIsMissing)('ports', () => {
         ['muon:id', port.portId],
         ['muon:installation', OWNERSHIP.installationId],
         ['muon:kind', 'PORT'],
+        ['muon:name', 'web'],
         ['muon:network', network.networkId],
         ['muon:project', OWNERSHIP.projectId],
         ['muon:revision', '7'],
@@ -132,6 +133,8 @@ describe.skipIf(ovnIsMissing)('ports', () => {
     ['port.ipAddress', { ipAddress: '10.0.0' }],
     ['port.hostName', { hostName: '' }],
     ['port.revision', { revision: -1 }],
+    ['port.name', { name: 'Web' }],
+    ['port.name', { name: 'web.demo' }],
   ])('refuses a wrong %s', async (field, wrong) => {
     expect((await refused(driver.ensurePort(callOf(), portOf(network, wrong)), 'INVALID_INPUT')).field).toBe(field);
   });

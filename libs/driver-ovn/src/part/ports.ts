@@ -6,11 +6,16 @@ import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { holderOf, nameMarks, Names } from './dns.js';
 import { mapPort, unmapPort } from './health-checks.js';
 
 /** A port is a logical switch port, named by its id: hosts bind their interfaces by that name. */
 export class Ports {
-  constructor(private readonly backend: OvnBackend) {}
+  readonly #names: Names;
+
+  constructor(private readonly backend: OvnBackend) {
+    this.#names = new Names(backend);
+  }
 
   async ensure(time: CallTime, port: PortSpecification): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => this.#plan(time, port));
@@ -46,6 +51,10 @@ export class Ports {
     const draft = new Draft();
     draft.expect('Logical_Router', routerUuid, router);
     draft.expect('Logical_Switch', switchUuid, ownSwitch);
+    const marks = marksOf(
+      { kind: 'PORT', id: portId, revision, networkId, ownership },
+      { [Mark.SUBNET]: subnetId, [Mark.HOST]: port.hostName, ...nameMarks({ name: port.name, address: port.ipAddress }) },
+    );
     const address = `${port.macAddress} ${port.ipAddress}`;
     draft.ensure('Logical_Switch_Port', uuid, row, {
       name: portId,
@@ -55,10 +64,7 @@ export class Ports {
       // Only this host may bind it, so that a machine that runs twice by mistake is heard once.
       options: new Map([['requested-chassis', port.hostName]]),
       dhcpv4_options: dhcpUuid,
-      external_ids: marksOf(
-        { kind: 'PORT', id: portId, revision, networkId, ownership },
-        { [Mark.SUBNET]: subnetId, [Mark.HOST]: port.hostName, [Mark.ADDRESS]: port.ipAddress },
-      ),
+      external_ids: marks,
     });
     const holding = found.of(holders).map((holder) => holder._uuid);
     if (!holding.includes(switchUuid)) draft.join('Logical_Switch', switchUuid, 'ports', uuid);
@@ -66,6 +72,7 @@ export class Ports {
     // One that comes meanwhile would not know this port.
     draft.expectRows('Load_Balancer', carries({ NETWORK: networkId }), 'external_ids', found.of(balancers));
     mapPort(draft, port, ownSwitch.external_ids.get(Mark.HEALTH_CHECK_ADDRESS), found.of(balancers));
+    await this.#names.change(time, draft, networkId, holderOf(row?.external_ids), holderOf(marks));
     return draft;
   }
 
@@ -79,7 +86,8 @@ export class Ports {
       const [row] = found.of(rows);
       if (row === undefined) return undefined;
       requireOwn(this.backend.id, this.backend.settings.installationId, 'port', portId, row);
-      const inNetwork = carries({ NETWORK: row.external_ids.get(Mark.NETWORK) ?? '' });
+      const networkId = row.external_ids.get(Mark.NETWORK) ?? '';
+      const inNetwork = carries({ NETWORK: networkId });
       const readingBalancers = new Transaction<Northbound>();
       const balancers = readingBalancers.select('Load_Balancer', [inNetwork], ['ip_port_mappings']);
       const checking = (await this.backend.read(time, readingBalancers)).of(balancers);
@@ -88,6 +96,7 @@ export class Ports {
       // With its last switch it goes by itself.
       for (const holder of found.of(holders)) draft.leave('Logical_Switch', holder._uuid, 'ports', uuid);
       unmapPort(draft, portId, checking);
+      await this.#names.change(time, draft, networkId, holderOf(row.external_ids), undefined);
       return draft;
     });
   }

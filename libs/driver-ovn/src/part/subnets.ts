@@ -46,7 +46,7 @@ export function writeSubnet(draft: Draft, network: Network, subnet: Subnet, seen
   });
   draft.ensure('DHCP_Options', rowUuid('DHCP_Options', subnetId), seen.dhcp, {
     cidr,
-    options: dhcpOptions(subnet, settings),
+    options: dhcpOptions(subnet, network.domain, settings),
     external_ids: marks('DHCP'),
   });
   draft.ensure('Logical_Router_Port', rowUuid('Logical_Router_Port', subnetId), seen.gateway, {
@@ -66,13 +66,17 @@ export function writeSubnet(draft: Draft, network: Network, subnet: Subnet, seen
 }
 
 /** ovn-nb(5), DHCP_Options. */
-function dhcpOptions({ subnetId, gatewayAddress }: Subnet, { mtu, dhcpLeaseSeconds, dnsServers }: OvnNetworkSettings): ReadonlyMap<string, string> {
+function dhcpOptions({ subnetId, gatewayAddress }: Subnet, domain: string | undefined, settings: OvnNetworkSettings): ReadonlyMap<string, string> {
+  const { mtu, dhcpLeaseSeconds, dnsServers } = settings;
+  // OVN answers names of the network on the way to any server. At the gateway is none, so that others fail at once.
+  const servers = domain === undefined || dnsServers.length > 0 ? dnsServers : [gatewayAddress];
   return new Map([
     ['server_id', gatewayAddress],
     ['server_mac', gatewayMac(subnetId)],
     ['router', gatewayAddress],
     ['lease_time', String(dhcpLeaseSeconds)],
     ['mtu', String(mtu)],
-    ...(dnsServers.length === 0 ? [] : [['dns_server', `{${dnsServers.join(', ')}}`] as const]),
+    ...(servers.length === 0 ? [] : [['dns_server', `{${servers.join(', ')}}`] as const]),
+    ...(domain === undefined ? [] : [['domain_name', `"${domain}"`] as const]),
   ]);
 }

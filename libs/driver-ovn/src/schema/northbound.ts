@@ -6,7 +6,7 @@ export interface Northbound {
   NB_Global: { nb_cfg: number };
   Logical_Router: { name: string; ports: Texts; load_balancer: Texts; external_ids: Pairs };
   Logical_Router_Port: { name: string; mac: string; networks: Texts; external_ids: Pairs };
-  Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; external_ids: Pairs };
+  Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; dns_records: Texts; external_ids: Pairs };
   Logical_Switch_Port: {
     name: string;
     type: string;
@@ -17,6 +17,7 @@ export interface Northbound {
     external_ids: Pairs;
   };
   DHCP_Options: { cidr: string; options: Pairs; external_ids: Pairs };
+  DNS: { records: Pairs; external_ids: Pairs };
   Load_Balancer: {
     name: string;
     protocol: string | null;

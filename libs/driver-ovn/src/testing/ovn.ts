@@ -69,11 +69,13 @@ export class TestOvn implements AsyncDisposable {
     ] as const;
     const checks = reading.select('Load_Balancer_Health_Check', where, ['vip']);
     const dhcp = reading.select('DHCP_Options', where, ['cidr']);
+    const dns = reading.select('DNS', where, ['records']);
     const found = await this.nb.transact(reading);
     return [
       ...selects.flatMap(([noun, select]) => found.of(select).map(({ name }) => `${noun} ${name}`)),
       ...found.of(checks).map(({ vip }) => `health check ${vip}`),
       ...found.of(dhcp).map(({ cidr }) => `dhcp ${cidr}`),
+      ...found.of(dns).map(({ records }) => `dns ${[...records.keys()].sort().join(' ')}`),
     ].sort();
   }
 

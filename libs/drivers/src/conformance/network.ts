@@ -80,6 +80,23 @@ export function networkConformance(bench: Bench): void {
     await bench.eventually('the load balancer is no longer listed', async () => (await part(loadBalancerId)) === undefined);
   });
 
+  it('takes names, also one that several have, and an address for health checks', async (context) => {
+    bench.needs(context, 'network');
+    const { network: driver } = bench.driver;
+    const plain = await bench.network();
+    const subnets = plain.subnets.map((subnet) => ({ ...subnet, healthCheckAddress: '10.201.0.254' }));
+    await bench.finish(async (call) => driver.ensureNetwork(call, { ...plain, revision: 2, domain: 'demo.internal', subnets }));
+    await shows(plain.networkId, 2);
+    const one = await bench.port(plain, { name: 'web' });
+    const other = await bench.port(plain, { name: 'web', macAddress: '02:00:00:c0:ff:02', ipAddress: '10.201.0.11' });
+    await bench.finish(async (call) => driver.ensurePort(call, { ...one, revision: 2, name: 'shop' }));
+    await shows(one.portId, 2);
+    await bench.finish(async (call) => driver.removePort(call, other.portId));
+    await bench.eventually('the port is no longer listed', async () => (await part(other.portId)) === undefined);
+    await bench.finish(async (call) => driver.ensureNetwork(call, { ...plain, revision: 3 }));
+    await shows(plain.networkId, 3);
+  });
+
   it('a network in use is not removed; an empty one is, and repeats', async (context) => {
     bench.needs(context, 'network');
     const { network: driver } = bench.driver;

@@ -119,7 +119,7 @@ async function addressesExhausted(reader: Reader, wish: AddressWish, wishes: rea
   const rows = await reader.rows(countUsed, wish.subnets.map((subnet) => subnet.id));
   const used = new Map(rows.map((row) => [row.subnet_id, row.used]));
   const subnets = wish.subnets.map((subnet) => {
-    const size = poolSize(subnet.pools, subnet.gateway);
+    const size = poolSize(subnet.pools, subnet.gateway, subnet.health_check_address);
     return { id: subnet.id, name: subnet.name, cidr: subnet.cidr, size, used: used.get(subnet.id) ?? 0 };
   });
   const free = subnets.reduce((sum, subnet) => sum + Math.max(0, subnet.size - subnet.used), 0);

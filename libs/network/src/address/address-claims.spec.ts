@@ -11,9 +11,9 @@ import { planNetwork, planPorts, planPortRemoval, registerNetworkSections, netwo
 import { planSubnet, subnetSchema } from '../subnet/subnet-plan.js';
 import { ADDRESS_CLAIMS } from './address-claims.js';
 
-const allocated = statement<{ address: string }, [subnetId: string]>(
+const allocated = statement<{ address: string; owner_id: string }, [subnetId: string]>(
   'spec.allocated',
-  'SELECT host(address) AS address FROM address_allocation WHERE subnet_id = $1',
+  'SELECT host(address) AS address, owner_id FROM address_allocation WHERE subnet_id = $1',
 );
 const used = statement<{ used_amount: number }, [scopeId: string, key: string]>(
   'spec.used',
@@ -79,34 +79,36 @@ describe('addresses', () => {
     expect(new Set(first.flat().map((port) => port.address)).size).toBe(200);
     const second = await Promise.allSettled(Array.from({ length: 200 }, () => makePorts(networkId, 1)));
     const refused = second.flatMap((each) => (each.status === 'rejected' ? [each.reason as MuonError] : []));
-    // 256 less the block's own, its broadcast address and the gateway.
-    expect(second.length - refused.length).toBe(53);
+    // 256 less the block's own, its broadcast address, the gateway and the one for health checks.
+    expect(second.length - refused.length).toBe(52);
     expect(new Set(refused.map((error) => `${error.code}/${error.fault}/${error.retryable}`))).toEqual(new Set(['INSUFFICIENT_CAPACITY/USER/false']));
-    expect(refused[0]?.message).toContain('"default" (10.0.0.0/24, 253 of 253 used)');
-    const addresses = (await room.database.rows(allocated, subnetId)).map((row) => row.address);
+    expect(refused[0]?.message).toContain('"default" (10.0.0.0/24, 252 of 252 used)');
+    const rows = await room.database.rows(allocated, subnetId);
+    expect(rows.filter((row) => row.owner_id === subnetId)).toEqual([{ address: '10.0.0.254', owner_id: subnetId }]);
+    const addresses = rows.map((row) => row.address);
     expect(addresses).toHaveLength(253);
     expect(addresses).not.toContain('10.0.0.0');
     expect(addresses).not.toContain('10.0.0.1');
     expect(addresses).not.toContain('10.0.0.255');
-    expect((await room.database.first(used, project(), 'port.count'))?.used_amount).toBe(253);
+    expect((await room.database.first(used, project(), 'port.count'))?.used_amount).toBe(252);
   }, 60_000);
 
   it('takes the last address of a block, and one that was given back', async () => {
     const { networkId } = await makeNetwork('small', '10.0.1.0/29', 1);
-    const five = await makePorts(networkId, 5, 1);
-    expect(five.map((port) => port.address).sort()).toEqual(['10.0.1.2', '10.0.1.3', '10.0.1.4', '10.0.1.5', '10.0.1.6']);
+    const four = await makePorts(networkId, 4, 1);
+    expect(four.map((port) => port.address).sort()).toEqual(['10.0.1.2', '10.0.1.3', '10.0.1.4', '10.0.1.5']);
     await expect(makePorts(networkId, 1, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { free: 0, requested: 1 } });
-    const [gone] = five;
+    const [gone] = four;
     await run('removePorts', async () => planPortRemoval([gone?.portId ?? '']));
     const [again] = await makePorts(networkId, 1, 1);
     expect(again?.address).toBe(gone?.address);
-    expect((await room.database.first(used, project(1), 'port.count'))?.used_amount).toBe(5);
+    expect((await room.database.first(used, project(1), 'port.count'))?.used_amount).toBe(4);
   });
 
   it('plans a set at once, all or nothing, going on to the next subnet', async () => {
     const made = await makeNetwork('two-subnets', '10.0.2.0/29', 1);
-    await expect(makePorts(made.networkId, 6, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { free: 5, requested: 6 } });
-    expect(await room.database.rows(allocated, made.subnetId)).toEqual([]);
+    await expect(makePorts(made.networkId, 5, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', data: { free: 4, requested: 5 } });
+    expect(await room.database.rows(allocated, made.subnetId)).toEqual([{ address: '10.0.2.6', owner_id: made.subnetId }]);
     const second = statement<never, [networkId: string]>(
       'spec.second_subnet',
       `INSERT INTO subnet (id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle)
@@ -114,8 +116,8 @@ describe('addresses', () => {
          '[{"first":"10.0.3.1","last":"10.0.3.2"},{"first":"10.0.3.9","last":"10.0.3.9"}]', 'PRESENT' FROM subnet WHERE network_id = $1`,
     );
     await room.database.transaction((transaction) => transaction.execute(second, made.networkId));
-    const seven = await makePorts(made.networkId, 7, 1);
-    expect(seven.map((port) => port.address).filter((address) => address.startsWith('10.0.3.')).sort()).toEqual(['10.0.3.2', '10.0.3.9']);
+    const six = await makePorts(made.networkId, 6, 1);
+    expect(six.map((port) => port.address).filter((address) => address.startsWith('10.0.3.')).sort()).toEqual(['10.0.3.2', '10.0.3.9']);
     await expect(makePorts(made.networkId, 1, 1)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
   });
 
@@ -142,7 +144,7 @@ describe('addresses', () => {
       'spec.fill',
       `INSERT INTO address_allocation (subnet_id, address, owner_id, tenant_id, project_id)
        SELECT s.id, '10.64.0.2'::inet + n, 'filler', s.tenant_id, s.project_id FROM subnet AS s, generate_series(0, 65532) AS n
-       WHERE s.id = $1 AND '10.64.0.2'::inet + n <> $2::inet`,
+       WHERE s.id = $1 AND '10.64.0.2'::inet + n NOT IN ($2::inet, s.health_check_address)`,
     );
     await room.database.transaction((transaction) => transaction.execute(fill, subnetId, '10.64.77.7'));
     const [port] = await makePorts(networkId, 1, 2);

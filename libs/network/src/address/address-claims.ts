@@ -22,7 +22,7 @@ import { refuseUsedNetwork, refuseUsedSubnet } from './users.js';
  */
 export type AddressClaim =
   | {
-      /** A free address for a port or load balancer. */
+      /** A free address for a port, a load balancer, or the subnet's own health checks. */
       action: 'CLAIM';
       networkId: string;
       subnetId: string;

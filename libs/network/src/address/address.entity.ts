@@ -13,7 +13,7 @@ export class AddressAllocationEntity {
   @PrimaryColumn({ type: 'inet', primaryKeyConstraintName: 'address_allocation_pkey' })
   address!: string;
 
-  /** The port or load balancer that has it. */
+  /** The port or load balancer that has it, or the subnet itself. */
   @Column({ type: 'text', collation: 'C' })
   owner_id!: string;
 

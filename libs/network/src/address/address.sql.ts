@@ -1,6 +1,6 @@
 import { statement } from '#database';
 
-/** An address that is given out. Its owner is a port or a load balancer. */
+/** An address that is given out. Its owner is a port, a load balancer, or the subnet itself. */
 export interface AllocationRow {
   subnet_id: string;
   address: string;
@@ -76,10 +76,10 @@ export const findFreeAddresses = statement<FreeAddressRow, ChooseParameters>(
   WHERE free.place <= free.amount`,
 );
 
-/** How many addresses of each subnet are given out. */
+/** How many addresses of each subnet are given out, without the one that it keeps itself. */
 export const countUsed = statement<SubnetUsageRow, [subnetIds: string[]]>(
   'address.count_used',
-  'SELECT subnet_id, count(*) AS used FROM address_allocation WHERE subnet_id = ANY($1) GROUP BY subnet_id',
+  'SELECT subnet_id, count(*) AS used FROM address_allocation WHERE subnet_id = ANY($1) AND owner_id <> subnet_id GROUP BY subnet_id',
 );
 
 /** One row for each claim that won; nothing for an address that somebody has. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkGateway, checkPools, defaultPools, formatAddress, formatBlock, parseAddress, parseBlock, poolSize } from './ipv4.js';
+import { addressToKeep, checkGateway, checkPools, defaultPools, formatAddress, formatBlock, parseAddress, parseBlock, poolSize } from './ipv4.js';
 
 describe('IPv4', () => {
   it.each(['10.0.0.0', '0.0.0.0', '255.255.255.255', '192.168.1.254'])('reads and writes %s', (text) => {
@@ -35,6 +35,23 @@ describe('IPv4', () => {
     expect(poolSize(defaultPools(block), '10.0.0.1')).toBe(253);
     expect(poolSize([{ first: '10.0.0.10', last: '10.0.0.10' }], '10.0.0.1')).toBe(1);
     expect(() => checkGateway(block, parseAddress('10.0.0.255', ''), 'input.gateway')).toThrowError('10.0.0.1 to 10.0.0.254');
+  });
+
+  it.each([
+    ['10.0.0.0/24', '10.0.0.1', undefined, '10.0.0.254', 252],
+    ['10.0.0.0/29', '10.0.0.1', undefined, '10.0.0.6', 4],
+    ['10.0.0.0/29', '10.0.0.6', undefined, '10.0.0.5', 4],
+    // What the pools leave out comes first.
+    ['10.0.0.0/24', '10.0.0.1', [['10.0.0.100', '10.0.0.254']], '10.0.0.99', 155],
+    ['10.0.0.0/24', '10.0.0.99', [['10.0.0.2', '10.0.0.9'], ['10.0.0.100', '10.0.0.254']], '10.0.0.98', 163],
+    ['10.0.0.0/29', '10.0.0.2', [['10.0.0.1', '10.0.0.4'], ['10.0.0.5', '10.0.0.6']], '10.0.0.6', 4],
+    ['10.0.0.0/29', '10.0.0.6', [['10.0.0.1', '10.0.0.5']], '10.0.0.5', 4],
+    ['10.0.0.0/29', '10.0.0.1', [['10.0.0.2', '10.0.0.2']], '10.0.0.6', 1],
+  ])('of %s with the gateway %s and the pools %j it keeps %s', (cidr, gateway, pools, kept, left) => {
+    const of = parseBlock(cidr, 'cidr');
+    const ranges = pools?.map(([first, last]) => ({ first: first as string, last: last as string })) ?? defaultPools(of);
+    const address = formatAddress(addressToKeep(of, parseAddress(gateway, ''), ranges) ?? 0);
+    expect([address, poolSize(ranges, gateway, address)]).toEqual([kept, left]);
   });
 
   it('puts pools in order and refuses wrong ones', () => {

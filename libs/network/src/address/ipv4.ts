@@ -117,13 +117,30 @@ export function checkPools(block: Block, pools: readonly AddressPool[], field: s
   return ranges.map(({ first, last }) => ({ first: formatAddress(first), last: formatAddress(last) }));
 }
 
-/** How many addresses can be given out. */
-export function poolSize(pools: readonly AddressPool[], gateway: string): number {
-  const at = numberOf(gateway) ?? -1;
+/**
+ * An address to keep from being given out: the last usable one that the pools leave out, else the last of the pools.
+ * Undefined where the pools would have nothing left.
+ */
+export function addressToKeep(block: Block, gateway: number, pools: readonly AddressPool[]): number | undefined {
+  const ranges = pools.map((pool) => ({ first: parseAddress(pool.first, 'pools'), last: parseAddress(pool.last, 'pools') }));
+  let lastOfPools: number | undefined;
+  for (let at = block.last - 1; at > block.first; at -= 1) {
+    if (at === gateway) continue;
+    const pool = ranges.find(({ first, last }) => at >= first && at <= last);
+    if (pool === undefined) return at;
+    lastOfPools ??= at;
+    at = pool.first;
+  }
+  return poolSize(pools, formatAddress(gateway)) > 1 ? lastOfPools : undefined;
+}
+
+/** How many addresses can be given out: those of the pools without the ones that are kept for something else. */
+export function poolSize(pools: readonly AddressPool[], ...kept: readonly (string | null)[]): number {
+  const others = kept.map((address) => (address === null ? undefined : numberOf(address)));
   let size = 0;
   for (const pool of pools) {
     const [first, last] = [numberOf(pool.first) ?? 0, numberOf(pool.last) ?? -1];
-    size += last - first + 1 - (at >= first && at <= last ? 1 : 0);
+    size += last - first + 1 - others.filter((at) => at !== undefined && at >= first && at <= last).length;
   }
   return size;
 }

@@ -11,7 +11,7 @@ import { given } from '../given.js';
 import { Subnet, SubnetInputType, toSubnet } from '../subnet/subnet.graphql.js';
 import type { SubnetRow } from '../subnet/subnet.js';
 import { findSubnetsOfNetworks } from '../subnet/subnet.sql.js';
-import { networkConditions, networkId, NetworkState, networkState, type NetworkBackendRow, type NetworkRow } from './network.js';
+import { networkConditions, networkDomain, networkId, NetworkState, networkState, type NetworkBackendRow, type NetworkRow } from './network.js';
 import { NetworkService } from './network.service.js';
 import { countNetworkUsers, findNetworkBackends, findVisibleNetworks, networks, type NetworkUsersRow } from './network.sql.js';
 
@@ -69,6 +69,11 @@ export class Network extends Node {
   @Field(() => String, { description: 'What it is for.' })
   readonly description!: string;
 
+  @Field(() => String, {
+    description: 'Its DNS domain, as `demo.internal`. In it machines and load balancers find each other as `<name>` and as `<name>.<domain>`.',
+  })
+  readonly domain!: string;
+
   @Field(() => ID, { description: 'The tenant that it belongs to.' })
   readonly tenantId!: string;
 
@@ -105,6 +110,7 @@ export function toNetwork(row: NetworkRow): Network {
     home: placeOfRow(row),
     name: row.name,
     description: row.description,
+    domain: networkDomain(row),
     tenantId: row.tenant_id,
     projectId: row.project_id,
     state: networkState(row),

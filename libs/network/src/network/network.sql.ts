@@ -130,10 +130,12 @@ export const networkKept = statement<never, [id: string]>(
   `UPDATE network SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1`,
 );
 
-/** Its subnets and spans go with it; the addresses must be gone. */
+/** Its subnets, with the addresses that they keep themselves, and spans go with it; all other addresses must be gone. */
 export const removeNetwork = statement<never, [id: string]>(
   'network.remove',
-  `WITH spans AS (DELETE FROM network_backend WHERE network_id = $1), blocks AS (DELETE FROM subnet WHERE network_id = $1)
+  `WITH spans AS (DELETE FROM network_backend WHERE network_id = $1),
+     kept AS (DELETE FROM address_allocation AS a USING subnet AS s WHERE s.network_id = $1 AND a.subnet_id = s.id AND a.owner_id = s.id),
+     blocks AS (DELETE FROM subnet WHERE network_id = $1)
    DELETE FROM network WHERE id = $1`,
 );
 

@@ -47,6 +47,14 @@ export function networkState(row: Pick<NetworkRow, 'lifecycle'>): NetworkState {
   return row.lifecycle === 'PRESENT' ? 'ACTIVE' : row.lifecycle;
 }
 
+/**
+ * Its DNS domain: within it, machines and load balancers are found as `<name>` and as `<name>.<domain>`. Networks of other
+ * projects may have the same: names are answered within one network only. `internal` is kept for private use by ICANN.
+ */
+export function networkDomain(row: Pick<NetworkRow, 'name'>): string {
+  return `${row.name}.internal`;
+}
+
 export interface NetworkCondition {
   type: 'REALISED';
   status: 'TRUE' | 'FALSE';

@@ -4,7 +4,7 @@ import type { LoadBalancerSpecification, NetworkSpecification, Ownership, PortSp
 import { findHosts, installationId } from '#infrastructure';
 import type { LoadBalancerRow } from '../load-balancer/load-balancer.js';
 import { findListeners, findMembers } from '../load-balancer/load-balancer.sql.js';
-import type { NetworkBackendRow, NetworkRow } from '../network/network.js';
+import { networkDomain, type NetworkBackendRow, type NetworkRow } from '../network/network.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
 import type { PortRow } from '../port/port.js';
 import { findRealSubnets } from '../subnet/subnet.sql.js';
@@ -45,7 +45,9 @@ export async function networkParts(reader: Reader, networkIds: readonly string[]
           subnetId: subnet.id,
           cidr: subnet.cidr,
           gatewayAddress: subnet.gateway,
+          ...(subnet.health_check_address === null ? {} : { healthCheckAddress: subnet.health_check_address }),
         })),
+        domain: networkDomain(network),
       },
     };
   });
@@ -66,6 +68,7 @@ export async function portSpecifications(reader: Reader, rows: readonly PortRow[
       subnetId: row.subnet_id,
       macAddress: row.mac_address,
       ipAddress: row.address,
+      name: row.name,
       hostName,
     };
   });
@@ -88,6 +91,7 @@ export async function loadBalancerSpecifications(
       ownership: ownership(installation, row),
       networkId: row.network_id,
       address: row.address,
+      name: row.name,
       listeners: (listeners.get(row.id) ?? []).map((listener) => ({
         port: listener.port,
         protocol: 'TCP' as const,

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { invalidInput, MuonError, nameSchema } from '#core';
 import { constraintMeans, LostRace, ROWS, type ChangeSet, type Reader } from '#database';
+import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import {
+  addressToKeep,
   checkGateway,
   checkPools,
   defaultGateway,
@@ -56,10 +58,12 @@ export interface PlannedSubnet {
   cidr: string;
   gateway: string;
   pools: AddressPool[];
+  /** Null where the pools need every address. */
+  healthCheckAddress: string | null;
 }
 
 /**
- * Adds a subnet's row to the change set.
+ * Adds a subnet's row to the change set, and the claim of the address that it keeps for health checks.
  * @param field path of the subnet's input
  * @throws INVALID_INPUT naming what is wrong with block, gateway or pools, or which subnet of the project it overlaps
  */
@@ -75,27 +79,39 @@ export async function planSubnet(
   const gateway = input.gateway === undefined ? defaultGateway(block) : parseAddress(input.gateway, `${field}.gateway`);
   checkGateway(block, gateway, `${field}.gateway`);
   const pools = input.pools === undefined ? defaultPools(block) : checkPools(block, input.pools, `${field}.pools`);
-  const planned = { id: subnetId.create(), cidr: formatBlock(block), gateway: formatAddress(gateway), pools };
-  if (poolSize(pools, planned.gateway) === 0) {
+  const { networkId, tenantId, projectId } = place;
+  const kept = addressToKeep(block, gateway, pools);
+  const healthCheckAddress = kept === undefined ? null : formatAddress(kept);
+  const planned = { id: subnetId.create(), cidr: formatBlock(block), gateway: formatAddress(gateway), pools, healthCheckAddress };
+  const { id, cidr } = planned;
+  const addresses = poolSize(pools, planned.gateway, healthCheckAddress);
+  if (addresses === 0) {
     throw invalidInput(`${field}.pools`, 'The pools hold nothing but the gateway; they need at least one more address.');
+  }
+  if (healthCheckAddress !== null) {
+    changes.add(ADDRESS_CLAIMS, { action: 'CLAIM', networkId, subnetId: id, address: healthCheckAddress, ownerId: id, tenantId, projectId });
   }
   changes.add(ROWS, {
     table: 'subnet',
     insert: {
-      ...planned,
-      tenant_id: place.tenantId,
-      project_id: place.projectId,
-      network_id: place.networkId,
+      id,
+      tenant_id: tenantId,
+      project_id: projectId,
+      network_id: networkId,
       name: input.name,
+      cidr,
+      gateway: planned.gateway,
+      pools,
+      health_check_address: healthCheckAddress,
       lifecycle: place.lifecycle,
     },
   });
   changes.resources.push({
     action: 'CREATE',
     kind: 'subnet',
-    id: planned.id,
+    id,
     name: input.name,
-    data: { cidr: planned.cidr, gateway: planned.gateway, addresses: poolSize(pools, planned.gateway) },
+    data: { cidr, gateway: planned.gateway, addresses, healthCheckAddress },
   });
   return planned;
 }

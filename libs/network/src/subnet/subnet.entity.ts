@@ -9,6 +9,11 @@ import { NetworkEntity } from '../network/network.entity.js';
 @Exclusion('subnet_overlap', 'USING gist (project_id WITH =, cidr inet_ops WITH &&)')
 @Index('subnet_name', ['network_id', 'name'], { unique: true })
 @Index('subnet_tenant', ['tenant_id'])
+// By its name: that entity knows this one.
+@ForeignKey('AddressAllocationEntity', ['id', 'health_check_address'], ['subnet_id', 'address'], {
+  name: 'subnet_health_check_address',
+  deferrable: 'INITIALLY DEFERRED',
+})
 export class SubnetEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'subnet_pkey' })
   id!: string;
@@ -34,6 +39,9 @@ export class SubnetEntity extends RowTimes {
 
   @Column('jsonb')
   pools!: object;
+
+  @Column('inet', { nullable: true })
+  health_check_address!: string | null;
 
   @Column('text', { default: 'CREATING' })
   lifecycle!: string;

@@ -62,6 +62,12 @@ export class Subnet extends Node {
   @Field(() => [AddressPoolType], { description: 'Where addresses are given out from.' })
   readonly pools!: AddressPoolType[];
 
+  @Field(() => String, {
+    nullable: true,
+    description: 'The address from which members of load balancers are checked; never given out. Null where none was free: they are not checked.',
+  })
+  readonly healthCheckAddress!: string | null;
+
   @Field(() => Long, { description: 'How many addresses there are to give out.' })
   readonly size!: number;
 
@@ -90,7 +96,8 @@ export function toSubnet(row: SubnetRow): Subnet {
     cidr: row.cidr,
     gateway: row.gateway,
     pools: row.pools,
-    size: poolSize(row.pools, row.gateway),
+    healthCheckAddress: row.health_check_address,
+    size: poolSize(row.pools, row.gateway, row.health_check_address),
     state: subnetState(row),
     failure: row.failure === null ? null : toProblem(row.failure),
     createdAt: row.created_at,

@@ -2,8 +2,8 @@ import { keysetList, statement } from '#database';
 import { visible } from '#identity';
 import type { SubnetRow } from './subnet.js';
 
-const COLUMNS = `id, tenant_id, project_id, network_id, name, cidr, gateway, pools, lifecycle, failure, version, revision,
-  created_at, updated_at`;
+const COLUMNS = `id, tenant_id, project_id, network_id, name, cidr, gateway, pools, host(health_check_address) AS health_check_address,
+  lifecycle, failure, version, revision, created_at, updated_at`;
 
 export const findSubnets = statement<SubnetRow, [ids: string[]]>('subnet.find', `SELECT ${COLUMNS} FROM subnet WHERE id = ANY($1)`);
 
@@ -57,9 +57,12 @@ export const lockSubnets = statement<Pick<SubnetRow, 'id' | 'name' | 'lifecycle'
 );
 
 /** Subnets of a network that its backends are told of. */
-export const findRealSubnets = statement<Pick<SubnetRow, 'id' | 'network_id' | 'cidr' | 'gateway'>, [networkIds: string[]]>(
+export const findRealSubnets = statement<
+  Pick<SubnetRow, 'id' | 'network_id' | 'cidr' | 'gateway' | 'health_check_address'>,
+  [networkIds: string[]]
+>(
   'subnet.real',
-  `SELECT id, network_id, cidr, gateway FROM subnet
+  `SELECT id, network_id, cidr, gateway, host(health_check_address) AS health_check_address FROM subnet
    WHERE network_id = ANY($1) AND lifecycle IN ('CREATING', 'PRESENT') ORDER BY network_id, id`,
 );
 
@@ -69,4 +72,8 @@ export const moveSubnet = statement<{ id: string }, [id: string, from: string, t
   'UPDATE subnet SET lifecycle = $3, failure = $4::jsonb WHERE id = $1 AND lifecycle = $2 RETURNING id',
 );
 
-export const removeSubnet = statement<never, [id: string]>('subnet.remove', 'DELETE FROM subnet WHERE id = $1');
+/** With the address that it keeps itself; all others must be gone. */
+export const removeSubnet = statement<never, [id: string]>(
+  'subnet.remove',
+  `WITH kept AS (DELETE FROM address_allocation WHERE subnet_id = $1 AND owner_id = $1) DELETE FROM subnet WHERE id = $1`,
+);

@@ -25,8 +25,10 @@ export interface SubnetRow {
   /** As `10.32.0.0/24`. */
   cidr: string;
   gateway: string;
-  /** Ranges that addresses are given out from; the gateway is left out. */
+  /** Ranges that addresses are given out from; the gateway and the address for health checks are left out. */
   pools: AddressPool[];
+  /** From which the members of load balancers are checked; the subnet's own allocation. Null where none was free. */
+  health_check_address: string | null;
   lifecycle: SubnetLifecycle;
   failure: ErrorRecord | null;
   version: number;
