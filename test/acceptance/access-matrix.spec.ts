@@ -65,6 +65,7 @@ describe('who may do what', () => {
   let target: Target;
   let callers: Caller[];
   let start: string;
+  let swarm: string;
   let calls: { queries: Call[]; mutations: Call[] };
   const outcomes = new Map<string, Outcome>();
 
@@ -81,7 +82,11 @@ describe('who may do what', () => {
     const stranger = await onboard(system.owner, 'other-tenant');
     await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` });
     await furnish(stranger, 'other', {});
-    await cluster(owner);
+    const nodePools = [{ name: 'workers', flavor: 'small', count: 1 }];
+    await cluster(owner, { name: `${MARK}-cluster`, version: '1.34.2', controlPlane: { flavor: 'small' }, nodePools });
+    const version = { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'debian-12' };
+    await system.owner.request('mutation ($input: CreateClusterVersionInput!) { createClusterVersion(input: $input) { clusterVersion { id } } }', { input: version });
+    swarm = await cluster(owner, { name: `${MARK}-swarm`, kind: 'SWARM', version: 'swarm', controlPlane: { count: 1, flavor: 'small' } });
     const flavor = { name: 'tuned', cpu: 1, memoryMib: 256, diskGib: 1, costs: [{ key: 'vm.accelerator', amount: 1 }] };
     await system.owner.request('mutation ($input: CreateFlavorInput!) { createFlavor(input: $input) { flavor { id } } }', { input: flavor });
     const sibling = await project(owner, 'sibling');
@@ -237,6 +242,7 @@ describe('who may do what', () => {
     const examples: Readonly<Record<string, object | undefined>> = { ...EXAMPLES, revokeRole: { id: target.id('role_binding') }, addDatastore: pool, createIssuer: issuer };
     const all = callsOf(schema, 'mutation', target, () => `matrix-${(made += 1)}`, (output) => everything(schema, output, 2));
     return all.map((call) => {
+      if (call.field === 'createDockerBundle') return { ...call, variables: { ...call.variables, input: { ...(call.variables['input'] as object), id: swarm } } };
       const type = schema.getMutationType()?.getFields()[call.field];
       const argument = type?.args.find((each) => each.name === 'input');
       const named = argument === undefined ? undefined : schema.getType(String(argument.type).replace('!', ''));
@@ -339,14 +345,14 @@ describe('who may do what', () => {
     return createProject.project.id;
   }
 
-  async function cluster(owner: Tenant): Promise<void> {
-    const input = { projectId: owner.projectId, name: `${MARK}-cluster`, version: '1.34.2', controlPlane: { flavor: 'small' }, nodePools: [{ name: 'workers', flavor: 'small', count: 1 }] };
-    await owner.api.request('mutation ($input: CreateClusterInput!) { createCluster(input: $input) { cluster { id } } }', { input });
-    const ready = async (): Promise<string | undefined> => {
-      const query = 'query ($project: ID!) { clusters(projectId: $project) { nodes { state } } }';
-      const { clusters } = await owner.api.request<{ clusters: { nodes: { state: string }[] } }>(query, { project: owner.projectId });
-      return clusters.nodes[0]?.state;
-    };
-    await vi.waitFor(async () => expect(await ready()).toBe('READY'), { timeout: 60_000, interval: 250 });
+  /** @returns its id, once it is ready */
+  async function cluster(owner: Tenant, input: Record<string, unknown>): Promise<string> {
+    const create = 'mutation ($input: CreateClusterInput!) { createCluster(input: $input) { cluster { id } } }';
+    const { createCluster } = await owner.api.request<{ createCluster: { cluster: { id: string } } }>(create, { input: { projectId: owner.projectId, ...input } });
+    const { id } = createCluster.cluster;
+    const state = async (): Promise<string> =>
+      (await owner.api.request<{ cluster: { state: string } }>('query ($id: ID!) { cluster(id: $id) { state } }', { id })).cluster.state;
+    await vi.waitFor(async () => expect(await state()).toBe('READY'), { timeout: 60_000, interval: 250 });
+    return id;
   }
 });

@@ -1,4 +1,5 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readToken } from '#identity';
@@ -20,12 +21,17 @@ describe('the muon command', () => {
     system = await startSystem();
     operator = new DemoApi(system.owner.url, system.owner.token ?? '');
     datacenter = await describeDatacenter(operator, system.simulationUrl);
-    const version = { name: 'kubernetes-1-34', kind: 'KUBERNETES', release: '1.34.2', image: 'debian-12' };
-    await operator
-      .request('mutation ($input: CreateClusterVersionInput!) { createClusterVersion(input: $input) { clusterVersion { id } } }', { input: version })
-      .catch((error: unknown) => {
-        if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
-      });
+    const versions = [
+      { name: 'kubernetes-1-34', kind: 'KUBERNETES', release: '1.34.2', image: 'debian-12' },
+      { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'debian-12' },
+    ];
+    for (const version of versions) {
+      await operator
+        .request('mutation ($input: CreateClusterVersionInput!) { createClusterVersion(input: $input) { clusterVersion { id } } }', { input: version })
+        .catch((error: unknown) => {
+          if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
+        });
+    }
     owner = new MuonCommand({ MUON_URL: system.owner.url, MUON_TOKEN: system.owner.token ?? '' });
   });
   afterAll(async () => {
@@ -137,6 +143,22 @@ describe('the muon command', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readFileSync(file, 'utf8')).toContain('client-key-data');
   });
+
+  it('writes what docker needs for a Swarm cluster into a folder that nobody else can read, and a shell can use', async () => {
+    const wanted = ['--project', projectId, '--kind', 'swarm', '--release', '20.10.24', '--flavor', 'small', '--control-nodes', '1'];
+    expect(await ann.run(['cluster', 'create', 'docks', ...wanted, '--wait'])).toMatchObject({ code: 0 });
+    const directory = join(ann.home, "ann's bundle");
+    const written = (await ann.json('cluster', 'docker-bundle', 'docks', '--directory', directory, '--valid', '30m')) as { host: string };
+    expect(written).toMatchObject({ directory, host: expect.stringMatching(/^tcp:.*:2376$/) });
+    const files = ['ca.pem', 'cert.pem', 'env.sh', 'key.pem'];
+    expect(readdirSync(directory).sort()).toEqual(files);
+    for (const file of files) expect(statSync(join(directory, file)).mode & 0o777).toBe(0o600);
+    expect(readFileSync(join(directory, 'key.pem'), 'utf8')).toContain('PRIVATE KEY');
+    const environment = execFileSync('sh', ['-c', '. "$0"; echo "$DOCKER_HOST $DOCKER_TLS_VERIFY $DOCKER_CERT_PATH"', join(directory, 'env.sh')], { encoding: 'utf8' });
+    expect(environment).toBe(`${written.host} 1 ${directory}\n`);
+    expect(await ann.run(['cluster', 'docker-bundle', 'prod', '--directory', directory])).toMatchObject({ code: 1, stderr: expect.stringContaining('createKubeconfig') });
+    expect(await ann.run(['cluster', 'delete', 'docks', '--wait'])).toMatchObject({ code: 0 });
+  }, 120_000);
 
   it('ends with 5 when the time to wait is over, and 0 when somebody goes on waiting', { timeout: 180_000 }, async () => {
     await datacenter.world.addFault({ kind: 'STILL_RUNNING', method: 'createMachine', delayMs: 6000 });

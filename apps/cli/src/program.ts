@@ -147,6 +147,14 @@ function addClusters(muon: Command): void {
         (await clusterCommands()).printKubeconfig(context, name, options),
       ),
     );
+  named('docker-bundle', 'mint credentials of a Swarm cluster for docker in your name, and write them into a folder')
+    .option('--valid <time>', 'how long they hold, as 30m or 8h, at most 24h', '8h')
+    .requiredOption('--directory <path>', 'for ca.pem, cert.pem, key.pem and env.sh, readable by you alone; made if it is missing')
+    .action(
+      calls(async (context, name: string, options: OfCluster & { valid: string; directory: string }) =>
+        (await clusterCommands()).writeDockerBundle(context, name, options),
+      ),
+    );
   starts(named('delete', 'delete a cluster with all that was made for it')).action(
     calls(async (context, name: string, options: OfCluster & Starting) => (await clusterCommands()).deleteCluster(context, name, options)),
   );
@@ -161,7 +169,7 @@ function addClusterCreate(cluster: Command): void {
     .requiredOption('--project <project>', 'id or name of its project')
     .requiredOption('--release <version>', 'what it runs, as 1.34.2, or a version of the catalogue')
     .requiredOption('--flavor <flavor>', 'size of its control nodes')
-    .addOption(new Option('--kind <kind>', 'what kind of cluster; swarm and mesos are not in this release').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
+    .addOption(new Option('--kind <kind>', 'what kind of cluster; mesos is not in this release').choices(['kubernetes', 'swarm', 'mesos']).default('kubernetes'))
     .option('--control-nodes <count>', '1, 3 or 5; with 3 or more, no two are on one host, and spread over racks and zones', '3')
     .option('--pool <name=flavor:count...>', 'a node pool, as workers=medium:3')
     .option('--zone <zone...>', 'zones that its nodes may be in; all that the tenant may use, if not given')

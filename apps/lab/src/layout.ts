@@ -67,6 +67,8 @@ export const POOL = 'local';
 export const PROFILE = 'lab';
 export const TINY_IMAGE = 'tiny';
 export const DEBIAN_IMAGE = 'debian';
+/** Of Debian 12's Docker, which is in it. */
+export const DOCKER_RELEASE = '20.10.24';
 
 /** Racks in turn, zones by rack: with three hosts r1 and r3 are in z1, r2 in z2. */
 export function layoutOf(hosts: number): Layout {

@@ -75,6 +75,7 @@ describe('clusters over GraphQL', () => {
       callers: {
         operator: systemAccess(),
         ann: accessWith([{ role: 'OWNER', tenantId: bench.tenant.id, projectId }], 'pri_ann'),
+        viewer: accessWith([{ role: 'VIEWER', tenantId: bench.tenant.id, projectId }], 'pri_viewer'),
         stranger: accessWith([{ role: 'OWNER', tenantId: 'ten_other', projectId: null }], 'pri_stranger'),
       },
     });
@@ -167,7 +168,7 @@ describe('clusters over GraphQL', () => {
   it('answers bad input with the field and what would be right', async () => {
     const create = 'mutation ($input: CreateClusterInput!) { createCluster(input: $input) { plan { id } } }';
     const refused = async (input: Record<string, unknown>) => (await api.ask('ann', create, { input })).errors?.[0]?.extensions;
-    expect(await refused({ ...small('swarm'), kind: 'SWARM' })).toMatchObject({ code: 'UNSUPPORTED', field: 'input.kind' });
+    expect(await refused({ ...small('mesos'), kind: 'MESOS' })).toMatchObject({ code: 'UNSUPPORTED', field: 'input.kind' });
     expect(await refused({ ...small('even'), controlPlane: { count: 2, flavor: 'small' } })).toMatchObject({ code: 'INVALID_INPUT', field: 'input.controlPlane.count' });
     expect(await refused({ ...small('labels'), nodePools: [{ name: 'a', flavor: 'small', count: 1, labels: { team: 1 } }] })).toMatchObject({ code: 'INVALID_INPUT', field: 'input.nodePools.0.labels.team' });
     const theirs = await api.ask('stranger', create, { input: small('theirs') });
@@ -211,6 +212,50 @@ describe('clusters over GraphQL', () => {
     const refused = await api.ask('stranger', mint, { id: cluster.id });
     expect(refused.errors?.[0]?.extensions.code).toBe('NOT_FOUND');
     await done((await mutate('deleteCluster', { id: cluster.id })).operation);
+  }, 60_000);
+
+  it('mints bundles for docker that openssl accepts, for those who may change the cluster, and keeps none', async () => {
+    const { cluster: begun, operation } = await mutate('createCluster', { ...small('docks'), kind: 'SWARM', version: '20.10.24' });
+    await done(operation);
+    const cluster = await show(begun?.id);
+    expect(cluster).toMatchObject({ state: 'READY', kind: 'SWARM', apiEndpoint: expect.stringMatching(/^tcp:\/\/10\.\d+\.\d+\.\d+:2376$/) as string });
+    const mint = `mutation ($id: ID!) {
+      createDockerBundle(input: { id: $id, validMinutes: 30 }) { bundle { host files { name content } } expiresAt serialNumber cluster { name } } }`;
+    interface Minted { createDockerBundle: { bundle: { host: string; files: { name: string; content: string }[] } | null; expiresAt: string; serialNumber: string; cluster: unknown } }
+    const { createDockerBundle: minted } = await api.data<Minted>('ann', mint, { id: cluster.id });
+    expect(minted).toMatchObject({ bundle: { host: cluster.apiEndpoint }, cluster: { name: 'docks' } });
+    const files = new Map((minted.bundle?.files ?? []).map(({ name, content }) => [name, content]));
+    expect([...files.keys()]).toEqual(['ca.pem', 'cert.pem', 'key.pem']);
+    const leaf = new X509Certificate(files.get('cert.pem') ?? '');
+    expect(leaf.verify(createPublicKey(files.get('ca.pem') ?? ''))).toBe(true);
+    expect(leaf.subject.split('\n')).toEqual(['O=muon:owners', 'CN=tester']);
+    expect(Date.parse(minted.expiresAt) - Date.now()).toBeLessThan(31 * 60_000);
+    const page = await auditEntries.page(bench.room.database, auditParameters([true, [], []], {}), 'NEWEST', { first: 1 });
+    expect(page.rows[0]).toMatchObject({ command: 'createDockerBundle', outcome: 'ACCEPTED', resource_id: cluster.id, input: { serialNumber: minted.serialNumber } });
+    expect(await findCanary((files.get('key.pem') ?? '').split('\n')[1] ?? '', { databaseUrls: [bench.room.url], log: '' })).toEqual([]);
+    if (!opensslMissing) {
+      for (const [name, content] of files) writeFileSync(join(folder, name), content);
+      const verified = execFileSync('openssl', ['verify', '-purpose', 'sslclient', '-CAfile', join(folder, 'ca.pem'), join(folder, 'cert.pem')], { encoding: 'utf8' });
+      expect(verified).toContain('OK');
+    }
+    const replay = async () => (await api.ask<Minted>('ann', mint, { id: cluster.id }, { 'idempotency-key': 'docker-1' })).data.createDockerBundle;
+    const [first, second] = [await replay(), await replay()];
+    expect(first.bundle?.files).toHaveLength(3);
+    expect(second).toMatchObject({ bundle: null, serialNumber: first.serialNumber });
+    // Swarm knows no rights of its own: who may only look gets none.
+    expect((await api.ask('viewer', mint, { id: cluster.id })).errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+    expect((await api.ask('stranger', mint, { id: cluster.id })).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+    await done((await mutate('deleteCluster', { id: cluster.id })).operation);
+  }, 60_000);
+
+  it('refuses credentials of the other kind, and names the right ones', async () => {
+    const pods = await made('pods');
+    const { cluster: tasks, operation } = await mutate('createCluster', { ...small('tasks'), kind: 'SWARM', version: 'swarm' });
+    await done(operation);
+    const refusal = async (mutation: string, id: unknown) => (await api.ask('ann', `mutation ($id: ID!) { ${mutation}(input: { id: $id }) { serialNumber } }`, { id })).errors?.[0];
+    expect(await refusal('createDockerBundle', pods.id)).toMatchObject({ message: 'The cluster "pods" is of kind KUBERNETES: use createKubeconfig.', extensions: { code: 'UNSUPPORTED', field: 'input.id' } });
+    expect(await refusal('createKubeconfig', tasks?.id)).toMatchObject({ message: 'The cluster "tasks" is of kind SWARM: use createDockerBundle.', extensions: { code: 'UNSUPPORTED', field: 'input.id' } });
+    for (const id of [pods.id, tasks?.id]) await done((await mutate('deleteCluster', { id })).operation);
   }, 60_000);
 
   it('lists clusters with all that belongs to them by as many statements for many as for one', async () => {

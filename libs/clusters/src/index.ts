@@ -15,6 +15,8 @@ export {
   ClusterService,
   type ClusterChangeOptions,
   type CreateClusterInput,
+  type DockerBundle,
+  type DockerBundleResult,
   type KubeconfigResult,
 } from './cluster/cluster.service.js';
 export { clusters, findClusterByName, findClusters } from './cluster/cluster.sql.js';

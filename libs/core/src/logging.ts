@@ -8,7 +8,7 @@ export type Logger = PinoLogger;
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 /** Names under which secrets might arrive in a logged object; their values are replaced. */
-const REDACTED = ['authorization', 'token', 'secret', 'password', 'privateKey', 'privateKeyPem', 'clientKeyPem', 'kubeconfig'].flatMap((name) => [
+const REDACTED = ['authorization', 'token', 'secret', 'password', 'privateKey', 'privateKeyPem', 'clientKeyPem', 'kubeconfig', 'joinToken', 'answers', 'bundle'].flatMap((name) => [
   name,
   `*.${name}`,
   `*.*.${name}`,

@@ -86,6 +86,20 @@ test('a run that was cut off is told as lost, and not run again', async () => {
   expect(await readFile(join(runs, 'count'), 'utf8')).toBe('began\n');
 });
 
+test('a run that was cut off while its input was on its way begins with the next who asks, and once', async () => {
+  const run = { script: `cat >>"${runs}/count"`, input: 'once\n' };
+  const argumentsOfShell = ['-c', WRAPPER, 'muon-guest-run', 'run_1', `hash of ${run.script}`, '30', run.script, SUPERVISOR];
+  const cutOff = spawn('/bin/sh', argumentsOfShell, { env: { ...process.env, MUON_RUNS: runs } });
+  while ((await readFile(join(runs, 'run_1', 'script'), 'utf8').catch(() => '')) === '') expect(cutOff.exitCode).toBeNull();
+  // While it waits, nobody else begins.
+  expect((await ask(run)).stdout).toBe('PENDING\n');
+  cutOff.kill('SIGKILL');
+  await new Promise((resolve) => cutOff.once('exit', resolve));
+  const answers = await Promise.all(Array.from({ length: 8 }, async () => ended(run)));
+  expect(new Set(answers.map(({ stdout }) => stdout))).toEqual(new Set(['DONE 0\n']));
+  expect(await readFile(join(runs, 'count'), 'utf8')).toBe('once\n');
+});
+
 test('at most 64 KiB of each output are told', async () => {
   const { stdout, stderr } = await ended({ script: 'head -c 100000 /dev/zero; head -c 100000 /dev/zero >&2' });
   expect([stdout.length, stderr.length]).toEqual(['DONE 0\n'.length + 65_536, 65_536]);

@@ -3,30 +3,41 @@
  * script, seconds, script, supervisor. The folder is made by one of all who ask, so the script starts at most once;
  * whoever asks again is told how it stands, in the first line of the standard output: `PENDING`, `CONFLICT` (another
  * script had this id), `LOST` (it was cut off), or `DONE` and the exit code, and after it the outputs of the script, each
- * to its own. Standard input goes to the script through a pipe and is never on a disk.
+ * to its own. Standard input goes to the script through a pipe and is never on a disk; one who was cut off while that was still
+ * on its way has begun nothing, and the next who asks begins in its place.
  */
 export const WRAPPER = `
 umask 077
-root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3
+root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3 script=$4 supervisor=$5
 dir=$root/$run
 alive() { case "$(cat "/proc/$1/cmdline")" in *"$run"*) return 0 ;; esac; return 1; }
-mkdir -p "$root" || exit
-if mkdir "$dir" 2>/dev/null; then
+current() { if [ -s "$dir/pid" ]; then cat "$dir/pid"; else cat "$dir/owner"; fi; }
+begin() {
   echo $$ >"$dir/owner"
   printf %s "$hash" >"$dir/hash"
-  printf %s "$4" >"$dir/script"
+  printf %s "$script" >"$dir/script"
   input=$(cat; echo .)
   session=
   if command -v setsid >/dev/null 2>&1; then session=setsid; elif busybox setsid true 2>/dev/null; then session='busybox setsid'; fi
-  printf %s "\${input%.}" | $session /bin/sh -c "$5" "muon-run-$run" "$dir" "$seconds" "$session" >/dev/null 2>&1 &
+  touch "$dir/begun"
+  printf %s "\${input%.}" | $session /bin/sh -c "$supervisor" "muon-run-$run" "$dir" "$seconds" "$session" >/dev/null 2>&1 &
   echo $! >"$dir/pid"
-fi
+}
+mkdir -p "$root" || exit
+if mkdir "$dir" 2>/dev/null; then begin; fi
 if [ -s "$dir/hash" ] && [ "$(cat "$dir/hash")" != "$hash" ]; then echo CONFLICT; exit; fi
 if [ ! -s "$dir/status" ] && [ -s "$dir/owner" ]; then
-  if [ -s "$dir/pid" ]; then process=$(cat "$dir/pid"); else process=$(cat "$dir/owner"); fi
+  begun=
+  if [ -e "$dir/begun" ]; then begun=yes; fi
+  process=$(current)
   if ! alive "$process" 2>/dev/null; then
-    # It may have ended between the two looks.
-    if [ ! -s "$dir/status" ]; then echo LOST; exit; fi
+    # Others look and begin at the same time: only one follows a process, and what was seen first may be over.
+    if [ ! -e "$dir/begun" ]; then
+      if mkdir "$dir/after-$process" 2>/dev/null; then begin; fi
+    elif [ -n "$begun" ] && [ ! -s "$dir/status" ] && [ "$(current)" = "$process" ]; then
+      echo LOST
+      exit
+    fi
   fi
 fi
 if [ ! -s "$dir/status" ]; then echo PENDING; exit; fi

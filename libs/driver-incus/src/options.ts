@@ -53,6 +53,8 @@ const optionsSchema = z.strictObject({
       guestRun: capability,
       fence: capability,
       loadBalancer: capability,
+      /** Not tried yet: only where somebody says so. */
+      kubernetesNodes: z.boolean().default(false),
     } satisfies Record<keyof Capabilities, z.ZodType>)
     .prefault({}),
 });

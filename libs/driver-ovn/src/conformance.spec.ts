@@ -26,6 +26,7 @@ const CAPABILITIES = {
   guestRun: false,
   fence: false,
   loadBalancer: true,
+  kubernetesNodes: false,
 };
 
 function alone(network: Network): Driver {

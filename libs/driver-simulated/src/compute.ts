@@ -92,7 +92,7 @@ export class SimulatedCompute implements ComputeDriver {
       needs: ['compute', 'guestRun'],
       ids: [run.machineId, run.runId],
       objectId: run.runId,
-      arguments: { runId: run.runId, script: run.script },
+      arguments: { runId: run.runId, script: run.script, answers: run.answers ?? [] },
     });
   }
 

@@ -48,6 +48,7 @@ const optionsSchema = z.strictObject({
       guestRun: capability,
       fence: capability,
       loadBalancer: capability,
+      kubernetesNodes: capability,
     } satisfies Record<keyof Capabilities, z.ZodType>)
     .prefault({}),
   /** Connections to the simulation's database, from each process. */

@@ -51,6 +51,11 @@ export interface GuestRun {
   script: string;
   /** Given on standard input and never kept: secrets travel here. */
   standardInput?: string;
+  /**
+   * Names of the lines `name=value` that the script writes to standard output when it succeeds. A backend that runs scripts
+   * need not know them; one that only pretends to makes up the values.
+   */
+  answers?: readonly string[];
   timeoutSeconds: number;
 }
 

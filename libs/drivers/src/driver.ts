@@ -16,6 +16,8 @@ export interface Capabilities {
   guestRun: boolean;
   fence: boolean;
   loadBalancer: boolean;
+  /** Its machines can be nodes of Kubernetes. */
+  kubernetesNodes: boolean;
 }
 
 export interface BackendEvent {

@@ -4,7 +4,7 @@ import type { SecretService } from '#secrets';
 import { computeBench, type ComputeBench, type ComputeBenchOptions } from './compute.js';
 import { systemAccess } from './room-database.js';
 
-/** Clusters on a simulated datacenter: what the compute bench has, and a version `kubernetes` of release 1.34.2. */
+/** Clusters on a simulated datacenter: what the compute bench has, and the versions `kubernetes` of release 1.34.2 and `swarm` of 20.10.24. */
 export interface ClustersBench extends ComputeBench {
   readonly secrets: SecretService;
   readonly clusters: ClusterService;
@@ -61,6 +61,8 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
   const versions = new clusters.ClusterVersionService(center.commands);
   await bench.images.create(access, { name: 'kubernetes-node', reference: 'kubernetes-1.34.2', operatingSystem: 'Debian 12', minimumDiskGib: 4 });
   await versions.create(access, { name: 'kubernetes', kind: 'KUBERNETES', release: '1.34.2', image: 'kubernetes-node' });
+  await bench.images.create(access, { name: 'docker-node', reference: 'debian', operatingSystem: 'Debian 12', minimumDiskGib: 4 });
+  await versions.create(access, { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'docker-node' });
 
   let emptied = 0;
   const self: ClustersBench = {

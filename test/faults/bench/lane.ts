@@ -26,7 +26,7 @@ export interface Stage {
   /** Names of flavors and an image that everybody may use. */
   readonly flavors: { readonly small: string; readonly large: string };
   readonly image: string;
-  readonly clusterVersion: string;
+  readonly clusterVersions: { KUBERNETES: string; SWARM: string };
 }
 
 interface Standing {
@@ -114,7 +114,7 @@ export class Lane {
       projectId: idIn(result, 'projectId'),
       flavors: { small: 'small', large: 'large' },
       image: 'debian',
-      clusterVersion: 'kubernetes',
+      clusterVersions: { KUBERNETES: 'kubernetes', SWARM: 'swarm' },
     };
   }
 
@@ -132,4 +132,5 @@ async function makeCatalogue(bench: FaultHouse): Promise<void> {
   await images.create(bench.access, { name: 'debian', reference: 'debian-13', ...common });
   await images.create(bench.access, { name: 'node', reference: 'kubernetes-1.34.2', ...common });
   await bench.service(ClusterVersionService).create(bench.access, { name: 'kubernetes', kind: 'KUBERNETES', release: '1.34.2', image: 'node' });
+  await bench.service(ClusterVersionService).create(bench.access, { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'node' });
 }

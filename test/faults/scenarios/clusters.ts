@@ -4,12 +4,13 @@ import { BaseSpent, type Scenario } from '../scenario.js';
 import { finished, startedBy, unique, type Made } from './material.js';
 
 /** The smallest that there is: one control node, and a pool with one worker. */
-async function startCluster(stage: Stage): Promise<Made> {
-  const { bench, projectId, flavors, clusterVersion } = stage;
+async function startCluster(stage: Stage, kind: 'KUBERNETES' | 'SWARM' = 'KUBERNETES'): Promise<Made> {
+  const { bench, projectId, flavors, clusterVersions } = stage;
   const input = {
     projectId,
     name: unique('cluster'),
-    version: clusterVersion,
+    kind,
+    version: clusterVersions[kind],
     controlPlane: { count: 1 as const, flavor: flavors.small },
     nodePools: [{ name: 'workers', flavor: flavors.small, count: 1 }],
   };
@@ -19,6 +20,9 @@ async function startCluster(stage: Stage): Promise<Made> {
 /** Many clusters one beside the other. */
 const ground = { key: 'ground', make: async () => undefined };
 const cluster = { key: 'cluster', make: async (stage: Stage) => finished(stage, await startCluster(stage)) };
+/** Whose nodes join by tokens that it makes itself, and which are to be worthless afterwards. */
+const swarm = { key: 'swarm', make: async (stage: Stage) => finished(stage, await startCluster(stage, 'SWARM')) };
+const tokenStays = { part: 'undo-invite', method: 'runInGuest', because: 'a token that could not be made worthless is by the next operation that adds nodes' };
 
 /** A cluster has at most twenty. */
 const MOST_POOLS = 18;
@@ -63,8 +67,8 @@ export const clusterScenarios: readonly Scenario[] = [
   },
   {
     kind: 'clusters.cluster.heal',
-    base: cluster,
-    bears: [{ part: 'forget-lost', method: 'runInGuest', because: 'a worker that is gone is only a wrong entry in a list' }],
+    base: swarm,
+    bears: [tokenStays, { part: 'forget-lost', method: 'runInGuest', because: 'a worker that is gone is only a wrong entry in a list' }],
     async prepare(stage, clusterId) {
       const { bench } = stage;
       const nodes = await bench.database.rows(findNodesOfClusters, [clusterId as string]);
@@ -84,7 +88,8 @@ export const clusterScenarios: readonly Scenario[] = [
   },
   {
     kind: 'clusters.node_pool.grow',
-    base: cluster,
+    base: swarm,
+    bears: [tokenStays],
     async prepare(stage, clusterId) {
       const { bench } = stage;
       const id = await makePool(stage, clusterId as string, 0);

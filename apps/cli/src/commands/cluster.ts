@@ -1,4 +1,5 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type { Client } from '../client.js';
 import { duration, pair, wholeNumber, type Context } from '../context.js';
 import { usageFailure } from '../failure.js';
@@ -149,17 +150,60 @@ export async function printKubeconfig(
   }
   const { createKubeconfig: minted } = await client.mutate<{ createKubeconfig: Minted }>(text, { input: { id, validMinutes } });
   const { kubeconfig, expiresAt, serialNumber } = minted;
-  if (kubeconfig === null) throw usageFailure('The answer was lost on its way, and credentials are shown only once. Ask again.');
+  if (kubeconfig === null) throw shownOnce();
   if (options.file !== undefined) {
-    // It holds a private key.
-    await writeFile(options.file, kubeconfig, { mode: 0o600 });
-    await chmod(options.file, 0o600);
+    await writePrivate(options.file, kubeconfig);
     context.output.record([['file', options.file], ['expires', expiresAt], ['serial number', serialNumber]], { file: options.file, expiresAt, serialNumber });
     return;
   }
   if (context.output.format === 'json') context.output.json(minted);
   else context.output.text(kubeconfig.trimEnd());
   context.output.note(`These credentials hold until ${expiresAt} and cannot be called back.`);
+}
+
+/** The folder is for DOCKER_CERT_PATH; its env.sh says so to a shell. */
+export async function writeDockerBundle(context: Context, reference: string, options: OfCluster & { valid: string; directory: string }): Promise<void> {
+  const validMinutes = minutes(options.valid);
+  const client = await context.client();
+  const id = await clusterIdOf(client, reference, options.project);
+  const text = `mutation ($input: CreateDockerBundleInput!) {
+    createDockerBundle(input: $input) { bundle { host files { name content } } expiresAt serialNumber }
+  }`;
+  interface Minted {
+    bundle: { host: string; files: { name: string; content: string }[] } | null;
+    expiresAt: string;
+    serialNumber: string;
+  }
+  const { createDockerBundle: minted } = await client.mutate<{ createDockerBundle: Minted }>(text, { input: { id, validMinutes } });
+  const { bundle, expiresAt, serialNumber } = minted;
+  if (bundle === null) throw shownOnce();
+  const directory = resolve(options.directory);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const names = ['ca.pem', 'cert.pem', 'key.pem'];
+  for (const { name, content } of bundle.files.filter((file) => names.includes(file.name))) await writePrivate(join(directory, name), content);
+  const environment = join(directory, 'env.sh');
+  const variables = { DOCKER_HOST: bundle.host, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: directory };
+  await writePrivate(environment, Object.entries(variables).map(([name, value]) => `export ${name}=${shellWord(value)}\n`).join(''));
+  context.output.record(
+    [['directory', directory], ['host', bundle.host], ['expires', expiresAt], ['serial number', serialNumber]],
+    { directory, host: bundle.host, expiresAt, serialNumber },
+  );
+  context.output.note(`Use them in a shell: . ${shellWord(environment)}`);
+  context.output.note(`They hold until ${expiresAt} and cannot be called back.`);
+}
+
+function shownOnce(): Error {
+  return usageFailure('The answer was lost on its way, and credentials are shown only once. Ask again.');
+}
+
+/** It holds a private key, also where the file was there before. */
+async function writePrivate(path: string, content: string): Promise<void> {
+  await writeFile(path, content, { mode: 0o600 });
+  await chmod(path, 0o600);
+}
+
+function shellWord(text: string): string {
+  return /^[A-Za-z0-9_./:@[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Shows the plan of a dry run, or what was started: its id, or with --wait how it went and what became of the cluster. */

@@ -4,7 +4,7 @@ import { ensure, type Named } from '../../../standalone/src/demo/ensure.js';
 import { Failure } from '../failure.js';
 import { incusOf } from '../host/host.js';
 import { findMachines } from '../host/namespace.js';
-import { DEBIAN_IMAGE, layoutOf, TINY_IMAGE, type HostLayout } from '../layout.js';
+import { DEBIAN_IMAGE, DOCKER_RELEASE, layoutOf, TINY_IMAGE, type HostLayout } from '../layout.js';
 import type { StateFolder } from '../state.js';
 import type { Note } from '../up.js';
 import { BACKEND, describeBackend, type LabBackend } from './backend.js';
@@ -28,7 +28,10 @@ const IMAGES = [
   { name: DEBIAN_IMAGE, operatingSystem: 'Debian 12', minimumDiskGib: 2 },
 ];
 
-/** Tells a running Muon of the lab: backend, zones, racks, hosts with their pools, flavors and images. May be repeated. */
+/** Versions of clusters whose nodes are made of the image. */
+const CLUSTER_VERSIONS = [{ name: 'swarm', kind: 'SWARM', release: DOCKER_RELEASE, image: DEBIAN_IMAGE }];
+
+/** Tells a running Muon of the lab: backend, zones, racks, hosts with their pools, flavors, images and cluster versions. May be repeated. */
 export async function register({ folder, url, token, note }: RegisterOptions): Promise<{ backendId: string }> {
   const state = await folder.read();
   const [machine] = (await findMachines()).filter(({ stateFolder, name }) => stateFolder === folder.path && name.startsWith('h'));
@@ -44,6 +47,7 @@ export async function register({ folder, url, token, note }: RegisterOptions): P
     note(`hosts    ${layout.hosts.map(({ name, zone, rack }) => `${name} (${zone}, ${rack})`).join(', ')}`);
     for (const flavor of FLAVORS) await offer(api, 'Flavor', flavor);
     for (const image of IMAGES.filter(({ name }) => images.has(name))) await offer(api, 'Image', { ...image, reference: image.name });
+    for (const version of CLUSTER_VERSIONS.filter(({ image }) => images.has(image))) await offer(api, 'ClusterVersion', version);
     return { backendId };
   } catch (error) {
     if (error instanceof Refused) throw new Failure(`Muon refused: ${error.code}  ${error.message}`);
@@ -107,10 +111,11 @@ async function registerHost(api: DemoApi, backendId: string, { name, zone, rack 
 }
 
 /** What is offered already stays as it is. */
-async function offer(api: DemoApi, noun: 'Flavor' | 'Image', input: Record<string, unknown>): Promise<void> {
+async function offer(api: DemoApi, noun: 'Flavor' | 'Image' | 'ClusterVersion', input: Record<string, unknown>): Promise<void> {
   const field = `create${noun}`;
+  const made = noun.charAt(0).toLowerCase() + noun.slice(1);
   try {
-    await api.request(`mutation ($input: Create${noun}Input!) { ${field}(input: $input) { ${noun.toLowerCase()} { id } } }`, { input });
+    await api.request(`mutation ($input: Create${noun}Input!) { ${field}(input: $input) { ${made} { id } } }`, { input });
   } catch (error) {
     if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
   }

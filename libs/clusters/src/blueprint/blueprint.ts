@@ -1,3 +1,4 @@
+import type { Capabilities } from '#drivers';
 import type { ClusterKind } from '../version/cluster-version.js';
 import type { NodeRole } from '../node/cluster-node.js';
 
@@ -11,21 +12,33 @@ export interface Blueprint {
   readonly apiPort: number;
   /** How many control nodes a cluster of this kind may have. */
   readonly controlCounts: readonly number[];
+  /** What a backend must be able to do to run nodes of this kind. */
+  readonly needs: readonly (keyof Capabilities)[];
+  /** Where the API answers at a name or address, as the kind's own tools write it. */
+  apiEndpoint(address: string): string;
 
   /** cloud-init user data of a node, with no secret in it; what differs between nodes of a role comes by guest run. */
   userData(node: PlannedNode): string;
 
   /** Everything secret that a cluster is founded on, as text to be kept encrypted (at most 64 KiB). Opaque to the engine. */
   createSecrets(): Promise<string>;
-  /** A secret by which nodes join for a while; a new one for every operation that adds nodes. */
-  createJoinToken(): string;
+  /** A secret by which nodes join for a while; a new one for every operation that adds nodes. Null where the cluster makes it. */
+  createJoinToken(): string | null;
 
-  /** Makes the cluster on its first control node, and lets nodes join by the token. */
-  initialise(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): GuestScript;
-  /** On a control node: lets nodes join by the token from now on, for about an hour. */
+  /** Makes the cluster on its first control node, and lets nodes join by the token if there is one. */
+  initialise(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): Promise<GuestScript>;
+  /**
+   * On a control node: lets nodes join from now on, for as long as an operation may take. Where the cluster makes the
+   * secret for that itself, the script answers with it.
+   */
   openJoining(cluster: BlueprintCluster, secrets: ClusterSecrets): GuestScript;
   /** On the joining node. */
-  join(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): GuestScript;
+  join(cluster: BlueprintCluster, node: BlueprintNode, secrets: ClusterSecrets): Promise<GuestScript>;
+  /**
+   * On a control node, when nodes have joined (or will not, then with none): nothing joins any more by the secret that
+   * was used, and the cluster knows what the nodes are for. Left out where neither has to be said.
+   */
+  closeJoining?(cluster: BlueprintCluster, joined: readonly BlueprintNode[]): GuestScript;
   /** On the node itself: exit code 0 says that it takes its part in the cluster. */
   checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
   /** On a control node: takes what runs on the node elsewhere and keeps new things off it. */
@@ -53,6 +66,15 @@ export interface BlueprintCluster {
   release: string;
   /** The load balancer's. */
   apiAddress: string;
+  /** Further names and addresses of the API for clients from outside of its network; the first is what they are told. */
+  externalAddresses: readonly string[];
+  /** Of the control nodes that have joined, the healthiest first. */
+  controlAddresses: readonly string[];
+}
+
+/** Where clients find the API. */
+export function clientAddress({ apiAddress, externalAddresses }: BlueprintCluster): string {
+  return externalAddresses[0] ?? apiAddress;
 }
 
 export interface BlueprintNode {
@@ -69,19 +91,24 @@ export interface BlueprintNode {
 export interface ClusterSecrets {
   /** As `createSecrets` made it. */
   foundation: string;
-  /** As `createJoinToken` made it. */
-  joinToken: string;
+  /** As `createJoinToken` made it, or what `openJoining` answered, as JSON; null before that. */
+  joinToken: string | null;
 }
 
 /**
  * A script for `/bin/sh` in a guest. It may be run again after it was broken off at any point, and then must come to the
- * same end. Its text holds no secret: those come on standard input, which nobody keeps. Exit code 0 is success, and the
- * only thing that is judged.
+ * same end. Its text holds no secret: those come on standard input, which nobody keeps. Exit code 0 is success, and beside
+ * `answers` the only thing that is judged.
  */
 export interface GuestScript {
   /** The same text for the same arguments. */
   script: string;
   standardInput?: string;
+  /**
+   * What the script tells when it succeeds, as lines `name=value` on standard output, each of these names once. The values
+   * are secret: they are sealed as they come and kept nowhere else.
+   */
+  answers?: readonly string[];
   timeoutSeconds: number;
 }
 
@@ -98,9 +125,14 @@ export interface CredentialRequest {
 }
 
 export interface Credentials {
-  /** A file for the kind's own tools. Holds a private key: handed to the caller, never stored. */
-  file: string;
+  /** For the kind's own tools, under the names that those look for. One holds a private key: handed to the caller, never stored. */
+  files: readonly CredentialFile[];
   /** Names them in the audit log. */
   serialNumber: string;
   expiresAt: Date;
+}
+
+export interface CredentialFile {
+  name: string;
+  content: string;
 }

@@ -2,8 +2,9 @@ import { MuonError } from '#core';
 import type { ClusterKind } from '../version/cluster-version.js';
 import type { Blueprint } from './blueprint.js';
 import { kubernetesBlueprint } from './kubernetes/kubernetes-blueprint.js';
+import { swarmBlueprint } from './swarm/swarm-blueprint.js';
 
-const BLUEPRINTS: readonly Blueprint[] = [kubernetesBlueprint];
+const BLUEPRINTS: readonly Blueprint[] = [kubernetesBlueprint, swarmBlueprint];
 
 /** @throws UNSUPPORTED naming the kinds that this release can make */
 export function blueprintOf(kind: ClusterKind, field = 'input.kind'): Blueprint {

@@ -4,7 +4,7 @@ import { ROWS, type ChangeSet } from '#database';
 import { defineOperation, done, lockResources, type OperationKind, type ReadmitContext, type StepContext } from '#operations';
 import { readOneCluster, type NodeFacts } from '../guest/cluster-facts.js';
 import { findNodesOfClusters } from '../node/cluster-node.sql.js';
-import { awaitReady, dropToken, everyNode, initialise, join, machinesStep, type ClusterTools } from '../node/node-steps.js';
+import { awaitReady, closeJoining, dropToken, everyNode, initialise, invite, join, machinesStep, nobody, type ClusterTools } from '../node/node-steps.js';
 import { poolsOfClusterFailed, poolsOfClusterMade } from '../node-pool/node-pool.sql.js';
 import { conditionsNow, failureOf, freeOwnNetwork, releaseCluster, removeUnmadeNodes } from './cluster-ends.js';
 import { planTree } from './cluster-plan.js';
@@ -46,8 +46,17 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
       },
       machinesStep<ClusterInput>(async (context): Promise<NodeFacts[]> => (await facts(context)).nodes),
       { name: 'initialise', run: async (context) => initialise(tools, context, await facts(context)) },
+      {
+        name: 'invite',
+        run: async (context) => {
+          const cluster = await facts(context);
+          // The first control node lets others join by a token that was there before it.
+          return cluster.row.join_secret === null ? invite(tools, context, cluster, nobody) : done();
+        },
+      },
       { name: 'join-controls', run: async (context) => join(tools, context, await facts(context), 'CONTROL', everyNode) },
       { name: 'join-workers', run: async (context) => join(tools, context, await facts(context), 'WORKER', everyNode) },
+      { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), everyNode) },
       { name: 'ready', run: async (context) => awaitReady(tools, context, await facts(context), everyNode) },
     ],
     async onSucceeded(transaction, { operation, apply }) {
@@ -79,9 +88,10 @@ function credentialsStep(tools: ClusterTools): OperationKind<ClusterInput>['step
     run: async (context) => {
       const { row, blueprint } = await readOneCluster(context.reader, context.operation.input.clusterId);
       const owner = { ownerId: row.id, tenantId: row.tenant_id, projectId: row.project_id };
+      const token = blueprint.createJoinToken();
       const sealed = [
         await tools.secrets.seal({ ...owner, purpose: 'cluster.foundation', value: await blueprint.createSecrets() }),
-        await tools.secrets.seal({ ...owner, purpose: 'cluster.join', value: blueprint.createJoinToken() }),
+        ...(token === null ? [] : [await tools.secrets.seal({ ...owner, purpose: 'cluster.join', value: token })]),
       ];
       return done({
         commit: async (transaction) => {

@@ -7,7 +7,7 @@ import { CHARGES } from '#quota';
 import { readOneCluster } from '../guest/cluster-facts.js';
 import { setNodePhase } from '../node/cluster-node.sql.js';
 import { forget } from '../node/member-steps.js';
-import { awaitReady, childOn, invite, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
+import { awaitReady, childOn, closeJoining, inviteStep, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
 import { healingFailed, healingSucceeded } from '../health/observation.sql.js';
 import { dropDeletedNodes, removeUnmadeNodes, settleCluster } from './cluster-ends.js';
 
@@ -62,12 +62,13 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
       },
       tokenStep<HealInput>(tools, (input) => input.clusterId),
       machinesStep<HealInput>(async (context) => (await facts(context)).nodes.filter(replacement(context))),
-      { name: 'invite', run: async (context) => invite(tools, context, await facts(context), replacement(context)) },
+      inviteStep<HealInput>(tools, (input) => input.clusterId, async (context) => replacement(context)),
       {
         name: 'join',
         run: async (context) => join(tools, context, await facts(context), context.operation.input.role, replacement(context)),
         undo: async (context) => forget(tools, context, context.operation.input.clusterId, [context.operation.input.replacementMachineId]),
       },
+      { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), replacement(context)) },
       membershipStep(tools),
       { name: 'ready', run: async (context) => awaitReady(tools, context, await facts(context), replacement(context)) },
     ],

@@ -84,8 +84,17 @@ export class ReplaceClusterNodeInput {
   readonly dryRun?: boolean | null;
 }
 
-@InputType({ description: 'For which cluster to mint credentials. There is no plan of it: applied later, it could not show them.' })
+@InputType({ description: 'For which Kubernetes cluster to mint credentials. There is no plan of it: applied later, it could not show them.' })
 export class CreateKubeconfigInput {
+  @Field(() => ID, { description: 'Its id.' })
+  readonly id!: string;
+
+  @Field(() => Int, { nullable: true, description: 'How many minutes they hold, 1 to 1440; 480 if not given. They cannot be called back.' })
+  readonly validMinutes?: number | null;
+}
+
+@InputType({ description: 'For which Swarm cluster to mint credentials. There is no plan of it: applied later, it could not show them.' })
+export class CreateDockerBundleInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
@@ -121,6 +130,42 @@ export class CreateKubeconfigPayload {
     description: 'A file for kubectl, with the caller\'s certificate and private key; shown this once and stored nowhere. Null when an idempotency key repeats the request.',
   })
   readonly kubeconfig!: string | null;
+
+  @Field(() => DateTime, { description: 'Until when they hold.' })
+  readonly expiresAt!: Date;
+
+  @Field(() => String, { description: 'Names the certificate in the audit log.' })
+  readonly serialNumber!: string;
+
+  @Field(() => Cluster, { nullable: true, description: 'For which cluster.' })
+  readonly cluster!: Cluster | null;
+}
+
+@ObjectType({ description: 'One file of a bundle.' })
+export class DockerBundleFile {
+  @Field(() => String, { description: '`ca.pem`, `cert.pem` or `key.pem`.' })
+  readonly name!: string;
+
+  @Field(() => String, { description: 'What is in it, as PEM. `key.pem` holds a private key: nobody else may read it.' })
+  readonly content!: string;
+}
+
+@ObjectType({ description: 'What the stock docker client needs to reach the managers of a Swarm cluster, with DOCKER_TLS_VERIFY=1.' })
+export class DockerBundle {
+  @Field(() => String, { description: 'For DOCKER_HOST, as `tcp://10.32.0.9:2376`.' })
+  readonly host!: string;
+
+  @Field(() => [DockerBundleFile], { description: 'The files of the folder that DOCKER_CERT_PATH names.' })
+  readonly files!: readonly DockerBundleFile[];
+}
+
+@ObjectType({ description: 'Credentials that were minted.' })
+export class CreateDockerBundlePayload {
+  @Field(() => DockerBundle, {
+    nullable: true,
+    description: 'With the caller\'s certificate and private key; shown this once and stored nowhere. Null when an idempotency key repeats the request.',
+  })
+  readonly bundle!: DockerBundle | null;
 
   @Field(() => DateTime, { description: 'Until when they hold.' })
   readonly expiresAt!: Date;

@@ -115,8 +115,9 @@ describe('clusters on a simulated datacenter', () => {
   });
 
   it.each<[string, Partial<CreateClusterInput> | Record<string, unknown>, Record<string, unknown>]>([
-    ['a kind of later', { kind: 'SWARM' }, { code: 'UNSUPPORTED', field: 'input.kind', data: { supported: ['KUBERNETES'] } }],
+    ['a kind of later', { kind: 'MESOS' }, { code: 'UNSUPPORTED', field: 'input.kind', data: { supported: ['KUBERNETES', 'SWARM'] } }],
     ['an even number of control nodes', { controlPlane: { count: 2, flavor: 'small' } }, { code: 'INVALID_INPUT', field: 'input.controlPlane.count' }],
+    ['a version of another kind', { kind: 'SWARM' }, { code: 'NOT_FOUND', field: 'input.version' }],
     ['an unknown version', { version: '1.1.1' }, { code: 'NOT_FOUND', field: 'input.version' }],
     ['an unknown flavor', { nodePools: [{ name: 'a', flavor: 'huge', count: 1 }] }, { code: 'NOT_FOUND', field: 'input.nodePools.0.flavor' }],
     ['an unknown network', { network: 'none' }, { code: 'NOT_FOUND', field: 'input.network' }],

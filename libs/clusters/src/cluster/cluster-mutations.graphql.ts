@@ -8,6 +8,8 @@ import { given } from '../given.js';
 import {
   CreateClusterInput,
   CreateClusterPayload,
+  CreateDockerBundleInput,
+  CreateDockerBundlePayload,
   CreateKubeconfigInput,
   CreateKubeconfigPayload,
   DeleteClusterInput,
@@ -83,6 +85,18 @@ export class ClusterMutations {
   ): Promise<CreateKubeconfigPayload> {
     const wanted = { id: input.id, validMinutes: input.validMinutes ?? undefined };
     const { clusterId, ...minted } = await this.service.createKubeconfig(accessOf(context), wanted, { idempotencyKey: context.idempotencyKey });
+    return { ...minted, cluster: await loadCluster(this.database, context, clusterId) };
+  }
+
+  @Mutation(() => CreateDockerBundlePayload, {
+    description: 'Mints credentials of a Swarm cluster for the caller: a fresh, short-lived certificate in the caller\'s name, never stored; the audit log keeps its serial number. Swarm knows no rights of its own: they allow everything, so they are for those who may change the cluster.',
+  })
+  async createDockerBundle(
+    @Args('input', { type: () => CreateDockerBundleInput, description: 'For which cluster.' }) input: CreateDockerBundleInput,
+    @Context() context: GraphqlContext,
+  ): Promise<CreateDockerBundlePayload> {
+    const wanted = { id: input.id, validMinutes: input.validMinutes ?? undefined };
+    const { clusterId, ...minted } = await this.service.createDockerBundle(accessOf(context), wanted, { idempotencyKey: context.idempotencyKey });
     return { ...minted, cluster: await loadCluster(this.database, context, clusterId) };
   }
 

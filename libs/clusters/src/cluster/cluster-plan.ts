@@ -88,7 +88,7 @@ export async function planTree(
     const controls = set.machines.slice(0, shape.control.count);
     const backendId = controls[0]?.backendId ?? '';
     for (const each of new Set(set.machines.map((machine) => machine.backendId))) {
-      await drivers.requireCapability(reader, each, 'guestRun', 'input.controlPlane.zones');
+      for (const need of blueprint.needs) await drivers.requireCapability(reader, each, need, 'input.controlPlane.zones');
     }
     await drivers.requireCapability(reader, backendId, 'loadBalancer', 'input.controlPlane.zones');
     const balancer = await planLoadBalancer(

@@ -110,7 +110,7 @@ export class ClusterResolver {
     return loadFlavor(this.database, context, cluster.row.control_flavor_id);
   }
 
-  @ResolveField('apiEndpoint', () => String, { nullable: true, description: 'Where its API answers, as `https://10.32.4.9:6443`; null when it has none.' })
+  @ResolveField('apiEndpoint', () => String, { nullable: true, description: 'Where its API answers, as its tools write it: `https://10.32.4.9:6443`, of Swarm `tcp://10.32.4.9:2376`; null when it has none.' })
   apiEndpoint(cluster: Cluster, _args: unknown, context: GraphqlContext): Promise<string | null> {
     return loadApiEndpoint(this.database, context, cluster);
   }

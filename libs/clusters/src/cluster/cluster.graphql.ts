@@ -207,7 +207,7 @@ export async function loadCluster(reader: Reader, context: GraphqlContext, id: u
   return (await loader<string, Cluster>(context, 'clusters.cluster', (ids) => loadClusters(reader, context, ids)).load(id)) ?? null;
 }
 
-/** Where the API answers, as kubectl wants it; null while there is no load balancer. */
+/** Where the API answers, as the kind's own tools write it; null while there is no load balancer. */
 export async function loadApiEndpoint(reader: Reader, context: GraphqlContext, cluster: Cluster): Promise<string | null> {
   const { load_balancer_id: id, kind } = cluster.row;
   if (id === null) return null;
@@ -216,7 +216,7 @@ export async function loadApiEndpoint(reader: Reader, context: GraphqlContext, c
     return new Map(rows.flatMap((row) => (row.address === null ? [] : [[row.id, row.address] as const])));
   });
   const address = await load.load(id);
-  return address === undefined ? null : `https://${address}:${blueprintOf(kind).apiPort}`;
+  return address === undefined ? null : blueprintOf(kind).apiEndpoint(address);
 }
 
 export async function loadRootCauses(reader: Reader, context: GraphqlContext, clusterId: string): Promise<RootCause[]> {

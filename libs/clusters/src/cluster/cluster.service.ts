@@ -10,7 +10,7 @@ import { busyOr, lockResources, operationId, OPERATIONS } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive } from '#scopes';
 import { SecretService } from '#secrets';
-import type { Credentials } from '../blueprint/blueprint.js';
+import { clientAddress, type CredentialFile, type Credentials } from '../blueprint/blueprint.js';
 import { blueprintOf } from '../blueprint/blueprints.js';
 import { clusterForBlueprint, readOneCluster } from '../guest/cluster-facts.js';
 import { findClusterNodes } from '../node/cluster-node.sql.js';
@@ -25,7 +25,7 @@ import { clusterRows, planTree, type ClusterShape } from './cluster-plan.js';
 import { imageOfVersion, lockScopes, requireRoomForImage, zoneChooser } from './cluster-resolve.js';
 import { clusterId, CONTROL_COUNTS, MAX_POOLS, MAX_WORKERS, type ClusterRow } from './cluster.js';
 import { findClusterByName, findVisibleClusters } from './cluster.sql.js';
-import { groupsFor, kubernetesUser } from './credential-subject.js';
+import { groupsFor, userFor } from './credential-subject.js';
 import { previewQuota } from './quota-preview.js';
 
 const reference = z.string().min(1).max(100);
@@ -55,20 +55,41 @@ export const createClusterInput = z.strictObject({
 export type CreateClusterInput = z.input<typeof createClusterInput>;
 
 const setTtlInput = z.strictObject({ id: reference, ttlMinutes: ttlMinutes.nullable() });
-const kubeconfigInput = z.strictObject({ id: reference, validMinutes: z.int().min(1).max(24 * 60, 'Credentials hold for at most a day.').optional() });
+const credentialsInput = z.strictObject({ id: reference, validMinutes: z.int().min(1).max(24 * 60, 'Credentials hold for at most a day.').optional() });
 
 export interface ClusterChangeOptions extends CommandOptions {
   /** Refused with CONFLICT when the cluster's version is another. */
   expectedVersion?: number | undefined;
 }
 
-export interface KubeconfigResult {
+export interface MintedCredentials {
   clusterId: string;
   /** Names the certificate in the audit log. */
   serialNumber: string;
+  expiresAt: Date;
+}
+
+export interface KubeconfigResult extends MintedCredentials {
   /** Null when an idempotency key repeats the request: it is stored nowhere. */
   kubeconfig: string | null;
-  expiresAt: Date;
+}
+
+export interface DockerBundleResult extends MintedCredentials {
+  /** Null when an idempotency key repeats the request: it is stored nowhere. */
+  bundle: DockerBundle | null;
+}
+
+/** What the stock `docker` client needs to reach the managers of a Swarm cluster. */
+export interface DockerBundle {
+  /** For the variable DOCKER_HOST. */
+  host: string;
+  /** For the folder that DOCKER_CERT_PATH names. */
+  files: readonly CredentialFile[];
+}
+
+interface CredentialsRequest {
+  id: string;
+  validMinutes?: number | undefined;
 }
 
 type Located = ClusterRow & Place;
@@ -164,23 +185,41 @@ export class ClusterService {
 
   /**
    * Mints credentials for the caller's own tools: a fresh certificate in the caller's name, short-lived, never stored; the
-   * audit log keeps its serial number.
-   * @throws NOT_FOUND, FORBIDDEN; INVALID_STATE while the cluster has no API yet
+   * audit log keeps its serial number. What they allow in the cluster are the rights of the caller's group there.
+   * @throws NOT_FOUND, FORBIDDEN; UNSUPPORTED of another kind; INVALID_STATE while the cluster has no API yet
    */
-  async createKubeconfig(
+  async createKubeconfig(access: Access, raw: CredentialsRequest, options: { idempotencyKey?: string | undefined } = {}): Promise<KubeconfigResult> {
+    const command = { name: 'createKubeconfig', kind: 'KUBERNETES', action: Action.READ, ...options } as const;
+    const { minted, ...result } = await this.createCredentials(access, raw, command);
+    return { ...result, kubeconfig: minted?.files[0]?.content ?? null };
+  }
+
+  /**
+   * The same for Swarm, which knows no rights of its own: whoever has them may do everything with its nodes, so they are
+   * for those who may change the cluster.
+   * @throws as createKubeconfig
+   */
+  async createDockerBundle(access: Access, raw: CredentialsRequest, options: { idempotencyKey?: string | undefined } = {}): Promise<DockerBundleResult> {
+    const command = { name: 'createDockerBundle', kind: 'SWARM', action: Action.MODIFY, ...options } as const;
+    const { minted, ...result } = await this.createCredentials(access, raw, command);
+    return { ...result, bundle: minted === undefined ? null : { host: minted.endpoint, files: minted.files } };
+  }
+
+  private async createCredentials(
     access: Access,
-    raw: { id: string; validMinutes?: number | undefined },
-    options: { idempotencyKey?: string | undefined } = {},
-  ): Promise<KubeconfigResult> {
-    const input = parseInput(kubeconfigInput, raw);
+    raw: CredentialsRequest,
+    command: { name: string; kind: ClusterKind; action: Action; idempotencyKey?: string | undefined },
+  ): Promise<MintedCredentials & { minted: (Credentials & { endpoint: string }) | undefined }> {
+    const { name, kind, action, idempotencyKey } = command;
+    const input = parseInput(credentialsInput, raw);
     // The planner puts the serial number into what is audited; the idempotency key's hash is made of what was asked.
     const audited: JsonObject = { ...input };
     const place: Place = { tenantId: null, projectId: null };
-    let minted: Credentials | undefined;
-    const command = { access, name: 'createKubeconfig', input: audited, place, idempotencyKey: options.idempotencyKey };
-    const { result } = await this.commands.run(command, async (reader) => {
-      const cluster = await this.find(reader, access, Action.READ, input.id);
+    let minted: (Credentials & { endpoint: string }) | undefined;
+    const { result } = await this.commands.run({ access, name, input: audited, place, idempotencyKey }, async (reader) => {
+      const cluster = await this.find(reader, access, action, input.id);
       Object.assign(place, { tenantId: cluster.tenantId, projectId: cluster.projectId });
+      refuseOtherKind(cluster, kind);
       minted = await this.mint(reader, access, cluster, input.validMinutes);
       const expiresAt = minted.expiresAt.toISOString();
       Object.assign(audited, { serialNumber: minted.serialNumber, expiresAt });
@@ -189,7 +228,7 @@ export class ClusterService {
       return changes;
     });
     const { id, serialNumber, expiresAt } = result as { id: string; serialNumber: string; expiresAt: string };
-    return { clusterId: id, serialNumber, kubeconfig: minted?.file ?? null, expiresAt: new Date(expiresAt) };
+    return { clusterId: id, serialNumber, expiresAt: new Date(expiresAt), minted };
   }
 
   /** @throws NOT_FOUND, FORBIDDEN */
@@ -207,15 +246,22 @@ export class ClusterService {
     return row === undefined ? undefined : { ...row, tenantId: row.tenant_id, projectId: row.project_id };
   }
 
-  private async mint(reader: Reader, access: Access, cluster: Located, validMinutes: number | undefined): Promise<Credentials> {
+  private async mint(
+    reader: Reader,
+    access: Access,
+    cluster: Located,
+    validMinutes: number | undefined,
+  ): Promise<Credentials & { endpoint: string }> {
     await requirePresent(reader, cluster);
     const facts = await readOneCluster(reader, cluster.id);
     if (cluster.pki_secret === null || facts.apiAddress === null) {
       throw new MuonError('INVALID_STATE', `The cluster "${cluster.name}" has no API yet.`, { data: { state: cluster.lifecycle } });
     }
     const secrets = await this.secrets.open(reader, cluster.pki_secret, cluster.id);
-    const request = { user: kubernetesUser(access), groups: groupsFor(access, cluster), ...(validMinutes === undefined ? {} : { validMinutes }) };
-    return facts.blueprint.credentials(clusterForBlueprint(facts), secrets.revealText(), request);
+    const request = { user: userFor(access), groups: groupsFor(access, cluster), ...(validMinutes === undefined ? {} : { validMinutes }) };
+    const told = clusterForBlueprint(facts);
+    const minted = await facts.blueprint.credentials(told, secrets.revealText(), request);
+    return { ...minted, endpoint: facts.blueprint.apiEndpoint(clientAddress(told)) };
   }
 
   private async change(
@@ -246,6 +292,18 @@ export async function requirePresent(reader: Reader, { id, name, lifecycle }: Pi
   if (lifecycle === 'PRESENT') return;
   const message = `The cluster "${name}" is ${lifecycle.toLowerCase()}.`;
   throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state: lifecycle } }));
+}
+
+/** How a user asks for credentials of each kind. */
+const MINTED_BY: Partial<Record<ClusterKind, string>> = { KUBERNETES: 'createKubeconfig', SWARM: 'createDockerBundle' };
+
+function refuseOtherKind({ name, kind }: ClusterRow, wanted: ClusterKind): void {
+  if (kind === wanted) return;
+  const instead = MINTED_BY[kind];
+  throw new MuonError('UNSUPPORTED', `The cluster "${name}" is of kind ${kind}${instead === undefined ? '' : `: use ${instead}`}.`, {
+    field: 'input.id',
+    data: { kind, wanted },
+  });
 }
 
 async function requireProject(reader: Reader, access: Access, projectId: string): Promise<{ tenantId: string; projectId: string }> {

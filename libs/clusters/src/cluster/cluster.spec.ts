@@ -3,7 +3,7 @@ import { NAME_PATTERN } from '#core';
 import { accessWith } from '#testing';
 import { redactOutput } from '../guest/redact.js';
 import { clusterId, clusterState, derivedName, quorum } from './cluster.js';
-import { groupsFor, kubernetesUser } from './credential-subject.js';
+import { groupsFor, userFor } from './credential-subject.js';
 
 describe('names that are derived', () => {
   it('are DNS labels that end in the id, whatever the cluster is called', () => {
@@ -50,9 +50,9 @@ describe('who somebody is in the cluster', () => {
   const place = { tenantId: 'ten_1', projectId: 'prj_1' };
   it('is the name in Muon, never one of Kubernetes’ own', () => {
     const named = (name: string) => Object.assign(accessWith([]), { principal: { id: 'pri_1', kind: 'USER', name } });
-    expect(kubernetesUser(named('ann@example.com'))).toBe('ann@example.com');
-    expect(kubernetesUser(named('system:masters'))).toBe('muon:system:masters');
-    expect(kubernetesUser(named('System:Masters'))).toBe('muon:System:Masters');
+    expect(userFor(named('ann@example.com'))).toBe('ann@example.com');
+    expect(userFor(named('system:masters'))).toBe('muon:system:masters');
+    expect(userFor(named('System:Masters'))).toBe('muon:System:Masters');
   });
 
   it('has the group that the rights in Muon stand for', () => {

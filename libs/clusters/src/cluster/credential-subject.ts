@@ -1,10 +1,10 @@
 import { Action, type Access, type Place } from '#identity';
 
-/** Names that Kubernetes keeps for its own components; nobody may come under one of them. */
+/** Names that Kubernetes keeps for its own components; nobody may come under one of them, to whichever kind. */
 const RESERVED = /^system:/i;
 
 /** Who the cluster and its audit log see: the caller's own name. */
-export function kubernetesUser(access: Access): string {
+export function userFor(access: Access): string {
   const { name } = access.principal;
   return RESERVED.test(name) ? `muon:${name}` : name;
 }

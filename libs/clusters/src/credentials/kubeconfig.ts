@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { invalidInput } from '#core';
 import { issueClientCertificate, type CertificateAndKey, type IssuedCertificate } from './certificate.js';
 import { checkLifetime } from './certificate-input.js';
+import { DEFAULT_CREDENTIAL_MINUTES, MAX_CREDENTIAL_MINUTES } from './lifetime.js';
 
 export interface KubeconfigOptions {
   clusterName: string;
@@ -48,10 +49,6 @@ function serverAddress(text: string): string {
   return text;
 }
 
-/** A working day: it cannot be called back, so it is short. */
-export const DEFAULT_KUBECONFIG_MINUTES = 8 * 60;
-export const MAX_KUBECONFIG_MINUTES = 24 * 60;
-
 export interface MintOptions {
   clusterName: string;
   server: string;
@@ -74,8 +71,8 @@ export interface MintedKubeconfig {
 
 /** Issues a fresh, short-lived client certificate and wraps it up; its key exists nowhere else. */
 export async function mintKubeconfig(authority: CertificateAndKey, options: MintOptions): Promise<MintedKubeconfig> {
-  const validMinutes = options.validMinutes ?? DEFAULT_KUBECONFIG_MINUTES;
-  checkLifetime('validMinutes', validMinutes, MAX_KUBECONFIG_MINUTES);
+  const validMinutes = options.validMinutes ?? DEFAULT_CREDENTIAL_MINUTES;
+  checkLifetime('validMinutes', validMinutes, MAX_CREDENTIAL_MINUTES);
   const client: IssuedCertificate = await issueClientCertificate(authority, {
     commonName: options.user,
     organizations: options.groups,

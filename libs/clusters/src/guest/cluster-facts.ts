@@ -7,7 +7,7 @@ import type { Blueprint, BlueprintCluster, BlueprintNode } from '../blueprint/bl
 import { blueprintOf } from '../blueprint/blueprints.js';
 import type { ClusterRow } from '../cluster/cluster.js';
 import { findClusters } from '../cluster/cluster.sql.js';
-import type { ClusterNodeRow } from '../node/cluster-node.js';
+import { isServing, type ClusterNodeRow } from '../node/cluster-node.js';
 import { findNodesOfClusters } from '../node/cluster-node.sql.js';
 import type { NodePoolRow } from '../node-pool/node-pool.js';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
@@ -87,7 +87,22 @@ export async function readOneCluster(reader: Reader, clusterId: string): Promise
 
 export function clusterForBlueprint(facts: ClusterFacts): BlueprintCluster {
   assert(facts.apiAddress !== null, `cluster ${facts.row.id} has no load balancer`);
-  return { id: facts.row.id, name: facts.row.name, release: facts.release, apiAddress: facts.apiAddress };
+  return {
+    id: facts.row.id,
+    name: facts.row.name,
+    release: facts.release,
+    apiAddress: facts.apiAddress,
+    // The place of the floating address that a cluster's load balancer may get.
+    externalAddresses: [],
+    controlAddresses: joinedControls(facts).flatMap((node) => node.blueprintNode?.address ?? []),
+  };
+}
+
+/** Control nodes that are there to be asked for something, the healthiest first. */
+export function joinedControls(facts: Pick<ClusterFacts, 'nodes'>): NodeFacts[] {
+  const joined = facts.nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.machine !== undefined);
+  const rank = (node: NodeFacts): number => (isServing(node.row) ? 0 : node.row.health === 'NOT_READY' ? 1 : 2);
+  return joined.sort((one, other) => rank(one) - rank(other));
 }
 
 function nodeForBlueprint(

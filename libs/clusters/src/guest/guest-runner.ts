@@ -28,11 +28,14 @@ export interface RunOnEach {
 }
 
 type Outcome =
-  | { type: 'DONE'; machineId: string }
+  | { type: 'DONE'; machineId: string; answers: Answers }
   | { type: 'PENDING'; machineId: string; afterMs: number }
   | { type: 'FAILED'; machineId: string; failure: MuonError }
   | { type: 'AWAY'; machineId: string; error: MuonError }
   | { type: 'BROKEN'; machineId: string; error: unknown };
+
+/** What a script has told, by name. */
+export type Answers = Readonly<Record<string, string>>;
 
 type AnyContext = StepContext<unknown>;
 
@@ -83,10 +86,16 @@ export class GuestRunner {
   /**
    * Runs a script on one of the control nodes: on the next one when one fails or does not answer.
    * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
+   * @param request.keep seals what the script answers, and says how to keep that: it is secret, and goes nowhere else
    */
   async onOneOf(
     context: AnyContext,
-    request: Omit<RunOnEach, 'tasks' | 'parallel' | 'commit'> & { controls: readonly NodeFacts[]; script: GuestScript; key: string },
+    request: Omit<RunOnEach, 'tasks' | 'parallel' | 'commit'> & {
+      controls: readonly NodeFacts[];
+      script: GuestScript;
+      key: string;
+      keep?: (answers: Answers) => Promise<CommitWork>;
+    },
   ): Promise<StepDone | StepWait> {
     const { controls, key } = request;
     const rounds = roundsOf(context);
@@ -97,7 +106,10 @@ export class GuestRunner {
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
         : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script: request.script }, { [control.row.machine_id]: round });
     throwBroken([outcome]);
-    if (outcome.type === 'DONE') return done();
+    if (outcome.type === 'DONE') {
+      const commit = await request.keep?.(outcome.answers);
+      return done(commit === undefined ? {} : { commit });
+    }
     const { afterMs, blocker } = waitReason([outcome], request, this.retryMs);
     if (outcome.type === 'PENDING') return wait({ afterMs, blocker, memo: rounds as JsonValue });
     if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
@@ -135,7 +147,7 @@ export class GuestRunner {
 }
 
 export type ScriptAnswer =
-  | { type: 'DONE' }
+  | { type: 'DONE'; answers: Answers }
   | { type: 'PENDING'; afterMs: number }
   | { type: 'FAILED'; exitCode: number; output: string };
 
@@ -145,13 +157,24 @@ export async function runScript(
   call: DriverCall,
   run: GuestScript & { runId: string; machineId: string },
 ): Promise<ScriptAnswer> {
-  const { runId, machineId, script, standardInput, timeoutSeconds } = run;
-  const input = standardInput === undefined ? {} : { standardInput };
-  const outcome = await compute.runInGuest(call, { runId, machineId, script, timeoutSeconds, ...input });
+  const outcome = await compute.runInGuest(call, run);
   if (outcome.state === 'PENDING') return { type: 'PENDING', afterMs: outcome.retryAfterMs };
   const { exitCode, standardError, standardOutput } = outcome.value;
-  if (exitCode === 0) return { type: 'DONE' };
-  return { type: 'FAILED', exitCode, output: redactOutput(standardError === '' ? standardOutput : standardError) };
+  const secret = run.answers !== undefined;
+  if (exitCode !== 0) return { type: 'FAILED', exitCode, output: redactOutput(standardError === '' && !secret ? standardOutput : standardError) };
+  const answers = answersOf(standardOutput);
+  const missing = (run.answers ?? []).filter((name) => answers[name] === undefined);
+  if (missing.length === 0) return { type: 'DONE', answers };
+  return { type: 'FAILED', exitCode, output: `It did not tell: ${missing.join(', ')}.` };
+}
+
+/** Lines `name=value`; others are passed over, and so are names without a value. */
+function answersOf(text: string): Answers {
+  const lines = text.split('\n').flatMap((line) => {
+    const at = line.indexOf('=');
+    return at < 1 || at === line.length - 1 ? [] : [[line.slice(0, at), line.slice(at + 1)] as const];
+  });
+  return Object.fromEntries(lines);
 }
 
 /** Only when all calls have ended, so that none is on its way when the step does. */

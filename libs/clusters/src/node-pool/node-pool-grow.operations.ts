@@ -8,7 +8,8 @@ import { findClusters } from '../cluster/cluster.sql.js';
 import { readOneCluster } from '../guest/cluster-facts.js';
 import {
   awaitReady,
-  invite,
+  closeJoining,
+  inviteStep,
   join,
   machinesStep,
   ofMachines,
@@ -45,12 +46,13 @@ function growingSteps<Input extends CreateInput>(
       const mine = await concerned(context);
       return (await facts(context)).nodes.filter(mine);
     }),
-    { name: 'invite', run: async (context) => invite(tools, context, await facts(context), await concerned(context)) },
+    inviteStep<Input>(tools, (input) => input.clusterId, concerned),
     {
       name: 'join',
       run: async (context) => join(tools, context, await facts(context), 'WORKER', await concerned(context)),
       undo: async (context) => forget(tools, context, context.operation.input.clusterId, await machineIds(context)),
     },
+    { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), await concerned(context)) },
     { name: 'ready', run: async (context) => awaitReady(tools, context, await facts(context), await concerned(context)) },
   ];
 }

@@ -7,7 +7,7 @@ const reference = z.string().min(1).max(100);
 /** Kubernetes' syntax of labels; the prefixes that it keeps for itself are not to be had. */
 const LABEL_NAME = /^([a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
-const RESERVED_LABEL = /(^|\.)(kubernetes|k8s)\.io\/|^node\.muon\//;
+const RESERVED_LABEL = /(^|\.)(kubernetes|k8s)\.io\/|^node\.muon\/|^muon\./;
 
 const labelsSchema = z
   .record(

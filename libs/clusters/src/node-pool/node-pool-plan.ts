@@ -86,7 +86,7 @@ export async function planNewNodes(
   try {
     const set = await planNodes(reader, access, home, all, changes, { explain });
     for (const backendId of new Set(set.machines.map((machine) => machine.backendId))) {
-      await drivers.requireCapability(reader, backendId, 'guestRun', all[0]?.field);
+      for (const need of home.blueprint.needs) await drivers.requireCapability(reader, backendId, need, all[0]?.field);
     }
     return { changes, nodes: all, lockIds: set.lockIds, unplaced: [] };
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { JsonValue } from '#core';
 import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
-import { readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
 /** A dead cluster must not keep its owner from getting rid of machines: its own list of nodes is left wrong then. */
@@ -84,7 +84,7 @@ export async function forget(
   const facts = await readOneCluster(context.reader, clusterId);
   if (facts.row.lifecycle !== 'PRESENT') return done();
   const leaving = ofMachines(machineIds);
-  const cluster = { id: facts.row.id, name: facts.row.name, release: facts.release, apiAddress: facts.apiAddress ?? '' };
+  const cluster = clusterForBlueprint({ ...facts, apiAddress: facts.apiAddress ?? '' });
   return onMembers(tools, context, facts, ofMachines([...machineIds, ...(options.concerned ?? [])]), {
     purpose: 'forget',
     words: 'forget',

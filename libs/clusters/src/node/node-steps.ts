@@ -5,9 +5,8 @@ import { done, fanOut, UNDO_ALL, type ChildOperation, type CommitWork, type Oper
 import type { SecretRef, SecretService } from '#secrets';
 import type { ClusterSecrets } from '../blueprint/blueprint.js';
 import { setJoinSecret } from '../cluster/cluster.sql.js';
-import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { clusterForBlueprint, joinedControls, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import type { GuestRunner, GuestTask } from '../guest/guest-runner.js';
-import { isServing } from './cluster-node.js';
 import { setNodeHealth, setNodePhase } from './cluster-node.sql.js';
 
 /** What the steps of this room's operations work with. */
@@ -38,21 +37,20 @@ export function ofMachines(machineIds: readonly string[]): Concerned {
 }
 
 export const everyNode: Concerned = () => true;
+export const nobody: Concerned = () => false;
 
 /** Control nodes that can be asked to do something, without those that the operation is about; the healthiest first. */
 export function helpers(facts: ClusterFacts, concerned: Concerned): NodeFacts[] {
-  const others = facts.nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && !concerned(node) && node.machine !== undefined);
-  const rank = (node: NodeFacts): number => (isServing(node.row) ? 0 : node.row.health === 'NOT_READY' ? 1 : 2);
-  return others.sort((one, other) => rank(one) - rank(other));
+  return joinedControls(facts).filter((node) => !concerned(node));
 }
 
 export async function openSecrets(tools: ClusterTools, context: AnyContext, facts: ClusterFacts): Promise<ClusterSecrets> {
-  const { id, pki_secret: pki, join_secret: join } = facts.row;
-  assert(pki !== null && join !== null, `cluster ${id} has no secrets while nodes join it`);
-  const lookups = [pki, join].map((ref) => ({ ref, ownerId: id }));
+  const { id, pki_secret: foundation, join_secret: join } = facts.row;
+  assert(foundation !== null, `cluster ${id} has no secrets while nodes join it`);
+  const lookups = [foundation, ...(join === null ? [] : [join])].map((ref) => ({ ref, ownerId: id }));
   const opened = await tools.secrets.openAll(context.reader, lookups);
   const text = (ref: SecretRef): string => opened.get(ref)?.revealText() ?? '';
-  return { foundation: text(pki), joinToken: text(join) };
+  return { foundation: text(foundation), joinToken: join === null ? null : text(join) };
 }
 
 export function childOn(kind: string, machineId: string, backendId: string | null = null): ChildOperation {
@@ -72,26 +70,29 @@ export function machinesStep<Input>(machineIds: (context: StepContext<Input>) =>
   };
 }
 
-/** A token of the operation's own, by which its nodes join. It goes with the operation. */
+/** A token of the operation's own, by which its nodes join, where the cluster does not make it. It goes with the operation. */
 export function tokenStep<Input>(tools: ClusterTools, clusterId: (input: Input) => string): OperationStep<Input> {
   return {
     name: 'token',
     run: async (context) => {
       const facts = await readOneCluster(context.reader, clusterId(context.operation.input));
-      const { id, tenant_id: tenantId, project_id: projectId } = facts.row;
-      const value = facts.blueprint.createJoinToken();
-      const sealed = await tools.secrets.seal({ ownerId: id, tenantId, projectId, purpose: 'cluster.join', value });
-      return done({
-        commit: async (transaction) => {
-          const ref = await tools.secrets.put(transaction, sealed);
-          await transaction.execute(setJoinSecret, id, ref);
-        },
-      });
+      const token = facts.blueprint.createJoinToken();
+      return token === null ? done() : done({ commit: await keepToken(tools, facts, token) });
     },
     undo: async (context) => {
       const facts = await readOneCluster(context.reader, clusterId(context.operation.input));
       return done({ commit: dropToken(tools, facts) });
     },
+  };
+}
+
+/** Sealed before the transaction that keeps it. */
+async function keepToken(tools: ClusterTools, { row }: Pick<ClusterFacts, 'row'>, value: string): Promise<CommitWork> {
+  const { id, tenant_id: tenantId, project_id: projectId } = row;
+  const sealed = await tools.secrets.seal({ ownerId: id, tenantId, projectId, purpose: 'cluster.join', value });
+  return async (transaction) => {
+    const ref = await tools.secrets.put(transaction, sealed);
+    await transaction.execute(setJoinSecret, id, ref);
   };
 }
 
@@ -105,11 +106,51 @@ export function dropToken(tools: ClusterTools, facts: Pick<ClusterFacts, 'row'>)
   };
 }
 
-/** Lets nodes join by the operation's token. */
+/** Lets nodes join by the operation's token, or fetches the one that the cluster makes. */
 export async function invite(tools: ClusterTools, context: AnyContext, facts: ClusterFacts, concerned: Concerned): Promise<Answer> {
   const script = facts.blueprint.openJoining(clusterForBlueprint(facts), await openSecrets(tools, context, facts));
   const request = { purpose: 'invite', words: 'let nodes join', key: 'invite', controls: helpers(facts, concerned), script };
-  return tools.guests.onOneOf(context, { ...request, maxFailures: MAX_SCRIPT_FAILURES * Math.max(1, request.controls.length) });
+  return tools.guests.onOneOf(context, {
+    ...request,
+    maxFailures: failuresOf(request.controls),
+    ...(script.answers === undefined ? {} : { keep: async (answers) => keepToken(tools, facts, JSON.stringify(answers)) }),
+  });
+}
+
+/** `invite` as a step: however its operation ends, nothing joins by the token afterwards. */
+export function inviteStep<Input>(
+  tools: ClusterTools,
+  clusterId: (input: Input) => string,
+  concerned: (context: StepContext<Input>) => Promise<Concerned>,
+): OperationStep<Input> {
+  const facts = async (context: StepContext<Input>) => readOneCluster(context.reader, clusterId(context.operation.input));
+  return {
+    name: 'invite',
+    run: async (context) => invite(tools, context, await facts(context), await concerned(context)),
+    undo: async (context) => {
+      const cluster = await facts(context);
+      if (cluster.row.lifecycle !== 'PRESENT') return done();
+      try {
+        return await closeJoining(tools, context, cluster, nobody);
+      } catch (error) {
+        context.log.warn({ err: error, clusterId: cluster.row.id }, 'the token of a cluster could not be made worthless; the next operation that adds nodes does it');
+        return done();
+      }
+    },
+  };
+}
+
+/** Nothing joins by the operation's token any more, and the cluster knows what its new nodes are for. */
+export async function closeJoining(tools: ClusterTools, context: AnyContext, facts: ClusterFacts, concerned: Concerned): Promise<Answer> {
+  const joined = facts.nodes.filter((node) => concerned(node) && node.row.phase === 'JOINED').map(told);
+  const script = facts.blueprint.closeJoining?.(clusterForBlueprint(facts), joined);
+  if (script === undefined) return done();
+  const request = { purpose: 'close', words: 'let no more nodes join', key: 'close', controls: joinedControls(facts), script };
+  return tools.guests.onOneOf(context, { ...request, maxFailures: failuresOf(request.controls) });
+}
+
+function failuresOf(controls: readonly NodeFacts[]): number {
+  return MAX_SCRIPT_FAILURES * Math.max(1, controls.length);
 }
 
 /** Makes the cluster on the first control node. */
@@ -117,7 +158,7 @@ export async function initialise(tools: ClusterTools, context: AnyContext, facts
   const controls = facts.nodes.filter((node) => node.row.role === 'CONTROL');
   const [first] = controls;
   if (first === undefined || controls.some((node) => node.row.phase === 'JOINED')) return done();
-  const script = facts.blueprint.initialise(clusterForBlueprint(facts), told(first), await openSecrets(tools, context, facts));
+  const script = await facts.blueprint.initialise(clusterForBlueprint(facts), told(first), await openSecrets(tools, context, facts));
   return tools.guests.onEach(context, {
     purpose: 'initialise',
     words: 'initialise the cluster',
@@ -140,10 +181,11 @@ export async function join(
   if (waiting.length === 0) return done();
   const secrets = await openSecrets(tools, context, facts);
   const cluster = clusterForBlueprint(facts);
+  const tasks = waiting.map(async (node): Promise<GuestTask> => ({ node, script: await facts.blueprint.join(cluster, told(node), secrets) }));
   return tools.guests.onEach(context, {
     purpose: 'join',
     words: 'join the cluster',
-    tasks: waiting.map((node): GuestTask => ({ node, script: facts.blueprint.join(cluster, told(node), secrets) })),
+    tasks: await Promise.all(tasks),
     parallel: role === 'CONTROL' ? 1 : PARALLEL_JOINS,
     maxFailures: MAX_SCRIPT_FAILURES,
     commit: joined,

@@ -18,7 +18,7 @@ registerEnumType(ClusterKind, {
   description: 'What kind of cluster.',
   valuesMap: {
     KUBERNETES: { description: 'Kubernetes, for kubectl and everything that speaks its API.' },
-    SWARM: { description: 'Docker Swarm; not in this release.' },
+    SWARM: { description: 'Docker Swarm, for the docker client.' },
     MESOS: { description: 'Apache Mesos; not in this release.' },
   },
 });

@@ -1,4 +1,7 @@
-/** What goes on inside simulated machines: scripts are not executed but answered from registered responses. */
+/**
+ * What goes on inside simulated machines: scripts are not executed but answered from registered responses, and what they
+ * are to tell beside that is made up.
+ */
 export const GUESTS = `
 -- Starts the run under its id, at most once; a run that exists is answered from what it left.
 CREATE OR REPLACE FUNCTION guest_execute(b text, guest text, a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -24,10 +27,16 @@ BEGIN
   ORDER BY g.id DESC LIMIT 1;
   INSERT INTO guest_run (backend_id, run_id, machine_id, script, exit_code, standard_output, standard_error)
   VALUES (b, run, guest, a ->> 'script', coalesce(response.exit_code, 0),
-    coalesce(guest_text(response.standard_output, m, run), ''), coalesce(guest_text(response.standard_error, m, run), ''))
+    coalesce(guest_text(response.standard_output, m, run), guest_answers(a -> 'answers')), coalesce(guest_text(response.standard_error, m, run), ''))
   RETURNING * INTO r;
   RETURN changed(guest_result(r));
 END $$;
+
+-- A line for each name, with a value that nobody else has.
+CREATE OR REPLACE FUNCTION guest_answers(names jsonb) RETURNS text LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce(string_agg(format(E'%s=%s\\n', name, gen_random_uuid()), '' ORDER BY place), '')
+  FROM jsonb_array_elements_text(names) WITH ORDINALITY AS each (name, place)
+$$;
 
 CREATE OR REPLACE FUNCTION guest_result(r guest_run) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_build_object('exitCode', r.exit_code, 'standardOutput', r.standard_output, 'standardError', r.standard_error)

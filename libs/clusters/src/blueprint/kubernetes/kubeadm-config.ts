@@ -35,7 +35,7 @@ export function initConfiguration(cluster: BlueprintCluster, node: BlueprintNode
       clusterName: cluster.name,
       kubernetesVersion: `v${cluster.release}`,
       controlPlaneEndpoint: `${cluster.apiAddress}:${API_PORT}`,
-      apiServer: { certSANs: [cluster.apiAddress, cluster.name] },
+      apiServer: { certSANs: [cluster.apiAddress, ...cluster.externalAddresses, cluster.name] },
       networking: { podSubnet: POD_SUBNET, serviceSubnet: SERVICE_SUBNET },
       encryptionAlgorithm: 'ECDSA-P256',
     },

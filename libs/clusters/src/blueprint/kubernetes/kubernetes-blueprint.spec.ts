@@ -9,7 +9,7 @@ import type { KubernetesPki } from '../../credentials/kubernetes-pki.js';
 import type { BlueprintCluster, BlueprintNode, ClusterSecrets, GuestScript } from '../blueprint.js';
 import { kubernetesBlueprint as blueprint } from './kubernetes-blueprint.js';
 
-const cluster: BlueprintCluster = { id: 'cls_1', name: 'blue', release: '1.34.2', apiAddress: '10.32.0.9' };
+const cluster: BlueprintCluster = { id: 'cls_1', name: 'blue', release: '1.34.2', apiAddress: '10.32.0.9', externalAddresses: [], controlAddresses: ['10.32.0.2'] };
 const control: BlueprintNode = { machineId: 'vm_1', name: 'blue-control-abc', role: 'CONTROL', address: '10.32.0.2', zoneId: 'zon_1', pool: null };
 const worker: BlueprintNode = { ...control, machineId: 'vm_2', name: 'blue-workers-abc', role: 'WORKER', address: '10.32.0.5', pool: { name: 'workers', labels: { team: 'shop' } } };
 let secrets: ClusterSecrets;
@@ -20,11 +20,11 @@ beforeAll(async () => {
   pki = JSON.parse(secrets.foundation) as KubernetesPki;
 });
 
-const scripts = (): Record<string, GuestScript> => ({
-  initialise: blueprint.initialise(cluster, control, secrets),
+const scripts = async (): Promise<Record<string, GuestScript>> => ({
+  initialise: await blueprint.initialise(cluster, control, secrets),
   openJoining: blueprint.openJoining(cluster, secrets),
-  joinControl: blueprint.join(cluster, control, secrets),
-  joinWorker: blueprint.join(cluster, worker, secrets),
+  joinControl: await blueprint.join(cluster, control, secrets),
+  joinWorker: await blueprint.join(cluster, worker, secrets),
   readyControl: blueprint.checkReady(cluster, control),
   readyWorker: blueprint.checkReady(cluster, worker),
   drain: blueprint.drain(cluster, worker, { unreachable: false }),
@@ -35,32 +35,34 @@ const scripts = (): Record<string, GuestScript> => ({
 });
 
 describe('the scripts of Kubernetes nodes', () => {
-  it('are shell, short, the same for the same arguments, and hold no secret', () => {
-    const words = [secrets.joinToken, ...Object.values(pki).flatMap((pair) => String((pair as { privateKeyPem: string }).privateKeyPem).split('\n').slice(1, 2))];
-    for (const [name, { script, timeoutSeconds }] of Object.entries(scripts())) {
+  it('are shell, short, the same for the same arguments, and hold no secret', async () => {
+    const again = await scripts();
+    const words = [String(secrets.joinToken), ...Object.values(pki).flatMap((pair) => String((pair as { privateKeyPem: string }).privateKeyPem).split('\n').slice(1, 2))];
+    for (const [name, { script, timeoutSeconds }] of Object.entries(await scripts())) {
       const checked = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
       expect([name, checked.status, checked.stderr]).toEqual([name, 0, '']);
       expect(script.length).toBeLessThan(16 * 1024);
-      expect(script).toBe(scripts()[name]?.script);
+      expect(script).toBe(again[name]?.script);
       expect(timeoutSeconds).toBeGreaterThan(0);
       for (const word of words) expect(script).not.toContain(word);
     }
   });
 
-  it('give authorities’ keys to control nodes only', () => {
+  it('give authorities’ keys to control nodes only', async () => {
+    const { joinControl, joinWorker } = await scripts();
     const decoded = (script: GuestScript | undefined): string =>
       (script?.standardInput ?? '').split('\n').map((line) => Buffer.from(line.split(' ')[2] ?? '', 'base64').toString()).join('\n');
-    expect(decoded(scripts().joinControl)).toContain(pki.cluster.privateKeyPem);
-    expect(decoded(scripts().joinWorker)).not.toContain('PRIVATE KEY');
-    expect(decoded(scripts().joinWorker)).toContain(publicKeyPin(pki.cluster.certificatePem));
+    expect(decoded(joinControl)).toContain(pki.cluster.privateKeyPem);
+    expect(decoded(joinWorker)).not.toContain('PRIVATE KEY');
+    expect(decoded(joinWorker)).toContain(publicKeyPin(pki.cluster.certificatePem));
   });
 
-  it('tell kubeadm everything in its own words', () => {
+  it('tell kubeadm everything in its own words', async () => {
     const config = (script: GuestScript): Record<string, unknown>[] => {
       const line = (script.standardInput ?? '').split('\n').find((each) => each.includes('kubeadm.yaml')) ?? '';
       return parseAllDocuments(Buffer.from(line.split(' ')[2] ?? '', 'base64').toString()).map((document) => document.toJS() as Record<string, unknown>);
     };
-    const [init, shared, kubelet] = config(blueprint.initialise(cluster, control, secrets));
+    const [init, shared, kubelet] = config(await blueprint.initialise(cluster, control, secrets));
     expect(init).toMatchObject({
       kind: 'InitConfiguration',
       bootstrapTokens: [{ token: secrets.joinToken, ttl: '1h0m0s' }],
@@ -69,13 +71,13 @@ describe('the scripts of Kubernetes nodes', () => {
     });
     expect(shared).toMatchObject({ kind: 'ClusterConfiguration', kubernetesVersion: 'v1.34.2', controlPlaneEndpoint: '10.32.0.9:6443', encryptionAlgorithm: 'ECDSA-P256', apiServer: { certSANs: ['10.32.0.9', 'blue'] } });
     expect(kubelet).toMatchObject({ kind: 'KubeletConfiguration' });
-    const [joining] = config(blueprint.join(cluster, worker, secrets));
+    const [joining] = config(await blueprint.join(cluster, worker, secrets));
     expect(joining).toMatchObject({ kind: 'JoinConfiguration', discovery: { bootstrapToken: { apiServerEndpoint: '10.32.0.9:6443', token: secrets.joinToken, caCertHashes: [publicKeyPin(pki.cluster.certificatePem)] } } });
     expect(joining).not.toHaveProperty('controlPlane');
     const registration = joining as { nodeRegistration: { kubeletExtraArgs: { name: string; value: string }[] } } | undefined;
     const labels = registration?.nodeRegistration.kubeletExtraArgs.find((each) => each.name === 'node-labels');
     expect(labels?.value).toBe('topology.kubernetes.io/zone=zon_1,node.muon/pool=workers,team=shop');
-    expect(config(blueprint.join(cluster, control, secrets))[0]).toMatchObject({ controlPlane: { localAPIEndpoint: { advertiseAddress: '10.32.0.2' } } });
+    expect(config(await blueprint.join(cluster, control, secrets))[0]).toMatchObject({ controlPlane: { localAPIEndpoint: { advertiseAddress: '10.32.0.2' } } });
   });
 });
 
@@ -113,8 +115,8 @@ if [ -e ${root}/kubeadm-fails ]; then echo "kubeadm says no" >&2; exit 1; fi`);
   }
   const calls = (): string[] => (existsSync(join(root, 'calls')) ? readFileSync(join(root, 'calls'), 'utf8').trim().split('\n') : []);
 
-  it('initialise a control node: its authorities in place, kubeadm called, roles bound, nothing left behind', () => {
-    const result = run(blueprint.initialise(cluster, control, secrets));
+  it('initialise a control node: its authorities in place, kubeadm called, roles bound, nothing left behind', async () => {
+    const result = run(await blueprint.initialise(cluster, control, secrets));
     expect(result).toMatchObject({ status: 0, stdout: '' });
     const pkiFolder = join(root, 'etc/kubernetes/pki');
     expect(readdirSync(pkiFolder).sort()).toEqual(['ca.crt', 'ca.key', 'etcd', 'front-proxy-ca.crt', 'front-proxy-ca.key', 'sa.key', 'sa.pub']);
@@ -126,26 +128,26 @@ if [ -e ${root}/kubeadm-fails ]; then echo "kubeadm says no" >&2; exit 1; fi`);
     expect(calls().filter((call) => call.startsWith('kubectl create clusterrolebinding'))).toHaveLength(3);
     // Run again, it sees that it is done.
     writeFileSync(join(root, 'calls'), '');
-    expect(run(blueprint.initialise(cluster, control, secrets)).status).toBe(0);
+    expect(run(await blueprint.initialise(cluster, control, secrets)).status).toBe(0);
     expect(calls().some((call) => call.startsWith('kubeadm'))).toBe(false);
   });
 
-  it('join, or say so by their exit code and leave no secret behind', () => {
+  it('join, or say so by their exit code and leave no secret behind', async () => {
     writeFileSync(join(root, 'kubeadm-fails'), '');
-    const failed = run(blueprint.join(cluster, worker, secrets));
+    const failed = run(await blueprint.join(cluster, worker, secrets));
     expect(failed).toMatchObject({ status: 1, stderr: 'kubeadm says no\n' });
     expect(existsSync(join(root, 'run'))).toBe(false);
     rmSync(join(root, 'kubeadm-fails'));
     // What the broken attempt left is taken back first.
     writeFileSync(join(root, 'etc/kubernetes/kubelet.conf'), '');
-    expect(run(blueprint.join(cluster, worker, secrets)).status).toBe(0);
+    expect(run(await blueprint.join(cluster, worker, secrets)).status).toBe(0);
     expect(calls().map((call) => call.split(' ').slice(0, 2).join(' '))).toEqual(['kubeadm join', 'kubeadm reset', 'kubeadm join']);
-    expect(run(blueprint.join(cluster, worker, secrets)).status).toBe(0);
+    expect(run(await blueprint.join(cluster, worker, secrets)).status).toBe(0);
     expect(calls()).toHaveLength(3);
   });
 
-  it('refuse files that are to go anywhere else', () => {
-    const wrong = { ...blueprint.join(cluster, worker, secrets), standardInput: `/root/.profile 0600 ${Buffer.from('x').toString('base64')}\n` };
+  it('refuse files that are to go anywhere else', async () => {
+    const wrong = { ...(await blueprint.join(cluster, worker, secrets)), standardInput: `/root/.profile 0600 ${Buffer.from('x').toString('base64')}\n` };
     expect(run(wrong)).toMatchObject({ status: 64, stderr: 'unexpected path\n' });
   });
 

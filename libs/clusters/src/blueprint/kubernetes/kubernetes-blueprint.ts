@@ -7,7 +7,8 @@ import {
   KUBEADM_PKI_DIRECTORY,
   type KubernetesPki,
 } from '../../credentials/kubernetes-pki.js';
-import type { Blueprint, BlueprintNode, GuestScript } from '../blueprint.js';
+import { clientAddress, type Blueprint, type BlueprintNode, type ClusterSecrets, type GuestScript } from '../blueprint.js';
+import { standardInputOf, type StandardInputFile } from '../standard-input.js';
 import { nodeUserData } from './cloud-init.js';
 import { API_PORT, initConfiguration, joinConfiguration, TOKEN_LIFE } from './kubeadm-config.js';
 import {
@@ -18,10 +19,8 @@ import {
   openJoiningScript,
   readyScript,
   removeScript,
-  standardInputOf,
   TOKEN_FILE,
   undrainScript,
-  type StandardInputFile,
 } from './scripts.js';
 
 const MINUTE = 60;
@@ -32,26 +31,28 @@ export const kubernetesBlueprint: Blueprint = {
   kind: 'KUBERNETES',
   apiPort: API_PORT,
   controlCounts: [1, 3, 5],
+  needs: ['guestRun', 'kubernetesNodes'],
+  apiEndpoint,
 
   userData: nodeUserData,
 
   createSecrets: async () => JSON.stringify(await createKubernetesPki()),
   createJoinToken: createBootstrapToken,
 
-  initialise(cluster, node, secrets): GuestScript {
+  async initialise(cluster, node, secrets): Promise<GuestScript> {
     const pki = readPki(secrets.foundation);
-    const files = [...pkiFiles(node, pki), secretFile(CONFIG_FILE, initConfiguration(cluster, node, secrets.joinToken))];
+    const files = [...pkiFiles(node, pki), secretFile(CONFIG_FILE, initConfiguration(cluster, node, tokenOf(secrets)))];
     return { script: initialiseScript(), standardInput: standardInputOf(files), timeoutSeconds: 15 * MINUTE };
   },
 
   openJoining(_cluster, secrets): GuestScript {
-    const standardInput = standardInputOf([secretFile(TOKEN_FILE, secrets.joinToken)]);
+    const standardInput = standardInputOf([secretFile(TOKEN_FILE, tokenOf(secrets))]);
     return { script: openJoiningScript(TOKEN_LIFE), standardInput, timeoutSeconds: MINUTE };
   },
 
-  join(cluster, node, secrets): GuestScript {
+  async join(cluster, node, secrets): Promise<GuestScript> {
     const pki = readPki(secrets.foundation);
-    const config = joinConfiguration(cluster, node, secrets.joinToken, pki);
+    const config = joinConfiguration(cluster, node, tokenOf(secrets), pki);
     const files = [...pkiFiles(node, pki), secretFile(CONFIG_FILE, config)];
     return { script: joinScript(), standardInput: standardInputOf(files), timeoutSeconds: 10 * MINUTE };
   },
@@ -71,14 +72,23 @@ export const kubernetesBlueprint: Blueprint = {
     const pki = readPki(secrets);
     const minted = await mintKubeconfig(pki.cluster, {
       clusterName: cluster.name,
-      server: `https://${cluster.apiAddress}:${API_PORT}`,
+      server: apiEndpoint(clientAddress(cluster)),
       user: request.user,
       groups: request.groups,
       ...(request.validMinutes === undefined ? {} : { validMinutes: request.validMinutes }),
     });
-    return { file: minted.kubeconfig, serialNumber: minted.serialNumber, expiresAt: minted.expiresAt };
+    return { files: [{ name: 'config', content: minted.kubeconfig }], serialNumber: minted.serialNumber, expiresAt: minted.expiresAt };
   },
 };
+
+function apiEndpoint(address: string): string {
+  return `https://${address}:${API_PORT}`;
+}
+
+function tokenOf({ joinToken }: ClusterSecrets): string {
+  assert(joinToken !== null, 'nodes of a Kubernetes cluster join by a token of Muon');
+  return joinToken;
+}
 
 function readPki(secrets: string): KubernetesPki {
   const pki = JSON.parse(secrets) as Partial<KubernetesPki>;

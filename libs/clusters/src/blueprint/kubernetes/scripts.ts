@@ -1,3 +1,6 @@
+import { KUBEADM_PKI_DIRECTORY } from '../../credentials/kubernetes-pki.js';
+import { readFiles } from '../standard-input.js';
+
 /**
  * The scripts that Kubernetes nodes run. Each may have been broken off before, at any point, and runs again from its
  * start. Nothing of what they are given on standard input is printed or left behind, but for the files of `kubeadmPkiFiles`.
@@ -11,16 +14,7 @@ const PROLOGUE = `set -eu
 umask 077
 export KUBECONFIG=${ADMIN}`;
 
-/** Standard input is a line a file: path, mode, content in base64. */
-const READ_FILES = `rm -rf ${WORK}
-mkdir -p ${WORK}
-trap 'rm -rf ${WORK}' EXIT
-while IFS=' ' read -r path mode content; do
-  case "$path" in ${WORK}/* | /etc/kubernetes/pki/*) ;; *) echo "unexpected path" >&2; exit 64 ;; esac
-  mkdir -p "$(dirname "$path")"
-  printf '%s' "$content" | base64 -d > "$path"
-  chmod "$mode" "$path"
-done`;
+const READ_FILES = readFiles(WORK, [KUBEADM_PKI_DIRECTORY]);
 
 /** What an earlier run may have left half-made would only stand in the way. */
 const RESET_UNLESS_MEMBER = `if [ ! -e /etc/kubernetes/muon-joined ] && [ -e /etc/kubernetes/kubelet.conf -o -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
@@ -29,16 +23,6 @@ fi`;
 
 export const CONFIG_FILE = `${WORK}/kubeadm.yaml`;
 export const TOKEN_FILE = `${WORK}/token`;
-
-export interface StandardInputFile {
-  path: string;
-  mode: '0600' | '0644';
-  content: string;
-}
-
-export function standardInputOf(files: readonly StandardInputFile[]): string {
-  return files.map(({ path, mode, content }) => `${path} ${mode} ${Buffer.from(content, 'utf8').toString('base64')}\n`).join('');
-}
 
 /** Groups of minted credentials, and what they may do in the cluster. */
 export const GROUP_ROLES = { 'muon:owners': 'cluster-admin', 'muon:contributors': 'edit', 'muon:viewers': 'view' } as const;
