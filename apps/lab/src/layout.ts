@@ -67,6 +67,8 @@ export const POOL = 'local';
 export const PROFILE = 'lab';
 export const TINY_IMAGE = 'tiny';
 export const DEBIAN_IMAGE = 'debian';
+/** How Muon calls the external network. */
+export const EXTERNAL_NETWORK = 'internet';
 /** Of Debian 12's Docker, which is in it. */
 export const DOCKER_RELEASE = '20.10.24';
 

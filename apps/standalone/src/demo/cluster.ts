@@ -47,7 +47,7 @@ export async function useCluster(api: DemoApi, projectId: string, datacenter: Da
     nodePools: [{ name: 'workers', flavor: 'medium', count: 2 }],
   };
   say.chapter('A developer looks before leaping');
-  await plan(api, input);
+  await planCluster(api, input);
   say.chapter('The developer asks for a Kubernetes cluster with one mutation and watches it become ready');
   const id = await create(api, input);
   await fetchKubeconfig(api, id);
@@ -58,7 +58,8 @@ export async function useCluster(api: DemoApi, projectId: string, datacenter: Da
   await remove(api, id, projectId, datacenter);
 }
 
-async function plan(api: DemoApi, input: Record<string, unknown>): Promise<void> {
+/** Shows what asking for the cluster would do. */
+export async function planCluster(api: DemoApi, input: Record<string, unknown>): Promise<void> {
   const { createCluster } = await api.request<{ createCluster: { plan: Plan } }>(
     'mutation ($input: CreateClusterInput!) { createCluster(input: $input) { plan { resources { kind } reasons { message } } } }',
     { input: { ...input, dryRun: true } },

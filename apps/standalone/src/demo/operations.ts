@@ -41,18 +41,19 @@ export async function runOperation<Answer>(
   mutation: string,
   variables: Record<string, unknown>,
   started: (answer: Answer) => Started,
+  deadlineMs = DEADLINE_MS,
 ): Promise<Answer> {
   const { eventCursor } = await api.request<{ eventCursor: string }>('{ eventCursor }');
   const answer = await api.request<Answer>(mutation, variables);
-  await watchOperation(api, started(answer).operation.id, eventCursor);
+  await watchOperation(api, started(answer).operation.id, eventCursor, deadlineMs);
   return answer;
 }
 
 /** Prints an operation's steps as they come over the subscription, until it has ended. */
-async function watchOperation(api: DemoApi, operationId: string, from: string): Promise<void> {
+async function watchOperation(api: DemoApi, operationId: string, from: string, deadlineMs: number): Promise<void> {
   let last = '';
   let failure: string | undefined;
-  await api.follow<Seen>(WATCH, { ids: [operationId], from }, DEADLINE_MS, ({ events: { node } }) => {
+  await api.follow<Seen>(WATCH, { ids: [operationId], from }, deadlineMs, ({ events: { node } }) => {
     if (node === null) return false;
     const running = node.steps.find((step) => step.state !== 'DONE')?.name ?? '';
     const line = `${node.state.toLowerCase().padEnd(9)} ${String(node.progress.percent).padStart(3)} %  ${running}`;

@@ -1,5 +1,6 @@
 import { DemoApi, Refused } from './api.js';
 import { useCluster } from './cluster.js';
+import { onboard, type Customer } from './customer.js';
 import { describeDatacenter, type Datacenter } from './datacenter.js';
 import { runOperation, type Started } from './operations.js';
 import { say } from './terminal.js';
@@ -10,13 +11,6 @@ export interface Story {
   token: string;
   /** Of the database that the simulated backend lives in. */
   simulationUrl: string;
-}
-
-interface Customer {
-  tenantId: string;
-  projectId: string;
-  /** Speaks as the tenant's owner. */
-  api: DemoApi;
 }
 
 interface MachineInput {
@@ -44,26 +38,6 @@ export async function tellStory(story: Story): Promise<void> {
     await operator.close();
     await datacenter.world.close();
   }
-}
-
-async function onboard(operator: DemoApi): Promise<Customer> {
-  const name = `acme-${Date.now().toString(36)}`;
-  const input = {
-    name,
-    owners: [{ name: 'ann' }],
-    ownerToken: true,
-    quota: [
-      { resourceKey: 'vm.count', limit: 12 },
-      { resourceKey: 'vm.cpu', limit: 24 },
-    ],
-    project: { name: 'shop' },
-  };
-  const { onboardTenant } = await operator.request<{
-    onboardTenant: { tenant: { id: string }; project: { id: string }; ownerToken: string };
-  }>('mutation ($input: OnboardTenantInput!) { onboardTenant(input: $input) { tenant { id } project { id } ownerToken } }', { input });
-  say.done(`tenant "${name}" with its owner "ann", a quota of 12 machines and 24 processors, and the project "shop"`);
-  const { tenant, project, ownerToken } = onboardTenant;
-  return { tenantId: tenant.id, projectId: project.id, api: operator.as(ownerToken) };
 }
 
 async function makeNetwork({ api, projectId }: Customer): Promise<string> {
