@@ -7,6 +7,9 @@ import { SUPERVISOR, WRAPPER } from './guest-script.js';
 const RUN_ID = /^[A-Za-z0-9_-]{1,100}$/;
 const MAX_SCRIPT_BYTES = 64 * 1024;
 const POLL_MS = 300;
+/** Kept back for the answer's way. */
+const MARGIN_MS = 100;
+const SHORTEST_MS = 100;
 /** What a shell says of a process that was killed. */
 const KILLED = 137;
 
@@ -14,7 +17,8 @@ const KILLED = 137;
 export async function runInGuest(backend: IncusBackend, instance: string, run: GuestRun, budget: Budget): Promise<Outcome<GuestRunResult>> {
   if (!RUN_ID.test(run.runId)) throw invalidInput('runId', 'A run id is made of letters, digits, hyphens and underscores.');
   if (Buffer.byteLength(run.script) > MAX_SCRIPT_BYTES) throw invalidInput('script', 'A script has at most 64 KiB.');
-  const timeoutMs = budget.wait.timeoutMs ?? budget.leftMs;
+  // All of what is left: a wrapper that is killed before its input has come has begun nothing.
+  const timeoutMs = Math.max(SHORTEST_MS, budget.leftMs - MARGIN_MS);
   const answer = await backend.client.instances.execute(instance, {
     command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR],
     input: run.standardInput ?? '',
