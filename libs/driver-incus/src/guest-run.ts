@@ -7,12 +7,18 @@ import { SUPERVISOR, WRAPPER } from './guest-script.js';
 const RUN_ID = /^[A-Za-z0-9_-]{1,100}$/;
 const MAX_SCRIPT_BYTES = 64 * 1024;
 const POLL_MS = 300;
+/** Kept back for the answer's way. */
+const MARGIN_MS = 100;
+const SHORTEST_MS = 100;
+/** What a shell says of a process that was killed. */
+const KILLED = 137;
 
 /** Starts the run or finds it, and tells how it stands. */
 export async function runInGuest(backend: IncusBackend, instance: string, run: GuestRun, budget: Budget): Promise<Outcome<GuestRunResult>> {
   if (!RUN_ID.test(run.runId)) throw invalidInput('runId', 'A run id is made of letters, digits, hyphens and underscores.');
   if (Buffer.byteLength(run.script) > MAX_SCRIPT_BYTES) throw invalidInput('script', 'A script has at most 64 KiB.');
-  const timeoutMs = budget.wait.timeoutMs ?? budget.leftMs;
+  // All of what is left: a wrapper that is killed before its input has come has begun nothing.
+  const timeoutMs = Math.max(SHORTEST_MS, budget.leftMs - MARGIN_MS);
   const answer = await backend.client.instances.execute(instance, {
     command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR],
     input: run.standardInput ?? '',
@@ -29,7 +35,8 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
     case 'CONFLICT':
       throw backend.conflict('guest run', run.runId);
     case 'LOST':
-      throw backendRefused(backend.backendId, `The guest run "${run.runId}" was cut off before it ended, and is not run again.`);
+      // As when its time is over: by a power cut, mostly. Whether it may be run again is the caller's to say, under another id.
+      return done({ exitCode: KILLED, standardOutput: '', standardError: 'The script was cut off before it ended.' });
     default:
       // The run goes on, but its outputs were lost on the way.
       if (answer.exitCode === 0) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });

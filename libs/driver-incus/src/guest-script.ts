@@ -11,33 +11,26 @@ umask 077
 root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3 script=$4 supervisor=$5
 dir=$root/$run
 alive() { case "$(cat "/proc/$1/cmdline")" in *"$run"*) return 0 ;; esac; return 1; }
-current() { if [ -s "$dir/pid" ]; then cat "$dir/pid"; else cat "$dir/owner"; fi; }
 begin() {
   echo $$ >"$dir/owner"
   printf %s "$hash" >"$dir/hash"
-  printf %s "$script" >"$dir/script"
+  # Whole at once: another one's may be running already.
+  printf %s "$script" >"$dir/script.$$"
+  mv "$dir/script.$$" "$dir/script"
   input=$(cat; echo .)
   session=
   if command -v setsid >/dev/null 2>&1; then session=setsid; elif busybox setsid true 2>/dev/null; then session='busybox setsid'; fi
-  touch "$dir/begun"
   printf %s "\${input%.}" | $session /bin/sh -c "$supervisor" "muon-run-$run" "$dir" "$seconds" "$session" >/dev/null 2>&1 &
-  echo $! >"$dir/pid"
 }
 mkdir -p "$root" || exit
 if mkdir "$dir" 2>/dev/null; then begin; fi
 if [ -s "$dir/hash" ] && [ "$(cat "$dir/hash")" != "$hash" ]; then echo CONFLICT; exit; fi
 if [ ! -s "$dir/status" ] && [ -s "$dir/owner" ]; then
-  begun=
-  if [ -e "$dir/begun" ]; then begun=yes; fi
-  process=$(current)
-  if ! alive "$process" 2>/dev/null; then
-    # Others look and begin at the same time: only one follows a process, and what was seen first may be over.
-    if [ ! -e "$dir/begun" ]; then
-      if mkdir "$dir/after-$process" 2>/dev/null; then begin; fi
-    elif [ -n "$begun" ] && [ ! -s "$dir/status" ] && [ "$(current)" = "$process" ]; then
-      echo LOST
-      exit
-    fi
+  if [ -s "$dir/pid" ]; then
+    # It may have ended between the two looks.
+    if ! alive "$(cat "$dir/pid")" 2>/dev/null && [ ! -s "$dir/status" ]; then echo LOST; exit; fi
+  elif ! alive "$(cat "$dir/owner")" 2>/dev/null && [ ! -s "$dir/pid" ]; then
+    begin
   fi
 fi
 if [ ! -s "$dir/status" ]; then echo PENDING; exit; fi
@@ -46,9 +39,14 @@ head -c 65536 "$dir/output"
 head -c 65536 "$dir/error" >&2
 `;
 
-/** Arguments: folder, seconds, program that makes a session. Waits for the script, kills it when its time is over. */
+/**
+ * Arguments: folder, seconds, program that makes a session. Waits for the script, kills it when its time is over. Of several
+ * that were begun one goes on: the one whose file becomes `pid`.
+ */
 export const SUPERVISOR = `
 dir=$1 seconds=$2 session=$3
+echo $$ >"$dir/pid.$$"
+ln "$dir/pid.$$" "$dir/pid" || exit
 exec 3<&0
 $session /bin/sh "$dir/script" <&3 >"$dir/output" 2>"$dir/error" 3<&- &
 script=$!

@@ -43,7 +43,10 @@ export interface ObservedMachine {
   ipAddress: string | null;
 }
 
-/** A script that the guest's wrapper runs at most once under its run id, keeping status and output in the guest. */
+/**
+ * A script that the guest's wrapper runs at most once under its run id, keeping status and output in the guest. One that was
+ * cut off, by a power cut or because its time was over, has ended with exit code 137.
+ */
 export interface GuestRun {
   runId: string;
   machineId: string;

@@ -242,6 +242,16 @@ function guestConformance(bench: Bench): void {
     expect(await bench.finish(async (call) => bench.driver.compute.runInGuest(call, run))).toEqual(first);
   });
 
+  it('tells what the script answers by name, the same ever after', async (context) => {
+    bench.needs(context, 'compute', 'guestRun');
+    const { machineId } = await bench.runningMachine();
+    const answering = 'for name in one other; do echo "$name=$(cat /proc/sys/kernel/random/uuid)"; done';
+    const run = { runId: typeidUnboxed('run'), machineId, script: answering, answers: ['one', 'other'], timeoutSeconds: 30 };
+    const first = await bench.finish(async (call) => bench.driver.compute.runInGuest(call, run));
+    expect(first.standardOutput).toMatch(/^one=\S+\nother=\S+\n$/);
+    expect(await bench.finish(async (call) => bench.driver.compute.runInGuest(call, run))).toEqual(first);
+  });
+
   it('another script under a used run id is a BACKEND_FAILED conflict', async (context) => {
     bench.needs(context, 'compute', 'guestRun');
     const { machineId } = await bench.runningMachine();
