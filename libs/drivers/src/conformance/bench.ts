@@ -241,8 +241,10 @@ export class Bench {
     this.made.push(async () => remove(call));
   }
 
-  /** Removes what the test made, the last first. */
+  /** Removes what the test made, the last first. That is no examination: a backend that is away meanwhile is asked again. */
   async clear(): Promise<void> {
-    for (const remove of this.made.splice(0).reverse()) await this.finish(remove);
+    for (const remove of this.made.splice(0).reverse()) {
+      await this.eventually('what the test made is removed', async () => (await remove()).state === 'DONE');
+    }
   }
 }
