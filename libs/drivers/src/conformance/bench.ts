@@ -126,6 +126,19 @@ export class Bench {
     return error;
   }
 
+  /**
+   * The call is refused with this code. One that is refused because it is to be asked later, as while the backend's own
+   * cluster elects, is asked again. @returns the error
+   */
+  async refusedInTheEnd(code: ErrorCode, make: (call: DriverCall) => Promise<unknown>): Promise<MuonError> {
+    const deadline = Date.now() + this.subject.patienceMs;
+    for (;;) {
+      const error = await this.refused(make(this.call()), ...(Date.now() > deadline ? [code] : [code, 'TIMEOUT' as const, 'UNAVAILABLE' as const]));
+      if (error.code === code) return error;
+      await sleep(MAX_WAIT_MS);
+    }
+  }
+
   diskSpecification(overrides: Partial<DiskSpecification> = {}): DiskSpecification {
     return {
       diskId: typeidUnboxed('disk'),
