@@ -10,7 +10,7 @@ const ELECTION_PAUSE_MS = 500;
 /** Nothing was changed, and the cluster may be without a leader of its database, or wait for one who has died. */
 const isElecting = (error: unknown): boolean =>
   error instanceof IncusError &&
-  (/no available (cowsql|dqlite) leader|server isn't ready yet/i.test(error.message) || (error.kind === 'TIMEOUT' && !error.outcomeUnknown));
+  (/no available (cowsql|dqlite) leader|failed to begin transaction|server isn't ready yet/i.test(error.message) || (error.kind === 'TIMEOUT' && !error.outcomeUnknown));
 
 /** One Incus cluster as one process sees it: the single way in which every driver call goes. */
 export class IncusBackend {

@@ -107,6 +107,7 @@ describe('errors', () => {
     [412, 'ETag doesn\'t match: a vs b', 'PRECONDITION_FAILED', false],
     [500, 'Instance is busy running a "create" operation', 'BUSY', true],
     [500, 'no available cowsql leader server found', 'UNAVAILABLE', true],
+    [500, 'Failed to begin transaction: context deadline exceeded', 'UNAVAILABLE', true],
     [500, 'Missing event connection with target cluster member', 'UNAVAILABLE', true],
     [500, 'dial tcp 10.0.0.1:8443: connect: connection refused', 'UNAVAILABLE', true],
     [500, "Server isn't ready yet", 'UNAVAILABLE', true],

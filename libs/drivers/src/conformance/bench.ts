@@ -126,6 +126,19 @@ export class Bench {
     return error;
   }
 
+  /**
+   * The call is refused with this code. One that is refused because it is to be asked later, as while the backend's own
+   * cluster elects, is asked again. @returns the error
+   */
+  async refusedInTheEnd(code: ErrorCode, make: (call: DriverCall) => Promise<unknown>): Promise<MuonError> {
+    const deadline = Date.now() + this.subject.patienceMs;
+    for (;;) {
+      const error = await this.refused(make(this.call()), ...(Date.now() > deadline ? [code] : [code, 'TIMEOUT' as const, 'UNAVAILABLE' as const]));
+      if (error.code === code) return error;
+      await sleep(MAX_WAIT_MS);
+    }
+  }
+
   diskSpecification(overrides: Partial<DiskSpecification> = {}): DiskSpecification {
     return {
       diskId: typeidUnboxed('disk'),
@@ -241,8 +254,10 @@ export class Bench {
     this.made.push(async () => remove(call));
   }
 
-  /** Removes what the test made, the last first. */
+  /** Removes what the test made, the last first. That is no examination: a backend that is away meanwhile is asked again. */
   async clear(): Promise<void> {
-    for (const remove of this.made.splice(0).reverse()) await this.finish(remove);
+    for (const remove of this.made.splice(0).reverse()) {
+      await this.eventually('what the test made is removed', async () => (await remove()).state === 'DONE');
+    }
   }
 }

@@ -64,7 +64,7 @@ export const isConflict = (error: unknown): error is IncusError => error instanc
 const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [
   [/already exists|already in use by another|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
   [/is busy running|already being (created|deleted)|operation is already running/i, 'BUSY'],
-  [/no available (cowsql|dqlite) leader|database is (locked|closed)|daemon is (starting|shutting)|isn't online|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
+  [/no available (cowsql|dqlite) leader|failed to begin transaction|database is (locked|closed)|daemon is (starting|shutting)|isn't online|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
   // One member could not reach another.
   [/connect: connection refused|no route to host|network is unreachable|i\/o timeout|unexpected EOF/i, 'UNAVAILABLE'],
 ];
