@@ -140,7 +140,7 @@ async function answering(connections: number): Promise<Map<string, number>> {
 async function checked({ name, portId }: Guest): Promise<void> {
   await until(`A check of ${name}`, PATIENCE_MS, async () => {
     const question = ['--bare', '--columns=status', 'find', 'Service_Monitor', `logical_port=${portId}`];
-    const status = await runOn(await lab.machine(lab.controllerName), 'ovn-sbctl', question);
+    const status = await runOn(await lab.machine(lab.controller.name), 'ovn-sbctl', question);
     return status.trim() === 'online' ? true : undefined;
   });
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { IncusClient, isNotFound, type Devices, type Instance } from '#incus';
 import { incusOf } from '../../apps/lab/src/host/host.js';
 import { findMachine, runOn, type Machine } from '../../apps/lab/src/host/namespace.js';
-import { layoutOf, PROFILE, TINY_IMAGE, type HostLayout } from '../../apps/lab/src/layout.js';
+import { layoutOf, PROFILE, TINY_IMAGE, type ControllerLayout, type HostLayout } from '../../apps/lab/src/layout.js';
 import { until } from '../../apps/lab/src/machine/until.js';
 import { StateFolder } from '../../apps/lab/src/state.js';
 
@@ -16,7 +16,7 @@ export class Lab {
   private constructor(
     readonly folder: StateFolder,
     readonly hosts: readonly HostLayout[],
-    readonly controllerName: string,
+    readonly controller: ControllerLayout,
   ) {}
 
   /** @throws Error where there is no lab: a test that needs one never passes without */
@@ -25,7 +25,7 @@ export class Lab {
     const state = await folder.read();
     if (state?.before === undefined) throw new Error('These tests need a lab. Raise one: npm run lab -- up');
     const { hosts, controller } = layoutOf(state.hosts);
-    return new Lab(folder, hosts, controller.name);
+    return new Lab(folder, hosts, controller);
   }
 
   async machine(name: string): Promise<Machine> {
@@ -40,7 +40,11 @@ export class Lab {
   }
 
   async northbound(...programArguments: string[]): Promise<string> {
-    return (await runOn(await this.machine(this.controllerName), 'ovn-nbctl', programArguments)).trim();
+    return (await runOn(await this.machine(this.controller.name), 'ovn-nbctl', programArguments)).trim();
+  }
+
+  async southbound(...programArguments: string[]): Promise<string> {
+    return (await runOn(await this.machine(this.controller.name), 'ovn-sbctl', programArguments)).trim();
   }
 
   async switchOf(host: string, ...programArguments: string[]): Promise<string> {

@@ -14,6 +14,10 @@ export function noNetwork(backend: IncusBackend): NetworkDriver {
     removePort: async (call) => refuse('removePort', call),
     ensureLoadBalancer: async (call) => refuse('ensureLoadBalancer', call),
     removeLoadBalancer: async (call) => refuse('removeLoadBalancer', call),
+    ensureSecurityGroup: async (call) => refuse('ensureSecurityGroup', call),
+    removeSecurityGroup: async (call) => refuse('removeSecurityGroup', call),
+    ensureFirewall: async (call) => refuse('ensureFirewall', call),
+    removeFirewall: async (call) => refuse('removeFirewall', call),
     realised: async (call) => refuse('realised', call),
     listParts: async (call) => refuse('listParts', call),
   };

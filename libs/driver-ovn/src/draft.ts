@@ -14,6 +14,7 @@ type Desired<Table extends MarkedTable> = Partial<Northbound[Table]> & Seen;
 interface Membership {
   Logical_Router: 'ports' | 'load_balancer';
   Logical_Switch: 'ports' | 'load_balancer' | 'dns_records';
+  Port_Group: 'ports';
 }
 
 /**
@@ -40,6 +41,17 @@ export class Draft {
   expect(table: MarkedTable, uuid: string, seen: Seen | undefined): void {
     const rows = seen === undefined ? [] : [{ external_ids: seen.external_ids }];
     this.#guards.push((transaction) => transaction.wait(table, [['_uuid', '==', uuid]], '==', rows, { columns: ['external_ids'] }));
+  }
+
+  /** The row must still be there, or still be absent, whatever else has become of it. */
+  expectPresence(table: 'Port_Group', uuid: string, seen: { name: string } | undefined): void {
+    const rows = seen === undefined ? [] : [{ name: seen.name }];
+    this.#guards.push((transaction) => transaction.wait(table, [['_uuid', '==', uuid]], '==', rows, { columns: ['name'] }));
+  }
+
+  /** The row must still have these members. */
+  expectMembers<Table extends keyof Membership>(table: Table, uuid: string, column: Membership[Table], members: ReadonlySet<string>): void {
+    this.#guards.push((transaction) => transaction.wait(table, [['_uuid', '==', uuid]], '==', [{ [column]: members }], { columns: [column] }));
   }
 
   /** The rows of these marks must still be those, by one of their columns. */
@@ -89,12 +101,12 @@ export class Draft {
   }
 
   /** Adds a member to a set of which others may add and remove at the same time. */
-  join<Table extends keyof Membership>(table: Table, uuid: string, column: Membership[Table], member: string): void {
-    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'insert', [member]]]));
+  join<Table extends keyof Membership>(table: Table, uuid: string, column: Membership[Table], ...members: string[]): void {
+    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'insert', members]]));
   }
 
-  leave<Table extends keyof Membership>(table: Table, uuid: string, column: Membership[Table], member: string): void {
-    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'delete', [member]]]));
+  leave<Table extends keyof Membership>(table: Table, uuid: string, column: Membership[Table], ...members: string[]): void {
+    this.#changes.push((transaction) => transaction.mutate(table, [['_uuid', '==', uuid]], [[column, 'delete', members]]));
   }
 
   /** Adds a member to the sets of all rows with these marks, those that somebody else makes meanwhile among them. */

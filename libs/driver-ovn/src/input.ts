@@ -4,9 +4,9 @@ import { invalidInput, parseInput } from '#core';
 import type { LoadBalancerSpecification, NetworkSpecification, PortSpecification } from '#drivers';
 
 /** They become names and values of `external_ids` in OVN. */
-const id = z.string().regex(/^[\w-]{1,100}$/, 'An id has 1 to 100 letters, digits, hyphens and underscores.');
-const revision = z.number().int().min(0).max(999_999_999_999_999);
-const ownership = z.object({ installationId: id, tenantId: id, projectId: id });
+export const id = z.string().regex(/^[\w-]{1,100}$/, 'An id has 1 to 100 letters, digits, hyphens and underscores.');
+export const revision = z.number().int().min(0).max(999_999_999_999_999);
+export const ownership = z.object({ installationId: id, tenantId: id, projectId: id });
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const name = z.string().regex(new RegExp(`^${LABEL}$`), 'A name is one DNS label in lower case.');
 /** With a name before it, it is no longer than DNS allows. */
@@ -14,6 +14,7 @@ const domain = z.string().max(189).regex(new RegExp(`^${LABEL}(?:\\.${LABEL})*$`
 const MAX_SUBNETS = 256;
 const MAX_LISTENERS = 64;
 const MAX_MEMBERS = 1_024;
+const MAX_SECURITY_GROUPS = 64;
 
 const networkSchema = z.object({
   networkId: id,
@@ -35,6 +36,7 @@ const portSchema = z.object({
   ipAddress: z.ipv4(),
   name: name.optional(),
   hostName: z.string().min(1).max(253),
+  securityGroupIds: z.array(id).max(MAX_SECURITY_GROUPS).default([]),
 });
 
 const tcpPort = z.number().int().min(1).max(65_535);
@@ -69,6 +71,8 @@ export interface Network extends Omit<NetworkSpecification, 'subnets'> {
   subnets: Subnet[];
 }
 
+export type Port = PortSpecification & Required<Pick<PortSpecification, 'securityGroupIds'>>;
+
 /** Finds what OVN would take and ignore. @throws INVALID_INPUT naming the field */
 export function readNetwork(network: NetworkSpecification): Network {
   const { subnets, domain: given, ...rest } = parseInput(networkSchema, network, 'network');
@@ -93,7 +97,7 @@ export function readNetwork(network: NetworkSpecification): Network {
 }
 
 /** @throws INVALID_INPUT naming the field */
-export function readPort(port: PortSpecification): PortSpecification {
+export function readPort(port: PortSpecification): Port {
   const { name: given, ...read } = parseInput(portSchema, port, 'port');
   return { ...read, ...(given === undefined ? {} : { name: given }), macAddress: read.macAddress.toLowerCase() };
 }

@@ -16,10 +16,11 @@ export const Mark = {
   NAME: 'muon:name',
   DOMAIN: 'muon:domain',
   HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
+  SCOPE: 'muon:scope',
 } as const;
 
 /** Beside the kinds of parts: rows that only belong to one. */
-export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'DNS' | 'HEALTH_CHECK';
+export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'DNS' | 'HEALTH_CHECK' | 'FIREWALL_SCOPE' | 'RULE';
 
 export type ExternalIds = ReadonlyMap<string, string>;
 
@@ -27,8 +28,10 @@ export interface MarkedResource {
   kind: RowKind;
   id: string;
   revision: number;
-  networkId: string;
-  ownership: Ownership;
+  /** Of what lies in one. */
+  networkId?: string;
+  /** A firewall has no tenant, but many. */
+  ownership: Pick<Ownership, 'installationId'> & Partial<Ownership>;
 }
 
 export function marksOf(resource: MarkedResource, more: Readonly<Record<string, string>> = {}): ExternalIds {
@@ -36,13 +39,15 @@ export function marksOf(resource: MarkedResource, more: Readonly<Record<string, 
     [Mark.KIND, resource.kind],
     [Mark.ID, resource.id],
     [Mark.INSTALLATION, resource.ownership.installationId],
-    [Mark.TENANT, resource.ownership.tenantId],
-    [Mark.PROJECT, resource.ownership.projectId],
     [Mark.REVISION, String(resource.revision)],
-    [Mark.NETWORK, resource.networkId],
+    ...present(Mark.TENANT, resource.ownership.tenantId),
+    ...present(Mark.PROJECT, resource.ownership.projectId),
+    ...present(Mark.NETWORK, resource.networkId),
     ...Object.entries(more),
   ]);
 }
+
+const present = (mark: string, value: string | undefined): [string, string][] => (value === undefined ? [] : [[mark, value]]);
 
 /** The condition that a row carries these marks. */
 export function carries(marks: Partial<Record<keyof typeof Mark, string>>): readonly ['external_ids', 'includes', ExternalIds] {
@@ -61,9 +66,12 @@ export function partOf(externalIds: ExternalIds): ObservedNetworkPart | undefine
   const id = externalIds.get(Mark.ID);
   const installationId = externalIds.get(Mark.INSTALLATION);
   if (id === undefined || installationId === undefined) return undefined;
-  if (kind !== 'NETWORK' && kind !== 'PORT' && kind !== 'LOAD_BALANCER') return undefined;
+  if (!isPart(kind)) return undefined;
   return { kind, id, installationId, revision: revisionOf(externalIds) };
 }
+
+const PART_KINDS = ['NETWORK', 'PORT', 'LOAD_BALANCER', 'SECURITY_GROUP', 'FIREWALL'] as const satisfies ObservedNetworkPart['kind'][];
+const isPart = (kind: string | undefined): kind is ObservedNetworkPart['kind'] => PART_KINDS.some((each) => each === kind);
 
 /** @throws BACKEND_FAILED when the row is of another installation */
 export function requireOwn(backend: string, installationId: string, noun: string, id: string, row: { external_ids: ExternalIds } | undefined): void {

@@ -17,6 +17,16 @@ export function gatewayMac(subnetId: string): string {
   return ['0e', ...[...hash(`muon/gateway/${subnetId}`).subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
 }
 
+/**
+ * The name of the port group of a security group, in which rules name its ports (`@name`) and their addresses
+ * (`$name_ip4`): letters, digits and underscores, as in ovn-sb(5).
+ */
+export const groupName = (securityGroupId: string): string => `muon_${securityGroupId.replaceAll('-', '.')}`;
+
+/** What stands for the ports that one row of port groups covers: no two installations share one. */
+export const scopeSeed = (installationId: string, scope: string): string => `${installationId}/firewall/${scope}`;
+export const scopeName = (uuid: string): string => `muon_${uuid.replaceAll('-', '')}`;
+
 /** Both ends of the link between a subnet's switch and its network's router. */
 export const routerPortName = (subnetId: string): string => `${subnetId}-router`;
 export const switchPortName = (subnetId: string): string => `${subnetId}-switch`;

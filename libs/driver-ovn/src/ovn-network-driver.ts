@@ -1,22 +1,27 @@
 import type { Logger } from '#core';
 import type {
   DriverCall,
+  FirewallSpecification,
   LoadBalancerSpecification,
   NetworkDriver,
   NetworkSpecification,
   ObservedNetworkPart,
   Outcome,
   PortSpecification,
+  SecurityGroupSpecification,
 } from '#drivers';
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
 import { toDriverError } from './errors.js';
+import { readFirewall, readSecurityGroup } from './firewall/input.js';
 import { readLoadBalancer, readNetwork, readPort } from './input.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
+import { Firewalls } from './part/firewalls.js';
 import { LoadBalancers } from './part/load-balancers.js';
 import { Networks } from './part/networks.js';
 import { Ports } from './part/ports.js';
+import { SecurityGroups } from './part/security-groups.js';
 import { PARTS_REQUEST, PartsList } from './parts-list.js';
 import { Realisation } from './realise/realisation.js';
 import type { Northbound } from './schema/northbound.js';
@@ -33,6 +38,8 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   readonly #networks: Networks;
   readonly #ports: Ports;
   readonly #loadBalancers: LoadBalancers;
+  readonly #securityGroups: SecurityGroups;
+  readonly #firewalls: Firewalls;
   readonly #list: PartsList;
   readonly #realisation: Realisation;
 
@@ -46,6 +53,8 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     this.#networks = new Networks(backend);
     this.#ports = new Ports(backend);
     this.#loadBalancers = new LoadBalancers(backend);
+    this.#securityGroups = new SecurityGroups(backend, capabilities.aclTier);
+    this.#firewalls = new Firewalls(backend, capabilities.aclTier);
     this.#list = new PartsList(parts);
     this.#realisation = new Realisation(backend, chassis);
   }
@@ -95,8 +104,24 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     return this.backend.work(call, 'removeLoadBalancer', async (time) => this.#loadBalancers.remove(time, loadBalancerId));
   }
 
-  async realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, networkId));
+  async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureSecurityGroup', async (time) => this.#securityGroups.ensure(time, readSecurityGroup(group)));
+  }
+
+  async removeSecurityGroup(call: DriverCall, securityGroupId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeSecurityGroup', async (time) => this.#securityGroups.remove(time, securityGroupId));
+  }
+
+  async ensureFirewall(call: DriverCall, firewall: FirewallSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureFirewall', async (time) => this.#firewalls.ensure(time, readFirewall(firewall)));
+  }
+
+  async removeFirewall(call: DriverCall, firewallId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeFirewall', async (time) => this.#firewalls.remove(time, firewallId));
+  }
+
+  async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, partId));
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

@@ -10,6 +10,7 @@ export const PARTS_REQUEST: MonitorRequest<Northbound> = {
   Logical_Router: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Logical_Router })] },
   Logical_Switch_Port: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Logical_Switch_Port })] },
   Load_Balancer: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Load_Balancer })] },
+  Port_Group: { columns: ['external_ids'], where: [carries({ KIND: 'SECURITY_GROUP' }), carries({ KIND: 'FIREWALL' })] },
 };
 
 /** The parts in the order of their ids, from a replica: a page costs the database nothing. */
@@ -30,7 +31,7 @@ export class PartsList {
 
   #read(): ObservedNetworkPart[] {
     const parts = new Map<string, ObservedNetworkPart>();
-    for (const table of Object.keys(PART_TABLES) as (keyof typeof PART_TABLES)[]) {
+    for (const table of [...(Object.keys(PART_TABLES) as (keyof typeof PART_TABLES)[]), 'Port_Group'] as const) {
       for (const { external_ids: marks } of this.monitor.rows(table).values()) {
         const part = partOf(marks);
         if (part !== undefined) parts.set(part.id, part);

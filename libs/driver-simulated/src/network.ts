@@ -1,5 +1,6 @@
 import type {
   DriverCall,
+  FirewallSpecification,
   LoadBalancerSpecification,
   NetworkDriver,
   NetworkSpecification,
@@ -7,6 +8,7 @@ import type {
   Outcome,
   Ownership,
   PortSpecification,
+  SecurityGroupSpecification,
 } from '#drivers';
 import type { Request, SimulatedBackend } from './backend.js';
 
@@ -51,8 +53,29 @@ export class SimulatedNetwork implements NetworkDriver {
     return this.remove(call, 'removeLoadBalancer', loadBalancerId, ['network', 'loadBalancer']);
   }
 
-  async realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    return this.backend.ask(call, { method: 'realised', effect: 'READ', needs: ['network'], ids: [networkId] });
+  async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {
+    const { securityGroupId, revision, ownership, ...specification } = group;
+    const part: Part = { id: securityGroupId, kind: 'SECURITY_GROUP', revision, ownership };
+    return this.ensure(call, 'ensureSecurityGroup', part, specification, ['network', 'firewall']);
+  }
+
+  async removeSecurityGroup(call: DriverCall, securityGroupId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeSecurityGroup', securityGroupId, ['network', 'firewall']);
+  }
+
+  async ensureFirewall(call: DriverCall, firewall: FirewallSpecification): Promise<Outcome<void>> {
+    const { firewallId, revision, installationId, ...specification } = firewall;
+    const ownership: Ownership = { installationId, tenantId: '', projectId: '' };
+    const part: Part = { id: firewallId, kind: 'FIREWALL', revision, ownership };
+    return this.ensure(call, 'ensureFirewall', part, specification, ['network', 'firewall']);
+  }
+
+  async removeFirewall(call: DriverCall, firewallId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeFirewall', firewallId, ['network', 'firewall']);
+  }
+
+  async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    return this.backend.ask(call, { method: 'realised', effect: 'READ', needs: ['network'], ids: [partId] });
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

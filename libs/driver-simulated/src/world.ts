@@ -41,7 +41,7 @@ export interface WorldCounts {
 
 /** One thing that a backend holds for an installation: what a check for orphans compares with Muon's rows. */
 export interface WorldObject {
-  kind: 'MACHINE' | 'DISK' | 'SNAPSHOT' | 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
+  kind: 'MACHINE' | 'DISK' | 'SNAPSHOT' | 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
   id: string;
   installationId: string;
   tenantId: string;
@@ -50,7 +50,7 @@ export interface WorldObject {
 
 /** A part of the realised network, with what the backend was told of it. */
 export interface NetworkPartDetail {
-  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
   id: string;
   tenantId: string;
   revision: number;

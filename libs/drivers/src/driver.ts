@@ -18,6 +18,8 @@ export interface Capabilities {
   loadBalancer: boolean;
   /** Its machines can be nodes of Kubernetes. */
   kubernetesNodes: boolean;
+  /** Security groups, and rules of operators above them. */
+  firewall: boolean;
 }
 
 export interface BackendEvent {

@@ -1,4 +1,5 @@
 import type { DriverCall, Outcome, Ownership } from './call.js';
+import type { FirewallDriver } from './firewall.js';
 
 /** Desired parts of the realised network. The driver makes the backend equal to them; `revision` is theirs in Muon. */
 export interface NetworkSpecification {
@@ -36,6 +37,8 @@ export interface PortSpecification {
   name?: string;
   /** The backend's own name of the host that runs the port's machine. */
   hostName: string;
+  /** The groups that it is in, and no others; none when left out. */
+  securityGroupIds?: readonly string[];
 }
 
 export interface LoadBalancerSpecification {
@@ -51,7 +54,7 @@ export interface LoadBalancerSpecification {
 }
 
 export type ObservedNetworkPart = {
-  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
   id: string;
   installationId: string;
   revision: number;
@@ -59,11 +62,12 @@ export type ObservedNetworkPart = {
 
 /**
  * Each `ensure` makes that part equal to the desired, unless a newer revision of it is there already; a part of another
- * installation is a BACKEND_FAILED conflict, and ports and load balancers of an unknown network are NOT_FOUND. Each
+ * installation is a BACKEND_FAILED conflict, and ports and load balancers of an unknown network, and ports in an unknown
+ * security group, are NOT_FOUND. Each
  * `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`; a network that still has ports or load
  * balancers is INVALID_STATE.
  */
-export interface NetworkDriver {
+export interface NetworkDriver extends FirewallDriver {
   ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
   removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>>;
   ensurePort(call: DriverCall, port: PortSpecification): Promise<Outcome<void>>;
@@ -71,9 +75,9 @@ export interface NetworkDriver {
   ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>>;
   removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>>;
   /**
-   * DONE when every live host that carries a port of the network has this revision of it; hosts that are dead are
-   * listed and caught up later.
+   * DONE when every live host that carries a port of the network, security group or firewall has this revision of it, and
+   * perhaps others; hosts that are dead are listed and caught up later.
    */
-  realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
+  realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
   listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]>;
 }

@@ -1,13 +1,15 @@
 import { notFound } from '#core';
-import type { Outcome, PortSpecification } from '#drivers';
+import type { Outcome } from '#drivers';
 import { Transaction } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
 import { Draft } from '../draft.js';
+import type { Port } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { holderOf, nameMarks, Names } from './dns.js';
 import { mapPort, unmapPort } from './health-checks.js';
+import { joinPortGroups, readPortGroups } from './memberships.js';
 
 /** A port is a logical switch port, named by its id: hosts bind their interfaces by that name. */
 export class Ports {
@@ -17,11 +19,11 @@ export class Ports {
     this.#names = new Names(backend);
   }
 
-  async ensure(time: CallTime, port: PortSpecification): Promise<Outcome<void>> {
+  async ensure(time: CallTime, port: Port): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => this.#plan(time, port));
   }
 
-  async #plan(time: CallTime, port: PortSpecification): Promise<Draft | undefined> {
+  async #plan(time: CallTime, port: Port): Promise<Draft | undefined> {
     const { portId, networkId, subnetId, ownership, revision } = port;
     const { installationId } = ownership;
     const uuid = rowUuid('Logical_Switch_Port', portId);
@@ -36,6 +38,7 @@ export class Ports {
     const dhcp = reading.select('DHCP_Options', [['_uuid', '==', dhcpUuid]], ['external_ids']);
     const holders = reading.select('Logical_Switch', [['ports', 'includes', [uuid]]], ['name']);
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['vips', 'ip_port_mappings', 'external_ids']);
+    const groupsOf = readPortGroups(reading, port);
     const found = await this.backend.read(time, reading);
 
     const [row] = found.of(rows);
@@ -69,6 +72,7 @@ export class Ports {
     const holding = found.of(holders).map((holder) => holder._uuid);
     if (!holding.includes(switchUuid)) draft.join('Logical_Switch', switchUuid, 'ports', uuid);
     for (const other of holding) if (other !== switchUuid) draft.leave('Logical_Switch', other, 'ports', uuid);
+    joinPortGroups(draft, this.backend.id, port, groupsOf(found));
     // One that comes meanwhile would not know this port.
     draft.expectRows('Load_Balancer', carries({ NETWORK: networkId }), 'external_ids', found.of(balancers));
     mapPort(draft, port, ownSwitch.external_ids.get(Mark.HEALTH_CHECK_ADDRESS), found.of(balancers));

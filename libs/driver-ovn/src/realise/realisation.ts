@@ -14,7 +14,7 @@ const LONGEST_WAIT_MS = 5_000;
 const SHARE_OF_CALL = 0.8;
 const RETRY_MS = 250;
 
-/** Tells when the hosts that carry a network have all that was written of it. */
+/** Tells when the hosts that carry a part have all that was written of it. */
 export class Realisation {
   readonly #barrier: Barrier;
   readonly #chassis: ChassisWatch;
@@ -27,16 +27,16 @@ export class Realisation {
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
   }
 
-  async realised(time: CallTime, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+  async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
-    await this.#requireNetwork(time, networkId);
+    const ports = await this.#portsOf(time, partId);
     const number = await before(endsAt, this.#barrier.draw());
     if (number === undefined) return pending(RETRY_MS);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
     if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
 
-    const hosts = await this.#carriers(time, networkId);
+    const hosts = await this.#carriers(time, ports);
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
@@ -53,16 +53,27 @@ export class Realisation {
     }
   }
 
-  async #requireNetwork(time: CallTime, networkId: string): Promise<void> {
+  /**
+   * The marks of all ports that may meet the part: those of a group are looked for in its project, members or not.
+   * @throws NOT_FOUND
+   */
+  async #portsOf(time: CallTime, partId: string): Promise<ReturnType<typeof carries>> {
     const reading = new Transaction<Northbound>();
-    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['name']);
-    if ((await this.backend.read(time, reading)).of(routers).length === 0) throw notFound('network', networkId);
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', partId)]], ['name']);
+    const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', partId)]], ['external_ids']);
+    const found = await this.backend.read(time, reading);
+    if (found.of(routers).length > 0) return carries({ KIND: 'PORT', NETWORK: partId });
+    const [group] = found.of(groups);
+    if (group === undefined) throw notFound('network', partId);
+    const of = (mark: 'INSTALLATION' | 'PROJECT'): string => group.external_ids.get(Mark[mark]) ?? '';
+    const ports = { KIND: 'PORT', INSTALLATION: of('INSTALLATION') };
+    return carries(group.external_ids.has(Mark.PROJECT) ? { ...ports, PROJECT: of('PROJECT') } : ports);
   }
 
-  /** Hosts that shall have a port of the network, and those that have bound one. */
-  async #carriers(time: CallTime, networkId: string): Promise<string[]> {
+  /** Hosts that shall have one of these ports, and those that have bound one. */
+  async #carriers(time: CallTime, ports: ReturnType<typeof carries>): Promise<string[]> {
     const reading = new Transaction<Southbound>();
-    const bindings = reading.select('Port_Binding', [carries({ KIND: 'PORT', NETWORK: networkId })], ['chassis', 'external_ids']);
+    const bindings = reading.select('Port_Binding', [ports], ['chassis', 'external_ids']);
     const found = (await this.backend.southbound.transact(reading, time.options())).of(bindings);
     const hosts = new Set<string>();
     for (const { chassis, external_ids: marks } of found) {

@@ -27,6 +27,16 @@ export interface Northbound {
     health_check: Texts;
     external_ids: Pairs;
   };
+  Port_Group: { name: string; ports: Texts; acls: Texts; external_ids: Pairs };
+  ACL: {
+    direction: string;
+    priority: number;
+    match: string;
+    action: string;
+    /** OVN 23.06 and later. */
+    tier?: number;
+    external_ids: Pairs;
+  };
   Load_Balancer_Health_Check: { vip: string; options: Pairs; external_ids: Pairs };
 }
 

@@ -1,7 +1,17 @@
 import { typeidUnboxed } from 'typeid-js';
 import { expect } from 'vitest';
 import { MuonError, type ErrorCode } from '#core';
-import type { DriverCall, LoadBalancerSpecification, NetworkSpecification, Outcome, PortSpecification } from '#drivers';
+import type {
+  DriverCall,
+  FirewallPolicyRule,
+  FirewallSpecification,
+  LoadBalancerSpecification,
+  NetworkSpecification,
+  Outcome,
+  PortSpecification,
+  SecurityGroupRule,
+  SecurityGroupSpecification,
+} from '#drivers';
 import type { OvnNetworkOptions } from '../options.js';
 import type { TestOvn } from './ovn.js';
 
@@ -72,6 +82,19 @@ export function balancerOf(network: NetworkSpecification, overrides: Partial<Loa
     ],
     ...overrides,
   };
+}
+
+export function groupOf(rules: Partial<SecurityGroupRule>[] = [], overrides: Partial<SecurityGroupSpecification> = {}): SecurityGroupSpecification {
+  const rule = { direction: 'INGRESS', protocol: 'TCP', ports: null, remoteCidr: null, remoteSecurityGroupId: null } as const;
+  return { securityGroupId: typeidUnboxed('sgp'), revision: 1, ownership: OWNERSHIP, rules: rules.map((each) => ({ ...rule, ...each })), ...overrides };
+}
+
+export function policyRule(overrides: Partial<FirewallPolicyRule> = {}): FirewallPolicyRule {
+  return { action: 'DENY', direction: 'INGRESS', protocol: 'TCP', ports: null, remoteCidr: null, ...overrides };
+}
+
+export function firewallOf(policies: FirewallSpecification['policies'], overrides: Partial<FirewallSpecification> = {}): FirewallSpecification {
+  return { firewallId: 'fwl_1', revision: 1, installationId: INSTALLATION, policies, ...overrides };
 }
 
 export const DONE = { state: 'DONE', value: undefined };

@@ -41,8 +41,8 @@ export class TestOvn implements AsyncDisposable {
   }
 
   /** What becomes of a packet (ovn-trace(8)), in one line for each thing that is done with it. */
-  trace(microflow: string): string {
-    return run('ovn-trace', `--db=${this.southbound.unix}`, '--minimal', microflow);
+  trace(microflow: string, ...options: string[]): string {
+    return run('ovn-trace', `--db=${this.southbound.unix}`, '--minimal', ...options, microflow);
   }
 
   /** The same with every step on the way. */

@@ -4,6 +4,7 @@ import { MuonError, sleep, type ErrorCode } from '#core';
 import type { DriverCall, Outcome, Ownership } from '../call.js';
 import type { MachineSpecification, ObservedMachine } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
+import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
 import type { NetworkSpecification, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
 import type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
@@ -235,6 +236,29 @@ export class Bench {
     this.willRemovePort(specification.portId);
     await this.finish(async (call) => this.driver.network.ensurePort(call, specification));
     return specification;
+  }
+
+  securityGroupSpecification(overrides: Partial<SecurityGroupSpecification> = {}): SecurityGroupSpecification {
+    const rule = { direction: 'INGRESS', protocol: 'TCP', ports: { from: 80, to: 80 }, remoteCidr: null, remoteSecurityGroupId: null } as const;
+    return { securityGroupId: typeidUnboxed('sgp'), revision: 1, ownership: this.ownership, rules: [rule], ...overrides };
+  }
+
+  async securityGroup(overrides: Partial<SecurityGroupSpecification> = {}): Promise<SecurityGroupSpecification> {
+    const specification = this.securityGroupSpecification(overrides);
+    this.willRemove(async (call) => this.driver.network.removeSecurityGroup(call, specification.securityGroupId));
+    await this.finish(async (call) => this.driver.network.ensureSecurityGroup(call, specification));
+    return specification;
+  }
+
+  firewallSpecification(overrides: Partial<FirewallSpecification> = {}): FirewallSpecification {
+    const rule = { action: 'DENY', direction: 'EGRESS', protocol: 'TCP', ports: { from: 25, to: 25 }, remoteCidr: null } as const;
+    return {
+      firewallId: typeidUnboxed('fwl'),
+      revision: 1,
+      installationId: this.ownership.installationId,
+      policies: [{ scope: { kind: 'ALL' }, rules: [rule] }],
+      ...overrides,
+    };
   }
 
   willRemovePort(portId: string): void {

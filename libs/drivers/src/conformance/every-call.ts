@@ -3,6 +3,7 @@ import type { DriverCall } from '../call.js';
 import type { ComputeDriver, MachineSpecification } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
 import type { HostDriver } from '../host.js';
+import type { FirewallDriver } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkDriver } from '../network.js';
 import type { StorageDriver } from '../storage.js';
 import type { Bench } from './bench.js';
@@ -94,11 +95,23 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     ensureNetwork: [['network'], async ({ network }, call) => network.ensureNetwork(call, networkPart)],
     ensurePort: [['network'], async ({ network }, call) => network.ensurePort(call, port)],
     ensureLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.ensureLoadBalancer(call, loadBalancer)],
+    ...firewallCalls(bench),
     realised: [['network'], async ({ network }, call) => network.realised(call, networkId)],
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
     removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
     removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
     removeNetwork: [['network'], async ({ network }, call) => network.removeNetwork(call, networkId)],
+  };
+}
+
+function firewallCalls(bench: Bench): CallsOf<FirewallDriver> {
+  const group = bench.securityGroupSpecification();
+  const firewall = bench.firewallSpecification();
+  return {
+    ensureSecurityGroup: [['network', 'firewall'], async ({ network }, call) => network.ensureSecurityGroup(call, group)],
+    removeSecurityGroup: [['network', 'firewall'], async ({ network }, call) => network.removeSecurityGroup(call, group.securityGroupId)],
+    ensureFirewall: [['network', 'firewall'], async ({ network }, call) => network.ensureFirewall(call, firewall)],
+    removeFirewall: [['network', 'firewall'], async ({ network }, call) => network.removeFirewall(call, firewall.firewallId)],
   };
 }
 
@@ -140,4 +153,6 @@ export const ENSURE_ABSENCE = [
   'removeLoadBalancer',
   'removePort',
   'removeNetwork',
+  'removeSecurityGroup',
+  'removeFirewall',
 ] as const;

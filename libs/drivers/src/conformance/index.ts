@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { Bench } from './bench.js';
 import { callConformance } from './calls.js';
 import { computeConformance } from './compute.js';
+import { firewallConformance } from './firewall.js';
 import { hostConformance } from './hosts.js';
 import { listingConformance } from './listings.js';
 import { networkConformance } from './network.js';
@@ -13,7 +14,10 @@ export type { ConformanceHooks, ConformanceSubject, Contract } from './subject.j
 const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   compute: computeConformance,
   storage: storageConformance,
-  network: networkConformance,
+  network: (bench) => {
+    networkConformance(bench);
+    firewallConformance(bench);
+  },
   hosts: hostConformance,
 };
 

@@ -7,6 +7,8 @@ export const BackendObjectKind = {
   PORT: 'port',
   LOAD_BALANCER: 'load_balancer',
   NETWORK: 'network',
+  SECURITY_GROUP: 'security_group',
+  FIREWALL: 'firewall',
 } as const;
 export type BackendObjectKind = (typeof BackendObjectKind)[keyof typeof BackendObjectKind];
 
@@ -45,7 +47,7 @@ export function listingsOf(driver: Driver): Page[] {
   return pages;
 }
 
-const KIND_OF_PART = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer' } as const;
+const KIND_OF_PART = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer', SECURITY_GROUP: 'security_group', FIREWALL: 'firewall' } as const;
 
 /** Ensures that the object is absent. */
 export async function deleteObject(driver: Driver, call: DriverCall, { kind, id }: BackendObject): Promise<Outcome<void>> {
@@ -60,5 +62,9 @@ export async function deleteObject(driver: Driver, call: DriverCall, { kind, id 
       return driver.network.removeLoadBalancer(call, id);
     case 'network':
       return driver.network.removeNetwork(call, id);
+    case 'security_group':
+      return driver.network.removeSecurityGroup(call, id);
+    case 'firewall':
+      return driver.network.removeFirewall(call, id);
   }
 }

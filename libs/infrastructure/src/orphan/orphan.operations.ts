@@ -45,7 +45,7 @@ const DELETIONS = {
   machines: ['machine'],
   disks: ['disk'],
   ports: ['port', 'load_balancer'],
-  networks: ['network'],
+  networks: ['network', 'security_group', 'firewall'],
 } as const satisfies Record<string, readonly BackendObjectKind[]>;
 
 /**
