@@ -1000,6 +1000,141 @@ SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8
 WHERE $1::boolean OR event_log.system_identifier <> history.identifier
 RETURNING epoch;
 
+-- firewall.find
+SELECT id FROM installation WHERE id = ANY($1);
+
+-- firewall.needs
+SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
+max(s.changed_at) AS changed_at
+FROM unnest($1::text[], $2::text[]) AS b (backend_id, tenant_id)
+JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
+LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
+GROUP BY b.backend_id ORDER BY b.backend_id;
+
+-- firewall.places
+SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
+max(s.changed_at) AS changed_at
+FROM (
+SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
+WHERE $1::text IS NULL OR nb.backend_id = $1
+) AS b
+JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
+LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
+GROUP BY b.backend_id
+HAVING $2::text IS NULL OR bool_or(b.tenant_id = $2)
+ORDER BY b.backend_id;
+
+-- firewall.raise_revision
+WITH scope AS (SELECT $1::text AS tenant_id), next AS (UPDATE firewall SET last_revision = last_revision + 1 RETURNING last_revision AS revision) 
+INSERT INTO firewall_scope (tenant_id, changed_revision) SELECT scope.tenant_id, next.revision FROM scope, next
+ON CONFLICT (tenant_id) DO UPDATE SET changed_revision = excluded.changed_revision, changed_at = now();
+
+-- firewall.raise_revision_of_policy
+WITH scope AS (SELECT coalesce(scope_tenant_id, '') AS tenant_id FROM firewall_policy WHERE id = $1), next AS (UPDATE firewall SET last_revision = last_revision + 1 RETURNING last_revision AS revision) 
+INSERT INTO firewall_scope (tenant_id, changed_revision) SELECT scope.tenant_id, next.revision FROM scope, next
+ON CONFLICT (tenant_id) DO UPDATE SET changed_revision = excluded.changed_revision, changed_at = now();
+
+-- firewall_backend.mark_realised
+INSERT INTO firewall_backend AS r (backend_id, realised_revision)
+SELECT b.id, $2::bigint FROM unnest($1::text[]) AS b (id) ORDER BY b.id
+ON CONFLICT (backend_id) DO UPDATE SET realised_revision = greatest(r.realised_revision, excluded.realised_revision);
+
+-- firewall_policy.count
+SELECT count(*) AS count, coalesce(max(position), 0) AS last,
+coalesce(sum(jsonb_array_length(rules)) FILTER (WHERE id IS DISTINCT FROM $1), 0)::float8 AS rules FROM firewall_policy;
+
+-- firewall_policy.count_in_scope
+SELECT count(*) AS count FROM firewall_policy WHERE scope_tenant_id = $1 AND ($2::text IS NULL OR scope_project_id = $2);
+
+-- firewall_policy.deletable_in_scope
+SELECT id FROM firewall_policy WHERE scope_tenant_id = $1 AND ($2::text IS NULL OR scope_project_id = $2) AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
+
+-- firewall_policy.fail
+UPDATE firewall_policy SET failure = coalesce($2::jsonb, failure),
+lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END WHERE id = $1;
+
+-- firewall_policy.find
+SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy WHERE id = ANY($1) ORDER BY id;
+
+-- firewall_policy.in_force
+SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy WHERE lifecycle IN ('CREATING', 'PRESENT') ORDER BY position;
+
+-- firewall_policy.kept
+UPDATE firewall_policy SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- firewall_policy.list.NAME#2a8e03d9
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- firewall_policy.list.NAME#84f777c1
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $3::int;
+
+-- firewall_policy.list.NAME#f0b142f2
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- firewall_policy.list.NAME#f515904f
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $3::int;
+
+-- firewall_policy.list.POSITION#36e877b0
+SELECT t.*, t.position::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t WHERE (t.position, t.id) < ($3::text::bigint, $4::text)
+ORDER BY t.position DESC, t.id DESC LIMIT $5::int;
+
+-- firewall_policy.list.POSITION#4319c90b
+SELECT t.*, t.position::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t 
+ORDER BY t.position ASC, t.id ASC LIMIT $3::int;
+
+-- firewall_policy.list.POSITION#ee082370
+SELECT t.*, t.position::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t 
+ORDER BY t.position DESC, t.id DESC LIMIT $3::int;
+
+-- firewall_policy.list.POSITION#eefa8131
+SELECT t.*, t.position::text AS keyset_key FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t WHERE (t.position, t.id) > ($3::text::bigint, $4::text)
+ORDER BY t.position ASC, t.id ASC LIMIT $5::int;
+
+-- firewall_policy.list.count#24197188
+SELECT count(*) AS count FROM (SELECT id, name, description, position, scope_tenant_id, scope_project_id, rules, lifecycle, failure, version, revision, created_at,
+updated_at FROM firewall_policy
+WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR scope_tenant_id = $2)) AS t;
+
+-- firewall_policy.list_in_scope
+SELECT id, name FROM firewall_policy WHERE scope_tenant_id = $1 AND ($2::text IS NULL OR scope_project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- firewall_policy.made
+UPDATE firewall_policy SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
+
+-- firewall_policy.remake
+UPDATE firewall_policy SET lifecycle = 'CREATING', failure = NULL WHERE id = $1 AND lifecycle = 'FAILED';
+
+-- firewall_policy.remove
+DELETE FROM firewall_policy WHERE id = $1;
+
+-- firewall_policy.restore
+UPDATE firewall_policy SET position = $2, rules = $3::jsonb, version = version + 1 WHERE id = $1;
+
+-- firewall_policy.twin
+SELECT id, name, position FROM firewall_policy WHERE name = $1 OR position = $2 ORDER BY id;
+
 -- flavor.find
 SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE id = ANY($1);
 
@@ -2019,19 +2154,25 @@ SELECT DISTINCT backend_id FROM network_backend ORDER BY backend_id LIMIT $1::in
 
 -- network_drift.expected
 SELECT * FROM (
-(SELECT n.id, 'NETWORK' AS kind, n.id AS network_id, n.desired_revision
+(SELECT n.id, 'NETWORK' AS kind, n.id AS network_id, n.desired_revision, b.realised_revision
 FROM network_backend AS b JOIN network AS n ON n.id = b.network_id
 WHERE b.backend_id = $1 AND n.id > $2 AND b.realised_revision > 0 AND n.lifecycle = 'PRESENT' AND n.updated_at < $4
 ORDER BY n.id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'PORT', network_id, desired_revision FROM port
+(SELECT id, 'PORT', network_id, desired_revision, realised_revision FROM port
 WHERE backend_id = $1 AND id > $2 AND realised_revision > 0 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'LOAD_BALANCER', network_id, desired_revision FROM load_balancer
+(SELECT id, 'LOAD_BALANCER', network_id, desired_revision, realised_revision FROM load_balancer
 WHERE backend_id = $1 AND id > $2 AND realised_revision > 0 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
+
+-- network_drift.expected_groups
+SELECT g.id, g.tenant_id, g.project_id, g.desired_revision
+FROM security_group_backend AS b JOIN security_group AS g ON g.id = b.security_group_id
+WHERE b.backend_id = $1 AND g.id > $2 AND b.realised_revision > 0 AND g.lifecycle = 'PRESENT' AND g.updated_at < $4
+ORDER BY g.id LIMIT $3::int;
 
 -- node_pool.failed
 UPDATE node_pool SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END, failure = $2::jsonb
@@ -2628,70 +2769,91 @@ host_id, lifecycle, desired_revision, realised_revision, version, revision, crea
 SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND p.id = ANY($4);
 
--- port.list.CREATED#1d51d4c9
+-- port.list.CREATED#19add616
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- port.list.CREATED#5b516073
+-- port.list.CREATED#1f271cb1
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- port.list.CREATED#9e660818
+-- port.list.CREATED#5b5074b9
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- port.list.CREATED#f6ccd211
+-- port.list.CREATED#d4785802
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- port.list.NAME#09727cd3
+-- port.list.NAME#0fe8062c
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- port.list.NAME#0fd80c58
+-- port.list.NAME#14d1bda0
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
 
--- port.list.NAME#3afdd069
+-- port.list.NAME#1faf31c7
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- port.list.NAME#a2244ac9
+-- port.list.NAME#24112066
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- port.list.count#5b6ad598
+-- port.list.count#55927ada
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port AS p
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)) AS t;
+AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+AND ($9::text IS NULL OR EXISTS (
+SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))) AS t;
 
 -- port.list_in_scope
 SELECT id, name FROM port WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- port.lock
+SELECT id, backend_id FROM port WHERE id = ANY($1) AND lifecycle = 'PRESENT' ORDER BY id FOR UPDATE;
 
 -- port.mark_behind
 UPDATE port SET realised_revision = 0 WHERE id = ANY($1) AND realised_revision > 0;
@@ -2713,8 +2875,36 @@ WHERE owner_id = ANY($1) AND host_id <> $2;
 SELECT id, tenant_id, project_id, name, network_id, subnet_id, mac_address, host(address) AS address, owner_id, backend_id,
 host_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM port WHERE owner_id = ANY($1) ORDER BY owner_id, id;
 
+-- port.raise_revision
+UPDATE port SET desired_revision = desired_revision + 1, version = version + 1 WHERE id = ANY($1);
+
+-- port.raise_revision_of_members
+UPDATE port SET desired_revision = desired_revision + 1, version = version + 1
+WHERE id IN (
+SELECT id FROM port WHERE backend_id = $2 AND lifecycle = 'PRESENT'
+AND id IN (SELECT port_id FROM port_security_group WHERE security_group_id = ANY($1))
+ORDER BY id FOR UPDATE);
+
 -- port.remove
 DELETE FROM port WHERE id IN (SELECT id FROM port WHERE id = ANY($1) ORDER BY id FOR UPDATE) RETURNING id, backend_id;
+
+-- port_security_group.delete
+DELETE FROM port_security_group AS m USING unnest($1::text[], $2::text[]) AS g (port_id, security_group_id)
+WHERE m.port_id = g.port_id AND m.security_group_id = g.security_group_id;
+
+-- port_security_group.insert
+INSERT INTO port_security_group (port_id, security_group_id)
+SELECT m.port_id, m.security_group_id FROM unnest($1::text[], $2::text[]) AS m (port_id, security_group_id)
+JOIN security_group AS g ON g.id = m.security_group_id AND g.lifecycle = 'PRESENT'
+ORDER BY m.port_id, m.security_group_id
+ON CONFLICT (port_id, security_group_id) DO NOTHING;
+
+-- port_security_group.members
+SELECT p.id FROM port_security_group AS m JOIN port AS p ON p.id = m.port_id
+WHERE m.security_group_id = $1 AND p.backend_id = $2 AND p.id > $3 AND p.lifecycle = 'PRESENT' ORDER BY p.id LIMIT $4::int;
+
+-- port_security_group.of_ports
+SELECT port_id, security_group_id FROM port_security_group WHERE port_id = ANY($1) ORDER BY port_id, security_group_id;
 
 -- principal.bootstrap_binding
 INSERT INTO role_binding (id, principal_id, scope_id, role) VALUES ($1, $2, $3, 'OWNER')
@@ -3592,6 +3782,158 @@ ORDER BY secret.id FOR UPDATE OF secret
 UPDATE secret SET key_id = locked.new_key_id, wrapped_key = locked.new_wrapped_key, rotated_at = now()
 FROM locked WHERE secret.id = locked.id;
 
+-- security_group.count_in_scope
+SELECT count(*) AS count FROM security_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- security_group.deletable_in_scope
+SELECT id FROM security_group AS g WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND lifecycle <> 'DELETING'
+AND NOT EXISTS (SELECT FROM port_security_group AS m WHERE m.security_group_id = g.id)
+ORDER BY id LIMIT $3::int;
+
+-- security_group.find
+SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g WHERE g.id = ANY($1) ORDER BY g.id;
+
+-- security_group.find_by_name
+SELECT id FROM security_group WHERE project_id = $1 AND name = $2;
+
+-- security_group.find_visible
+SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND g.id = ANY($4);
+
+-- security_group.kept
+UPDATE security_group SET lifecycle = 'PRESENT' WHERE id = $1;
+
+-- security_group.list.CREATED#1920b267
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t WHERE (t.created_at, t.id) < ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- security_group.list.CREATED#4e697b9e
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $7::int;
+
+-- security_group.list.CREATED#76ee8f8b
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t WHERE (t.created_at, t.id) > ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- security_group.list.CREATED#8e867073
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $7::int;
+
+-- security_group.list.NAME#08626996
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- security_group.list.NAME#34f44e85
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t WHERE (t.name, t.id) > ($7::text::text, $8::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+
+-- security_group.list.NAME#51b2f064
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t WHERE (t.name, t.id) < ($7::text::text, $8::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- security_group.list.NAME#d35dfb6a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- security_group.list.count#1d8fb11d
+SELECT count(*) AS count FROM (SELECT g.id, g.tenant_id, g.project_id, g.name, g.description, g.rules, g.lifecycle, g.desired_revision, g.version, g.revision,
+g.created_at, g.updated_at,
+EXISTS (SELECT FROM security_group_backend AS b WHERE b.security_group_id = g.id AND b.realised_revision < g.desired_revision) AS is_behind FROM security_group AS g
+WHERE ($1::boolean OR g.tenant_id = ANY($2::text[]) OR g.project_id = ANY($3::text[])) AND ($4::text IS NULL OR g.project_id = $4) AND ($5::text IS NULL OR g.tenant_id = $5)
+AND ($6::text IS NULL OR g.name = $6)) AS t;
+
+-- security_group.list_in_scope
+SELECT id, name FROM security_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- security_group.lock
+SELECT id, name, lifecycle FROM security_group WHERE id = ANY($1) ORDER BY id FOR UPDATE;
+
+-- security_group.remove
+DELETE FROM security_group WHERE id = $1;
+
+-- security_group.restore_rules
+UPDATE security_group SET rules = $2::jsonb, desired_revision = desired_revision + 1, version = version + 1 WHERE id = $1 RETURNING rules;
+
+-- security_group.share
+SELECT id, name, lifecycle FROM security_group WHERE id = ANY($1) ORDER BY id FOR SHARE;
+
+-- security_group.users
+SELECT p.id, 'PORT' AS kind, p.name FROM port_security_group AS m JOIN port AS p ON p.id = m.port_id WHERE m.security_group_id = $1
+UNION ALL
+SELECT g.id, 'SECURITY_GROUP', g.name FROM security_group_reference AS r JOIN security_group AS g ON g.id = r.security_group_id
+WHERE r.referenced_id = $1 AND r.security_group_id <> $1
+ORDER BY id LIMIT $2::int;
+
+-- security_group_backend.find
+SELECT security_group_id, backend_id, realised_revision FROM security_group_backend WHERE security_group_id = ANY($1)
+ORDER BY security_group_id, backend_id;
+
+-- security_group_backend.mark_behind
+UPDATE security_group_backend SET realised_revision = 0
+WHERE security_group_id = ANY($1) AND backend_id = $2 AND realised_revision > 0;
+
+-- security_group_backend.mark_realised
+UPDATE security_group_backend AS b SET realised_revision = r.revision
+FROM (
+SELECT b.security_group_id, b.backend_id, n.revision FROM security_group_backend AS b
+JOIN jsonb_to_recordset($1::jsonb) AS n ("securityGroupId" text, "backendId" text, revision bigint)
+ON n."securityGroupId" = b.security_group_id AND n."backendId" = b.backend_id
+WHERE b.realised_revision < n.revision
+ORDER BY b.security_group_id, b.backend_id FOR UPDATE OF b
+) AS r
+WHERE b.security_group_id = r.security_group_id AND b.backend_id = r.backend_id AND b.realised_revision < r.revision;
+
+-- security_group_backend.span
+INSERT INTO security_group_backend (security_group_id, backend_id)
+SELECT DISTINCT s.security_group_id, s.backend_id FROM unnest($1::text[], $2::text[]) AS s (security_group_id, backend_id)
+JOIN security_group AS g ON g.id = s.security_group_id
+ORDER BY s.security_group_id, s.backend_id
+ON CONFLICT (security_group_id, backend_id) DO NOTHING;
+
+-- security_group_reference.drop
+DELETE FROM security_group_reference WHERE referenced_id = ANY($1);
+
+-- security_group_reference.replace
+WITH gone AS (DELETE FROM security_group_reference WHERE security_group_id = $1 AND referenced_id <> ALL($2::text[]))
+INSERT INTO security_group_reference (security_group_id, referenced_id)
+SELECT $1, r.id FROM unnest($2::text[]) AS r (id) ORDER BY r.id
+ON CONFLICT (security_group_id, referenced_id) DO NOTHING;
+
 -- sign_in.subjects
 SELECT i.id AS issuer_id, i.version AS issuer_version, k.subject, p.id AS principal_id, i.tenant_id, p.name,
 p.disabled_at IS NOT NULL AS is_disabled, p.claims_digest, p.claims_at, coalesce((SELECT jsonb_agg(jsonb_build_object(
@@ -3994,38 +4336,27 @@ SELECT id FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR pro
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#2bc4f4b0
+-- virtual_machine.list.CREATED#23e24c7c
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.CREATED#2e1a5984
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4034,20 +4365,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.CREATED#32b0bc60
+-- virtual_machine.list.CREATED#2cba5707
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#854cadeb
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4056,31 +4376,31 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#77de069d
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+-- virtual_machine.list.CREATED#8155f0b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.CREATED#b93ac7cc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#8941f2cd
+-- virtual_machine.list.NAME#7d784734
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.NAME#dca9c3c0
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4089,9 +4409,31 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#f289c829
+-- virtual_machine.list.NAME#ab8e03d6
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+
+-- virtual_machine.list.NAME#b71c3641
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.NAME#b8a0fe68
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4100,20 +4442,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#2bc4f4b0
+-- virtual_machine.list.NEWEST#23e24c7c
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.NEWEST#2e1a5984
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4122,20 +4453,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#32b0bc60
+-- virtual_machine.list.NEWEST#2cba5707
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.NEWEST#854cadeb
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
@@ -4144,9 +4464,31 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.count#23bc9812
+-- virtual_machine.list.NEWEST#8155f0b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.NEWEST#b93ac7cc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.count#cbbf48b6
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
 observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)

@@ -52,6 +52,7 @@ import {
   type HeartbeatOptions,
 } from '#infrastructure';
 import {
+  FirewallPolicyService,
   LoadBalancerService,
   networkDrift,
   networkKnownObjects,
@@ -59,6 +60,7 @@ import {
   NetworkRealiser,
   networkScopeContents,
   NetworkService,
+  SecurityGroupService,
   SubnetService,
 } from '#network';
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
@@ -182,6 +184,8 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
     networks,
     new SubnetService(commands, networks),
     new LoadBalancerService(commands, ledger, networks),
+    new SecurityGroupService(commands, ledger, drivers),
+    new FirewallPolicyService(commands),
     new DiskService(commands, ledger),
     new FlavorService(commands),
     new ImageService(commands),

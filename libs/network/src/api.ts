@@ -1,11 +1,23 @@
+import { ExplainFirewallResolver } from './explain/explain-firewall.graphql.js';
+import { FirewallPolicyResolver } from './firewall-policy/firewall-policy.graphql.js';
 import { LoadBalancerResolver } from './load-balancer/load-balancer.graphql.js';
 import { NetworkResolver } from './network/network.graphql.js';
 import { PortResolver } from './port/port.graphql.js';
+import { PortSecurityGroupsResolver, SecurityGroupResolver } from './security-group/security-group.graphql.js';
 import { SubnetResolver } from './subnet/subnet.graphql.js';
 
 export { LoadBalancer, toLoadBalancer } from './load-balancer/load-balancer.graphql.js';
 export { Network, toNetwork } from './network/network.graphql.js';
 export { loadPortsOf, Port, toPort } from './port/port.graphql.js';
 
-/** They ask for Database, EventFeed, NetworkService, SubnetService and LoadBalancerService. */
-export const networkResolvers = [NetworkResolver, SubnetResolver, PortResolver, LoadBalancerResolver];
+/** They ask for Database, EventFeed, and the services of the room: of networks, subnets, load balancers, security groups and firewall policies. */
+export const networkResolvers = [
+  NetworkResolver,
+  SubnetResolver,
+  PortResolver,
+  PortSecurityGroupsResolver,
+  LoadBalancerResolver,
+  SecurityGroupResolver,
+  FirewallPolicyResolver,
+  ExplainFirewallResolver,
+];

@@ -2,15 +2,25 @@ import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { ADDRESS_CLAIMS, applyAddressClaims, areNewClaims } from './address/address-claims.js';
 import { repairOperation } from './drift/repair.operations.js';
+import { securityRepairOperations } from './drift/security-repair.operations.js';
+import { firewallPolicyOperations } from './firewall-policy/firewall-policy.operations.js';
 import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
 import type { NetworkRealiser } from './realise/network-realiser.js';
+import { applyGroupClaims, GROUP_CLAIMS } from './security-group/group-claims.js';
+import { securityGroupOperations } from './security-group/security-group.operations.js';
 import { subnetOperations } from './subnet/subnet.operations.js';
 
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export * from './firewall-policy/firewall-policy.js';
+export {
+  FirewallPolicyService,
+  type CreateFirewallPolicyInput,
+  type UpdateFirewallPolicyInput,
+} from './firewall-policy/firewall-policy.service.js';
 export { networkKnownObjects } from './known-objects.js';
 export * from './load-balancer/load-balancer.js';
 export {
@@ -36,15 +46,32 @@ export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
 export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
 export { networkRoom } from './room.js';
 export { networkScopeContents } from './scope-contents.js';
+export * from './security-group/security-group.js';
+export { requireFewGroups, usableGroups } from './security-group/security-group-plan.js';
+export {
+  SecurityGroupService,
+  type CreateSecurityGroupInput,
+  type UpdatePortSecurityGroupsInput,
+  type UpdateSecurityGroupInput,
+} from './security-group/security-group.service.js';
 export * from './subnet/subnet.js';
 export { SubnetService, type CreateSubnetInput } from './subnet/subnet.service.js';
 export { findSubnets, findSubnetsOfNetworks } from './subnet/subnet.sql.js';
 
 export function registerNetworkSections(applier: ChangeSetApplier): void {
   applier.register(ADDRESS_CLAIMS, applyAddressClaims, { sendsAtOnce: areNewClaims });
+  applier.register(GROUP_CLAIMS, applyGroupClaims);
 }
 
 /** Every kind of operation of this room, for the registry of whoever submits or runs them. */
 export function networkOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
-  return [...kindsOfNetworks(realiser), ...subnetOperations(realiser), ...loadBalancerOperations(realiser), repairOperation(realiser)];
+  return [
+    ...kindsOfNetworks(realiser),
+    ...subnetOperations(realiser),
+    ...loadBalancerOperations(realiser),
+    ...securityGroupOperations(realiser),
+    ...firewallPolicyOperations(realiser),
+    ...securityRepairOperations(realiser),
+    repairOperation(realiser),
+  ];
 }

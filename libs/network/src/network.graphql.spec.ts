@@ -23,7 +23,18 @@ import {
   type TestTenant,
 } from '#testing';
 import { networkResolvers } from './api.js';
-import { LoadBalancerService, networkOperations, NetworkRealiser, networkRoom, NetworkService, planPorts, registerNetworkSections, SubnetService } from './index.js';
+import {
+  FirewallPolicyService,
+  LoadBalancerService,
+  networkOperations,
+  NetworkRealiser,
+  networkRoom,
+  NetworkService,
+  planPorts,
+  registerNetworkSections,
+  SecurityGroupService,
+  SubnetService,
+} from './index.js';
 
 interface NetworkShown {
   id: string;
@@ -61,9 +72,11 @@ describe('networks over GraphQL', () => {
     const networks = new NetworkService(center.commands, center.ledger);
     const subnets = new SubnetService(center.commands, networks);
     const balancers = new LoadBalancerService(center.commands, center.ledger, networks);
+    const groups = new SecurityGroupService(center.commands, center.ledger, center.drivers);
+    const policies = new FirewallPolicyService(center.commands);
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers],
+      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers, groups, policies],
       resolvers: networkResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

@@ -4,3 +4,4 @@ import { ResourceKey } from '#quota';
 export const NETWORK_COUNT = ResourceKey.NETWORK_COUNT;
 export const LOAD_BALANCER_COUNT = ResourceKey.LOAD_BALANCER_COUNT;
 export const PORT_COUNT = 'port.count';
+export const SECURITY_GROUP_COUNT = 'security_group.count';

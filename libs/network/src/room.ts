@@ -1,11 +1,19 @@
 import type { RoomSchema } from '#database';
 import { AddressAllocationEntity } from './address/address.entity.js';
+import { FirewallBackendEntity, FirewallEntity, FirewallPolicyEntity, FirewallScopeEntity } from './firewall-policy/firewall-policy.entity.js';
 import { LoadBalancerEntity, LoadBalancerListenerEntity, LoadBalancerMemberEntity } from './load-balancer/load-balancer.entity.js';
 import { Network1764001000000 } from './migrations/1764001000000-network.js';
+import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
+import {
+  PortSecurityGroupEntity,
+  SecurityGroupBackendEntity,
+  SecurityGroupEntity,
+  SecurityGroupReferenceEntity,
+} from './security-group/security-group.entity.js';
 import { SubnetEntity } from './subnet/subnet.entity.js';
 
 export const networkRoom: RoomSchema = {
@@ -19,6 +27,14 @@ export const networkRoom: RoomSchema = {
     LoadBalancerEntity,
     LoadBalancerListenerEntity,
     LoadBalancerMemberEntity,
+    SecurityGroupEntity,
+    SecurityGroupBackendEntity,
+    SecurityGroupReferenceEntity,
+    PortSecurityGroupEntity,
+    FirewallPolicyEntity,
+    FirewallEntity,
+    FirewallScopeEntity,
+    FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
+  migrations: [Network1764001000000, Firewall1764404000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
 };

@@ -12,7 +12,7 @@ const DELETABLE = {
   network: `lifecycle NOT IN ('PENDING_DELETE', 'DELETING')`,
 };
 
-function contentStatements(table: 'load_balancer' | 'network' | 'port' | 'subnet') {
+function contentStatements(table: 'load_balancer' | 'network' | 'port' | 'subnet' | 'security_group') {
   return {
     count: statement<{ count: number }, ScopeParameters>(`${table}.count_in_scope`, `SELECT count(*) AS count FROM ${table} WHERE ${IN_SCOPE}`),
     list: statement<ScopeContent, [...ScopeParameters, limit: number]>(
@@ -26,6 +26,31 @@ export const loadBalancersInScope = contentStatements('load_balancer');
 export const networksInScope = contentStatements('network');
 export const portsInScope = contentStatements('port');
 export const subnetsInScope = contentStatements('subnet');
+export const securityGroupsInScope = contentStatements('security_group');
+
+/** What operators say of a tenant or project goes with it. */
+const OF_SCOPE = `scope_tenant_id = $1 AND ($2::text IS NULL OR scope_project_id = $2)`;
+
+export const policiesInScope = {
+  count: statement<{ count: number }, ScopeParameters>('firewall_policy.count_in_scope', `SELECT count(*) AS count FROM firewall_policy WHERE ${OF_SCOPE}`),
+  list: statement<ScopeContent, [...ScopeParameters, limit: number]>(
+    'firewall_policy.list_in_scope',
+    `SELECT id, name FROM firewall_policy WHERE ${OF_SCOPE} ORDER BY id LIMIT $3::int`,
+  ),
+};
+
+export const findDeletablePolicies = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'firewall_policy.deletable_in_scope',
+  `SELECT id FROM firewall_policy WHERE ${OF_SCOPE} AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int`,
+);
+
+/** Without those that a port is still in: it goes first. */
+export const findDeletableSecurityGroups = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'security_group.deletable_in_scope',
+  `SELECT id FROM security_group AS g WHERE ${IN_SCOPE} AND lifecycle <> 'DELETING'
+     AND NOT EXISTS (SELECT FROM port_security_group AS m WHERE m.security_group_id = g.id)
+   ORDER BY id LIMIT $3::int`,
+);
 
 export const findDeletableLoadBalancers = statement<{ id: string }, [...ScopeParameters, limit: number]>(
   'load_balancer.deletable_in_scope',

@@ -1,9 +1,14 @@
 import { ChangeSet, type Reader, type Statement } from '#database';
 import { ContentsOrder, type GoingScope, type ScopeContent, type ScopeContents } from '#tenancy';
+import { planPolicyDeletion } from './firewall-policy/firewall-policy.service.js';
+import { findFirewallPolicies } from './firewall-policy/firewall-policy.sql.js';
 import { planLoadBalancerDeletion } from './load-balancer/load-balancer.service.js';
 import { findLoadBalancers } from './load-balancer/load-balancer.sql.js';
 import { planNetworkDeletion } from './network/network.service.js';
 import { findNetworks } from './network/network.sql.js';
+import { GROUP_CLAIMS } from './security-group/group-claims.js';
+import { planSecurityGroupDeletion } from './security-group/security-group.service.js';
+import { findSecurityGroups } from './security-group/security-group.sql.js';
 import * as sql from './scope-contents.sql.js';
 
 interface ContentQueries {
@@ -36,10 +41,30 @@ async function planNetworks(reader: Reader, scope: GoingScope, limit: number): P
   return changes;
 }
 
+/** Groups may name each other, which keeps none of them when all go. */
+async function planSecurityGroups(reader: Reader, scope: GoingScope, limit: number): Promise<ChangeSet> {
+  const ids = await reader.rows(sql.findDeletableSecurityGroups, scope.tenantId, scope.projectId, limit);
+  const changes = new ChangeSet();
+  if (ids.length === 0) return changes;
+  changes.add(GROUP_CLAIMS, { action: 'LET_GO', securityGroupIds: ids.map((each) => each.id) });
+  for (const row of await reader.rows(findSecurityGroups, ids.map((each) => each.id))) changes.include(planSecurityGroupDeletion(row));
+  return changes;
+}
+
+async function planPolicies(reader: Reader, scope: GoingScope, limit: number): Promise<ChangeSet> {
+  const ids = await reader.rows(sql.findDeletablePolicies, scope.tenantId, scope.projectId, limit);
+  const changes = new ChangeSet();
+  if (ids.length === 0) return changes;
+  for (const row of await reader.rows(findFirewallPolicies, ids.map((each) => each.id))) changes.include(planPolicyDeletion(row));
+  return changes;
+}
+
 /** What this room keeps in tenants and projects; subnets, ports and addresses go with what they belong to. */
 export const networkScopeContents: readonly ScopeContents[] = [
   { ...contents('load balancer', ContentsOrder.LOAD_BALANCER, sql.loadBalancersInScope), planDeletion: planLoadBalancers },
   { ...contents('network', ContentsOrder.NETWORK, sql.networksInScope), planDeletion: planNetworks },
+  { ...contents('security group', ContentsOrder.NETWORK, sql.securityGroupsInScope), planDeletion: planSecurityGroups },
+  { ...contents('firewall policy', ContentsOrder.NETWORK, sql.policiesInScope), planDeletion: planPolicies },
   contents('port', ContentsOrder.CLAIM, sql.portsInScope),
   contents('subnet', ContentsOrder.CLAIM, sql.subnetsInScope),
   contents('address', ContentsOrder.CLAIM, { count: sql.countAddressesInScope, list: sql.listAddressesInScope }),

@@ -15,6 +15,7 @@ export const SECTION_ORDER = [
   'hostClaims', // placement: guarded updates by host id
   'datastoreClaims', // storage: guarded updates by datastore id
   'addressClaims', // network: by subnet and address
+  'securityGroups', // network: by group id, then by port id
   'holdings', // identity: what others held when the caller was found to hold as much
   'rows', // database: inserts, guarded updates and deletes
   'memberships', // identity: who belongs to which group

@@ -26,6 +26,8 @@ const PREFIX_OF_KIND = {
   subnet: 'sub',
   port: 'prt',
   'load balancer': 'lb',
+  'security group': 'sgp',
+  'firewall policy': 'fwp',
   disk: 'dsk',
   flavor: 'flv',
   image: 'img',

@@ -144,3 +144,11 @@ export function poolSize(pools: readonly AddressPool[], ...kept: readonly (strin
   }
   return size;
 }
+
+/** Whether an address is in a block of any size. Both must be well-formed: rows and checked input. */
+export function holdsAddress(cidr: string, address: string): boolean {
+  const [first = '', prefixLength] = cidr.split('/');
+  const value = numberOf(address) ?? -1;
+  const block = blockOf(numberOf(first) ?? 0, Number(prefixLength));
+  return value >= block.first && value <= block.last;
+}

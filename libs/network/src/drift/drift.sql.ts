@@ -6,6 +6,7 @@ export interface ExpectedPart {
   kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER';
   network_id: string;
   desired_revision: number;
+  realised_revision: number;
 }
 
 export const findBackendsInUse = statement<{ backend_id: string }, [limit: number]>(
@@ -20,16 +21,16 @@ export const findBackendsInUse = statement<{ backend_id: string }, [limit: numbe
 export const findExpectedParts = statement<ExpectedPart, [backendId: string, after: string, limit: number, unchangedSince: Date]>(
   'network_drift.expected',
   `SELECT * FROM (
-     (SELECT n.id, 'NETWORK' AS kind, n.id AS network_id, n.desired_revision
+     (SELECT n.id, 'NETWORK' AS kind, n.id AS network_id, n.desired_revision, b.realised_revision
       FROM network_backend AS b JOIN network AS n ON n.id = b.network_id
       WHERE b.backend_id = $1 AND n.id > $2 AND b.realised_revision > 0 AND n.lifecycle = 'PRESENT' AND n.updated_at < $4
       ORDER BY n.id LIMIT $3::int)
      UNION ALL
-     (SELECT id, 'PORT', network_id, desired_revision FROM port
+     (SELECT id, 'PORT', network_id, desired_revision, realised_revision FROM port
       WHERE backend_id = $1 AND id > $2 AND realised_revision > 0 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
      UNION ALL
-     (SELECT id, 'LOAD_BALANCER', network_id, desired_revision FROM load_balancer
+     (SELECT id, 'LOAD_BALANCER', network_id, desired_revision, realised_revision FROM load_balancer
       WHERE backend_id = $1 AND id > $2 AND realised_revision > 0 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
    ) AS part ORDER BY id COLLATE "C" LIMIT $3::int`,

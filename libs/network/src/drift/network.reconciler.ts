@@ -6,6 +6,7 @@ import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconcil
 import { networkId, type NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import { findBackendsInUse, findExpectedParts, type ExpectedPart } from './drift.sql.js';
+import { checkSecurity } from './security-drift.js';
 import { MAX_REPAIRED_PARTS, NETWORK_REPAIR } from './repair.operations.js';
 
 export interface NetworkDriftOptions {
@@ -23,7 +24,10 @@ const MAX_BACKENDS = 1000;
 /** A backend that has lost everything is repaired in several runs. */
 const MAX_REPAIRS = 50;
 
-/** Compares what backends have with what they shall have, part by part, and repairs by operations what differs. */
+/**
+ * Compares what backends have with what they shall have, part by part, and repairs by operations what differs, or is
+ * not known to be there because whoever brought it did not come to an end.
+ */
 export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
   return defineReconciler({
@@ -53,14 +57,16 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   let after = '';
   for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS * MAX_REPAIRED_PARTS; page += 1) {
     const parts = await context.reader.rows(findExpectedParts, backendId, after, PAGE, unchangedSince);
-    drifted.push(...parts.filter((part) => (seen.get(part.id) ?? 0) < part.desired_revision));
+    drifted.push(...parts.filter((part) => Math.min(seen.get(part.id) ?? 0, part.realised_revision) < part.desired_revision));
     const last = parts.at(-1);
     if (last === undefined || parts.length < PAGE) break;
     after = last.id;
   }
-  if (drifted.length === 0) return;
-  context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
-  await repair(context, backendId, drifted);
+  if (drifted.length > 0) {
+    context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
+    await repair(context, backendId, drifted);
+  }
+  await checkSecurity(context, backendId, seen, unchangedSince);
 }
 
 async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {

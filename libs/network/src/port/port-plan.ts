@@ -5,6 +5,7 @@ import { CHARGES } from '#quota';
 import { chooseAddresses } from '../address/address-choice.js';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { usableNetworks } from '../address/reachable-networks.js';
+import { GROUP_CLAIMS } from '../security-group/group-claims.js';
 import { PORT_COUNT } from '../quota-keys.js';
 import { newMacAddress, portId } from './port.js';
 
@@ -27,6 +28,8 @@ export interface PortRequest {
   hostId: string;
   backendId: string;
   zoneId: string | null;
+  /** Security groups of the project, looked up before; none when left out. */
+  securityGroupIds?: readonly string[];
   /** Path of the input that names the network, for errors. */
   field?: string;
 }
@@ -87,6 +90,8 @@ function addPort(changes: ChangeSet, request: PortRequest, port: PlannedPort): v
   const { tenantId, projectId, ownerId, networkId } = request;
   const { subnetId, address } = port;
   changes.add(ADDRESS_CLAIMS, { action: 'CLAIM', networkId, subnetId, address, ownerId: port.portId, tenantId, projectId });
+  const { securityGroupIds = [], backendId } = request;
+  if (securityGroupIds.length > 0) changes.add(GROUP_CLAIMS, { action: 'JOIN', portId: port.portId, backendId, securityGroupIds: [...securityGroupIds] });
   changes.add(ROWS, {
     table: 'port',
     insert: {

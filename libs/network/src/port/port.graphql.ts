@@ -101,6 +101,9 @@ class PortsArguments extends PageArguments {
   @Field(() => ID, { nullable: true, description: 'Only those of this machine.' })
   readonly ownerId?: string | null;
 
+  @Field(() => ID, { nullable: true, description: 'Only those in this security group.' })
+  readonly securityGroupId?: string | null;
+
   @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
   readonly projectId?: string | null;
 
@@ -136,6 +139,7 @@ export class PortResolver {
       args.networkId ?? null,
       args.subnetId ?? null,
       args.ownerId ?? null,
+      args.securityGroupId ?? null,
     ];
     const source = {
       page: (request: Parameters<typeof ports.page>[3]) => ports.page(this.database, parameters, args.order ?? 'NAME', request),

@@ -28,13 +28,16 @@ export const ports = keysetList<
     networkId: string | null,
     subnetId: string | null,
     ownerId: string | null,
+    securityGroupId: string | null,
   ]
 >(
   'port.list',
   `SELECT ${COLUMNS} FROM port AS p
    WHERE ${visible('p', 1)} AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-     AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)`,
-  8,
+     AND ($6::text IS NULL OR network_id = $6) AND ($7::text IS NULL OR subnet_id = $7) AND ($8::text IS NULL OR owner_id = $8)
+     AND ($9::text IS NULL OR EXISTS (
+       SELECT FROM port_security_group AS m WHERE m.port_id = p.id AND m.security_group_id = $9))`,
+  9,
   {
     CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
     NAME: { column: 'name', direction: 'ASC', type: 'text' },

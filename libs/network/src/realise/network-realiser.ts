@@ -5,7 +5,9 @@ import { done, wait, type StepContext, type StepDone, type StepWait } from '#ope
 import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
 import { findNetworkBackends, markNetworkBehind, markNetworksRealised } from '../network/network.sql.js';
 import { findPorts, markPortsRealised } from '../port/port.sql.js';
+import { findGroupBackends, findGroupsOfPorts, markGroupsBehind, raiseRevisionOfMembers } from '../security-group/security-group.sql.js';
 import { isMissing, settleAll } from './outcomes.js';
+import { SecurityRealiser } from './security-realiser.js';
 import { loadBalancerSpecifications, networkParts, portSpecifications, type NetworkPart } from './specifications.js';
 
 export interface NetworkRealiserOptions {
@@ -37,6 +39,8 @@ const SETTLED = 'settled';
  * repeated at any point; nothing is called inside a transaction; what was reached is written with the step's outcome.
  */
 export class NetworkRealiser {
+  /** What stands over ports: security groups, and the firewall above them. */
+  readonly security: SecurityRealiser;
   private readonly settleMs: number;
 
   constructor(
@@ -44,6 +48,7 @@ export class NetworkRealiser {
     options: NetworkRealiserOptions = {},
   ) {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+    this.security = new SecurityRealiser(drivers);
   }
 
   /**
@@ -74,6 +79,8 @@ export class NetworkRealiser {
     const prepared = await this.ensureAt(context, places);
     if (prepared.type === 'WAIT') return prepared;
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
+    const secured = await this.security.prepare(context, behind);
+    if (secured.type === 'WAIT') return secured;
     const specifications = await portSpecifications(context.reader, behind);
     const lost = await this.callAll(
       context,
@@ -82,7 +89,7 @@ export class NetworkRealiser {
         call: (driver) => driver.ensurePort(context.call(row.id), at(specifications, index)),
       })),
     );
-    if (lost.type === 'LOST') return forget(lost.places);
+    if (lost.type === 'LOST') return forget(lost.places, behind.map((row) => row.id));
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the ports.' });
     const barrier = await this.realised(context, places);
     if (barrier !== null) return barrier;
@@ -90,6 +97,7 @@ export class NetworkRealiser {
     return done({
       commit: async (transaction, apply) => {
         await prepared.commit?.(transaction, apply);
+        await secured.commit?.(transaction, apply);
         if (behind.length > 0) await transaction.execute(markPortsRealised, realised);
       },
     });
@@ -132,6 +140,12 @@ export class NetworkRealiser {
   async removeLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
     const rows = await context.reader.rows(findLoadBalancers, [...loadBalancerIds]);
     return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removeLoadBalancer', options);
+  }
+
+  /** Ensures that these security groups are on no backend; those that still have ports there are waited for. */
+  async removeSecurityGroups(context: AnyContext, securityGroupIds: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
+    const spans = await context.reader.rows(findGroupBackends, [...securityGroupIds]);
+    return this.remove(context, spans.map((span) => ({ id: span.security_group_id, backendId: span.backend_id })), 'removeSecurityGroup', options);
   }
 
   private async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
@@ -196,7 +210,7 @@ export class NetworkRealiser {
   private async remove(
     context: AnyContext,
     parts: readonly { id: string; backendId: string }[],
-    method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer',
+    method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeSecurityGroup',
     options: RemoveOptions,
   ): Promise<Answer> {
     const looksAgain = options.settle === true && context.step.memo === SETTLED;
@@ -225,14 +239,20 @@ function memoOf(context: AnyContext): { memo?: string } {
   return context.step.memo === SETTLED ? { memo: SETTLED } : {};
 }
 
-/** The backend has lost networks that it was known to have: they are made again before the step goes on. */
-function forget(places: readonly Place[]): StepWait {
+/** The backend has lost networks that it was known to have, or groups of these ports: they are made again before the step goes on. */
+function forget(places: readonly Place[], portIds: readonly string[] = []): StepWait {
   return wait({
     afterMs: 0,
     blocker: 'The backend has lost the network; it is told again.',
     memo: TOLD_AGAIN,
     commit: async (transaction) => {
       for (const place of places) await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
+      const groups = portIds.length === 0 ? [] : (await transaction.rows(findGroupsOfPorts, [...portIds])).map((row) => row.security_group_id);
+      if (groups.length === 0) return;
+      for (const backendId of new Set(places.map((place) => place.backendId))) {
+        await transaction.execute(markGroupsBehind, groups, backendId);
+        await transaction.execute(raiseRevisionOfMembers, groups, backendId);
+      }
     },
   });
 }

@@ -7,6 +7,7 @@ import { findListeners, findMembers } from '../load-balancer/load-balancer.sql.j
 import { networkDomain, type NetworkBackendRow, type NetworkRow } from '../network/network.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
 import type { PortRow } from '../port/port.js';
+import { findGroupsOfPorts } from '../security-group/security-group.sql.js';
 import { findRealSubnets } from '../subnet/subnet.sql.js';
 
 /** What drivers are told, made of rows. A row is read before its parts, so that a revision never claims less than it brings. */
@@ -56,6 +57,7 @@ export async function networkParts(reader: Reader, networkIds: readonly string[]
 export async function portSpecifications(reader: Reader, rows: readonly PortRow[]): Promise<PortSpecification[]> {
   const hosts = await reader.rows(findHosts, [...new Set(rows.map((row) => row.host_id))]);
   const names = new Map(hosts.map((host) => [host.id, host.name]));
+  const groups = Map.groupBy(await reader.rows(findGroupsOfPorts, rows.map((row) => row.id)), (row) => row.port_id);
   const installation = await installationId(reader);
   return rows.map((row) => {
     const hostName = names.get(row.host_id);
@@ -70,6 +72,7 @@ export async function portSpecifications(reader: Reader, rows: readonly PortRow[
       ipAddress: row.address,
       name: row.name,
       hostName,
+      securityGroupIds: (groups.get(row.id) ?? []).map((membership) => membership.security_group_id),
     };
   });
 }

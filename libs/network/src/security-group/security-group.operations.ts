@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import { ChangeSet } from '#database';
+import { defineOperation, wait, type OperationKind } from '#operations';
+import { refundOf } from '../network/network.operations.js';
+import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { bury, ObjectKind } from '../tombstones.js';
+import { GROUP_CLAIMS } from './group-claims.js';
+import { referencesOf, type SecurityRule } from './security-group.js';
+import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept } from './security-group.sql.js';
+
+export const SECURITY_GROUP_UPDATE = 'network.security_group.update';
+export const SECURITY_GROUP_DELETE = 'network.security_group.delete';
+export const PORT_SECURE = 'network.port.secure';
+
+const MINUTE_MS = 60_000;
+const REVERSED = 'reversed';
+
+const input = z.strictObject({ securityGroupId: z.string() });
+type Input = z.output<typeof input>;
+
+/** The rules before the change. */
+const updateInput = input.extend({ before: z.array(z.json()) });
+type UpdateInput = z.output<typeof updateInput>;
+
+/** Groups that the change really added and removed. */
+const secureInput = z.strictObject({ portId: z.string(), added: z.array(z.string()), removed: z.array(z.string()) });
+type SecureInput = z.output<typeof secureInput>;
+
+export function securityGroupOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
+  return [updateKind(realiser), deleteKind(realiser), secureKind(realiser)] as OperationKind<unknown>[];
+}
+
+function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
+  return defineOperation<UpdateInput>({
+    kind: SECURITY_GROUP_UPDATE,
+    version: 1,
+    input: updateInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        run: (context) => realiser.security.ensureGroups(context, [context.operation.input.securityGroupId]),
+        async undo(context) {
+          const { securityGroupId: id, before } = context.operation.input;
+          if (context.step.memo === undefined) {
+            return wait({
+              afterMs: 0,
+              blocker: 'The rules of before are being put back.',
+              memo: REVERSED,
+              async commit(transaction) {
+                const [row] = await transaction.rows(restoreRules, id, JSON.stringify(before));
+                const named = referencesOf(row?.rules ?? []);
+                const there = (await transaction.rows(findSecurityGroups, named)).map((group) => group.id);
+                await transaction.execute(replaceReferences, id, there);
+              },
+            });
+          }
+          const result = await realiser.security.ensureGroups(context, [id]);
+          return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
+        },
+      },
+    ],
+  });
+}
+
+function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: SECURITY_GROUP_DELETE,
+    version: 1,
+    input,
+    deadlineMs: 60 * MINUTE_MS,
+    steps: [
+      {
+        name: 'remove',
+        pivot: true,
+        run: (context) => realiser.removeSecurityGroups(context, [context.operation.input.securityGroupId]),
+      },
+    ],
+    async onSucceeded(transaction, { operation, apply }) {
+      const { securityGroupId: id } = operation.input;
+      const spans = await transaction.rows(findGroupBackends, [id]);
+      await bury(transaction, ObjectKind.SECURITY_GROUP, spans.map((span) => ({ id, backend_id: span.backend_id })), 'deleted');
+      await transaction.execute(removeSecurityGroup, id);
+      await apply(refundOf([id]));
+    },
+    async onFailed(transaction, { operation }) {
+      await transaction.execute(securityGroupKept, operation.input.securityGroupId);
+    },
+  });
+}
+
+function secureKind(realiser: NetworkRealiser): OperationKind<SecureInput> {
+  return defineOperation<SecureInput>({
+    kind: PORT_SECURE,
+    version: 1,
+    input: secureInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        run: (context) => realiser.ensurePorts(context, [context.operation.input.portId]),
+        async undo(context) {
+          const { portId, added, removed } = context.operation.input;
+          if (context.step.memo === undefined) {
+            const reversed = new ChangeSet().add(GROUP_CLAIMS, { action: 'RESTORE_PORT', portId, add: removed, remove: added });
+            return wait({
+              afterMs: 0,
+              blocker: 'The groups of before are being put back.',
+              memo: REVERSED,
+              commit: (_transaction, apply) => apply(reversed),
+            });
+          }
+          const result = await realiser.ensurePorts(context, [portId]);
+          return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
+        },
+      },
+    ],
+  });
+}
+
+/** As an operation keeps it: JSON. */
+export const rulesBefore = (rules: readonly SecurityRule[]): UpdateInput['before'] => rules.map((rule) => ({ ...rule }));
