@@ -22,6 +22,12 @@ export class CreateVirtualMachineInput {
   @Field(() => ID, { description: 'The network that it gets an address in.' })
   readonly networkId!: string;
 
+  @Field(() => [ID], {
+    nullable: true,
+    description: 'Security groups that its port is in from the beginning, 16 at most. In none, it is open in its network.',
+  })
+  readonly securityGroupIds?: string[] | null;
+
   @Field(() => String, { nullable: true, description: 'Id or name of a zone; any that the tenant may use if not given.' })
   readonly zone?: string | null;
 

@@ -26,6 +26,8 @@ export interface MachineRequest {
   flavor: FlavorRow;
   image: ImageRow;
   networkId: string;
+  /** Security groups of the project that its port is in, looked up before; none when left out. */
+  securityGroupIds?: readonly string[];
   /** One of them is chosen; none means any zone that the tenant may use. */
   zoneIds: readonly string[];
   affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
@@ -95,9 +97,9 @@ export async function planVirtualMachines(
     access,
     request.machines.map((machine) => {
       const { hostId, backendId, zoneId } = placementOf(placements, machine);
-      const { name, networkId, id, field } = machine;
+      const { name, networkId, id, field, securityGroupIds = [] } = machine;
       const common = { portId: portId.create(), name, networkId, ownerId: id, tenantId, projectId, hostId, backendId, zoneId };
-      return { ...common, field: `${field}.networkId` };
+      return { ...common, securityGroupIds, field: `${field}.networkId` };
     }),
     alongside,
   );
@@ -228,6 +230,7 @@ function newRow(tenantId: string, projectId: string, machine: MachineRequest): R
     flavor_id: machine.flavor.id,
     image_id: machine.image.id,
     affinity_group_id: machine.affinityGroup?.id ?? null,
+    security_group_ids: [...(machine.securityGroupIds ?? [])],
     cpu: machine.flavor.cpu,
     memory_mib: machine.flavor.memory_mib,
     desired_power: machine.power,

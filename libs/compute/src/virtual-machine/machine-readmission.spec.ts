@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { statement } from '#database';
 import { FaultKind } from '#driver-simulated';
+import { findPortsOfOwners, SecurityGroupService } from '#network';
 import { OperationRequests } from '#operations';
 import { QuotaService } from '#quota';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
@@ -19,9 +20,9 @@ describe('retrying a machine that could not be made', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function failed(project: BenchProject, name: string): Promise<{ id: string; operationId: string }> {
+  async function failed(project: BenchProject, name: string, more: { securityGroupIds?: string[] } = {}): Promise<{ id: string; operationId: string }> {
     await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'startMachine' });
-    const request = { ...project, name, flavor: 'small', image: 'debian', metadata: { team: 'shop' } };
+    const request = { ...project, name, flavor: 'small', image: 'debian', metadata: { team: 'shop' }, ...more };
     const { result } = await bench.machines.create(access, request);
     expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'FAILED' });
     await bench.center.world.clearFaults();
@@ -49,6 +50,25 @@ describe('retrying a machine that could not be made', () => {
     const deleted = await bench.machines.delete(access, id);
     expect(await bench.center.ended(deleted.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await bench.left(project.projectId)).toEqual([]);
+  });
+
+  it('puts it into the security groups that it was asked for with, and keeps nobody from deleting them meanwhile', async () => {
+    const project = await bench.freshProject();
+    const groups = new SecurityGroupService(bench.center.commands, bench.center.ledger, bench.center.drivers);
+    const group = async (name: string): Promise<string> => String((await groups.create(access, { projectId: project.projectId, name })).result.id);
+    const [web, gone] = [await group('web'), await group('gone')];
+    const wanted = await failed(project, 'guarded', { securityGroupIds: [web] });
+    const stranded = await failed(project, 'stranded', { securityGroupIds: [gone] });
+    await requests.retry(access, wanted.operationId);
+    expect(await bench.center.ended(wanted.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    const [port] = await bench.room.database.rows(findPortsOfOwners, [wanted.id]);
+    const told = (await bench.center.world.networkParts(bench.tenant.id)).find((part) => part.id === port?.id);
+    expect(told?.specification).toMatchObject({ securityGroupIds: [web] });
+    expect(await bench.center.ended((await groups.delete(access, gone)).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    await expect(requests.retry(access, stranded.operationId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const elsewhere = await bench.freshProject();
+    const refused = bench.machines.create(access, { ...elsewhere, name: 'vm', flavor: 'small', image: 'debian', securityGroupIds: [web] });
+    await expect(refused).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.securityGroupIds.0' });
   });
 
   it('can fail again, and is taken back again', async () => {

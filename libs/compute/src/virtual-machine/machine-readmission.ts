@@ -1,5 +1,6 @@
 import { invalidInput, MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
+import { usableGroups } from '#network';
 import { lockResources, type ReadmitContext } from '#operations';
 import { SCOPES } from '#scopes';
 import { usableZones } from '#tenancy';
@@ -24,6 +25,7 @@ export async function readmitMachine({ operation, reader }: ReadmitContext<{ mac
   }
   const { tenant_id: tenantId, project_id: projectId } = row;
   const machines = [await requestOf(reader, row)];
+  await usableGroups(reader, null, projectId, row.security_group_ids.map((id) => ({ id, field: 'input.id' })));
   const set = await planVirtualMachines(reader, null, { tenantId, projectId, strategy: 'SPREAD', machines });
   const changes = new ChangeSet().include(set.changes);
   changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
@@ -49,6 +51,7 @@ async function requestOf(reader: Reader, row: VirtualMachineRow): Promise<Machin
     flavor,
     image,
     networkId: row.network_id,
+    securityGroupIds: row.security_group_ids,
     zoneIds,
     affinityGroup: group ?? null,
     ownerId: row.owner_id,

@@ -65,6 +65,10 @@ export class VirtualMachineEntity extends RowTimes {
   @Column('jsonb', { default: {} })
   metadata!: Record<string, string>;
 
+  /** Those that its first port was asked for with, like its network. */
+  @Column({ name: 'security_group_ids', type: 'text', array: true, default: [] })
+  securityGroupIds!: string[];
+
   /** The network of its first port, for when it is made again. */
   @Column({ name: 'network_id', type: 'text', collation: 'C', nullable: true })
   networkId!: string | null;

@@ -4,6 +4,7 @@ import { assert, descriptionSchema, invalidInput, MuonError, nameSchema, notFoun
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
+import { MAX_GROUPS, usableGroups } from '#network';
 import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
@@ -30,6 +31,8 @@ export const createVirtualMachineInput = z.strictObject({
   /** Id or name. */
   image: reference,
   networkId: reference,
+  /** Of the project; a machine in none is open in its network. */
+  securityGroupIds: z.array(reference).max(MAX_GROUPS, `A port is in at most ${MAX_GROUPS} security groups.`).default([]),
   /** Id or name; any zone of the tenant when left out. */
   zone: reference.optional(),
   /** Id or name. */
@@ -76,8 +79,13 @@ export class VirtualMachineService {
       const { tenantId, projectId } = await this.requireProject(reader, access, input.projectId);
       place.tenantId = tenantId;
       const machine = await this.resolveRequest(reader, tenantId, projectId, input);
+      const wanted = machine.securityGroupIds ?? [];
+      await usableGroups(reader, access, projectId, wanted.map((id, index) => ({ id, field: `input.securityGroupIds.${index}` })));
       const request = { tenantId, projectId, strategy: 'SPREAD' as const, explain: options.dryRun === true, machines: [machine] };
       const set = await planVirtualMachines(reader, access, request);
+      for (const { backendId } of wanted.length === 0 ? [] : set.machines) {
+        await this.drivers.requireCapability(reader, backendId, 'firewall', 'input.securityGroupIds');
+      }
       const changes = new ChangeSet().include(set.changes);
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
       const row = { id: machine.id, tenant_id: tenantId, project_id: projectId, backend_id: set.machines[0]?.backendId ?? null };
@@ -229,6 +237,7 @@ export class VirtualMachineService {
       flavor,
       image,
       networkId: input.networkId,
+      securityGroupIds: [...new Set(input.securityGroupIds)],
       zoneIds: await zonesFor(reader, tenantId, input.zone),
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,

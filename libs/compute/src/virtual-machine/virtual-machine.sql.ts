@@ -3,7 +3,7 @@ import { visible } from '#identity';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-  desired_power, recovery, user_data, metadata, network_id, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
+  desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
   observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at`;
 
 export const findVirtualMachines = statement<VirtualMachineRow, [ids: string[]]>(

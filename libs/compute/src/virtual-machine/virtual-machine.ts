@@ -67,6 +67,8 @@ export interface VirtualMachineRow {
   metadata: Record<string, string>;
   /** The network of its first port; null of machines that older versions made. */
   network_id: string | null;
+  /** Those that it was asked for with; its port may have joined and left others since. */
+  security_group_ids: string[];
   /** The zones that it may be in; empty of machines that older versions made. */
   zone_ids: string[];
   zone_id: string;
