@@ -18,6 +18,7 @@ const LIVING = `living AS (
   UNION ALL SELECT id, jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
   UNION ALL SELECT id, jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('security_group.count', 1) FROM security_group WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('cluster.count', 1) FROM cluster WHERE tenant_id = $1 AND lifecycle <> 'FAILED')`;
 
 const charges = statement<Violation, OfTenant>(
@@ -89,6 +90,8 @@ const resting = statement<Violation, OfTenant>(
      SELECT id, lifecycle FROM virtual_machine WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM disk WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM network WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM subnet WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM port WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM load_balancer WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM security_group WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM firewall_policy WHERE scope_tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1) AS thing
    WHERE lifecycle NOT IN ('PRESENT', 'FAILED')
    UNION ALL
@@ -109,6 +112,7 @@ const resting = statement<Violation, OfTenant>(
    FROM tombstone AS t JOIN (
      SELECT id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     UNION ALL SELECT id FROM security_group WHERE tenant_id = $1
      UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS l ON l.id = t.object_id`,
 );
 
@@ -157,6 +161,9 @@ const expectedObjects = statement<Expected, [tenantId: string, backendId: string
    UNION ALL SELECT 'DISK', id, false FROM disk WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'PORT', id, false FROM port WHERE tenant_id = $1 AND backend_id = $2
    UNION ALL SELECT 'LOAD_BALANCER', id, false FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'SECURITY_GROUP', g.id, b.realised_revision = 0 FROM security_group AS g
+   JOIN security_group_backend AS b ON b.security_group_id = g.id
+   WHERE g.tenant_id = $1 AND b.backend_id = $2 AND g.lifecycle = 'PRESENT'
    UNION ALL SELECT 'NETWORK', n.id, b.realised_revision = 0 FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
    WHERE n.tenant_id = $1 AND b.backend_id = $2 AND n.lifecycle = 'PRESENT'`,
 );
@@ -191,7 +198,8 @@ interface PartRow {
 
 const parts = statement<PartRow, [tenantId: string, backendId: string]>(
   'faults.parts',
-  `SELECT p.id, p.desired_revision AS desired, p.realised_revision AS realised, concat_ws(' ', host(p.address), p.mac_address, h.name) AS content
+  `SELECT p.id, p.desired_revision AS desired, p.realised_revision AS realised, concat_ws(' ', host(p.address), p.mac_address, h.name, (
+     SELECT string_agg(m.security_group_id, ' ' ORDER BY m.security_group_id) FROM port_security_group AS m WHERE m.port_id = p.id)) AS content
    FROM port AS p JOIN host AS h ON h.id = p.host_id WHERE p.tenant_id = $1 AND p.backend_id = $2
    UNION ALL
    SELECT l.id, l.desired_revision, l.realised_revision, concat_ws(' ', host(l.address), (
@@ -200,10 +208,30 @@ const parts = statement<PartRow, [tenantId: string, backendId: string]>(
      WHERE i.load_balancer_id = l.id))
    FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.backend_id = $2 AND l.lifecycle = 'PRESENT'
    UNION ALL
+   SELECT g.id, g.desired_revision, b.realised_revision, coalesce((
+     SELECT string_agg(concat(r ->> 'direction', ':', r ->> 'protocol'), ' ' ORDER BY place)
+     FROM jsonb_array_elements(g.rules) WITH ORDINALITY AS rules (r, place)), '')
+   FROM security_group AS g JOIN security_group_backend AS b ON b.security_group_id = g.id
+   WHERE g.tenant_id = $1 AND b.backend_id = $2 AND g.lifecycle = 'PRESENT' AND b.realised_revision > 0
+   UNION ALL
    SELECT n.id, n.desired_revision, b.realised_revision, coalesce((
      SELECT string_agg(s.cidr::text, ' ' ORDER BY s.id) FROM subnet AS s WHERE s.network_id = n.id AND s.lifecycle = 'PRESENT'), '')
    FROM network AS n JOIN network_backend AS b ON b.network_id = n.id
    WHERE n.tenant_id = $1 AND b.backend_id = $2 AND n.lifecycle = 'PRESENT' AND b.realised_revision > 0`,
+);
+
+/** Which revision the backend shall have for the stage's tenant. */
+const firewall = statement<{ needed: number; realised: number }, [tenantId: string, backendId: string]>(
+  'faults.firewall',
+  `SELECT s.changed_revision AS needed, coalesce(r.realised_revision, 0) AS realised
+   FROM firewall_scope AS s LEFT JOIN firewall_backend AS r ON r.backend_id = $2
+   WHERE s.tenant_id = $1 AND EXISTS (SELECT FROM network_backend AS b WHERE b.backend_id = $2)`,
+);
+
+const actionsInForce = statement<{ action: string }, OfTenant>(
+  'faults.actions_in_force',
+  `SELECT rules -> 0 ->> 'action' AS action FROM firewall_policy
+   WHERE scope_tenant_id = $1 AND lifecycle IN ('CREATING', 'PRESENT') ORDER BY position`,
 );
 
 /** Everything that is not as it must be once nothing moves any more on the stage; empty is what it should be. */
@@ -219,7 +247,7 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
     database.rows(metering, tenantId),
   ]);
   const texts = found.flat().map((row) => row.violation);
-  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage))];
+  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage)), ...(await firewallDiffers(stage))];
 }
 
 async function drift({ bench, tenantId, hostIds }: Stage): Promise<string[]> {
@@ -275,12 +303,27 @@ async function differences({ bench, world, tenantId, backendId }: Stage): Promis
   return found;
 }
 
+/** What operators say of the stage's tenant must be what the backend was told. */
+async function firewallDiffers({ bench, world, tenantId, backendId }: Stage): Promise<string[]> {
+  const row = await bench.database.first(firewall, tenantId, backendId);
+  if (row === undefined) return [];
+  if (row.realised < row.needed) return [`the firewall of ${backendId} is shown with revision ${row.realised} and needs ${row.needed}`];
+  const [part] = (await world.networkParts('')).filter((each) => each.kind === 'FIREWALL');
+  const told = (part?.specification['policies'] ?? []) as { scope: { tenantId?: string }; rules: Record<string, unknown>[] }[];
+  const seen = told.filter((policy) => policy.scope.tenantId === tenantId).map((policy) => String(policy.rules[0]?.['action']));
+  const wanted = await bench.database.rows(actionsInForce, tenantId);
+  const shall = wanted.map((policy) => policy.action);
+  return seen.join() === shall.join() ? [] : [`the firewall of ${backendId} says (${seen.join()}) and shall say (${shall.join()})`];
+}
+
 interface Told {
   subnets?: { subnetId: string; cidr: string }[];
   address?: string;
   ipAddress?: string;
   macAddress?: string;
   hostName?: string;
+  securityGroupIds?: string[];
+  rules?: { direction: string; protocol: string }[];
   listeners?: { port: number; members: { address: string; port: number }[] }[];
 }
 
@@ -289,7 +332,8 @@ function contentOf({ kind, specification }: NetworkPartDetail): string {
   const told = specification as Told;
   const byId = (one: { subnetId: string }, other: { subnetId: string }): number => (one.subnetId < other.subnetId ? -1 : 1);
   if (kind === 'NETWORK') return [...(told.subnets ?? [])].sort(byId).map((subnet) => subnet.cidr).join(' ');
-  if (kind === 'PORT') return `${told.ipAddress} ${told.macAddress} ${told.hostName}`;
+  if (kind === 'PORT') return [told.ipAddress, told.macAddress, told.hostName, ...(told.securityGroupIds ?? [])].join(' ');
+  if (kind === 'SECURITY_GROUP') return (told.rules ?? []).map(({ direction, protocol }) => `${direction}:${protocol}`).join(' ');
   const members = (told.listeners ?? []).flatMap(({ port, members: all }) =>
     all.map((member) => member.address).sort().map((address) => `${port}:${address}:${all[0]?.port}`),
   );

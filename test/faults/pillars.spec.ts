@@ -1,5 +1,6 @@
 import { runKinds } from './run-kinds.js';
 import { computeScenarios } from './scenarios/compute.js';
+import { firewallScenarios } from './scenarios/firewall.js';
 import { infrastructureScenarios } from './scenarios/infrastructure.js';
 import { networkScenarios } from './scenarios/network.js';
 import { storageScenarios } from './scenarios/storage.js';
@@ -10,5 +11,6 @@ runKinds('faults of infrastructure, tenancy and the pillars', [
   ...computeScenarios,
   ...infrastructureScenarios,
   ...networkScenarios,
+  ...firewallScenarios,
   ...storageScenarios,
 ]);
