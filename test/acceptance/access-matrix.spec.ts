@@ -38,7 +38,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   SystemPause: 'of a system that is paused',
 };
 /** Tables of what no tenant has. */
-const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version'] as const;
+const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'firewall_policy'] as const;
 
 /** They carry what a mutation or a list is about; those stand in the tables. */
 const PLUMBING = /(Edge|Connection|Payload)$|^PageInfo$/;
@@ -89,11 +89,13 @@ describe('who may do what', () => {
     swarm = await cluster(owner, { name: `${MARK}-swarm`, kind: 'SWARM', version: 'swarm', controlPlane: { count: 1, flavor: 'small' } });
     const flavor = { name: 'tuned', cpu: 1, memoryMib: 256, diskGib: 1, costs: [{ key: 'vm.accelerator', amount: 1 }] };
     await system.owner.request('mutation ($input: CreateFlavorInput!) { createFlavor(input: $input) { flavor { id } } }', { input: flavor });
+    const policy = { name: 'no-mail', rules: [{ action: 'DENY', direction: 'EGRESS', protocol: 'TCP', ports: { from: 25 } }] };
+    await system.owner.request('mutation ($input: CreateFirewallPolicyInput!) { createFirewallPolicy(input: $input) { firewallPolicy { id } } }', { input: policy });
     const sibling = await project(owner, 'sibling');
     const found = await secretsOf(database, owner);
     target = await withExamples(found.target, owner);
     const hosts = await query<{ name: string }>(database, 'SELECT name FROM host');
-    const infrastructure = [...(await idsOf('host', 'backend', 'rack', 'datastore')), ...hosts.map((host) => host.name)];
+    const infrastructure = [...(await idsOf('host', 'backend', 'rack', 'datastore', 'firewall_policy')), ...hosts.map((host) => host.name)];
     const strangers = (await secretsOf(database, stranger)).hidden.filter((secret) => secret !== MARK && secret !== `${NETWORK}.`);
     callers = [
       { name: 'nobody', about: 'without a credential', api: system.client(null), hidden: [...found.hidden, ...strangers, ...infrastructure], sentinel: async () => '' },

@@ -123,6 +123,8 @@ async function furnish({ owner }: System, database: Database): Promise<Target> {
   await make('createDisk', { projectId, name: 'data', sizeGib: 1 }, 'disk { id }');
   await make('createAffinityGroup', { projectId, name: 'apart', policy: 'ANTI_AFFINITY' }, 'affinityGroup { id }');
   await make('createLoadBalancer', { networkId: network?.id, name: 'front', listeners: [{ port: 80, memberPort: 8080 }] }, 'loadBalancer { id }');
+  await make('createSecurityGroup', { projectId, name: 'web' }, 'securityGroup { id }');
+  await make('createFirewallPolicy', { name: 'no-mail', rules: [{ action: 'DENY', direction: 'EGRESS', protocol: 'TCP', ports: { from: 25 } }] }, 'firewallPolicy { id }');
   await make('createClusterVersion', { kind: 'KUBERNETES', name: 'v1-34', release: '1.34.2', image: 'debian-12' }, '__typename');
   const cluster = { projectId, name: 'prod', version: '1.34.2', controlPlane: { flavor: 'small' }, nodePools: [{ name: 'workers', flavor: 'small', count: 1 }] };
   await make('createCluster', cluster, 'cluster { id }');

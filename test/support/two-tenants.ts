@@ -60,7 +60,13 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
     { input: { projectId, name: 'net', subnet } },
   );
   const networkId = createNetwork.network.id;
-  const machine = { projectId, networkId, flavor: 'small', image: 'debian-12' };
+  const rules = [{ direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } }];
+  const { createSecurityGroup } = await api.request<{ createSecurityGroup: { securityGroup: { id: string } } }>(
+    'mutation ($input: CreateSecurityGroupInput!) { createSecurityGroup(input: $input) { securityGroup { id } } }',
+    { input: { projectId, name: `${mark}-web`, rules } },
+  );
+  const securityGroupIds = [createSecurityGroup.securityGroup.id];
+  const machine = { projectId, networkId, flavor: 'small', image: 'debian-12', securityGroupIds };
   const create = 'mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { virtualMachine { id } plan { id } } }';
   const { createVirtualMachine } = await api.request<{ createVirtualMachine: { virtualMachine: { id: string } } }>(create, { input: { ...machine, name: 'web' } });
   await api.request(create, { input: { ...machine, name: `${mark}-planned`, dryRun: true } });
