@@ -2903,6 +2903,10 @@ ON CONFLICT (port_id, security_group_id) DO NOTHING;
 SELECT p.id FROM port_security_group AS m JOIN port AS p ON p.id = m.port_id
 WHERE m.security_group_id = $1 AND p.backend_id = $2 AND p.id > $3 AND p.lifecycle = 'PRESENT' ORDER BY p.id LIMIT $4::int;
 
+-- port_security_group.of_address
+SELECT DISTINCT m.security_group_id FROM port AS p JOIN port_security_group AS m ON m.port_id = p.id
+WHERE p.project_id = $1 AND p.address = $2::inet;
+
 -- port_security_group.of_ports
 SELECT port_id, security_group_id FROM port_security_group WHERE port_id = ANY($1) ORDER BY port_id, security_group_id;
 
