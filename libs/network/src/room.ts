@@ -36,5 +36,5 @@ export const networkRoom: RoomSchema = {
     FirewallScopeEntity,
     FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, Firewall1764404000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
+  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Firewall1764404000000],
 };

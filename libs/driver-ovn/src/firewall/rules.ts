@@ -20,6 +20,11 @@ export const Priority = { PLATFORM: 32_767, OPERATOR_FIRST: 32_000, OPERATOR_LAS
 /** Tiers are asked in their order, until one has a rule that matches and does not pass it on (OVN 23.06 and later). */
 export const Tier = { OPERATOR: 0, GROUP: 1 } as const;
 
+/** For one set of ports. */
+export const MAX_ACLS = 10_000;
+/** How often packets are taken out of others, which keeps everybody else waiting. */
+const MAX_WORK = 1_000_000;
+
 /** Protocols other than ICMP, TCP and UDP by number: ranges cost a switch less than inequalities. */
 const OTHER_PROTOCOLS = 'ip.proto == 0 || (ip.proto >= 2 && ip.proto <= 5) || (ip.proto >= 7 && ip.proto <= 16) || ip.proto >= 18';
 
@@ -46,23 +51,34 @@ export function groupAcls(group: string, rules: readonly SecurityGroupRule[], gr
 /**
  * What operators say of one set of ports, in its order. Without tiers nothing passes a packet on: there a PASS takes its
  * packets out of all that comes after it, so that only the rules of security groups are left for them.
+ * @returns undefined when PASS would have to be taken out of so much that there are too many rows, or it takes too long
  */
-export function operatorAcls(group: string, rules: readonly FirewallPolicyRule[], tiers: boolean): Acl[] {
+export function operatorAcls(group: string, rules: readonly FirewallPolicyRule[], tiers: boolean): Acl[] | undefined {
   const passed: Record<FirewallDirection, Packets[]> = { INGRESS: [], EGRESS: [] };
-  const acls = rules.flatMap((rule, index): Acl[] => {
+  const acls: Acl[] = [dhcpAcl(group, tiers)];
+  let work = 0;
+  for (const [index, rule] of rules.entries()) {
     const { action, direction } = rule;
     const packets = packetsOf(rule);
     const place = { direction: pipeline(direction), priority: Priority.OPERATOR_FIRST - index };
     const match = (part: Packets): string => termsOf(group, direction, part).join(' && ');
-    if (tiers) return [{ ...place, match: match(packets), action: OVN_ACTION[action], tier: Tier.OPERATOR }];
+    if (tiers) {
+      acls.push({ ...place, match: match(packets), action: OVN_ACTION[action], tier: Tier.OPERATOR });
+      continue;
+    }
     if (action === 'PASS') {
       passed[direction].push(packets);
-      return [];
+      continue;
     }
-    const left = passed[direction].reduce<Packets[]>((parts, out) => parts.flatMap((part) => without(part, out)), [packets]);
-    return left.map((part) => ({ ...place, match: match(part), action: OVN_ACTION[action] }));
-  });
-  return [dhcpAcl(group, tiers), ...acls];
+    let left: Packets[] = [packets];
+    for (const out of passed[direction]) {
+      left = left.flatMap((part) => without(part, out));
+      work += left.length;
+      if (acls.length + left.length > MAX_ACLS || work > MAX_WORK) return undefined;
+    }
+    acls.push(...left.map((part): Acl => ({ ...place, match: match(part), action: OVN_ACTION[action] })));
+  }
+  return acls;
 }
 
 const OVN_ACTION = { ALLOW: 'allow-related', DENY: 'drop', PASS: 'pass' } as const;

@@ -3,14 +3,11 @@ import type { FirewallPolicyRule, FirewallScope, FirewallSpecification, Outcome 
 import { Transaction } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
 import { Draft } from '../draft.js';
-import { operatorAcls, type Acl } from '../firewall/rules.js';
+import { MAX_ACLS, operatorAcls, type Acl } from '../firewall/rules.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid, scopeName, scopeSeed } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { ensureAcls } from './acls.js';
-
-/** A firewall whose PASS rules would have to be taken out of too many others is refused as a whole. */
-const MAX_ACLS_OF_SCOPE = 10_000;
 
 /** The scope of what is said of all ports. */
 const ALL = 'ALL';
@@ -53,9 +50,9 @@ export class Firewalls {
       [...scopes].map(([key, scope]) => {
         const rules = policies.flatMap((policy): FirewallPolicyRule[] => (isWithin(scope, policy.scope) ? policy.rules : []));
         const acls = operatorAcls(scopeName(scopeUuid(installationId, key)), rules, this.tiers);
-        if (acls.length <= MAX_ACLS_OF_SCOPE) return [key, acls];
-        const message = `The rules for "${key}" become ${acls.length} in OVN, and at most ${MAX_ACLS_OF_SCOPE} are possible: make fewer or wider PASS rules.`;
-        throw invalidInput('firewall.policies', message, { maximum: MAX_ACLS_OF_SCOPE });
+        if (acls !== undefined) return [key, acls];
+        const message = `The rules for "${key}" become more than ${MAX_ACLS} in OVN: make fewer or wider PASS rules, or put them behind others.`;
+        throw invalidInput('firewall.policies', message, { maximum: MAX_ACLS });
       }),
     );
   }
