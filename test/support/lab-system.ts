@@ -65,6 +65,11 @@ export class LabSystem {
     return { tenantId: tenant.id, projectId: project.id, api: this.system.owner.as(ownerToken) };
   }
 
+  /** For what only operators may ask. */
+  get owner(): ApiClient {
+    return this.system.owner;
+  }
+
   /** @param cidr of its only subnet; Muon chooses one if not given */
   async network({ api, projectId }: LabTenant, name: string, cidr?: string): Promise<string> {
     const { createNetwork } = await api.request<{ createNetwork: { network: { id: string } } }>(
