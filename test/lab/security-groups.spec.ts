@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { until } from '../support/lab.js';
+import { Lab, until } from '../support/lab.js';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 import type { ApiClient } from '../support/client.js';
 
@@ -38,6 +38,10 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await muon.close();
+  // An installation that once had a policy keeps the mark of its firewall, without rules and ports.
+  const lab = await Lab.find();
+  const marks = await lab.northbound('--bare', '--columns=name', 'find', 'Port_Group', `external_ids:muon\\:installation=${muon.installation}`);
+  for (const name of marks.split('\n')) if (name !== '') await lab.northbound('pg-del', name);
 });
 
 const answers = async (): Promise<boolean> => muon.reaches(client.id, server.address);

@@ -34,6 +34,7 @@ export interface Call {
 /** Optional inputs of which a field wants several at once. */
 const TOGETHER: Readonly<Record<string, readonly string[]>> = {
   grantRole: ['input.principalId', 'input.role'],
+  explainFirewall: ['input.fromAddress', 'input.toPortId'],
 };
 
 interface Slot {
