@@ -1,4 +1,5 @@
 import { edgeDrift, ExternalNetworkService, findPortsOfOwners, FloatingIpService, RouterService } from '#network';
+import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
 import { contextOn } from '../sweep.js';
@@ -39,7 +40,7 @@ async function makeFloatingIp(stage: Stage, { externalNetworkId: externalNetwork
   const { bench, projectId } = stage;
   const service = bench.service(FloatingIpService);
   const { result } = await service.create(bench.access, { projectId, name: unique('fip'), externalNetwork });
-  const id = String(result['id']);
+  const id = idIn(result);
   if (isLed) await finished(stage, startedBy(await service.associate(bench.access, { id, portId })));
   return id;
 }
