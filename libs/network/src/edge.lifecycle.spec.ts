@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { insertRows, statement, type ChangeSet } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom, type CommandResult } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
+import { infrastructureRoom, installationId } from '#infrastructure';
 import { operationsRoom, type ReconcilerContext } from '#operations';
 import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
@@ -127,7 +127,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     await driver.network.ensurePort(call(made.portId), {
       portId: made.portId,
       revision: 1,
-      ownership: { installationId: 'installation_spec', tenantId: tenant.id, projectId },
+      ownership: { installationId: await installationId(room.database), tenantId: tenant.id, projectId },
       networkId,
       subnetId: made.subnetId,
       macAddress: made.macAddress,

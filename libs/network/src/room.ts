@@ -29,5 +29,5 @@ export const networkRoom: RoomSchema = {
     RouterNetworkEntity,
     FloatingIpEntity,
   ],
-  migrations: [Network1764001000000, Edge1764403000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
+  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000],
 };
