@@ -53,12 +53,16 @@ import {
 } from '#infrastructure';
 import {
   LoadBalancerService,
+  edgeDrift,
+  ExternalNetworkService,
+  FloatingIpService,
   networkDrift,
   networkKnownObjects,
   networkOperations,
   NetworkRealiser,
   networkScopeContents,
   NetworkService,
+  RouterService,
   SubnetService,
 } from '#network';
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
@@ -182,6 +186,9 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
     networks,
     new SubnetService(commands, networks),
     new LoadBalancerService(commands, ledger, networks),
+    new ExternalNetworkService(commands),
+    new RouterService(commands, ledger),
+    new FloatingIpService(commands, ledger),
     new DiskService(commands, ledger),
     new FlavorService(commands),
     new ImageService(commands),
@@ -213,6 +220,7 @@ function backgroundWork(
       orphans.reconciler,
       ...placementReconcilers(),
       networkDrift(drivers),
+      edgeDrift(drivers),
       diskDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),

@@ -104,5 +104,11 @@ function capabilitiesOf(
   given: { fence: Fence | undefined; network: OpenedNetwork | undefined },
 ): Capabilities {
   const network = given.network !== undefined;
-  return { ...capabilities, network, loadBalancer: network && capabilities.loadBalancer, fence: capabilities.fence && given.fence !== undefined };
+  return {
+    ...capabilities,
+    network,
+    loadBalancer: network && capabilities.loadBalancer,
+    router: network && capabilities.router,
+    fence: capabilities.fence && given.fence !== undefined,
+  };
 }

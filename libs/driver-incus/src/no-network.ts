@@ -14,6 +14,12 @@ export function noNetwork(backend: IncusBackend): NetworkDriver {
     removePort: async (call) => refuse('removePort', call),
     ensureLoadBalancer: async (call) => refuse('ensureLoadBalancer', call),
     removeLoadBalancer: async (call) => refuse('removeLoadBalancer', call),
+    ensureExternalNetwork: async (call) => refuse('ensureExternalNetwork', call),
+    removeExternalNetwork: async (call) => refuse('removeExternalNetwork', call),
+    ensureRouter: async (call) => refuse('ensureRouter', call),
+    removeRouter: async (call) => refuse('removeRouter', call),
+    ensureFloatingIp: async (call) => refuse('ensureFloatingIp', call),
+    removeFloatingIp: async (call) => refuse('removeFloatingIp', call),
     realised: async (call) => refuse('realised', call),
     listParts: async (call) => refuse('listParts', call),
   };

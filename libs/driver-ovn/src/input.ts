@@ -4,9 +4,9 @@ import { invalidInput, parseInput } from '#core';
 import type { LoadBalancerSpecification, NetworkSpecification, PortSpecification } from '#drivers';
 
 /** They become names and values of `external_ids` in OVN. */
-const id = z.string().regex(/^[\w-]{1,100}$/, 'An id has 1 to 100 letters, digits, hyphens and underscores.');
-const revision = z.number().int().min(0).max(999_999_999_999_999);
-const ownership = z.object({ installationId: id, tenantId: id, projectId: id });
+export const id = z.string().regex(/^[\w-]{1,100}$/, 'An id has 1 to 100 letters, digits, hyphens and underscores.');
+export const revision = z.number().int().min(0).max(999_999_999_999_999);
+export const ownership = z.object({ installationId: id, tenantId: id, projectId: id });
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const name = z.string().regex(new RegExp(`^${LABEL}$`), 'A name is one DNS label in lower case.');
 /** With a name before it, it is no longer than DNS allows. */

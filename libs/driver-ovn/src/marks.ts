@@ -16,10 +16,30 @@ export const Mark = {
   NAME: 'muon:name',
   DOMAIN: 'muon:domain',
   HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
+  ROUTER: 'muon:router',
+  EXTERNAL_NETWORK: 'muon:external-network',
+  CIDR: 'muon:cidr',
+  GATEWAY: 'muon:gateway',
+  /** Of a router: the address by which machines reach the outside; empty when they do not. */
+  SOURCE_NAT: 'muon:source-nat',
+  /** Of a network's end of its link to a router: the number of the link. */
+  LINK: 'muon:link',
+  /** Of a floating address: the port or load balancer that it leads to. */
+  TARGET: 'muon:target',
 } as const;
 
 /** Beside the kinds of parts: rows that only belong to one. */
-export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'DNS' | 'HEALTH_CHECK';
+export type RowKind =
+  | ObservedNetworkPart['kind']
+  | 'SUBNET'
+  | 'LINK'
+  | 'DHCP'
+  | 'DNS'
+  | 'HEALTH_CHECK'
+  | 'UPLINK'
+  | 'ROUTER_LINK'
+  | 'ROUTE'
+  | 'SOURCE_NAT';
 
 export type ExternalIds = ReadonlyMap<string, string>;
 
@@ -27,7 +47,8 @@ export interface MarkedResource {
   kind: RowKind;
   id: string;
   revision: number;
-  networkId: string;
+  /** Of what belongs to one network. */
+  networkId?: string;
   ownership: Ownership;
 }
 
@@ -39,7 +60,7 @@ export function marksOf(resource: MarkedResource, more: Readonly<Record<string, 
     [Mark.TENANT, resource.ownership.tenantId],
     [Mark.PROJECT, resource.ownership.projectId],
     [Mark.REVISION, String(resource.revision)],
-    [Mark.NETWORK, resource.networkId],
+    ...(resource.networkId === undefined ? [] : [[Mark.NETWORK, resource.networkId] as const]),
     ...Object.entries(more),
   ]);
 }
@@ -55,13 +76,17 @@ export function revisionOf(externalIds: ExternalIds): number {
   return revision !== undefined && /^\d{1,15}$/.test(revision) ? Number(revision) : -1;
 }
 
+const PART_KINDS: readonly string[] = ['NETWORK', 'PORT', 'LOAD_BALANCER', 'EXTERNAL_NETWORK', 'ROUTER', 'FLOATING_IP'] satisfies ObservedNetworkPart['kind'][];
+
+const isPartKind = (kind: string | undefined): kind is ObservedNetworkPart['kind'] => kind !== undefined && PART_KINDS.includes(kind);
+
 /** The part that a row shows, or undefined when it is not the main row of one. */
 export function partOf(externalIds: ExternalIds): ObservedNetworkPart | undefined {
   const kind = externalIds.get(Mark.KIND);
   const id = externalIds.get(Mark.ID);
   const installationId = externalIds.get(Mark.INSTALLATION);
   if (id === undefined || installationId === undefined) return undefined;
-  if (kind !== 'NETWORK' && kind !== 'PORT' && kind !== 'LOAD_BALANCER') return undefined;
+  if (!isPartKind(kind)) return undefined;
   return { kind, id, installationId, revision: revisionOf(externalIds) };
 }
 

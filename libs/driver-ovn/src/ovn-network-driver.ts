@@ -1,22 +1,29 @@
 import type { Logger } from '#core';
 import type {
   DriverCall,
+  ExternalNetworkSpecification,
+  FloatingIpSpecification,
   LoadBalancerSpecification,
   NetworkDriver,
   NetworkSpecification,
   ObservedNetworkPart,
   Outcome,
   PortSpecification,
+  RouterSpecification,
 } from '#drivers';
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
 import { toDriverError } from './errors.js';
+import { readExternalNetwork, readFloatingIp, readRouter } from './edge-input.js';
 import { readLoadBalancer, readNetwork, readPort } from './input.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
+import { ExternalNetworks } from './part/external-networks.js';
+import { FloatingIps } from './part/floating-ips.js';
 import { LoadBalancers } from './part/load-balancers.js';
 import { Networks } from './part/networks.js';
 import { Ports } from './part/ports.js';
+import { Routers } from './part/routers.js';
 import { PARTS_REQUEST, PartsList } from './parts-list.js';
 import { Realisation } from './realise/realisation.js';
 import type { Northbound } from './schema/northbound.js';
@@ -33,6 +40,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   readonly #networks: Networks;
   readonly #ports: Ports;
   readonly #loadBalancers: LoadBalancers;
+  readonly #externalNetworks: ExternalNetworks;
+  readonly #routers: Routers;
+  readonly #floatingIps: FloatingIps;
   readonly #list: PartsList;
   readonly #realisation: Realisation;
 
@@ -46,6 +56,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     this.#networks = new Networks(backend);
     this.#ports = new Ports(backend);
     this.#loadBalancers = new LoadBalancers(backend);
+    this.#externalNetworks = new ExternalNetworks(backend);
+    this.#routers = new Routers(backend, chassis);
+    this.#floatingIps = new FloatingIps(backend);
     this.#list = new PartsList(parts);
     this.#realisation = new Realisation(backend, chassis);
   }
@@ -95,8 +108,32 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     return this.backend.work(call, 'removeLoadBalancer', async (time) => this.#loadBalancers.remove(time, loadBalancerId));
   }
 
-  async realised(call: DriverCall, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, networkId));
+  async ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureExternalNetwork', async (time) => this.#externalNetworks.ensure(time, readExternalNetwork(externalNetwork)));
+  }
+
+  async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeExternalNetwork', async (time) => this.#externalNetworks.remove(time, externalNetworkId));
+  }
+
+  async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureRouter', async (time) => this.#routers.ensure(time, readRouter(router)));
+  }
+
+  async removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeRouter', async (time) => this.#routers.remove(time, routerId));
+  }
+
+  async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureFloatingIp', async (time) => this.#floatingIps.ensure(time, readFloatingIp(floatingIp)));
+  }
+
+  async removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeFloatingIp', async (time) => this.#floatingIps.remove(time, floatingIpId));
+  }
+
+  async realised(call: DriverCall, id: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, id));
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

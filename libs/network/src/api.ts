@@ -1,11 +1,29 @@
+import { ExternalNetworkResolver } from './external-network/external-network.graphql.js';
+import { FloatingIpResolver, LoadBalancerFloatingIpResolver, PortFloatingIpResolver } from './floating-ip/floating-ip.graphql.js';
 import { LoadBalancerResolver } from './load-balancer/load-balancer.graphql.js';
 import { NetworkResolver } from './network/network.graphql.js';
 import { PortResolver } from './port/port.graphql.js';
+import { NetworkRouterResolver, RouterResolver } from './router/router.graphql.js';
 import { SubnetResolver } from './subnet/subnet.graphql.js';
 
+export { FloatingIp, toFloatingIp } from './floating-ip/floating-ip.graphql.js';
 export { LoadBalancer, toLoadBalancer } from './load-balancer/load-balancer.graphql.js';
 export { Network, toNetwork } from './network/network.graphql.js';
 export { loadPortsOf, Port, toPort } from './port/port.graphql.js';
 
-/** They ask for Database, EventFeed, NetworkService, SubnetService and LoadBalancerService. */
-export const networkResolvers = [NetworkResolver, SubnetResolver, PortResolver, LoadBalancerResolver];
+/**
+ * They ask for Database, EventFeed, NetworkService, SubnetService, LoadBalancerService, ExternalNetworkService, RouterService
+ * and FloatingIpService.
+ */
+export const networkResolvers = [
+  NetworkResolver,
+  SubnetResolver,
+  PortResolver,
+  LoadBalancerResolver,
+  ExternalNetworkResolver,
+  RouterResolver,
+  NetworkRouterResolver,
+  FloatingIpResolver,
+  PortFloatingIpResolver,
+  LoadBalancerFloatingIpResolver,
+];

@@ -3,14 +3,36 @@ import type { OperationKind } from '#operations';
 import { ADDRESS_CLAIMS, applyAddressClaims, areNewClaims } from './address/address-claims.js';
 import { repairOperation } from './drift/repair.operations.js';
 import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
+import { edgeRepairOperation } from './drift/edge-repair.operations.js';
+import { externalNetworkOperations } from './external-network/external-network.operations.js';
+import { floatingIpOperations } from './floating-ip/floating-ip.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
 import type { NetworkRealiser } from './realise/network-realiser.js';
+import { routerOperations } from './router/router.operations.js';
 import { subnetOperations } from './subnet/subnet.operations.js';
 
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export { edgeDrift } from './drift/edge.reconciler.js';
+export * from './external-network/external-network.js';
+export {
+  ExternalNetworkService,
+  type CreateExternalNetworkInput,
+  type DeleteExternalNetworkInput,
+} from './external-network/external-network.service.js';
+export { findExternalNetworks } from './external-network/external-network.sql.js';
+export * from './floating-ip/floating-ip.js';
+export {
+  planFloatingIp,
+  planFloatingIpRemoval,
+  type FloatingIpRequest,
+  type FloatingTargetRequest,
+  type PlannedFloatingIp,
+} from './floating-ip/floating-ip-plan.js';
+export { FloatingIpService, type AssociateFloatingIpInput, type CreateFloatingIpInput, type FloatingIpInput } from './floating-ip/floating-ip.service.js';
+export { findFloatingIps, findFloatingIpsOfOwners, findFloatingIpsOfTargets } from './floating-ip/floating-ip.sql.js';
 export { networkKnownObjects } from './known-objects.js';
 export * from './load-balancer/load-balancer.js';
 export {
@@ -34,6 +56,11 @@ export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
 export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
+export { EdgeRealiser } from './realise/edge-realiser.js';
+export * from './router/router.js';
+export { planRouter, planRouterRemoval, type PlannedRouter, type RouterRequest } from './router/router-plan.js';
+export { RouterService, type CreateRouterInput, type DeleteRouterInput, type UpdateRouterInput } from './router/router.service.js';
+export { findRouters, findRoutersOfNetworks, findRoutersOfOwners } from './router/router.sql.js';
 export { networkRoom } from './room.js';
 export { networkScopeContents } from './scope-contents.js';
 export * from './subnet/subnet.js';
@@ -46,5 +73,14 @@ export function registerNetworkSections(applier: ChangeSetApplier): void {
 
 /** Every kind of operation of this room, for the registry of whoever submits or runs them. */
 export function networkOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
-  return [...kindsOfNetworks(realiser), ...subnetOperations(realiser), ...loadBalancerOperations(realiser), repairOperation(realiser)];
+  return [
+    ...kindsOfNetworks(realiser),
+    ...subnetOperations(realiser),
+    ...loadBalancerOperations(realiser),
+    ...externalNetworkOperations(realiser),
+    ...routerOperations(realiser),
+    ...floatingIpOperations(realiser),
+    repairOperation(realiser),
+    edgeRepairOperation(realiser),
+  ];
 }

@@ -23,7 +23,7 @@ import {
   type TestTenant,
 } from '#testing';
 import { networkResolvers } from './api.js';
-import { LoadBalancerService, networkOperations, NetworkRealiser, networkRoom, NetworkService, planPorts, registerNetworkSections, SubnetService } from './index.js';
+import { ExternalNetworkService, FloatingIpService, LoadBalancerService, networkOperations, NetworkRealiser, networkRoom, NetworkService, planPorts, registerNetworkSections, RouterService, SubnetService } from './index.js';
 
 interface NetworkShown {
   id: string;
@@ -61,9 +61,10 @@ describe('networks over GraphQL', () => {
     const networks = new NetworkService(center.commands, center.ledger);
     const subnets = new SubnetService(center.commands, networks);
     const balancers = new LoadBalancerService(center.commands, center.ledger, networks);
+    const edge = [new ExternalNetworkService(center.commands), new RouterService(center.commands, center.ledger), new FloatingIpService(center.commands, center.ledger)];
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers],
+      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers, ...edge],
       resolvers: networkResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

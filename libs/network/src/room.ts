@@ -1,11 +1,15 @@
 import type { RoomSchema } from '#database';
 import { AddressAllocationEntity } from './address/address.entity.js';
 import { LoadBalancerEntity, LoadBalancerListenerEntity, LoadBalancerMemberEntity } from './load-balancer/load-balancer.entity.js';
+import { ExternalAddressEntity, ExternalNetworkEntity } from './external-network/external-network.entity.js';
+import { FloatingIpEntity } from './floating-ip/floating-ip.entity.js';
+import { Edge1764403000000 } from './migrations/1764403000000-edge.js';
 import { Network1764001000000 } from './migrations/1764001000000-network.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
+import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
 import { SubnetEntity } from './subnet/subnet.entity.js';
 
 export const networkRoom: RoomSchema = {
@@ -19,6 +23,11 @@ export const networkRoom: RoomSchema = {
     LoadBalancerEntity,
     LoadBalancerListenerEntity,
     LoadBalancerMemberEntity,
+    ExternalNetworkEntity,
+    ExternalAddressEntity,
+    RouterEntity,
+    RouterNetworkEntity,
+    FloatingIpEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001],
+  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000],
 };

@@ -1,6 +1,7 @@
 import type { Scenario } from '../scenario.js';
 import { clusterScenarios } from './clusters.js';
 import { computeScenarios } from './compute.js';
+import { edgeScenarios } from './edge.js';
 import { infrastructureScenarios } from './infrastructure.js';
 import { networkScenarios } from './network.js';
 import { storageScenarios } from './storage.js';
@@ -11,6 +12,7 @@ export const scenarios: readonly Scenario[] = [
   ...infrastructureScenarios,
   ...tenancyScenarios,
   ...networkScenarios,
+  ...edgeScenarios,
   ...storageScenarios,
   ...computeScenarios,
   ...clusterScenarios,

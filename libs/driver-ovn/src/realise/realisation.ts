@@ -14,7 +14,14 @@ const LONGEST_WAIT_MS = 5_000;
 const SHARE_OF_CALL = 0.8;
 const RETRY_MS = 250;
 
-/** Tells when the hosts that carry a network have all that was written of it. */
+/** What hosts shall have. */
+interface Realised {
+  networkIds: readonly string[];
+  /** Chassis that may carry the router's uplink. */
+  gateways: readonly string[];
+}
+
+/** Tells when the hosts that carry a network or router have all that was written of it. */
 export class Realisation {
   readonly #barrier: Barrier;
   readonly #chassis: ChassisWatch;
@@ -27,16 +34,17 @@ export class Realisation {
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
   }
 
-  async realised(time: CallTime, networkId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+  /** @param id of a network or a router */
+  async realised(time: CallTime, id: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
-    await this.#requireNetwork(time, networkId);
+    const part = await this.#requirePart(time, id);
     const number = await before(endsAt, this.#barrier.draw());
     if (number === undefined) return pending(RETRY_MS);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
     if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
 
-    const hosts = await this.#carriers(time, networkId);
+    const hosts = await this.#carriers(time, part);
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
@@ -53,18 +61,28 @@ export class Realisation {
     }
   }
 
-  async #requireNetwork(time: CallTime, networkId: string): Promise<void> {
+  async #requirePart(time: CallTime, id: string): Promise<Realised> {
     const reading = new Transaction<Northbound>();
-    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['name']);
-    if ((await this.backend.read(time, reading)).of(routers).length === 0) throw notFound('network', networkId);
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
+    const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
+    const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
+    const found = await this.backend.read(time, reading);
+    const [row] = found.of(routers);
+    if (row === undefined) throw notFound('network', id);
+    if (row.external_ids.get(Mark.KIND) !== 'ROUTER') return { networkIds: [id], gateways: [] };
+    return {
+      networkIds: [...new Set(found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? ''))],
+      gateways: found.of(gateways).map(({ chassis_name: name }) => name),
+    };
   }
 
-  /** Hosts that shall have a port of the network, and those that have bound one. */
-  async #carriers(time: CallTime, networkId: string): Promise<string[]> {
+  /** Hosts that shall have a port of the networks, those that have bound one, and gateways. */
+  async #carriers(time: CallTime, { networkIds, gateways }: Realised): Promise<string[]> {
     const reading = new Transaction<Southbound>();
-    const bindings = reading.select('Port_Binding', [carries({ KIND: 'PORT', NETWORK: networkId })], ['chassis', 'external_ids']);
-    const found = (await this.backend.southbound.transact(reading, time.options())).of(bindings);
-    const hosts = new Set<string>();
+    const bindings = networkIds.map((id) => reading.select('Port_Binding', [carries({ KIND: 'PORT', NETWORK: id })], ['chassis', 'external_ids']));
+    const outcome = await this.backend.southbound.transact(reading, time.options());
+    const found = bindings.flatMap((each) => outcome.of(each));
+    const hosts = new Set(gateways);
     for (const { chassis, external_ids: marks } of found) {
       const wanted = marks.get(Mark.HOST);
       if (wanted !== undefined) hosts.add(wanted);

@@ -15,6 +15,7 @@ const CAPABILITIES = [
   'guestRun',
   'fence',
   'loadBalancer',
+  'router',
 ] as const satisfies (keyof Capabilities)[];
 
 /** No call may take longer than its own time and this. */

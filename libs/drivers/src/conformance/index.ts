@@ -4,6 +4,7 @@ import { callConformance } from './calls.js';
 import { computeConformance } from './compute.js';
 import { hostConformance } from './hosts.js';
 import { listingConformance } from './listings.js';
+import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
 import { storageConformance } from './storage.js';
 import { CONTRACTS, type ConformanceSubject, type Contract } from './subject.js';
@@ -13,7 +14,10 @@ export type { ConformanceHooks, ConformanceSubject, Contract } from './subject.j
 const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   compute: computeConformance,
   storage: storageConformance,
-  network: networkConformance,
+  network: (bench) => {
+    networkConformance(bench);
+    describe('edge', () => edgeConformance(bench));
+  },
   hosts: hostConformance,
 };
 

@@ -5,6 +5,8 @@ import { done, wait, type StepContext, type StepDone, type StepWait } from '#ope
 import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
 import { findNetworkBackends, markNetworkBehind, markNetworksRealised } from '../network/network.sql.js';
 import { findPorts, markPortsRealised } from '../port/port.sql.js';
+import { markRoutersOfNetworksBehind } from '../router/router.sql.js';
+import { EdgeRealiser } from './edge-realiser.js';
 import { isMissing, settleAll } from './outcomes.js';
 import { loadBalancerSpecifications, networkParts, portSpecifications, type NetworkPart } from './specifications.js';
 
@@ -20,16 +22,17 @@ export interface RemoveOptions {
 
 type AnyContext = StepContext<unknown>;
 type Answer = StepDone | StepWait;
+type Removal = 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeExternalNetwork' | 'removeRouter' | 'removeFloatingIp';
 
 /** One network on one backend. */
-interface Place {
+export interface Place {
   networkId: string;
   backendId: string;
 }
 
 const DEFAULT_SETTLE_MS = 500;
 const BLOCKED_RETRY_MS = 1000;
-const TOLD_AGAIN = 'network told again';
+export const TOLD_AGAIN = 'network told again';
 const SETTLED = 'settled';
 
 /**
@@ -37,6 +40,8 @@ const SETTLED = 'settled';
  * repeated at any point; nothing is called inside a transaction; what was reached is written with the step's outcome.
  */
 export class NetworkRealiser {
+  /** External networks, routers and floating IPs. */
+  readonly edge: EdgeRealiser;
   private readonly settleMs: number;
 
   constructor(
@@ -44,6 +49,7 @@ export class NetworkRealiser {
     options: NetworkRealiserOptions = {},
   ) {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+    this.edge = new EdgeRealiser(this);
   }
 
   /**
@@ -134,7 +140,8 @@ export class NetworkRealiser {
     return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removeLoadBalancer', options);
   }
 
-  private async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
+  /** Makes networks equal to their rows on these backends, where they are not known to be so. */
+  async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
     const parts = await networkParts(context.reader, places.map((place) => place.networkId));
     const wanted = new Set(places.map(keyOf));
     const behind = parts.filter(
@@ -186,17 +193,17 @@ export class NetworkRealiser {
   }
 
   /** The barrier before a machine starts: its hosts have what its ports need. Dead hosts are caught up later. */
-  private async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
+  async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
     const again = await settleAll(
       places.map(async (place) => (await this.network(place.backendId)).realised(context.call(`${place.networkId}/realised`), place.networkId)),
     );
     return again === null ? null : wait({ afterMs: again, blocker: 'The hosts are taking over the network.' });
   }
 
-  private async remove(
+  async remove(
     context: AnyContext,
     parts: readonly { id: string; backendId: string }[],
-    method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer',
+    method: Removal,
     options: RemoveOptions,
   ): Promise<Answer> {
     const looksAgain = options.settle === true && context.step.memo === SETTLED;
@@ -216,7 +223,7 @@ export class NetworkRealiser {
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: SETTLED });
   }
 
-  private async network(backendId: string): Promise<NetworkDriver> {
+  async network(backendId: string): Promise<NetworkDriver> {
     return (await this.drivers.driver(backendId)).network;
   }
 }
@@ -226,13 +233,16 @@ function memoOf(context: AnyContext): { memo?: string } {
 }
 
 /** The backend has lost networks that it was known to have: they are made again before the step goes on. */
-function forget(places: readonly Place[]): StepWait {
+export function forget(places: readonly Place[]): StepWait {
   return wait({
     afterMs: 0,
     blocker: 'The backend has lost the network; it is told again.',
     memo: TOLD_AGAIN,
     commit: async (transaction) => {
-      for (const place of places) await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
+      for (const place of places) {
+        await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
+        await transaction.execute(markRoutersOfNetworksBehind, [place.networkId], place.backendId);
+      }
     },
   });
 }
@@ -251,7 +261,7 @@ function at<Item>(list: readonly Item[], index: number): Item {
   return item;
 }
 
-function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
+export function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
   const byId = new Map(rows.map((row) => [row.id, row]));
   for (const id of ids) {
     const row = byId.get(id);
