@@ -16,6 +16,7 @@ export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
 export { edgeDrift } from './drift/edge.reconciler.js';
+export { usableExternalNetwork } from './external-network/external-address.js';
 export * from './external-network/external-network.js';
 export {
   ExternalNetworkService,
