@@ -272,22 +272,22 @@ WHERE id = $1;
 
 -- cluster.find
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE id = ANY($1);
 
 -- cluster.find_by_name
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE project_id = $1 AND name = $2;
 
 -- cluster.find_expired
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE expires_at <= now() AND lifecycle <> 'DELETING' ORDER BY expires_at, id LIMIT $1::int;
 
 -- cluster.find_visible
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND c.id = ANY($4);
 
 -- cluster.kept
@@ -295,105 +295,105 @@ UPDATE cluster SET failure = coalesce($2::jsonb, failure),
 lifecycle = CASE WHEN coalesce($2::jsonb, failure) IS NULL THEN 'PRESENT' ELSE 'FAILED' END
 WHERE id = $1 AND lifecycle = 'DELETING';
 
--- cluster.list.CREATED#0dc1422a
+-- cluster.list.CREATED#184b954a
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.CREATED#14b81bfa
+-- cluster.list.CREATED#68b433d4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- cluster.list.CREATED#9d2b7c92
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.CREATED#c6588380
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.NAME#27fe2871
+-- cluster.list.CREATED#bca2d5e7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.CREATED#d460f437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NAME#58de62be
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.NAME#7c264127
+-- cluster.list.NAME#67559c33
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.NAME#bf98316a
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
 
--- cluster.list.NAME#e0bdc7cc
+-- cluster.list.NAME#8408b522
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NAME#92d2a45b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.NEWEST#0dc1422a
+-- cluster.list.NEWEST#184b954a
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.NEWEST#14b81bfa
+-- cluster.list.NEWEST#68b433d4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- cluster.list.NEWEST#9d2b7c92
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.NEWEST#c6588380
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.count#91d72efe
+-- cluster.list.NEWEST#bca2d5e7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.NEWEST#d460f437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.count#9b92299d
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
