@@ -56,7 +56,8 @@ export { countNetworkUsers, findNetworks, findNetworksByReference, type NetworkU
 export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
-export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
+export { NetworkRealiser, type NetworkRealiserOptions } from './realise/network-realiser.js';
+export type { RemoveOptions } from './realise/places.js';
 export { EdgeRealiser } from './realise/edge-realiser.js';
 export * from './router/router.js';
 export { planRouter, planRouterRemoval, type PlannedRouter, type RouterRequest } from './router/router-plan.js';

@@ -1,15 +1,13 @@
 import { MuonError } from '#core';
 import type { Outcome } from '#drivers';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, wait, type StepWait } from '#operations';
 import { findExternalNetworks, markExternalNetworksRealised } from '../external-network/external-network.sql.js';
 import { findFloatingIpRouters, findFloatingIps, markFloatingIpsRealised } from '../floating-ip/floating-ip.sql.js';
 import { findNetworksOfRouters, findRouters, findRoutersOfNetworks, markRoutersRealised } from '../router/router.sql.js';
 import { externalNetworkSpecifications, floatingParts, routerSpecifications, type FloatingPart } from './edge-specifications.js';
-import { forget, requireAll, TOLD_AGAIN, type NetworkRealiser, type Place, type RemoveOptions } from './network-realiser.js';
 import { isMissing, settleAll } from './outcomes.js';
+import { forget, requireAll, TOLD_AGAIN, type AnyContext, type Answer, type Place, type RealisedNetworks, type RemoveOptions } from './places.js';
 
-type AnyContext = StepContext<unknown>;
-type Answer = StepDone | StepWait;
 type Blocker = Exclude<StepWait['blocker'], string>;
 
 interface EnsureOptions {
@@ -37,7 +35,7 @@ async function settleUnlessBlocked(calls: readonly Promise<Outcome<unknown>>[]):
 
 /** Makes backends equal to the rows of external networks, routers and floating IPs: as `NetworkRealiser`, which it is a part of. */
 export class EdgeRealiser {
-  constructor(private readonly networks: NetworkRealiser) {}
+  constructor(private readonly networks: RealisedNetworks) {}
 
   async ensureExternalNetworks(context: AnyContext, ids: readonly string[], options: EnsureOptions = {}): Promise<Answer> {
     const rows = await context.reader.rows(findExternalNetworks, [...ids]);

@@ -1,13 +1,26 @@
 import { MuonError } from '#core';
 import type { DriverRegistry } from '#infrastructure';
 import type { NetworkDriver, Outcome } from '#drivers';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, wait, type StepWait } from '#operations';
 import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
-import { findNetworkBackends, markNetworkBehind, markNetworksRealised } from '../network/network.sql.js';
+import { findNetworkBackends, markNetworksRealised } from '../network/network.sql.js';
 import { findPorts, markPortsRealised } from '../port/port.sql.js';
-import { markRoutersOfNetworksBehind } from '../router/router.sql.js';
 import { EdgeRealiser } from './edge-realiser.js';
 import { isMissing, settleAll } from './outcomes.js';
+import {
+  at,
+  distinct,
+  forget,
+  keyOf,
+  requireAll,
+  TOLD_AGAIN,
+  type AnyContext,
+  type Answer,
+  type Place,
+  type RealisedNetworks,
+  type Removal,
+  type RemoveOptions,
+} from './places.js';
 import { loadBalancerSpecifications, networkParts, portSpecifications, type NetworkPart } from './specifications.js';
 
 export interface NetworkRealiserOptions {
@@ -15,31 +28,16 @@ export interface NetworkRealiserOptions {
   settleMs?: number;
 }
 
-export interface RemoveOptions {
-  /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */
-  settle?: boolean;
-}
-
-type AnyContext = StepContext<unknown>;
-type Answer = StepDone | StepWait;
-type Removal = 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeExternalNetwork' | 'removeRouter' | 'removeFloatingIp';
-
-/** One network on one backend. */
-export interface Place {
-  networkId: string;
-  backendId: string;
-}
 
 const DEFAULT_SETTLE_MS = 500;
 const BLOCKED_RETRY_MS = 1000;
-export const TOLD_AGAIN = 'network told again';
 const SETTLED = 'settled';
 
 /**
  * Makes backends equal to the rows, for the steps of this room's operations and of those above. Everything here may be
  * repeated at any point; nothing is called inside a transaction; what was reached is written with the step's outcome.
  */
-export class NetworkRealiser {
+export class NetworkRealiser implements RealisedNetworks {
   /** External networks, routers and floating IPs. */
   readonly edge: EdgeRealiser;
   private readonly settleMs: number;
@@ -230,42 +228,4 @@ export class NetworkRealiser {
 
 function memoOf(context: AnyContext): { memo?: string } {
   return context.step.memo === SETTLED ? { memo: SETTLED } : {};
-}
-
-/** The backend has lost networks that it was known to have: they are made again before the step goes on. */
-export function forget(places: readonly Place[]): StepWait {
-  return wait({
-    afterMs: 0,
-    blocker: 'The backend has lost the network; it is told again.',
-    memo: TOLD_AGAIN,
-    commit: async (transaction) => {
-      for (const place of places) {
-        await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
-        await transaction.execute(markRoutersOfNetworksBehind, [place.networkId], place.backendId);
-      }
-    },
-  });
-}
-
-function keyOf(place: Place): string {
-  return `${place.networkId}/${place.backendId}`;
-}
-
-function distinct(places: readonly Place[]): Place[] {
-  return [...new Map(places.map((place) => [keyOf(place), place])).values()];
-}
-
-function at<Item>(list: readonly Item[], index: number): Item {
-  const item = list[index];
-  if (item === undefined) throw new MuonError('INTERNAL', 'An internal error occurred.', { detail: `no item ${index}` });
-  return item;
-}
-
-export function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  for (const id of ids) {
-    const row = byId.get(id);
-    if (row !== undefined && row.lifecycle !== 'DELETING') continue;
-    throw new MuonError('INVALID_STATE', `The ${noun} "${id}" is gone or on its way out.`);
-  }
 }
