@@ -272,22 +272,22 @@ WHERE id = $1;
 
 -- cluster.find
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE id = ANY($1);
 
 -- cluster.find_by_name
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE project_id = $1 AND name = $2;
 
 -- cluster.find_expired
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster WHERE expires_at <= now() AND lifecycle <> 'DELETING' ORDER BY expires_at, id LIMIT $1::int;
 
 -- cluster.find_visible
 SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND c.id = ANY($4);
 
 -- cluster.kept
@@ -295,105 +295,105 @@ UPDATE cluster SET failure = coalesce($2::jsonb, failure),
 lifecycle = CASE WHEN coalesce($2::jsonb, failure) IS NULL THEN 'PRESENT' ELSE 'FAILED' END
 WHERE id = $1 AND lifecycle = 'DELETING';
 
--- cluster.list.CREATED#0dc1422a
+-- cluster.list.CREATED#184b954a
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.CREATED#14b81bfa
+-- cluster.list.CREATED#68b433d4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- cluster.list.CREATED#9d2b7c92
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.CREATED#c6588380
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.NAME#27fe2871
+-- cluster.list.CREATED#bca2d5e7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.CREATED#d460f437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NAME#58de62be
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.NAME#7c264127
+-- cluster.list.NAME#67559c33
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.NAME#bf98316a
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
 
--- cluster.list.NAME#e0bdc7cc
+-- cluster.list.NAME#8408b522
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.NAME#92d2a45b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.NEWEST#0dc1422a
+-- cluster.list.NEWEST#184b954a
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- cluster.list.NEWEST#14b81bfa
+-- cluster.list.NEWEST#68b433d4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- cluster.list.NEWEST#9d2b7c92
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
-conditions, version, revision, created_at, updated_at FROM cluster AS c
-WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- cluster.list.NEWEST#c6588380
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- cluster.list.count#91d72efe
+-- cluster.list.NEWEST#bca2d5e7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- cluster.list.NEWEST#d460f437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+conditions, version, revision, created_at, updated_at FROM cluster AS c
+WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- cluster.list.count#9b92299d
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
 conditions, version, revision, created_at, updated_at FROM cluster AS c
 WHERE ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR name = $6) AND ($7::text IS NULL OR kind = $7) AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
@@ -964,6 +964,34 @@ ORDER BY id LIMIT $3::int;
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
 
+-- edge_drift.backends
+SELECT backend_id FROM external_network UNION SELECT backend_id FROM router ORDER BY backend_id LIMIT $1::int;
+
+-- edge_drift.expected
+SELECT * FROM (
+(SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision FROM external_network
+WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
+ORDER BY id LIMIT $3::int)
+UNION ALL
+(SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
+WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
+ORDER BY id LIMIT $3::int)
+UNION ALL
+(SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision FROM floating_ip AS f
+JOIN external_network AS e ON e.id = f.external_network_id
+WHERE e.backend_id = $1 AND f.id > $2 AND f.network_id IS NOT NULL AND f.realised_revision > 0 AND f.lifecycle = 'PRESENT'
+AND f.updated_at < $4
+ORDER BY f.id LIMIT $3::int)
+) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
+
+-- edge_drift.moved_gateways
+SELECT r.id, r.tenant_id, r.project_id FROM router AS r
+WHERE r.backend_id = $1 AND r.lifecycle = 'PRESENT' AND r.realised_revision > 0 AND r.external_network_id IS NOT NULL
+AND r.gateway_hosts <> ARRAY(
+SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
+ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int)
+ORDER BY r.id LIMIT $3::int;
+
 -- event.forget
 TRUNCATE event;
 
@@ -999,6 +1027,92 @@ SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8
 ) AS history
 WHERE $1::boolean OR event_log.system_identifier <> history.identifier
 RETURNING epoch;
+
+-- external_address.claim
+INSERT INTO external_address (external_network_id, address, owner_id, tenant_id, project_id) VALUES ($1, $2::inet, $3, $4, $5)
+ON CONFLICT (external_network_id, address) DO NOTHING RETURNING host(address) AS address;
+
+-- external_address.count_used
+SELECT external_network_id, count(*) AS used FROM external_address WHERE external_network_id = ANY($1) GROUP BY external_network_id;
+
+-- external_address.find_free
+SELECT host(every.address) AS address FROM (
+SELECT e.id, e.gateway, (p ->> 'first')::inet + n AS address
+FROM external_network AS e
+CROSS JOIN LATERAL jsonb_array_elements(e.pools) AS p
+CROSS JOIN LATERAL generate_series(0, (p ->> 'last')::inet - (p ->> 'first')::inet) AS n
+WHERE e.id = $1
+) AS every
+WHERE every.address <> every.gateway AND NOT every.address = ANY($2::inet[])
+AND NOT EXISTS (SELECT FROM external_address AS a WHERE a.external_network_id = every.id AND a.address = every.address)
+ORDER BY random() LIMIT 1;
+
+-- external_address.release
+DELETE FROM external_address WHERE owner_id = ANY($1);
+
+-- external_network.fail
+UPDATE external_network SET failure = $2::jsonb, realised_revision = 0,
+lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+WHERE id = $1 RETURNING id, backend_id;
+
+-- external_network.find
+SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) ORDER BY id;
+
+-- external_network.find_by_reference
+SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) OR name = ANY($1) ORDER BY id;
+
+-- external_network.kept
+UPDATE external_network SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- external_network.list.NAME#05b70243
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- external_network.list.NAME#77cc249e
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- external_network.list.NAME#91a32947
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $3::int;
+
+-- external_network.list.NAME#96eda030
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $3::int;
+
+-- external_network.list.count#ab5d4d02
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t;
+
+-- external_network.lock
+SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id FOR UPDATE;
+
+-- external_network.made
+UPDATE external_network SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
+
+-- external_network.mark_realised
+UPDATE external_network AS e SET realised_revision = n.revision
+FROM jsonb_to_recordset($1::jsonb) AS n (id text, revision bigint)
+WHERE e.id = n.id AND e.realised_revision < n.revision;
+
+-- external_network.neighbours
+SELECT id, name, cidr, vlan FROM external_network WHERE backend_id = $1 AND physical_network = $2 ORDER BY id;
+
+-- external_network.remade
+UPDATE external_network SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
+WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
+
+-- external_network.remove
+DELETE FROM external_network WHERE id = ANY($1) RETURNING id, backend_id;
+
+-- external_network.share
+SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id FOR SHARE;
 
 -- firewall.find
 SELECT id FROM installation WHERE id = ANY($1);
@@ -1166,6 +1280,150 @@ SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cpu, memo
 -- flavor.remove_unused
 DELETE FROM flavor WHERE state = 'PENDING_DELETE'
 AND NOT EXISTS (SELECT FROM virtual_machine AS m WHERE m.flavor_id = flavor.id) RETURNING id;
+
+-- floating_ip.count_in_scope
+SELECT count(*) AS count FROM floating_ip WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- floating_ip.deletable_in_scope
+SELECT id FROM floating_ip WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
+
+-- floating_ip.find
+SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip WHERE id = ANY($1) ORDER BY id;
+
+-- floating_ip.find_by_name
+SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip WHERE project_id = $1 AND name = $2;
+
+-- floating_ip.find_visible
+SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND f.id = ANY($4);
+
+-- floating_ip.kept
+UPDATE floating_ip SET lifecycle = 'PRESENT' WHERE id = $1 AND lifecycle = 'DELETING';
+
+-- floating_ip.list.CREATED#1658e624
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- floating_ip.list.CREATED#33a7f0d8
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- floating_ip.list.CREATED#368fc7ea
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- floating_ip.list.CREATED#ea1c1a7e
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- floating_ip.list.NAME#5822d1a2
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
+
+-- floating_ip.list.NAME#5c8c6750
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+
+-- floating_ip.list.NAME#e5ae36cd
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- floating_ip.list.NAME#e89da7ab
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+
+-- floating_ip.list.NEWEST#1658e624
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- floating_ip.list.NEWEST#33a7f0d8
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- floating_ip.list.NEWEST#368fc7ea
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- floating_ip.list.NEWEST#ea1c1a7e
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- floating_ip.list.count#bf4094b7
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip AS f
+WHERE ($1::boolean OR f.tenant_id = ANY($2::text[]) OR f.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7) AND ($8::text IS NULL OR host(address) = $8)) AS t;
+
+-- floating_ip.list_in_scope
+SELECT id, name FROM floating_ip WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- floating_ip.mark_realised
+UPDATE floating_ip AS f SET realised_revision = n.revision
+FROM jsonb_to_recordset($1::jsonb) AS n (id text, revision bigint)
+WHERE f.id = n.id AND f.realised_revision < n.revision;
+
+-- floating_ip.of_networks
+SELECT id, name, host(address) AS address FROM floating_ip WHERE network_id = ANY($1) ORDER BY id LIMIT $2::int;
+
+-- floating_ip.of_owners
+SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip WHERE owner_id = ANY($1) ORDER BY owner_id, id;
+
+-- floating_ip.of_targets
+SELECT id, tenant_id, project_id, name, owner_id, external_network_id, host(address) AS address, network_id, port_id,
+load_balancer_id, lifecycle, desired_revision, realised_revision, version, revision, created_at, updated_at FROM floating_ip WHERE port_id = ANY($1) OR load_balancer_id = ANY($1) ORDER BY id;
+
+-- floating_ip.point
+UPDATE floating_ip SET network_id = $2, port_id = $3, load_balancer_id = $4, desired_revision = desired_revision + 1, version = version + 1
+WHERE id = $1 AND ($5::bigint IS NULL OR version = $5) RETURNING id;
+
+-- floating_ip.remove
+DELETE FROM floating_ip AS f USING external_network AS e
+WHERE f.id = ANY($1) AND e.id = f.external_network_id RETURNING f.id, e.backend_id;
+
+-- floating_ip.routers
+SELECT f.id, r.router_id, e.backend_id FROM floating_ip AS f
+JOIN external_network AS e ON e.id = f.external_network_id
+LEFT JOIN router_network AS r ON r.network_id = f.network_id
+WHERE f.id = ANY($1) ORDER BY f.id;
 
 -- going.keep_project
 WITH kept AS (
@@ -1971,7 +2229,8 @@ SELECT count(*) AS count FROM network WHERE tenant_id = $1 AND ($2::text IS NULL
 -- network.count_users
 SELECT n.id AS network_id,
 (SELECT count(*) FROM port AS p WHERE p.network_id = n.id) AS ports,
-(SELECT count(*) FROM load_balancer AS l WHERE l.network_id = n.id) AS load_balancers
+(SELECT count(*) FROM load_balancer AS l WHERE l.network_id = n.id) AS load_balancers,
+(SELECT count(*) FROM router_network AS r WHERE r.network_id = n.id) AS routers
 FROM unnest($1::text[]) AS n (id);
 
 -- network.deletable_in_scope
@@ -2123,6 +2382,9 @@ WHERE network_id = $1 AND ($2::text IS NULL OR subnet_id = $2)
 UNION ALL
 SELECT id, 'LOAD_BALANCER', name, owner_id FROM load_balancer
 WHERE network_id = $1 AND ($2::text IS NULL OR subnet_id = $2)
+UNION ALL
+SELECT r.id, 'ROUTER', r.name, r.owner_id FROM router AS r JOIN router_network AS n ON n.router_id = r.id
+WHERE n.network_id = $1 AND $2::text IS NULL
 ORDER BY id LIMIT $3::int;
 
 -- network_backend.find
@@ -3713,6 +3975,202 @@ SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, 
 c.name AS custom_role_name, c.permissions, b.version, b.created_at
 FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.custom_role_id = $1 ORDER BY b.id LIMIT $2::int;
 
+-- router.change
+UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,
+desired_revision = desired_revision + 1, version = version + 1
+WHERE id = $1;
+
+-- router.choose_gateways
+SELECT r.id AS router_id, ARRAY(
+SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
+ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int) AS host_names
+FROM router AS r WHERE r.id = ANY($1) ORDER BY r.id;
+
+-- router.count_in_scope
+SELECT count(*) AS count FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- router.deletable_in_scope
+SELECT id FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
+
+-- router.fail
+UPDATE router SET failure = $2::jsonb, realised_revision = 0,
+lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+WHERE id = $1 RETURNING id, backend_id;
+
+-- router.find
+SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router WHERE id = ANY($1) ORDER BY id;
+
+-- router.find_by_name
+SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router WHERE project_id = $1 AND name = $2;
+
+-- router.find_visible
+SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND r.id = ANY($4);
+
+-- router.kept
+UPDATE router SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- router.list.CREATED#0f60f923
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
+
+-- router.list.CREATED#17affc07
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- router.list.CREATED#a0c598d2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- router.list.CREATED#e58b2ec0
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
+
+-- router.list.NAME#89e69dad
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
+
+-- router.list.NAME#9485173f
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) > ($8::text::text, $9::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+
+-- router.list.NAME#c9642d13
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+
+-- router.list.NAME#e6a0b378
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) < ($8::text::text, $9::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+
+-- router.list.NEWEST#0f60f923
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
+
+-- router.list.NEWEST#17affc07
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- router.list.NEWEST#a0c598d2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- router.list.NEWEST#e58b2ec0
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
+
+-- router.list.count#ed67b16e
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router AS r
+WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t;
+
+-- router.list_in_scope
+SELECT id, name FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- router.lock
+SELECT id, name, lifecycle FROM router WHERE id = ANY($1) ORDER BY id FOR UPDATE;
+
+-- router.made
+UPDATE router SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
+
+-- router.mark_behind
+UPDATE router SET realised_revision = 0
+WHERE backend_id = $2 AND realised_revision > 0 AND id IN (SELECT router_id FROM router_network WHERE network_id = ANY($1));
+
+-- router.mark_realised
+UPDATE router AS r SET realised_revision = n.revision,
+gateway_hosts = ARRAY(SELECT jsonb_array_elements_text(n."gatewayHosts"))
+FROM jsonb_to_recordset($1::jsonb) AS n (id text, revision bigint, "gatewayHosts" jsonb)
+WHERE r.id = n.id AND r.realised_revision <= n.revision
+AND (r.realised_revision < n.revision OR to_jsonb(r.gateway_hosts) <> n."gatewayHosts");
+
+-- router.of_owners
+SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
+host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM router WHERE owner_id = ANY($1) ORDER BY owner_id, id;
+
+-- router.remade
+UPDATE router SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
+WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
+
+-- router.remove
+WITH links AS (DELETE FROM router_network WHERE router_id = ANY($1))
+DELETE FROM router WHERE id = ANY($1) RETURNING id, backend_id;
+
+-- router.share_of_networks
+SELECT r.id, r.name, r.lifecycle FROM router AS r
+WHERE r.id IN (SELECT router_id FROM router_network WHERE network_id = ANY($1)) ORDER BY r.id FOR SHARE;
+
+-- router_network.attach
+INSERT INTO router_network (network_id, router_id, link, external_network_id)
+SELECT a.network_id, $1, a.link, $4 FROM unnest($2::text[], $3::int[]) AS a (network_id, link) ORDER BY a.network_id;
+
+-- router_network.change_uplink
+UPDATE router_network SET external_network_id = $2 WHERE router_id = $1 AND external_network_id IS DISTINCT FROM $2;
+
+-- router_network.detach
+DELETE FROM router_network WHERE router_id = $1 AND network_id = ANY($2);
+
+-- router_network.of_networks
+SELECT network_id, router_id, link, external_network_id FROM router_network WHERE network_id = ANY($1) ORDER BY network_id;
+
+-- router_network.of_routers
+SELECT network_id, router_id, link, external_network_id FROM router_network WHERE router_id = ANY($1) ORDER BY router_id, link;
+
 -- scope.chain
 SELECT up.id, up.kind, up.parent_id, up.tenant_id, up.project_id, up.name, up.state, up.version, up.revision, up.created_at, up.updated_at
 FROM scope AS self
@@ -3983,6 +4441,9 @@ SELECT
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'NETWORK') AS networks,
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'PORT') AS ports,
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'LOAD_BALANCER') AS "loadBalancers",
+(SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'EXTERNAL_NETWORK') AS "externalNetworks",
+(SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'ROUTER') AS routers,
+(SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'FLOATING_IP') AS "floatingIps",
 (SELECT count(*)::int FROM guest_run WHERE backend_id = $1) AS "guestRuns",
 (SELECT count(*)::int FROM work WHERE backend_id = $1) AS "pendingWork";
 

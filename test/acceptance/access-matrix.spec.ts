@@ -8,7 +8,7 @@ import { best, Cell, everything, fieldsOfTypes, outcomeOf, overcounted, render, 
 import type { ApiClient } from '../support/client.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
-import { callAll, furnish, leaks, MARK, NETWORK, onboard, query, secretsOf, type Answered, type Tenant } from '../support/two-tenants.js';
+import { callAll, furnish, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, type Answered, type Tenant } from '../support/two-tenants.js';
 
 const PAGE = '../../docs/access-matrix.md';
 const ROLES = ['OWNER', 'CONTRIBUTOR', 'LIMITED_CONTRIBUTOR', 'VIEWER'] as const;
@@ -17,6 +17,7 @@ const SHORT = { OWNER: 'owner', CONTRIBUTOR: 'contr.', LIMITED_CONTRIBUTOR: 'lim
 /** Inputs of mutations that no name tells. */
 const EXAMPLES: Readonly<Record<string, object>> = {
   createBackend: { endpoint: 'postgres://muon@127.0.0.1:9/muon' },
+  createFloatingIp: { externalNetwork: 'outside' },
   createCluster: { version: '1.34.2', controlPlane: { flavor: 'small' }, network: 'net' },
 };
 const HOUR_MS = 3_600_000;
@@ -38,7 +39,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   SystemPause: 'of a system that is paused',
 };
 /** Tables of what no tenant has. */
-const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'firewall_policy'] as const;
+const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'external_network', 'firewall_policy'] as const;
 
 /** They carry what a mutation or a list is about; those stand in the tables. */
 const PLUMBING = /(Edge|Connection|Payload)$|^PageInfo$/;
@@ -80,8 +81,9 @@ describe('who may do what', () => {
     quiet.mockRestore();
     const owner = await onboard(system.owner, `${MARK}-tenant`);
     const stranger = await onboard(system.owner, 'other-tenant');
-    await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` });
-    await furnish(stranger, 'other', {});
+    const outside = await makeOutside(system.owner);
+    await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` }, outside);
+    await furnish(stranger, 'other', {}, outside);
     const nodePools = [{ name: 'workers', flavor: 'small', count: 1 }];
     await cluster(owner, { name: `${MARK}-cluster`, version: '1.34.2', controlPlane: { flavor: 'small' }, nodePools });
     const version = { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'debian-12' };

@@ -7,6 +7,7 @@ import { badValues, withValue } from '../support/bad-values.js';
 import type { WireAnswer } from '../support/client.js';
 import { callsOf, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
+import { makeOutside } from '../support/two-tenants.js';
 
 const AT_ONCE = 6;
 /** Codes that say whose fault it is not. */
@@ -123,6 +124,9 @@ async function furnish({ owner }: System, database: Database): Promise<Target> {
   await make('createDisk', { projectId, name: 'data', sizeGib: 1 }, 'disk { id }');
   await make('createAffinityGroup', { projectId, name: 'apart', policy: 'ANTI_AFFINITY' }, 'affinityGroup { id }');
   await make('createLoadBalancer', { networkId: network?.id, name: 'front', listeners: [{ port: 80, memberPort: 8080 }] }, 'loadBalancer { id }');
+  const outside = await makeOutside(owner);
+  await make('createRouter', { projectId, name: 'router', networkIds: [network?.id], externalNetwork: outside }, 'router { id }');
+  await make('createFloatingIp', { projectId, name: 'floating', externalNetwork: outside }, 'floatingIp { id }');
   await make('createSecurityGroup', { projectId, name: 'web' }, 'securityGroup { id }');
   await make('createFirewallPolicy', { name: 'no-mail', rules: [{ action: 'DENY', direction: 'EGRESS', protocol: 'TCP', ports: { from: 25 } }] }, 'firewallPolicy { id }');
   await make('createClusterVersion', { kind: 'KUBERNETES', name: 'v1-34', release: '1.34.2', image: 'debian-12' }, '__typename');

@@ -6,7 +6,7 @@ import { DemoApi } from '../../apps/standalone/src/demo/api.js';
 import type { ApiClient } from '../support/client.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
-import { callAll, furnish, hasData, ID, leaks, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
+import { callAll, furnish, hasData, ID, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
 
 /** Fields that answer without a credential. */
 const PUBLIC: readonly string[] = [];
@@ -36,8 +36,9 @@ describe('a stranger, at every field of the schema', () => {
     quiet.mockRestore();
     const owner = await onboard(system.owner, `${MARK}-tenant`);
     stranger = await onboard(system.owner, 'other-tenant');
-    await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` });
-    await furnish(stranger, 'other', {});
+    const outside = await makeOutside(system.owner);
+    await furnish(owner, MARK, { cidr: `${NETWORK}.0/24` }, outside);
+    await furnish(stranger, 'other', {}, outside);
     ({ hidden, target, nothing } = await secretsOf(database, owner));
   });
   afterAll(async () => {

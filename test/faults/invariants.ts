@@ -18,6 +18,8 @@ const LIVING = `living AS (
   UNION ALL SELECT id, jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
   UNION ALL SELECT id, jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('router.count', 1) FROM router WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('floating_ip.count', 1) FROM floating_ip WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('security_group.count', 1) FROM security_group WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('cluster.count', 1) FROM cluster WHERE tenant_id = $1 AND lifecycle <> 'FAILED')`;
 
@@ -66,7 +68,12 @@ const claims = statement<Violation, OfTenant>(
    UNION ALL
    SELECT concat('port or load balancer without its address: ', o.id)
    FROM (SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS o
-   WHERE NOT EXISTS (SELECT FROM address_allocation AS a WHERE a.owner_id = o.id)`,
+   WHERE NOT EXISTS (SELECT FROM address_allocation AS a WHERE a.owner_id = o.id)
+   UNION ALL
+   SELECT concat('external address without its owner: ', host(a.address), ' of ', a.owner_id)
+   FROM external_address AS a WHERE a.tenant_id = $1
+     AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = a.owner_id AND r.external_address = a.address)
+     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)`,
 );
 
 const operations = statement<Violation, [tenantId: string, rootId: string]>(
@@ -90,6 +97,7 @@ const resting = statement<Violation, OfTenant>(
      SELECT id, lifecycle FROM virtual_machine WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM disk WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM network WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM subnet WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM port WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM load_balancer WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM router WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM floating_ip WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM security_group WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM firewall_policy WHERE scope_tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1) AS thing
@@ -112,6 +120,7 @@ const resting = statement<Violation, OfTenant>(
    FROM tombstone AS t JOIN (
      SELECT id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     UNION ALL SELECT id FROM router WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM floating_ip WHERE tenant_id = $1
      UNION ALL SELECT id FROM security_group WHERE tenant_id = $1
      UNION ALL SELECT id FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED') AS l ON l.id = t.object_id`,
 );
@@ -161,6 +170,8 @@ const expectedObjects = statement<Expected, [tenantId: string, backendId: string
    UNION ALL SELECT 'DISK', id, false FROM disk WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'PORT', id, false FROM port WHERE tenant_id = $1 AND backend_id = $2
    UNION ALL SELECT 'LOAD_BALANCER', id, false FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'ROUTER', id, false FROM router WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'FLOATING_IP', id, false FROM floating_ip WHERE tenant_id = $1 AND network_id IS NOT NULL AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'SECURITY_GROUP', g.id, b.realised_revision = 0 FROM security_group AS g
    JOIN security_group_backend AS b ON b.security_group_id = g.id
    WHERE g.tenant_id = $1 AND b.backend_id = $2 AND g.lifecycle = 'PRESENT'
@@ -207,6 +218,13 @@ const parts = statement<PartRow, [tenantId: string, backendId: string]>(
      FROM load_balancer_listener AS i JOIN load_balancer_member AS m ON m.load_balancer_id = l.id JOIN port AS p ON p.id = m.port_id
      WHERE i.load_balancer_id = l.id))
    FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.backend_id = $2 AND l.lifecycle = 'PRESENT'
+   UNION ALL
+   SELECT r.id, r.desired_revision, r.realised_revision, concat_ws(' ', host(r.external_address), r.source_nat, (
+     SELECT string_agg(concat(n.link, ':', n.network_id), ' ' ORDER BY n.link) FROM router_network AS n WHERE n.router_id = r.id))
+   FROM router AS r WHERE r.tenant_id = $1 AND r.backend_id = $2 AND r.lifecycle = 'PRESENT'
+   UNION ALL
+   SELECT f.id, f.desired_revision, f.realised_revision, concat_ws(' ', host(f.address), coalesce(f.port_id, f.load_balancer_id))
+   FROM floating_ip AS f WHERE f.tenant_id = $1 AND f.network_id IS NOT NULL AND f.lifecycle = 'PRESENT'
    UNION ALL
    SELECT g.id, g.desired_revision, b.realised_revision, coalesce((
      SELECT string_agg(concat(r ->> 'direction', ':', r ->> 'protocol'), ' ' ORDER BY place)
@@ -322,6 +340,9 @@ interface Told {
   ipAddress?: string;
   macAddress?: string;
   hostName?: string;
+  networks?: { networkId: string; link: number }[];
+  uplink?: { address: string; sourceNat: boolean } | null;
+  target?: { portId?: string; loadBalancerId?: string };
   securityGroupIds?: string[];
   rules?: { direction: string; protocol: string }[];
   listeners?: { port: number; members: { address: string; port: number }[] }[];
@@ -334,6 +355,12 @@ function contentOf({ kind, specification }: NetworkPartDetail): string {
   if (kind === 'NETWORK') return [...(told.subnets ?? [])].sort(byId).map((subnet) => subnet.cidr).join(' ');
   if (kind === 'PORT') return [told.ipAddress, told.macAddress, told.hostName, ...(told.securityGroupIds ?? [])].join(' ');
   if (kind === 'SECURITY_GROUP') return (told.rules ?? []).map(({ direction, protocol }) => `${direction}:${protocol}`).join(' ');
+  if (kind === 'ROUTER') {
+    const links = [...(told.networks ?? [])].sort((one, other) => one.link - other.link).map(({ networkId, link }) => `${link}:${networkId}`);
+    const uplink = told.uplink ?? null;
+    return [...(uplink === null ? [] : [uplink.address]), uplink?.sourceNat === true ? 't' : 'f', ...links].join(' ');
+  }
+  if (kind === 'FLOATING_IP') return `${told.address} ${told.target?.portId ?? told.target?.loadBalancerId}`;
   const members = (told.listeners ?? []).flatMap(({ port, members: all }) =>
     all.map((member) => member.address).sort().map((address) => `${port}:${address}:${all[0]?.port}`),
   );

@@ -1,7 +1,7 @@
 import { machineDrift } from '#compute';
 import { MuonError } from '#core';
 import { OrphanSweep, type OrphanReport } from '#infrastructure';
-import { networkDrift } from '#network';
+import { edgeDrift, networkDrift } from '#network';
 import { OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
 import { diskDrift } from '#storage';
 import type { Stage } from './bench/lane.js';
@@ -41,6 +41,7 @@ export async function mendDrift(stage: Stage): Promise<string[]> {
     machineDrift(bench.database, bench.house.drivers, { graceMs: 0, startAgainAfterMs: 0 }),
     diskDrift(bench.house.drivers, { graceMs: 0 }),
     networkDrift(bench.house.drivers, { graceMs: 0 }),
+    edgeDrift(bench.house.drivers, { graceMs: 0 }),
   ];
   for (const reconciler of reconcilers) await reconciler.run(context);
   return context.started;

@@ -41,8 +41,21 @@ export async function account(tenant: Tenant, name: string): Promise<string> {
   return createServiceAccount.principal.id;
 }
 
+/** An external network of the first backend, for all tenants. @returns its name */
+export async function makeOutside(operator: ApiClient): Promise<string> {
+  const { backends } = await operator.request<{ backends: { nodes: { id: string }[] } }>('{ backends(first: 1) { nodes { id } } }');
+  const input = { name: 'outside', backendId: backends.nodes[0]?.id, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
+  await operator.request('mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { externalNetwork { id } } }', { input });
+  const state = async (): Promise<string | undefined> => {
+    const found = await operator.request<{ externalNetworks: { nodes: { state: string }[] } }>('{ externalNetworks { nodes { state } } }');
+    return found.externalNetworks.nodes[0]?.state;
+  };
+  await vi.waitFor(async () => expect(await state()).toBe('ACTIVE'), { timeout: 20_000, interval: 100 });
+  return input.name;
+}
+
 /** One of each kind: some under names that both tenants have, some under names of its own. */
-export async function furnish(tenant: Tenant, mark: string, subnet: Record<string, string>): Promise<void> {
+export async function furnish(tenant: Tenant, mark: string, subnet: Record<string, string>, externalNetwork: string): Promise<void> {
   const { api, projectId } = tenant;
   const principalId = await account(tenant, `${mark}-robot`);
   await api.request('mutation ($id: ID!) { createApiToken(input: { principalId: $id, name: "night" }) { tokenId } }', { id: principalId });
@@ -74,6 +87,8 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
     ['createDisk', { projectId, name: `${mark}-disk`, sizeGib: 1 }],
     ['createAffinityGroup', { projectId, name: `${mark}-group`, policy: 'ANTI_AFFINITY' }],
     ['createLoadBalancer', { networkId, name: `${mark}-front`, listeners: [{ port: 80, memberPort: 8080 }] }],
+    ['createRouter', { projectId, name: `${mark}-router`, networkIds: [networkId], externalNetwork }],
+    ['createFloatingIp', { projectId, name: `${mark}-floating`, externalNetwork }],
   ];
   for (const [field, input] of others) {
     const type = `${field[0]?.toUpperCase()}${field.slice(1)}Input`;

@@ -65,6 +65,13 @@ export function labCommand(): Command {
       const { url, tokenFile } = command.opts<{ url: string; tokenFile: string }>();
       await register({ ...given(command), url, token: process.env['MUON_TOKEN'] ?? (await ownerToken(tokenFile)) });
     });
+  lab
+    .command('demo')
+    .description('raise the lab and a Muon on it, and tell the main job there: it ends with "docker node ls" on a cluster of five nodes')
+    .action(async (_options: object, command: Command) => {
+      const { demo } = await import('./demo/demo.js');
+      await demo(given(command));
+    });
   addHost(lab);
   return lab;
 }

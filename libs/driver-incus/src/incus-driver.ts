@@ -108,6 +108,7 @@ function capabilitiesOf(
     ...capabilities,
     network,
     loadBalancer: network && capabilities.loadBalancer,
+    router: network && capabilities.router,
     firewall: network && capabilities.firewall,
     fence: capabilities.fence && given.fence !== undefined,
   };

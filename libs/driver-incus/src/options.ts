@@ -55,6 +55,7 @@ const optionsSchema = z.strictObject({
       loadBalancer: capability,
       /** Not tried yet: only where somebody says so. */
       kubernetesNodes: z.boolean().default(false),
+      router: capability,
       firewall: capability,
     } satisfies Record<keyof Capabilities, z.ZodType>)
     .prefault({}),

@@ -27,6 +27,7 @@ const CAPABILITIES = {
   fence: false,
   loadBalancer: true,
   kubernetesNodes: false,
+  router: true,
   firewall: true,
 };
 

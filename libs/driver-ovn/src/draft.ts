@@ -12,7 +12,7 @@ type Desired<Table extends MarkedTable> = Partial<Northbound[Table]> & Seen;
 
 /** Columns that hold references to the members of a row. */
 interface Membership {
-  Logical_Router: 'ports' | 'load_balancer';
+  Logical_Router: 'ports' | 'static_routes' | 'nat' | 'load_balancer';
   Logical_Switch: 'ports' | 'load_balancer' | 'dns_records';
   Port_Group: 'ports';
 }
@@ -117,6 +117,15 @@ export class Draft {
     member: string,
   ): void {
     this.#changes.push((transaction) => transaction.mutate(table, [where], [[column, 'insert', [member]]]));
+  }
+
+  leaveAll<Table extends keyof Membership>(
+    table: Table,
+    where: readonly ['external_ids', 'includes', ExternalIds],
+    column: Membership[Table],
+    member: string,
+  ): void {
+    this.#changes.push((transaction) => transaction.mutate(table, [where], [[column, 'delete', [member]]]));
   }
 
   delete(table: MarkedTable, uuid: string): void {

@@ -24,3 +24,6 @@ export function toDriverError(backend: string, error: unknown): unknown {
   if (error instanceof LimitError) return backendUnavailable(backend, 'Too much waits for OVN already.', error);
   return backendRefused(backend, 'OVN refused this.', error);
 }
+
+/** Others build on what is to go. */
+export const inUse = (message: string): MuonError => new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });

@@ -8,6 +8,9 @@
  * | port | a `Logical_Switch_Port` named by the port's id, which the host's interface is bound by (`iface-id`) |
  * | names | a `DNS` row on all switches of the network, with the records of its ports and load balancers |
  * | load balancer | a `Load_Balancer` on all switches of the network and on the router; `Load_Balancer_Health_Check` rows where its subnets have an address for that |
+ * | external network | a `Logical_Switch` with a port of type `localnet` |
+ * | router | a `Logical_Router`, linked to those of its networks by pairs of ports; its uplink is a distributed gateway port |
+ * | floating address | a row of `NAT`, or a second `Load_Balancer` |
  *
  * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its
  * resource's id. Each write is one transaction that holds only while what it was decided on is still so.

@@ -16,11 +16,33 @@ export const Mark = {
   NAME: 'muon:name',
   DOMAIN: 'muon:domain',
   HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
+  ROUTER: 'muon:router',
+  EXTERNAL_NETWORK: 'muon:external-network',
+  CIDR: 'muon:cidr',
+  GATEWAY: 'muon:gateway',
+  /** Of a router: the address by which machines reach the outside; empty when they do not. */
+  SOURCE_NAT: 'muon:source-nat',
+  /** Of a network's end of its link to a router: the number of the link. */
+  LINK: 'muon:link',
+  /** Of a floating address: the port or load balancer that it leads to. */
+  TARGET: 'muon:target',
   SCOPE: 'muon:scope',
 } as const;
 
 /** Beside the kinds of parts: rows that only belong to one. */
-export type RowKind = ObservedNetworkPart['kind'] | 'SUBNET' | 'LINK' | 'DHCP' | 'DNS' | 'HEALTH_CHECK' | 'FIREWALL_SCOPE' | 'RULE';
+export type RowKind =
+  | ObservedNetworkPart['kind']
+  | 'SUBNET'
+  | 'LINK'
+  | 'DHCP'
+  | 'DNS'
+  | 'HEALTH_CHECK'
+  | 'UPLINK'
+  | 'ROUTER_LINK'
+  | 'ROUTE'
+  | 'SOURCE_NAT'
+  | 'FIREWALL_SCOPE'
+  | 'RULE';
 
 export type ExternalIds = ReadonlyMap<string, string>;
 
@@ -28,7 +50,7 @@ export interface MarkedResource {
   kind: RowKind;
   id: string;
   revision: number;
-  /** Of what lies in one. */
+  /** Of what belongs to one network. */
   networkId?: string;
   /** A firewall has no tenant, but many. */
   ownership: Pick<Ownership, 'installationId'> & Partial<Ownership>;
@@ -60,18 +82,28 @@ export function revisionOf(externalIds: ExternalIds): number {
   return revision !== undefined && /^\d{1,15}$/.test(revision) ? Number(revision) : -1;
 }
 
+const PART_KINDS: readonly string[] = [
+  'NETWORK',
+  'PORT',
+  'LOAD_BALANCER',
+  'EXTERNAL_NETWORK',
+  'ROUTER',
+  'FLOATING_IP',
+  'SECURITY_GROUP',
+  'FIREWALL',
+] satisfies ObservedNetworkPart['kind'][];
+
+const isPartKind = (kind: string | undefined): kind is ObservedNetworkPart['kind'] => kind !== undefined && PART_KINDS.includes(kind);
+
 /** The part that a row shows, or undefined when it is not the main row of one. */
 export function partOf(externalIds: ExternalIds): ObservedNetworkPart | undefined {
   const kind = externalIds.get(Mark.KIND);
   const id = externalIds.get(Mark.ID);
   const installationId = externalIds.get(Mark.INSTALLATION);
   if (id === undefined || installationId === undefined) return undefined;
-  if (!isPart(kind)) return undefined;
+  if (!isPartKind(kind)) return undefined;
   return { kind, id, installationId, revision: revisionOf(externalIds) };
 }
-
-const PART_KINDS = ['NETWORK', 'PORT', 'LOAD_BALANCER', 'SECURITY_GROUP', 'FIREWALL'] as const satisfies ObservedNetworkPart['kind'][];
-const isPart = (kind: string | undefined): kind is ObservedNetworkPart['kind'] => PART_KINDS.some((each) => each === kind);
 
 /** @throws BACKEND_FAILED when the row is of another installation */
 export function requireOwn(backend: string, installationId: string, noun: string, id: string, row: { external_ids: ExternalIds } | undefined): void {

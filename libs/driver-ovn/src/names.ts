@@ -13,8 +13,11 @@ export function rowUuid(table: MarkedTable, id: string): string {
 }
 
 /** The gateway's address on its subnet's link: locally administered, and the same after every repair. */
-export function gatewayMac(subnetId: string): string {
-  return ['0e', ...[...hash(`muon/gateway/${subnetId}`).subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+export const gatewayMac = (subnetId: string): string => macOf(`gateway/${subnetId}`);
+
+/** A locally administered hardware address from a seed. */
+export function macOf(seed: string): string {
+  return ['0e', ...[...hash(`muon/${seed}`).subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
 }
 
 /**

@@ -1,26 +1,33 @@
 import type { Logger } from '#core';
 import type {
   DriverCall,
+  ExternalNetworkSpecification,
   FirewallSpecification,
+  FloatingIpSpecification,
   LoadBalancerSpecification,
   NetworkDriver,
   NetworkSpecification,
   ObservedNetworkPart,
   Outcome,
   PortSpecification,
+  RouterSpecification,
   SecurityGroupSpecification,
 } from '#drivers';
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
 import { toDriverError } from './errors.js';
+import { readExternalNetwork, readFloatingIp, readRouter } from './edge-input.js';
 import { readFirewall, readSecurityGroup } from './firewall/input.js';
 import { readLoadBalancer, readNetwork, readPort } from './input.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
+import { ExternalNetworks } from './part/external-networks.js';
 import { Firewalls } from './part/firewalls.js';
+import { FloatingIps } from './part/floating-ips.js';
 import { LoadBalancers } from './part/load-balancers.js';
 import { Networks } from './part/networks.js';
 import { Ports } from './part/ports.js';
+import { Routers } from './part/routers.js';
 import { SecurityGroups } from './part/security-groups.js';
 import { PARTS_REQUEST, PartsList } from './parts-list.js';
 import { Realisation } from './realise/realisation.js';
@@ -38,6 +45,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   readonly #networks: Networks;
   readonly #ports: Ports;
   readonly #loadBalancers: LoadBalancers;
+  readonly #externalNetworks: ExternalNetworks;
+  readonly #routers: Routers;
+  readonly #floatingIps: FloatingIps;
   readonly #securityGroups: SecurityGroups;
   readonly #firewalls: Firewalls;
   readonly #list: PartsList;
@@ -53,6 +63,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     this.#networks = new Networks(backend);
     this.#ports = new Ports(backend);
     this.#loadBalancers = new LoadBalancers(backend);
+    this.#externalNetworks = new ExternalNetworks(backend);
+    this.#routers = new Routers(backend, chassis);
+    this.#floatingIps = new FloatingIps(backend);
     this.#securityGroups = new SecurityGroups(backend, capabilities.aclTier);
     this.#firewalls = new Firewalls(backend, capabilities.aclTier);
     this.#list = new PartsList(parts);
@@ -102,6 +115,30 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
     return this.backend.work(call, 'removeLoadBalancer', async (time) => this.#loadBalancers.remove(time, loadBalancerId));
+  }
+
+  async ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureExternalNetwork', async (time) => this.#externalNetworks.ensure(time, readExternalNetwork(externalNetwork)));
+  }
+
+  async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeExternalNetwork', async (time) => this.#externalNetworks.remove(time, externalNetworkId));
+  }
+
+  async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureRouter', async (time) => this.#routers.ensure(time, readRouter(router)));
+  }
+
+  async removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeRouter', async (time) => this.#routers.remove(time, routerId));
+  }
+
+  async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureFloatingIp', async (time) => this.#floatingIps.ensure(time, readFloatingIp(floatingIp)));
+  }
+
+  async removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeFloatingIp', async (time) => this.#floatingIps.remove(time, floatingIpId));
   }
 
   async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {

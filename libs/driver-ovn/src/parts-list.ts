@@ -1,16 +1,31 @@
 import type { ObservedNetworkPart } from '#drivers';
 import type { Monitor, MonitorRequest } from '#ovsdb';
 import { carries, partOf } from './marks.js';
-import type { Northbound } from './schema/northbound.js';
+import type { MarkedTable, Northbound } from './schema/northbound.js';
 
-const PART_TABLES = { Logical_Router: 'NETWORK', Logical_Switch_Port: 'PORT', Load_Balancer: 'LOAD_BALANCER' } as const;
+/** The kinds of part that each table holds main rows of. */
+const PART_TABLES = {
+  Logical_Router: ['NETWORK', 'ROUTER'],
+  Logical_Switch: ['EXTERNAL_NETWORK'],
+  Logical_Switch_Port: ['PORT'],
+  Load_Balancer: ['LOAD_BALANCER', 'FLOATING_IP'],
+  NAT: ['FLOATING_IP'],
+  Port_Group: ['SECURITY_GROUP', 'FIREWALL'],
+} as const satisfies Partial<Record<MarkedTable, readonly ObservedNetworkPart['kind'][]>>;
+
+const request = (table: keyof typeof PART_TABLES) => ({
+  columns: ['external_ids' as const],
+  where: PART_TABLES[table].map((kind) => carries({ KIND: kind })),
+});
 
 /** What the list needs to see: the marks of every part, and of nothing else. */
 export const PARTS_REQUEST: MonitorRequest<Northbound> = {
-  Logical_Router: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Logical_Router })] },
-  Logical_Switch_Port: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Logical_Switch_Port })] },
-  Load_Balancer: { columns: ['external_ids'], where: [carries({ KIND: PART_TABLES.Load_Balancer })] },
-  Port_Group: { columns: ['external_ids'], where: [carries({ KIND: 'SECURITY_GROUP' }), carries({ KIND: 'FIREWALL' })] },
+  Logical_Router: request('Logical_Router'),
+  Logical_Switch: request('Logical_Switch'),
+  Logical_Switch_Port: request('Logical_Switch_Port'),
+  Load_Balancer: request('Load_Balancer'),
+  NAT: request('NAT'),
+  Port_Group: request('Port_Group'),
 };
 
 /** The parts in the order of their ids, from a replica: a page costs the database nothing. */
@@ -31,7 +46,7 @@ export class PartsList {
 
   #read(): ObservedNetworkPart[] {
     const parts = new Map<string, ObservedNetworkPart>();
-    for (const table of [...(Object.keys(PART_TABLES) as (keyof typeof PART_TABLES)[]), 'Port_Group'] as const) {
+    for (const table of Object.keys(PART_TABLES) as (keyof typeof PART_TABLES)[]) {
       for (const { external_ids: marks } of this.monitor.rows(table).values()) {
         const part = partOf(marks);
         if (part !== undefined) parts.set(part.id, part);

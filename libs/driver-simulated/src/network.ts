@@ -1,6 +1,8 @@
 import type {
   DriverCall,
+  ExternalNetworkSpecification,
   FirewallSpecification,
+  FloatingIpSpecification,
   LoadBalancerSpecification,
   NetworkDriver,
   NetworkSpecification,
@@ -8,6 +10,7 @@ import type {
   Outcome,
   Ownership,
   PortSpecification,
+  RouterSpecification,
   SecurityGroupSpecification,
 } from '#drivers';
 import type { Request, SimulatedBackend } from './backend.js';
@@ -19,7 +22,11 @@ interface Part {
   ownership: Ownership;
   networkId?: string;
   hostName?: string;
+  /** What it builds on beside its network: other parts by their ids. */
+  buildsOn?: string[];
 }
+
+const ROUTER: Request['needs'] = ['network', 'router'];
 
 export class SimulatedNetwork implements NetworkDriver {
   constructor(private readonly backend: SimulatedBackend) {}
@@ -51,6 +58,40 @@ export class SimulatedNetwork implements NetworkDriver {
 
   async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
     return this.remove(call, 'removeLoadBalancer', loadBalancerId, ['network', 'loadBalancer']);
+  }
+
+  async ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
+    const { externalNetworkId, revision, installationId, ...specification } = externalNetwork;
+    // It is nobody's in particular.
+    const ownership = { installationId, tenantId: '', projectId: '' };
+    return this.ensure(call, 'ensureExternalNetwork', { id: externalNetworkId, kind: 'EXTERNAL_NETWORK', revision, ownership }, specification, ROUTER);
+  }
+
+  async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeExternalNetwork', externalNetworkId, ROUTER);
+  }
+
+  async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
+    const { routerId, revision, ownership, ...specification } = router;
+    const networks = router.networks.map(({ networkId }) => networkId);
+    const buildsOn = router.uplink === null ? networks : [router.uplink.externalNetworkId, ...networks];
+    return this.ensure(call, 'ensureRouter', { id: routerId, kind: 'ROUTER', revision, ownership, buildsOn }, specification, ROUTER);
+  }
+
+  async removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeRouter', routerId, ROUTER);
+  }
+
+  async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
+    const { floatingIpId, revision, ownership, ...specification } = floatingIp;
+    const { routerId, networkId, target } = floatingIp;
+    const targetId = target.kind === 'PORT' ? target.portId : target.loadBalancerId;
+    const part: Part = { id: floatingIpId, kind: 'FLOATING_IP', revision, ownership, buildsOn: [routerId, targetId, networkId] };
+    return this.ensure(call, 'ensureFloatingIp', part, specification, ROUTER);
+  }
+
+  async removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeFloatingIp', floatingIpId, ROUTER);
   }
 
   async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {
@@ -94,7 +135,7 @@ export class SimulatedNetwork implements NetworkDriver {
       method,
       effect: 'CHANGE',
       needs,
-      ids: part.networkId === undefined ? [id] : [id, part.networkId],
+      ids: [id, ...(part.networkId === undefined ? [] : [part.networkId]), ...(part.buildsOn ?? [])],
       arguments: { ...rest, ...ownership, specification },
     });
   }

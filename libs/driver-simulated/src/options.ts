@@ -49,6 +49,7 @@ const optionsSchema = z.strictObject({
       fence: capability,
       loadBalancer: capability,
       kubernetesNodes: capability,
+      router: capability,
       firewall: capability,
     } satisfies Record<keyof Capabilities, z.ZodType>)
     .prefault({}),

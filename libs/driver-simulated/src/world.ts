@@ -1,5 +1,5 @@
 import { notFound } from '#core';
-import { DiskHealth, type PowerState } from '#drivers';
+import { DiskHealth, type ObservedNetworkPart, type PowerState } from '#drivers';
 import type { FaultScript, FaultState } from './fault.js';
 import { Simulation } from './simulation.js';
 import * as sql from './world.sql.js';
@@ -34,6 +34,9 @@ export interface WorldCounts {
   networks: number;
   ports: number;
   loadBalancers: number;
+  externalNetworks: number;
+  routers: number;
+  floatingIps: number;
   guestRuns: number;
   /** What has been accepted, or is on its way, and has not taken effect yet. */
   pendingWork: number;
@@ -41,7 +44,7 @@ export interface WorldCounts {
 
 /** One thing that a backend holds for an installation: what a check for orphans compares with Muon's rows. */
 export interface WorldObject {
-  kind: 'MACHINE' | 'DISK' | 'SNAPSHOT' | 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
+  kind: 'MACHINE' | 'DISK' | 'SNAPSHOT' | ObservedNetworkPart['kind'];
   id: string;
   installationId: string;
   tenantId: string;
@@ -50,7 +53,7 @@ export interface WorldObject {
 
 /** A part of the realised network, with what the backend was told of it. */
 export interface NetworkPartDetail {
-  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
+  kind: ObservedNetworkPart['kind'];
   id: string;
   tenantId: string;
   revision: number;
@@ -185,7 +188,7 @@ export class SimulatedWorld {
     return (await this.simulation.rows(sql.getMachineDetail, this.backendId, machineId))[0];
   }
 
-  /** Networks, ports and load balancers of a tenant, as the backend has them. */
+  /** Networks, ports, load balancers, routers and floating addresses of a tenant, as the backend has them. */
   async networkParts(tenantId: string): Promise<NetworkPartDetail[]> {
     await this.settle();
     return this.simulation.rows(sql.listNetworkParts, this.backendId, tenantId);

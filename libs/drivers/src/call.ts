@@ -8,7 +8,7 @@ import { MuonError } from '#core';
 export interface DriverCall {
   /** Operation, attempt, step and resource: a backend that remembers calls may use it to recognise a repeat. */
   readonly idempotencyKey: string;
-  /** Milliseconds, always shorter than what remains of the caller's lease. */
+  /** Milliseconds. A caller that loses its lease meanwhile aborts the call. */
   readonly timeoutMs: number;
   /** Aborts when the lease is lost, the operation is cancelled or the worker drains. */
   readonly signal: AbortSignal;

@@ -18,6 +18,8 @@ export interface Capabilities {
   loadBalancer: boolean;
   /** Its machines can be nodes of Kubernetes. */
   kubernetesNodes: boolean;
+  /** Routers of tenants, external networks and floating addresses. */
+  router: boolean;
   /** Security groups, and rules of operators above them. */
   firewall: boolean;
 }

@@ -1,6 +1,7 @@
 export * from './call.js';
 export * from './compute.js';
 export * from './driver.js';
+export * from './edge.js';
 export * from './firewall.js';
 export * from './hash.js';
 export * from './host.js';

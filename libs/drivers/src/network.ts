@@ -1,4 +1,5 @@
 import type { DriverCall, Outcome, Ownership } from './call.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpecification } from './edge.js';
 import type { FirewallDriver } from './firewall.js';
 
 /** Desired parts of the realised network. The driver makes the backend equal to them; `revision` is theirs in Muon. */
@@ -54,7 +55,7 @@ export interface LoadBalancerSpecification {
 }
 
 export type ObservedNetworkPart = {
-  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'SECURITY_GROUP' | 'FIREWALL';
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'EXTERNAL_NETWORK' | 'ROUTER' | 'FLOATING_IP' | 'SECURITY_GROUP' | 'FIREWALL';
   id: string;
   installationId: string;
   revision: number;
@@ -62,10 +63,13 @@ export type ObservedNetworkPart = {
 
 /**
  * Each `ensure` makes that part equal to the desired, unless a newer revision of it is there already; a part of another
- * installation is a BACKEND_FAILED conflict, and ports and load balancers of an unknown network, and ports in an unknown
- * security group, are NOT_FOUND. Each
- * `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`; a network that still has ports or load
- * balancers is INVALID_STATE.
+ * installation is a BACKEND_FAILED conflict, and what builds on an unknown part is NOT_FOUND: ports and load balancers on
+ * their network, ports on their security groups, a router on its networks and external network, a floating address on its
+ * router and target. Each
+ * `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`. INVALID_STATE is the removal of what
+ * others build on: of a network with ports or load balancers or on a router, of a router with floating addresses, of an
+ * external network with routers; and a router that lets go of an uplink or network while floating addresses need it. A port
+ * or load balancer takes its floating addresses along.
  */
 export interface NetworkDriver extends FirewallDriver {
   ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
@@ -74,9 +78,17 @@ export interface NetworkDriver extends FirewallDriver {
   removePort(call: DriverCall, portId: string): Promise<Outcome<void>>;
   ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>>;
   removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>>;
+  ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>>;
+  removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>>;
+  ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>>;
+  removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>>;
+  ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>>;
+  removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>>;
   /**
-   * DONE when every live host that carries a port of the network, security group or firewall has this revision of it, and
-   * perhaps others; hosts that are dead are listed and caught up later.
+   * DONE when every live host that carries a port of the network, of the router's networks or its uplink, or a port that
+   * the security group or firewall may meet, has this revision of it, and perhaps others; hosts that are dead are listed and
+   * caught up later.
+   * @param partId of a network, a router, a security group or the firewall
    */
   realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
   listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]>;

@@ -5,8 +5,12 @@ import { repairOperation } from './drift/repair.operations.js';
 import { securityRepairOperations } from './drift/security-repair.operations.js';
 import { firewallPolicyOperations } from './firewall-policy/firewall-policy.operations.js';
 import { loadBalancerOperations } from './load-balancer/load-balancer.operations.js';
+import { edgeRepairOperation } from './drift/edge-repair.operations.js';
+import { externalNetworkOperations } from './external-network/external-network.operations.js';
+import { floatingIpOperations } from './floating-ip/floating-ip.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
 import type { NetworkRealiser } from './realise/network-realiser.js';
+import { routerOperations } from './router/router.operations.js';
 import { applyGroupClaims, GROUP_CLAIMS } from './security-group/group-claims.js';
 import { securityGroupOperations } from './security-group/security-group.operations.js';
 import { subnetOperations } from './subnet/subnet.operations.js';
@@ -15,12 +19,31 @@ export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export { edgeDrift } from './drift/edge.reconciler.js';
+export { usableExternalNetwork } from './external-network/external-address.js';
+export * from './external-network/external-network.js';
+export {
+  ExternalNetworkService,
+  type CreateExternalNetworkInput,
+  type DeleteExternalNetworkInput,
+} from './external-network/external-network.service.js';
+export { findExternalNetworks } from './external-network/external-network.sql.js';
 export * from './firewall-policy/firewall-policy.js';
 export {
   FirewallPolicyService,
   type CreateFirewallPolicyInput,
   type UpdateFirewallPolicyInput,
 } from './firewall-policy/firewall-policy.service.js';
+export * from './floating-ip/floating-ip.js';
+export {
+  planFloatingIp,
+  planFloatingIpRemoval,
+  type FloatingIpRequest,
+  type FloatingTargetRequest,
+  type PlannedFloatingIp,
+} from './floating-ip/floating-ip-plan.js';
+export { FloatingIpService, type AssociateFloatingIpInput, type CreateFloatingIpInput, type FloatingIpInput } from './floating-ip/floating-ip.service.js';
+export { findFloatingIps, findFloatingIpsOfOwners, findFloatingIpsOfTargets } from './floating-ip/floating-ip.sql.js';
 export { networkKnownObjects } from './known-objects.js';
 export * from './load-balancer/load-balancer.js';
 export {
@@ -43,7 +66,13 @@ export { countNetworkUsers, findNetworks, findNetworksByReference, type NetworkU
 export * from './port/port.js';
 export { planPortRemoval, planPorts, type PlannedPort, type PlannedPorts, type PortRequest } from './port/port-plan.js';
 export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
-export { NetworkRealiser, type NetworkRealiserOptions, type RemoveOptions } from './realise/network-realiser.js';
+export { NetworkRealiser, type NetworkRealiserOptions } from './realise/network-realiser.js';
+export type { RemoveOptions } from './realise/places.js';
+export { EdgeRealiser } from './realise/edge-realiser.js';
+export * from './router/router.js';
+export { planRouter, planRouterRemoval, type PlannedRouter, type RouterRequest } from './router/router-plan.js';
+export { RouterService, type CreateRouterInput, type DeleteRouterInput, type UpdateRouterInput } from './router/router.service.js';
+export { findRouters, findRoutersOfNetworks, findRoutersOfOwners } from './router/router.sql.js';
 export { networkRoom } from './room.js';
 export { networkScopeContents } from './scope-contents.js';
 export * from './security-group/security-group.js';
@@ -69,9 +98,13 @@ export function networkOperations(realiser: NetworkRealiser): OperationKind<unkn
     ...kindsOfNetworks(realiser),
     ...subnetOperations(realiser),
     ...loadBalancerOperations(realiser),
+    ...externalNetworkOperations(realiser),
+    ...routerOperations(realiser),
+    ...floatingIpOperations(realiser),
     ...securityGroupOperations(realiser),
     ...firewallPolicyOperations(realiser),
-    ...securityRepairOperations(realiser),
     repairOperation(realiser),
+    edgeRepairOperation(realiser),
+    ...securityRepairOperations(realiser),
   ];
 }

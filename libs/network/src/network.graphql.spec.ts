@@ -24,7 +24,9 @@ import {
 } from '#testing';
 import { networkResolvers } from './api.js';
 import {
+  ExternalNetworkService,
   FirewallPolicyService,
+  FloatingIpService,
   LoadBalancerService,
   networkOperations,
   NetworkRealiser,
@@ -32,6 +34,7 @@ import {
   NetworkService,
   planPorts,
   registerNetworkSections,
+  RouterService,
   SecurityGroupService,
   SubnetService,
 } from './index.js';
@@ -72,11 +75,11 @@ describe('networks over GraphQL', () => {
     const networks = new NetworkService(center.commands, center.ledger);
     const subnets = new SubnetService(center.commands, networks);
     const balancers = new LoadBalancerService(center.commands, center.ledger, networks);
-    const groups = new SecurityGroupService(center.commands, center.ledger, center.drivers);
-    const policies = new FirewallPolicyService(center.commands);
+    const edge = [new ExternalNetworkService(center.commands), new RouterService(center.commands, center.ledger), new FloatingIpService(center.commands, center.ledger)];
+    const security = [new SecurityGroupService(center.commands, center.ledger, center.drivers), new FirewallPolicyService(center.commands)];
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers, groups, policies],
+      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers, ...edge, ...security],
       resolvers: networkResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

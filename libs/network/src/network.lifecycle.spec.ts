@@ -393,14 +393,14 @@ describe('networks on a simulated datacenter', () => {
     await makeNetwork(projectId, true);
     const scope = { tenantId: tenant.id, projectId };
     const counts = async () => Object.fromEntries(await Promise.all(networkScopeContents.map(async (each) => [each.kind, await each.count(room.database, scope)])));
-    expect(await counts()).toMatchObject({ 'load balancer': 1, network: 2, port: 1, subnet: 2, address: 2 });
+    expect(await counts()).toMatchObject({ 'floating ip': 0, router: 0, 'load balancer': 1, network: 2, port: 1, subnet: 2, address: 2 });
     await removeMachine(machine.ports);
     for (const contents of networkScopeContents.filter((each) => each.planDeletion !== undefined)) {
       await center.operations.submit((await contents.planDeletion?.(room.database, scope, 10)) ?? new ChangeSet());
       expect((await contents.planDeletion?.(room.database, scope, 10))?.items(OPERATIONS)).toEqual([]);
       await expect.poll(() => contents.count(room.database, scope), { timeout: 10_000 }).toBe(0);
     }
-    expect(await counts()).toMatchObject({ 'load balancer': 0, network: 0, port: 0, subnet: 0, address: 0 });
+    expect(await counts()).toMatchObject({ 'floating ip': 0, router: 0, 'load balancer': 0, network: 0, port: 0, subnet: 0, address: 0 });
     expect(await usage(projectId)).toEqual({});
   });
 

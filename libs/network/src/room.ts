@@ -2,12 +2,16 @@ import type { RoomSchema } from '#database';
 import { AddressAllocationEntity } from './address/address.entity.js';
 import { FirewallBackendEntity, FirewallEntity, FirewallPolicyEntity, FirewallScopeEntity } from './firewall-policy/firewall-policy.entity.js';
 import { LoadBalancerEntity, LoadBalancerListenerEntity, LoadBalancerMemberEntity } from './load-balancer/load-balancer.entity.js';
+import { ExternalAddressEntity, ExternalNetworkEntity } from './external-network/external-network.entity.js';
+import { FloatingIpEntity } from './floating-ip/floating-ip.entity.js';
+import { Edge1764403000000 } from './migrations/1764403000000-edge.js';
 import { Network1764001000000 } from './migrations/1764001000000-network.js';
 import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
+import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
 import {
   PortSecurityGroupEntity,
   SecurityGroupBackendEntity,
@@ -27,6 +31,11 @@ export const networkRoom: RoomSchema = {
     LoadBalancerEntity,
     LoadBalancerListenerEntity,
     LoadBalancerMemberEntity,
+    ExternalNetworkEntity,
+    ExternalAddressEntity,
+    RouterEntity,
+    RouterNetworkEntity,
+    FloatingIpEntity,
     SecurityGroupEntity,
     SecurityGroupBackendEntity,
     SecurityGroupReferenceEntity,
@@ -36,5 +45,5 @@ export const networkRoom: RoomSchema = {
     FirewallScopeEntity,
     FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Firewall1764404000000],
+  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000, Firewall1764404000000],
 };

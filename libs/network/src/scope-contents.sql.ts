@@ -9,10 +9,12 @@ const IN_SCOPE = `tenant_id = $1 AND ($2::text IS NULL OR project_id = $2)`;
 /** Load balancers of clusters go with them, and are only counted. */
 const DELETABLE = {
   load_balancer: `owner_id IS NULL AND lifecycle <> 'DELETING'`,
+  router: `owner_id IS NULL AND lifecycle <> 'DELETING'`,
+  floating_ip: `owner_id IS NULL AND lifecycle <> 'DELETING'`,
   network: `lifecycle NOT IN ('PENDING_DELETE', 'DELETING')`,
 };
 
-function contentStatements(table: 'load_balancer' | 'network' | 'port' | 'subnet' | 'security_group') {
+function contentStatements(table: 'load_balancer' | 'network' | 'port' | 'subnet' | 'router' | 'floating_ip' | 'security_group') {
   return {
     count: statement<{ count: number }, ScopeParameters>(`${table}.count_in_scope`, `SELECT count(*) AS count FROM ${table} WHERE ${IN_SCOPE}`),
     list: statement<ScopeContent, [...ScopeParameters, limit: number]>(
@@ -26,6 +28,8 @@ export const loadBalancersInScope = contentStatements('load_balancer');
 export const networksInScope = contentStatements('network');
 export const portsInScope = contentStatements('port');
 export const subnetsInScope = contentStatements('subnet');
+export const routersInScope = contentStatements('router');
+export const floatingIpsInScope = contentStatements('floating_ip');
 export const securityGroupsInScope = contentStatements('security_group');
 
 /** What operators say of a tenant or project goes with it. */
@@ -55,6 +59,16 @@ export const findDeletableSecurityGroups = statement<{ id: string }, [...ScopePa
 export const findDeletableLoadBalancers = statement<{ id: string }, [...ScopeParameters, limit: number]>(
   'load_balancer.deletable_in_scope',
   `SELECT id FROM load_balancer WHERE ${IN_SCOPE} AND ${DELETABLE.load_balancer} ORDER BY id LIMIT $3::int`,
+);
+
+export const findDeletableRouters = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'router.deletable_in_scope',
+  `SELECT id FROM router WHERE ${IN_SCOPE} AND ${DELETABLE.router} ORDER BY id LIMIT $3::int`,
+);
+
+export const findDeletableFloatingIps = statement<{ id: string }, [...ScopeParameters, limit: number]>(
+  'floating_ip.deletable_in_scope',
+  `SELECT id FROM floating_ip WHERE ${IN_SCOPE} AND ${DELETABLE.floating_ip} ORDER BY id LIMIT $3::int`,
 );
 
 export const findDeletableNetworks = statement<{ id: string }, [...ScopeParameters, limit: number]>(

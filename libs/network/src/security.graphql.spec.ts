@@ -24,7 +24,9 @@ import {
 } from '#testing';
 import { networkResolvers } from './api.js';
 import {
+  ExternalNetworkService,
   FirewallPolicyService,
+  FloatingIpService,
   LoadBalancerService,
   networkOperations,
   NetworkRealiser,
@@ -32,6 +34,7 @@ import {
   NetworkService,
   planPorts,
   registerNetworkSections,
+  RouterService,
   SecurityGroupService,
   SubnetService,
 } from './index.js';
@@ -83,6 +86,9 @@ describe('security groups and firewall policies over GraphQL', () => {
         networks,
         new SubnetService(center.commands, networks),
         new LoadBalancerService(center.commands, center.ledger, networks),
+        new ExternalNetworkService(center.commands),
+        new RouterService(center.commands, center.ledger),
+        new FloatingIpService(center.commands, center.ledger),
         new SecurityGroupService(center.commands, center.ledger, center.drivers),
         new FirewallPolicyService(center.commands),
       ],

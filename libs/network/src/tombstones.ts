@@ -3,7 +3,15 @@ import { liftTombstones, writeTombstones } from '#operations';
 import { findNetworkBackends } from './network/network.sql.js';
 
 /** What this room's parts are called on tombstones. */
-export const ObjectKind = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer', SECURITY_GROUP: 'security_group' } as const;
+export const ObjectKind = {
+  NETWORK: 'network',
+  PORT: 'port',
+  LOAD_BALANCER: 'load_balancer',
+  EXTERNAL_NETWORK: 'external_network',
+  ROUTER: 'router',
+  FLOATING_IP: 'floating_ip',
+  SECURITY_GROUP: 'security_group',
+} as const;
 export type ObjectKind = (typeof ObjectKind)[keyof typeof ObjectKind];
 
 interface Part {

@@ -146,6 +146,8 @@ async function startWorkers(house: House, database: TestDatabase, control: Fault
         log,
         hooks: control.hooks,
         leaseMs: LEASE_MS,
+        // A call that hangs is given up before anybody else takes over.
+        callTimeoutMs: LEASE_MS * 0.8,
         sweepEveryMs: 40,
         backendLimit: 32,
         retry: { baseMs: 10, maxMs: 100 },

@@ -1,6 +1,7 @@
 import type { Scenario } from '../scenario.js';
 import { clusterScenarios } from './clusters.js';
 import { computeScenarios } from './compute.js';
+import { edgeScenarios } from './edge.js';
 import { firewallScenarios } from './firewall.js';
 import { infrastructureScenarios } from './infrastructure.js';
 import { networkScenarios } from './network.js';
@@ -12,6 +13,7 @@ export const scenarios: readonly Scenario[] = [
   ...infrastructureScenarios,
   ...tenancyScenarios,
   ...networkScenarios,
+  ...edgeScenarios,
   ...firewallScenarios,
   ...storageScenarios,
   ...computeScenarios,

@@ -4,7 +4,20 @@ import { ensure, type Named } from '../../../standalone/src/demo/ensure.js';
 import { Failure } from '../failure.js';
 import { incusOf } from '../host/host.js';
 import { findMachines } from '../host/namespace.js';
-import { DEBIAN_IMAGE, DOCKER_RELEASE, layoutOf, TINY_IMAGE, type HostLayout } from '../layout.js';
+import { until } from '../machine/until.js';
+import {
+  cidrOf,
+  DEBIAN_IMAGE,
+  DOCKER_RELEASE,
+  EXTERNAL,
+  EXTERNAL_NETWORK,
+  FLOATING,
+  type HostLayout,
+  layoutOf,
+  machineAddress,
+  PHYSICAL_NETWORK,
+  TINY_IMAGE,
+} from '../layout.js';
 import type { StateFolder } from '../state.js';
 import type { Note } from '../up.js';
 import { BACKEND, describeBackend, type LabBackend } from './backend.js';
@@ -17,6 +30,8 @@ export interface RegisterOptions {
   token: string;
   note: Note;
 }
+
+const MAKING_MS = 60_000;
 
 /** What users may ask for, by image; memory in MiB. */
 const FLAVORS = [
@@ -45,6 +60,8 @@ export async function register({ folder, url, token, note }: RegisterOptions): P
     note(`backend  ${BACKEND}, ${backendId}`);
     for (const host of layout.hosts) await registerHost(api, backendId, host);
     note(`hosts    ${layout.hosts.map(({ name, zone, rack }) => `${name} (${zone}, ${rack})`).join(', ')}`);
+    await registerExternalNetwork(api, backendId);
+    note(`outside  ${EXTERNAL_NETWORK}, ${cidrOf(EXTERNAL)}`);
     for (const flavor of FLAVORS) await offer(api, 'Flavor', flavor);
     for (const image of IMAGES.filter(({ name }) => images.has(name))) await offer(api, 'Image', { ...image, reference: image.name });
     for (const version of CLUSTER_VERSIONS.filter(({ image }) => images.has(image))) await offer(api, 'ClusterVersion', version);
@@ -81,6 +98,29 @@ async function registerBackend(api: DemoApi, backend: LabBackend): Promise<strin
     { input: { name: BACKEND, kind: 'incus', ...backend } },
   );
   return made.createBackend.backend.id;
+}
+
+async function registerExternalNetwork(api: DemoApi, backendId: string): Promise<void> {
+  const input = {
+    name: EXTERNAL_NETWORK,
+    backendId,
+    physicalNetwork: PHYSICAL_NETWORK,
+    cidr: cidrOf(EXTERNAL),
+    gateway: machineAddress(EXTERNAL),
+    pools: [FLOATING],
+  };
+  try {
+    const { createExternalNetwork: made } = await api.request<{ createExternalNetwork: { operation: { id: string } } }>(
+      'mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { operation { id } } }',
+      { input },
+    );
+    await until('The external network', MAKING_MS, async () => {
+      const { operation } = await api.request<{ operation: { state: string } }>('query ($id: ID!) { operation(id: $id) { state } }', made.operation);
+      return operation.state === 'SUCCEEDED' ? true : undefined;
+    });
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
+  }
 }
 
 async function registerHost(api: DemoApi, backendId: string, { name, zone, rack }: HostLayout): Promise<void> {

@@ -7,6 +7,7 @@ import { findNodesOfClusters } from '../node/cluster-node.sql.js';
 import { awaitReady, closeJoining, dropToken, everyNode, initialise, invite, join, machinesStep, nobody, type ClusterTools } from '../node/node-steps.js';
 import { poolsOfClusterFailed, poolsOfClusterMade } from '../node-pool/node-pool.sql.js';
 import { conditionsNow, failureOf, freeOwnNetwork, releaseCluster, removeUnmadeNodes } from './cluster-ends.js';
+import { edgeOf, inTurn } from './cluster-edge.js';
 import { planTree } from './cluster-plan.js';
 import { lockScopes, requireActiveScopes, shapeOfStored } from './cluster-resolve.js';
 import { clusterFailed, clusterMade, findClusters, setClusterSecrets } from './cluster.sql.js';
@@ -32,17 +33,38 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
         name: 'network',
         run: async (context) => {
           const { row } = await facts(context);
-          return row.owns_network && row.network_id !== null ? tools.networks.ensureNetworks(context, [row.network_id]) : done();
+          const { routers } = await edgeOf(context.reader, row.id);
+          const own = row.owns_network && row.network_id !== null ? [row.network_id] : [];
+          return inTurn(context, [() => tools.networks.ensureNetworks(context, own), () => tools.networks.edge.ensureRouters(context, routers)]);
         },
         undo: async (context) => {
-          const free = await freeOwnNetwork(context.reader, (await facts(context)).row);
-          return free === null ? done() : tools.networks.removeNetworks(context, [free], { settle: true });
+          const { row } = await facts(context);
+          const { routers } = await edgeOf(context.reader, row.id);
+          const free = await freeOwnNetwork(context.reader, row);
+          return inTurn(context, [
+            () => tools.networks.edge.removeRouters(context, routers, { settle: true }),
+            () => tools.networks.removeNetworks(context, free === null ? [] : [free], { settle: true }),
+          ]);
         },
       },
       {
         name: 'load-balancer',
-        run: async (context) => tools.networks.ensureLoadBalancers(context, balancerOf((await facts(context)).row)),
-        undo: async (context) => tools.networks.removeLoadBalancers(context, balancerOf((await facts(context)).row), { settle: true }),
+        run: async (context) => {
+          const { row } = await facts(context);
+          const { floatingIps } = await edgeOf(context.reader, row.id);
+          return inTurn(context, [
+            () => tools.networks.ensureLoadBalancers(context, balancerOf(row)),
+            () => tools.networks.edge.ensureFloatingIps(context, floatingIps),
+          ]);
+        },
+        undo: async (context) => {
+          const { row } = await facts(context);
+          const { floatingIps } = await edgeOf(context.reader, row.id);
+          return inTurn(context, [
+            () => tools.networks.edge.removeFloatingIps(context, floatingIps, { settle: true }),
+            () => tools.networks.removeLoadBalancers(context, balancerOf(row), { settle: true }),
+          ]);
+        },
       },
       machinesStep<ClusterInput>(async (context): Promise<NodeFacts[]> => (await facts(context)).nodes),
       { name: 'initialise', run: async (context) => initialise(tools, context, await facts(context)) },

@@ -1,9 +1,10 @@
 import { findVirtualMachinesOfOwners } from '#compute';
 import { ChangeSet, ROWS, type Reader } from '#database';
-import { findLoadBalancersOfOwners, findNetworks } from '#network';
+import { findFloatingIpsOfOwners, findLoadBalancersOfOwners, findNetworks, findRoutersOfOwners } from '#network';
 import { operationId, OPERATIONS, succeedResources } from '#operations';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
 import { lockIdsOfMachines } from '../node-pool/node-pool-plan.js';
+import { edgeOf } from './cluster-edge.js';
 import { CLUSTER_DELETE } from './cluster-delete.operation.js';
 import { lockScopes } from './cluster-resolve.js';
 import { clusterId, type ClusterRow } from './cluster.js';
@@ -17,11 +18,14 @@ export async function planClusterDeletion(reader: Reader, cluster: ClusterRow): 
   const machines = await reader.rows(findVirtualMachinesOfOwners, [id]);
   const pools = await reader.rows(findNodePoolsOfClusters, [id]);
   const parts = [cluster.load_balancer_id, cluster.control_group_id, cluster.worker_group_id, cluster.owns_network ? cluster.network_id : null];
+  const edge = await edgeOf(reader, id);
   const changes = new ChangeSet();
   const operation = operationId.create();
   succeedResources(changes, operation, [
     id,
     ...parts.flatMap((part) => part ?? []),
+    ...edge.routers,
+    ...edge.floatingIps,
     ...pools.map((pool) => pool.id),
     ...(await lockIdsOfMachines(reader, machines.map((machine) => machine.id))),
   ]);
@@ -33,8 +37,10 @@ export async function planClusterDeletion(reader: Reader, cluster: ClusterRow): 
     for (const row of rows) changes.resources.push({ action: 'DELETE', kind, id: row.id, name: row.name });
   };
   // In the order in which they go; ports and disks go with their machines.
+  goes('floating ip', await reader.rows(findFloatingIpsOfOwners, [id]));
   goes('load balancer', await reader.rows(findLoadBalancersOfOwners, [id]));
   goes('virtual machine', machines);
+  goes('router', await reader.rows(findRoutersOfOwners, [id]));
   goes('network', await reader.rows(findNetworks, cluster.owns_network && cluster.network_id !== null ? [cluster.network_id] : []));
   goes('node pool', pools);
   changes.result = { id, operationId: operation };

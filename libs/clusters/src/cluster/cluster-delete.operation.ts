@@ -5,6 +5,7 @@ import { childOn, MACHINE_DELETE, type ClusterTools } from '../node/node-steps.j
 import { removeUnusedClusterVersions } from '../version/cluster-version.sql.js';
 import { clusterInput, type ClusterInput } from './cluster-create.operation.js';
 import { freeOwnNetwork, releaseCluster } from './cluster-ends.js';
+import { inTurn } from './cluster-edge.js';
 import { remainsOf, surveyCluster, surveySchema, type Remain, type Survey } from './cluster-remains.js';
 import type { ClusterRow } from './cluster.js';
 import { clusterKept, findClusters, removeCluster } from './cluster.sql.js';
@@ -37,7 +38,7 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
         name: 'survey',
         run: async (context) => {
           const row = await cluster(context);
-          const none: Survey = { machines: [], ports: [], disks: [], loadBalancers: [], networks: [] };
+          const none: Survey = { machines: [], ports: [], disks: [], loadBalancers: [], networks: [], routers: [], floatingIps: [] };
           const survey = row === undefined ? none : await surveyCluster(context.reader, row);
           return done({ output: survey as unknown as JsonValue });
         },
@@ -45,7 +46,13 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
       {
         name: 'load-balancer',
         pivot: true,
-        run: async (context) => tools.networks.removeLoadBalancers(context, surveyOf(context).loadBalancers),
+        run: async (context) => {
+          const { floatingIps, loadBalancers } = surveyOf(context);
+          return inTurn(context, [
+            () => tools.networks.edge.removeFloatingIps(context, floatingIps),
+            () => tools.networks.removeLoadBalancers(context, loadBalancers),
+          ]);
+        },
       },
       { name: 'machines', run: async (context) => fanOut({ children: await deletions(context), policy: keep(0) }) },
       // Usually none: those whose deletion an operator gave up, once more, and then it rests until he decides.
@@ -55,14 +62,17 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
         run: async (context) => {
           const row = await cluster(context);
           const free = row === undefined ? null : await freeOwnNetwork(context.reader, row);
-          return free === null ? done() : tools.networks.removeNetworks(context, [free]);
+          return inTurn(context, [
+            () => tools.networks.edge.removeRouters(context, surveyOf(context).routers),
+            () => tools.networks.removeNetworks(context, free === null ? [] : [free]),
+          ]);
         },
       },
       {
         name: 'prove',
         run: async (context) => {
-          // Load balancer and network go with the cluster's own row, in the transaction that ends this.
-          const survey = { ...surveyOf(context), loadBalancers: [], networks: [] };
+          // These go with the cluster's own row, in the transaction that ends this.
+          const survey = { ...surveyOf(context), loadBalancers: [], networks: [], routers: [], floatingIps: [] };
           refuseRemains(await remainsOf(context.reader, context.operation.input.clusterId, survey));
           const { machines, ports, disks, loadBalancers } = surveyOf(context);
           const removed = { machines: machines.length, ports: ports.length, disks: disks.length, loadBalancers: loadBalancers.length };

@@ -1,13 +1,14 @@
 import { MuonError, type ErrorRecord } from '#core';
 import { findAffinityGroups, findVirtualMachines, findVirtualMachinesOfOwners, planAffinityGroupRemoval, removeUnmadeMachines } from '#compute';
 import { ChangeSet, type Reader, type Transaction } from '#database';
-import { countNetworkUsers, findLoadBalancersOfOwners, findPortsOfOwners, planLoadBalancerRemoval, planNetworkRemoval } from '#network';
+import { countNetworkUsers, findLoadBalancersOfOwners, findPortsOfOwners, findRoutersOfNetworks, planFloatingIpRemoval, planLoadBalancerRemoval, planNetworkRemoval, planRouterRemoval } from '#network';
 import type { ApplyChanges } from '#operations';
 import { CHARGES } from '#quota';
 import type { SecretService } from '#secrets';
 import { foldConditions, nodeConditions, type ClusterCondition, type ConditionNow } from '../health/conditions.js';
 import { findNodesOfClusters, removeNodes } from '../node/cluster-node.sql.js';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
+import { edgeOf } from './cluster-edge.js';
 import type { ClusterRow } from './cluster.js';
 import { dropToken, type ClusterTools } from '../node/node-steps.js';
 import { findClusters, setClusterConditions } from './cluster.sql.js';
@@ -40,6 +41,8 @@ export async function releaseCluster(
   secrets: SecretService,
 ): Promise<void> {
   const changes = new ChangeSet();
+  const edge = await edgeOf(transaction, cluster.id);
+  changes.include(planFloatingIpRemoval(edge.floatingIps)).include(planRouterRemoval(edge.routers));
   const balancers = await transaction.rows(findLoadBalancersOfOwners, [cluster.id]);
   changes.include(planLoadBalancerRemoval(balancers.map((balancer) => balancer.id)));
   const machines = await transaction.rows(findVirtualMachinesOfOwners, [cluster.id]);
@@ -65,7 +68,9 @@ export async function freeOwnNetwork(reader: Reader, cluster: ClusterRow): Promi
   const machines = (await reader.rows(findVirtualMachinesOfOwners, [id])).map((machine) => machine.id);
   const own = [...(await reader.rows(findPortsOfOwners, machines)), ...(await reader.rows(findLoadBalancersOfOwners, [id]))];
   const others = (users?.ports ?? 0) + (users?.load_balancers ?? 0) - own.filter((part) => part.network_id === networkId).length;
-  return others > 0 ? null : networkId;
+  const routers = new Set((await edgeOf(reader, id)).routers);
+  const foreign = (await reader.rows(findRoutersOfNetworks, [networkId])).some((row) => !routers.has(row.router_id));
+  return others > 0 || foreign ? null : networkId;
 }
 
 /**

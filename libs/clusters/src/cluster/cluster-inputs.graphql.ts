@@ -35,6 +35,13 @@ export class CreateClusterInput {
   @Field(() => String, { nullable: true, description: 'Id or name of a network of the project; if not given, one is made for the cluster and goes with it.' })
   readonly network?: string | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Id or name of an external network: its API gets a floating IP of it, by which clients outside find it. A network that is made for the cluster gets a router there, too, by which its nodes reach the outside; another has to be on one already.',
+  })
+  readonly externalNetwork?: string | null;
+
   @Field(() => ControlPlaneInput, { description: 'Its control nodes.' })
   readonly controlPlane!: ControlPlaneInput;
 

@@ -7,6 +7,7 @@ import { planLoadBalancer, planNetwork } from '#network';
 import { CHARGES, ResourceKey, type Charge } from '#quota';
 import type { Blueprint } from '../blueprint/blueprint.js';
 import { newNodes, planNodes, type NewNode, type NodeHome } from '../node/node-plan.js';
+import { planEdge } from './cluster-edge.js';
 import { clusterId as clusterIds, derivedName } from './cluster.js';
 import { OWN_ACCESS } from './own-access.js';
 import { unplacedCharges } from './quota-preview.js';
@@ -40,6 +41,8 @@ export interface ClusterShape {
   image: ImageRow;
   /** Null: one is made for it. */
   networkId: string | null;
+  /** Id of the external network that the API gets an address of; null for none. */
+  externalNetworkId: string | null;
   control: ShapedNodes;
   pools: readonly ShapedPool[];
 }
@@ -110,7 +113,10 @@ export async function planTree(
     );
     changes.include(balancer.changes);
     const { loadBalancerId } = balancer;
-    return { ...tree, loadBalancerId, lockIds: [...own, loadBalancerId, ...set.lockIds], unplaced: [] };
+    const outside = { clusterId, name, tenantId, projectId, networkId, ownsNetwork: shape.networkId === null, loadBalancerId };
+    const { externalNetworkId: externalNetwork } = shape;
+    const edge = externalNetwork === null ? { routers: [], floatingIps: [] } : await planEdge(reader, access, { ...outside, externalNetwork }, changes);
+    return { ...tree, loadBalancerId, lockIds: [...own, loadBalancerId, ...edge.routers, ...edge.floatingIps, ...set.lockIds], unplaced: [] };
   } catch (error) {
     if (!(error instanceof MuonError) || error.code !== 'INSUFFICIENT_CAPACITY') throw error;
     changes.problems.push(error.toRecord());
@@ -170,6 +176,7 @@ export function clusterRows(
       version_id: more.versionId,
       network_id: tree.networkId,
       owns_network: shape.networkId === null,
+      external_network_id: shape.externalNetworkId,
       load_balancer_id: tree.loadBalancerId,
       control_count: control.count,
       control_flavor_id: control.flavor.id,

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { findVirtualMachines, findVirtualMachinesOfOwners } from '#compute';
 import type { Reader } from '#database';
-import { findLoadBalancers, findLoadBalancersOfOwners, findNetworks, findPorts, findPortsOfOwners } from '#network';
+import { findFloatingIps, findLoadBalancers, findLoadBalancersOfOwners, findNetworks, findPorts, findPortsOfOwners, findRouters } from '#network';
 import { findDatastoreClaims, findHostClaims } from '#placement';
 import { findCharges } from '#quota';
 import { findDisks, findDisksOfOwners } from '#storage';
+import { edgeOf } from './cluster-edge.js';
 import type { ClusterRow } from './cluster.js';
 
 /** Everything that a cluster is made of, as its deletion found it: what must be gone at the end. */
@@ -15,6 +16,8 @@ export const surveySchema = z.object({
   loadBalancers: z.array(z.string()),
   /** Only one that goes with the cluster. */
   networks: z.array(z.string()),
+  routers: z.array(z.string()).default([]),
+  floatingIps: z.array(z.string()).default([]),
 });
 export type Survey = z.output<typeof surveySchema>;
 
@@ -23,27 +26,30 @@ export async function surveyCluster(reader: Reader, cluster: ClusterRow): Promis
   const ports = await reader.rows(findPortsOfOwners, machines);
   const disks = await reader.rows(findDisksOfOwners, machines);
   const balancers = await reader.rows(findLoadBalancersOfOwners, [cluster.id]);
+  const edge = await edgeOf(reader, cluster.id);
   const network = cluster.owns_network ? cluster.network_id : null;
   const ids = (rows: readonly { id: string }[]): string[] => rows.map((row) => row.id);
-  return { machines, ports: ids(ports), disks: ids(disks), loadBalancers: ids(balancers), networks: network === null ? [] : [network] };
+  return { machines, ports: ids(ports), disks: ids(disks), loadBalancers: ids(balancers), networks: network === null ? [] : [network], ...edge };
 }
 
 /** One thing that should be gone and is not. */
 export interface Remain {
-  kind: 'MACHINE' | 'PORT' | 'DISK' | 'LOAD_BALANCER' | 'NETWORK' | 'CHARGE' | 'HOST_CLAIM' | 'DATASTORE_CLAIM';
+  kind: 'MACHINE' | 'PORT' | 'DISK' | 'LOAD_BALANCER' | 'NETWORK' | 'ROUTER' | 'FLOATING_IP' | 'CHARGE' | 'HOST_CLAIM' | 'DATASTORE_CLAIM';
   id: string;
 }
 
 /** What is left of a surveyed cluster, exactly; empty is the proof that nothing is. */
 export async function remainsOf(reader: Reader, clusterId: string, survey: Survey): Promise<Remain[]> {
-  const { machines, ports, disks, loadBalancers, networks } = survey;
+  const { machines, ports, disks, loadBalancers, networks, routers, floatingIps } = survey;
   const machineRows = await reader.rows(findVirtualMachines, machines);
   const others = await reader.rows(findVirtualMachinesOfOwners, [clusterId]);
   const portRows = await reader.rows(findPorts, ports);
   const diskRows = await reader.rows(findDisks, disks);
   const balancerRows = await reader.rows(findLoadBalancers, loadBalancers);
   const networkRows = await reader.rows(findNetworks, networks);
-  const charges = await reader.rows(findCharges, [...machines, ...ports, ...disks, ...loadBalancers, ...networks]);
+  const routerRows = await reader.rows(findRouters, routers);
+  const floatingRows = await reader.rows(findFloatingIps, floatingIps);
+  const charges = await reader.rows(findCharges, [...machines, ...ports, ...disks, ...loadBalancers, ...networks, ...routers, ...floatingIps]);
   const hostClaims = await reader.rows(findHostClaims, machines);
   const datastoreClaims = await reader.rows(findDatastoreClaims, disks);
   const list = (kind: Remain['kind'], ids: readonly string[]): Remain[] => [...new Set(ids)].map((id) => ({ kind, id }));
@@ -53,6 +59,8 @@ export async function remainsOf(reader: Reader, clusterId: string, survey: Surve
     ...list('DISK', diskRows.map((row) => row.id)),
     ...list('LOAD_BALANCER', balancerRows.map((row) => row.id)),
     ...list('NETWORK', networkRows.map((row) => row.id)),
+    ...list('ROUTER', routerRows.map((row) => row.id)),
+    ...list('FLOATING_IP', floatingRows.map((row) => row.id)),
     ...list('CHARGE', charges.map((row) => row.resource_id)),
     ...list('HOST_CLAIM', hostClaims.map((row) => row.resource_id)),
     ...list('DATASTORE_CLAIM', datastoreClaims.map((row) => row.resource_id)),

@@ -84,6 +84,7 @@ export async function shapeOfStored(reader: Reader, row: ClusterRow): Promise<{ 
     release,
     image,
     networkId: row.owns_network ? null : row.network_id,
+    externalNetworkId: row.external_network_id,
     control: { flavor: flavor(row.control_flavor_id), count: row.control_count, zoneIds: zonesOf(row.control_zone_ids, 'controlPlane.zones'), field: 'controlPlane' },
     pools: pools.map((pool) => ({
       id: pool.id,

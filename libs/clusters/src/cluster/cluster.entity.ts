@@ -38,6 +38,9 @@ export class ClusterEntity extends RowTimes {
   owns_network!: boolean;
 
   @Column({ type: 'text', collation: 'C', nullable: true })
+  external_network_id!: string | null;
+
+  @Column({ type: 'text', collation: 'C', nullable: true })
   load_balancer_id!: string | null;
 
   @Column('integer')

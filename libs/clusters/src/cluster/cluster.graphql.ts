@@ -4,7 +4,7 @@ import type { Reader } from '#database';
 import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
 import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
-import { findLoadBalancers } from '#network';
+import { findFloatingIpsOfTargets, findLoadBalancers } from '#network';
 import { findRootCauses, type RootCause } from '../blockers/blockers.js';
 import { blueprintOf } from '../blueprint/blueprints.js';
 import { ConditionReason, ConditionType, type ClusterCondition as Condition } from '../health/conditions.js';
@@ -213,7 +213,10 @@ export async function loadApiEndpoint(reader: Reader, context: GraphqlContext, c
   if (id === null) return null;
   const load = loader<string, string>(context, 'clusters.api_address', async (ids) => {
     const rows = await reader.rows(findLoadBalancers, [...ids]);
-    return new Map(rows.flatMap((row) => (row.address === null ? [] : [[row.id, row.address] as const])));
+    const outside = await reader.rows(findFloatingIpsOfTargets, [...ids]);
+    const inside = rows.flatMap((row) => (row.address === null ? [] : [[row.id, row.address] as const]));
+    // What clients outside reach goes before what only the network does.
+    return new Map([...inside, ...outside.flatMap((row) => (row.load_balancer_id === null ? [] : [[row.load_balancer_id, row.address] as const]))]);
   });
   const address = await load.load(id);
   return address === undefined ? null : blueprintOf(kind).apiEndpoint(address);

@@ -5,7 +5,7 @@ import { resolveFlavors } from '#compute';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place, type ResourceKind } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { resolveNetwork } from '#network';
+import { resolveNetwork, usableExternalNetwork } from '#network';
 import { busyOr, lockResources, operationId, OPERATIONS } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive } from '#scopes';
@@ -41,6 +41,8 @@ export const createClusterInput = z.strictObject({
   version: reference,
   /** Id or name of a network of the project; one is made for the cluster, and goes with it, when left out. */
   network: reference.optional(),
+  /** Id or name of the external network that the API gets an address of. */
+  externalNetwork: reference.optional(),
   controlPlane: z.strictObject({
     count: z.literal(CONTROL_COUNTS, 'A cluster has 1, 3 or 5 control nodes.').default(3),
     /** Id or name. */
@@ -326,6 +328,8 @@ async function resolveShape(
   const version = await resolveClusterVersion(reader, input.kind, input.version, 'input.version');
   const image = await imageOfVersion(reader, version.image_id);
   const network = input.network === undefined ? null : await resolveNetwork(reader, place.projectId, input.network, 'input.network');
+  const outside =
+    input.externalNetwork === undefined ? null : await usableExternalNetwork(reader, place.tenantId, input.externalNetwork, 'input.externalNetwork');
   const wanted = [
     { reference: input.controlPlane.flavor, field: 'input.controlPlane.flavor' },
     ...input.nodePools.map((pool, index) => ({ reference: pool.flavor, field: `input.nodePools.${index}.flavor` })),
@@ -346,6 +350,7 @@ async function resolveShape(
     release: version.release,
     image,
     networkId: network?.id ?? null,
+    externalNetworkId: outside?.id ?? null,
     control: shaped(input.controlPlane, 'input.controlPlane'),
     pools: input.nodePools.map((pool, index) => ({ ...shaped(pool, `input.nodePools.${index}`), id: nodePoolId.create(), name: pool.name })),
   };

@@ -3,7 +3,7 @@ import { visible } from '#identity';
 import type { ClusterRow } from './cluster.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, kind, version_id, control_count, control_flavor_id, control_zone_ids, expires_at,
-  network_id, owns_network, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
+  network_id, owns_network, external_network_id, load_balancer_id, control_group_id, worker_group_id, lifecycle, pki_secret, join_secret, failure,
   conditions, version, revision, created_at, updated_at`;
 
 export const findClusters = statement<ClusterRow, [ids: string[]]>(

@@ -56,6 +56,8 @@ export interface ClusterRow {
   network_id: string | null;
   /** The network was made with the cluster and goes with it. */
   owns_network: boolean;
+  /** Where the API gets an address from that clients outside reach; null for none. */
+  external_network_id: string | null;
   load_balancer_id: string | null;
   control_group_id: string | null;
   worker_group_id: string | null;

@@ -2,7 +2,7 @@ import { assert, notFound } from '#core';
 import { findVirtualMachines, type VirtualMachineRow } from '#compute';
 import type { Reader } from '#database';
 import { findHosts, hostState, type HostRow, type HostState } from '#infrastructure';
-import { findLoadBalancers, findPortsOfOwners } from '#network';
+import { findFloatingIpsOfOwners, findLoadBalancers, findPortsOfOwners } from '#network';
 import type { Blueprint, BlueprintCluster, BlueprintNode } from '../blueprint/blueprint.js';
 import { blueprintOf } from '../blueprint/blueprints.js';
 import type { ClusterRow } from '../cluster/cluster.js';
@@ -30,6 +30,8 @@ export interface ClusterFacts {
   release: string;
   /** The load balancer's address; null when there is none (any more). */
   apiAddress: string | null;
+  /** Floating addresses that lead to the load balancer. */
+  externalAddresses: string[];
   pools: NodePoolRow[];
   /** The oldest first. */
   nodes: NodeFacts[];
@@ -45,6 +47,7 @@ export async function readClusterFacts(reader: Reader, clusterIds: readonly stri
   const ids = rows.map((row) => row.id);
   const versions = await reader.rows(findClusterVersions, [...new Set(rows.map((row) => row.version_id))]);
   const balancers = await reader.rows(findLoadBalancers, rows.flatMap((row) => row.load_balancer_id ?? []));
+  const floating = Map.groupBy(await reader.rows(findFloatingIpsOfOwners, ids), (row) => row.owner_id);
   const pools = await reader.rows(findNodePoolsOfClusters, ids);
   const nodes = await reader.rows(findNodesOfClusters, ids);
   const machineIds = nodes.map((node) => node.machine_id);
@@ -73,6 +76,7 @@ export async function readClusterFacts(reader: Reader, clusterIds: readonly stri
     blueprint: blueprintOf(row.kind),
     release: releases.get(row.version_id) ?? '',
     apiAddress: row.load_balancer_id === null ? null : (addresses.get(row.load_balancer_id) ?? null),
+    externalAddresses: (floating.get(row.id) ?? []).map((each) => each.address),
     pools: poolsOf.get(row.id) ?? [],
     nodes: nodesOf.get(row.id) ?? [],
   }));
@@ -92,8 +96,7 @@ export function clusterForBlueprint(facts: ClusterFacts): BlueprintCluster {
     name: facts.row.name,
     release: facts.release,
     apiAddress: facts.apiAddress,
-    // The place of the floating address that a cluster's load balancer may get.
-    externalAddresses: [],
+    externalAddresses: facts.externalAddresses,
     controlAddresses: joinedControls(facts).flatMap((node) => node.blueprintNode?.address ?? []),
   };
 }

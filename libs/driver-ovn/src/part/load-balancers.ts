@@ -1,12 +1,13 @@
 import { notFound } from '#core';
 import type { LoadBalancerSpecification, Outcome } from '#drivers';
-import { Transaction } from '#ovsdb';
+import { Transaction, type Row } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
 import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { holderOf, nameMarks, Names } from './dns.js';
+import { writeFloatingBalancer, writeMappings } from './floating-balancers.js';
 import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
 
 interface Rows {
@@ -16,6 +17,8 @@ interface Rows {
   /** Where its members are checked; undefined when no subnet has an address for that. */
   members: Members | undefined;
   checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
+  /** The same under floating addresses. */
+  floating: Row<Northbound['Load_Balancer']>[];
 }
 
 /** The ports of each member's address, and the addresses from which each subnet's are checked. */
@@ -54,6 +57,8 @@ export class LoadBalancers {
     const reading = new Transaction<Northbound>();
     const balancers = reading.select('Load_Balancer', [['_uuid', '==', rowUuid('Load_Balancer', loadBalancerId)]]);
     const checks = reading.select('Load_Balancer_Health_Check', [carries({ ID: loadBalancerId })]);
+    const floatingChecks = reading.select('Load_Balancer_Health_Check', [carries({ TARGET: loadBalancerId })]);
+    const floating = reading.select('Load_Balancer', [floatingOf(loadBalancerId)]);
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['load_balancer', 'external_ids']);
     const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['load_balancer', 'external_ids']);
     const found = await this.backend.read(time, reading);
@@ -69,7 +74,8 @@ export class LoadBalancers {
       router,
       switches: found.of(switches),
       members: await this.#readMembers(time, balancer, found.of(switches)),
-      checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
+      checks: new Map([...found.of(checks), ...found.of(floatingChecks)].map((check) => [check._uuid, check])),
+      floating: found.of(floating),
     };
   }
 
@@ -116,11 +122,13 @@ export class LoadBalancers {
       const check = { vip, options: HEALTH_CHECK_OPTIONS, external_ids: marks('HEALTH_CHECK') };
       draft.ensure('Load_Balancer_Health_Check', checkUuid, rows.checks.get(checkUuid), check);
     }
-    // Ports add and remove theirs at the same time.
-    const wrong = [...(mappings ?? [])].filter(([address, mapping]) => seen?.ip_port_mappings.get(address) !== mapping);
-    const stale = [...(seen?.ip_port_mappings.keys() ?? [])].filter((address) => mappings?.has(address) !== true);
-    if (stale.length > 0) draft.removePairs('Load_Balancer', uuid, 'ip_port_mappings', stale);
-    if (wrong.length > 0) draft.setPairs('Load_Balancer', uuid, 'ip_port_mappings', new Map(wrong));
+    writeMappings(draft, uuid, seen?.ip_port_mappings, mappings);
+    draft.expectRows('Load_Balancer', floatingOf(loadBalancerId), 'external_ids', rows.floating);
+    for (const row of rows.floating) {
+      const { external_ids: floatingMarks } = row;
+      const [floatingIpId, address] = [floatingMarks.get(Mark.ID) ?? '', floatingMarks.get(Mark.ADDRESS) ?? ''];
+      writeFloatingBalancer(draft, { floatingIpId, address, marks: floatingMarks, seen: row, checks: rows.checks }, { vips, mappings });
+    }
 
     if (!rows.router.load_balancer.has(uuid)) draft.join('Logical_Router', routerUuid, 'load_balancer', uuid);
     if (rows.switches.some((each) => !each.load_balancer.has(uuid))) {
@@ -147,7 +155,9 @@ export class LoadBalancers {
     return this.backend.settle(time, async () => {
       const reading = new Transaction<Northbound>();
       const balancers = reading.select('Load_Balancer', [['_uuid', '==', uuid]], ['external_ids']);
-      const [row] = (await this.backend.read(time, reading)).of(balancers);
+      const floating = reading.select('Load_Balancer', [floatingOf(loadBalancerId)], ['external_ids']);
+      const found = await this.backend.read(time, reading);
+      const [row] = found.of(balancers);
       if (row === undefined) return undefined;
       requireOwn(this.backend.id, this.backend.settings.installationId, 'load balancer', loadBalancerId, row);
       const draft = new Draft();
@@ -155,10 +165,14 @@ export class LoadBalancers {
       // Switches and the router hold it weakly: it leaves them by itself.
       draft.delete('Load_Balancer', uuid);
       await this.#names.change(time, draft, row.external_ids.get(Mark.NETWORK) ?? '', holderOf(row.external_ids), undefined);
+      draft.expectRows('Load_Balancer', floatingOf(loadBalancerId), 'external_ids', found.of(floating));
+      for (const { _uuid } of found.of(floating)) draft.delete('Load_Balancer', _uuid);
       return draft;
     });
   }
 }
+
+const floatingOf = (loadBalancerId: string): ReturnType<typeof carries> => carries({ KIND: 'FLOATING_IP', TARGET: loadBalancerId });
 
 const portsOf = (networkId: string, address: string): ReturnType<typeof carries> =>
   carries({ KIND: 'PORT', NETWORK: networkId, ADDRESS: address });

@@ -1,13 +1,15 @@
-import { MuonError } from '#core';
 import { backendRefused, type Outcome } from '#drivers';
 import { Transaction } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
 import { Draft } from '../draft.js';
+import { inUse } from '../errors.js';
 import type { Network } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { dnsUuid, readDns, writeDns, type DnsRows } from './dns.js';
+import { readAttachment, writeAttachment, type Attachment } from './attachment.js';
+import { networkEndUuid } from './router-links.js';
 import { readSubnet, writeSubnet, type SubnetRows } from './subnets.js';
 
 /** The rows of a subnet that stand for themselves; its switch's end of the link goes with the switch. */
@@ -29,6 +31,8 @@ interface Found {
   stale: StaleRow[];
   balancers: { _uuid: string; name: string }[];
   dns: DnsRows;
+  /** The router that it is on. */
+  attachment: Attachment | undefined;
 }
 
 /**
@@ -66,6 +70,7 @@ export class Networks {
         .filter(({ external_ids }) => !wanted.has(subnetOf(external_ids))),
       balancers: found.of(balancers),
       dns: dns(found),
+      attachment: await readAttachment(this.backend, time, networkId),
     };
   }
 
@@ -108,6 +113,8 @@ export class Networks {
       else draft.delete(table, uuid);
     }
     this.#attachBalancers(draft, network, found);
+    draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.attachment?.end);
+    if (found.attachment !== undefined) writeAttachment(draft, network, found.attachment);
     return draft;
   }
 
@@ -137,6 +144,7 @@ export class Networks {
       const dns = reading.select('DNS', [ofNetwork], ['external_ids']);
       const ports = reading.select('Logical_Switch_Port', [users.ports], ['name']);
       const balancers = reading.select('Load_Balancer', [users.balancers], ['name']);
+      const ends = reading.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]], ['external_ids']);
       const found = await this.backend.read(time, reading);
       const rows = [
         ...found.of(routers).map((row) => ({ table: 'Logical_Router', row }) as const),
@@ -149,8 +157,10 @@ export class Networks {
       if (found.of(ports).length + found.of(balancers).length > 0) {
         throw inUse(`The network "${networkId}" still has ports or load balancers.`);
       }
+      if (found.of(ends).length > 0) throw inUse(`The network "${networkId}" is still on a router.`);
       const draft = new Draft();
       // None of them may come meanwhile.
+      draft.expect('Logical_Router_Port', networkEndUuid(networkId), undefined);
       draft.expectRows('Logical_Switch_Port', users.ports, 'name', []);
       draft.expectRows('Load_Balancer', users.balancers, 'name', []);
       for (const { table, row } of rows) {
@@ -161,8 +171,6 @@ export class Networks {
     });
   }
 }
-
-const inUse = (message: string): MuonError => new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
 
 const subnetOf = (externalIds: ExternalIds): string => externalIds.get(Mark.ID) ?? '';
 const subnetsOf = (rows: readonly StaleRow[]): Set<string> => new Set(rows.map(({ external_ids }) => subnetOf(external_ids)));

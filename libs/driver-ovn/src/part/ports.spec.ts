@@ -26,7 +26,7 @@ describe.skipIf(ovnIsMissing)('ports', () => {
   });
 
   /** Without what northd writes. */
-  async function rowOf(portId: string): Promise<Row<Northbound['Logical_Switch_Port']> | undefined> {
+  async function rowOf(portId: string): Promise<Row<Omit<Northbound['Logical_Switch_Port'], 'tag'>> | undefined> {
     const reading = new Transaction<Northbound>();
     const columns = ['name', 'type', 'addresses', 'port_security', 'options', 'dhcpv4_options', 'external_ids'] as const;
     const ports = reading.select('Logical_Switch_Port', [['name', '==', portId]], columns);

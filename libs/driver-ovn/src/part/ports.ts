@@ -8,8 +8,12 @@ import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { holderOf, nameMarks, Names } from './dns.js';
+import { removeNat } from './floating-ips.js';
 import { mapPort, unmapPort } from './health-checks.js';
 import { joinPortGroups, readPortGroups } from './memberships.js';
+
+/** Floating addresses that lead to it. */
+const floatingOf = (portId: string): ReturnType<typeof carries> => carries({ KIND: 'FLOATING_IP', TARGET: portId });
 
 /** A port is a logical switch port, named by its id: hosts bind their interfaces by that name. */
 export class Ports {
@@ -39,6 +43,7 @@ export class Ports {
     const holders = reading.select('Logical_Switch', [['ports', 'includes', [uuid]]], ['name']);
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['vips', 'ip_port_mappings', 'external_ids']);
     const groupsOf = readPortGroups(reading, port);
+    const floating = reading.select('NAT', [floatingOf(portId)], ['logical_ip', 'external_ids']);
     const found = await this.backend.read(time, reading);
 
     const [row] = found.of(rows);
@@ -77,6 +82,10 @@ export class Ports {
     draft.expectRows('Load_Balancer', carries({ NETWORK: networkId }), 'external_ids', found.of(balancers));
     mapPort(draft, port, ownSwitch.external_ids.get(Mark.HEALTH_CHECK_ADDRESS), found.of(balancers));
     await this.#names.change(time, draft, networkId, holderOf(row?.external_ids), holderOf(marks));
+    draft.expectRows('NAT', floatingOf(portId), 'external_ids', found.of(floating));
+    for (const nat of found.of(floating)) {
+      draft.ensure('NAT', nat._uuid, nat, { logical_ip: port.ipAddress, external_ids: nat.external_ids });
+    }
     return draft;
   }
 
@@ -94,13 +103,19 @@ export class Ports {
       const inNetwork = carries({ NETWORK: networkId });
       const readingBalancers = new Transaction<Northbound>();
       const balancers = readingBalancers.select('Load_Balancer', [inNetwork], ['ip_port_mappings']);
-      const checking = (await this.backend.read(time, readingBalancers)).of(balancers);
+      const floating = readingBalancers.select('NAT', [floatingOf(portId)], ['external_ids']);
+      const others = await this.backend.read(time, readingBalancers);
+      const checking = others.of(balancers);
       const draft = new Draft();
       draft.expect('Logical_Switch_Port', uuid, row);
       // With its last switch it goes by itself.
       for (const holder of found.of(holders)) draft.leave('Logical_Switch', holder._uuid, 'ports', uuid);
       unmapPort(draft, portId, checking);
       await this.#names.change(time, draft, networkId, holderOf(row.external_ids), undefined);
+      draft.expectRows('NAT', floatingOf(portId), 'external_ids', others.of(floating));
+      for (const nat of others.of(floating)) {
+        removeNat(draft, nat, [rowUuid('Logical_Router', nat.external_ids.get(Mark.ROUTER) ?? '')]);
+      }
       return draft;
     });
   }

@@ -2,7 +2,7 @@ import { notFound, sleep } from '#core';
 import { done, pending, type Outcome } from '#drivers';
 import { TimeoutError, Transaction, type Monitor } from '#ovsdb';
 import type { CallTime, OvnBackend } from '../backend.js';
-import { carries, Mark } from '../marks.js';
+import { carries, Mark, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
@@ -13,6 +13,16 @@ import { ChassisWatch } from './chassis-watch.js';
 const LONGEST_WAIT_MS = 5_000;
 const SHARE_OF_CALL = 0.8;
 const RETRY_MS = 250;
+
+type PortMarks = ReturnType<typeof carries>;
+
+/** What hosts shall have. */
+interface Realised {
+  /** The marks of ports that may meet it: hosts with a port that carries one of these are asked. */
+  ports: readonly PortMarks[];
+  /** Chassis that may carry a router's uplink. */
+  gateways: readonly string[];
+}
 
 /** Tells when the hosts that carry a part have all that was written of it. */
 export class Realisation {
@@ -27,16 +37,17 @@ export class Realisation {
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
   }
 
+  /** @param partId of a network, a router, a security group or the firewall */
   async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
-    const ports = await this.#portsOf(time, partId);
+    const part = await this.#requirePart(time, partId);
     const number = await before(endsAt, this.#barrier.draw());
     if (number === undefined) return pending(RETRY_MS);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
     if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
 
-    const hosts = await this.#carriers(time, ports);
+    const hosts = await this.#carriers(time, part);
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
@@ -53,29 +64,33 @@ export class Realisation {
     }
   }
 
-  /**
-   * The marks of all ports that may meet the part: those of a group are looked for in its project, members or not.
-   * @throws NOT_FOUND
-   */
-  async #portsOf(time: CallTime, partId: string): Promise<ReturnType<typeof carries>> {
+  /** @throws NOT_FOUND */
+  async #requirePart(time: CallTime, id: string): Promise<Realised> {
     const reading = new Transaction<Northbound>();
-    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', partId)]], ['name']);
-    const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', partId)]], ['external_ids']);
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
+    const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
+    const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
+    const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', id)]], ['external_ids']);
     const found = await this.backend.read(time, reading);
-    if (found.of(routers).length > 0) return carries({ KIND: 'PORT', NETWORK: partId });
     const [group] = found.of(groups);
-    if (group === undefined) throw notFound('network', partId);
-    const of = (mark: 'INSTALLATION' | 'PROJECT'): string => group.external_ids.get(Mark[mark]) ?? '';
-    const ports = { KIND: 'PORT', INSTALLATION: of('INSTALLATION') };
-    return carries(group.external_ids.has(Mark.PROJECT) ? { ...ports, PROJECT: of('PROJECT') } : ports);
+    if (group !== undefined) return { ports: [portsUnder(group.external_ids)], gateways: [] };
+    const [router] = found.of(routers);
+    if (router === undefined) throw notFound('network', id);
+    const isRouter = router.external_ids.get(Mark.KIND) === 'ROUTER';
+    const networkIds = isRouter ? found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '') : [id];
+    return {
+      ports: [...new Set(networkIds)].map((networkId) => carries({ KIND: 'PORT', NETWORK: networkId })),
+      gateways: found.of(gateways).map(({ chassis_name: name }) => name),
+    };
   }
 
-  /** Hosts that shall have one of these ports, and those that have bound one. */
-  async #carriers(time: CallTime, ports: ReturnType<typeof carries>): Promise<string[]> {
+  /** Hosts that shall have one of these ports, those that have bound one, and gateways. */
+  async #carriers(time: CallTime, { ports, gateways }: Realised): Promise<string[]> {
     const reading = new Transaction<Southbound>();
-    const bindings = reading.select('Port_Binding', [ports], ['chassis', 'external_ids']);
-    const found = (await this.backend.southbound.transact(reading, time.options())).of(bindings);
-    const hosts = new Set<string>();
+    const bindings = ports.map((marks) => reading.select('Port_Binding', [marks], ['chassis', 'external_ids']));
+    const outcome = await this.backend.southbound.transact(reading, time.options());
+    const found = bindings.flatMap((each) => outcome.of(each));
+    const hosts = new Set(gateways);
     for (const { chassis, external_ids: marks } of found) {
       const wanted = marks.get(Mark.HOST);
       if (wanted !== undefined) hosts.add(wanted);
@@ -96,6 +111,13 @@ export class Realisation {
       throw error;
     }
   }
+}
+
+/** The ports that a security group or firewall may meet: those of a group are looked for in its project, members or not. */
+function portsUnder(marks: ExternalIds): PortMarks {
+  const ports = { KIND: 'PORT', INSTALLATION: marks.get(Mark.INSTALLATION) ?? '' };
+  const projectId = marks.get(Mark.PROJECT);
+  return carries(projectId === undefined ? ports : { ...ports, PROJECT: projectId });
 }
 
 /** What the promise brings before that time, else undefined. */

@@ -4,8 +4,18 @@ type Pairs = ReadonlyMap<string, string>;
 /** The tables and columns of OVN's northbound database that we use (ovn-nb(5)); UUIDs are references. */
 export interface Northbound {
   NB_Global: { nb_cfg: number };
-  Logical_Router: { name: string; ports: Texts; load_balancer: Texts; external_ids: Pairs };
-  Logical_Router_Port: { name: string; mac: string; networks: Texts; external_ids: Pairs };
+  Logical_Router: { name: string; ports: Texts; static_routes: Texts; nat: Texts; load_balancer: Texts; external_ids: Pairs };
+  Logical_Router_Port: { name: string; mac: string; networks: Texts; peer: string | null; gateway_chassis: Texts; external_ids: Pairs };
+  Logical_Router_Static_Route: { ip_prefix: string; nexthop: string; output_port: string | null; external_ids: Pairs };
+  Gateway_Chassis: { name: string; chassis_name: string; priority: number; external_ids: Pairs };
+  NAT: {
+    type: string;
+    external_ip: string;
+    logical_ip: string;
+    external_mac: string | null;
+    logical_port: string | null;
+    external_ids: Pairs;
+  };
   Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; dns_records: Texts; external_ids: Pairs };
   Logical_Switch_Port: {
     name: string;
@@ -13,6 +23,7 @@ export interface Northbound {
     addresses: Texts;
     port_security: Texts;
     options: Pairs;
+    tag: number | null;
     dhcpv4_options: string | null;
     external_ids: Pairs;
   };

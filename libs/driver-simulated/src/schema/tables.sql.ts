@@ -113,6 +113,9 @@ CREATE TABLE IF NOT EXISTS network_part (
   PRIMARY KEY (backend_id, id)
 );
 CREATE INDEX IF NOT EXISTS network_part_network ON network_part (backend_id, network_id);
+-- What routers and floating addresses build on: other parts.
+ALTER TABLE network_part ADD COLUMN IF NOT EXISTS builds_on text[] NOT NULL DEFAULT '{}';
+CREATE INDEX IF NOT EXISTS network_part_builds_on ON network_part USING gin (builds_on);
 
 -- What was accepted and takes effect later. Hidden work is a request that got lost on its way and arrives late: the
 -- backend itself does not know of it until then.

@@ -4,9 +4,11 @@ import { MuonError, sleep, type ErrorCode } from '#core';
 import type { DriverCall, Outcome, Ownership } from '../call.js';
 import type { MachineSpecification, ObservedMachine } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpecification } from '../edge.js';
 import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
-import type { NetworkSpecification, PortSpecification } from '../network.js';
+import type { LoadBalancerSpecification, NetworkSpecification, ObservedNetworkPart, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
+import { walk } from './walk.js';
 import type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
 
 const CALL_TIMEOUT_MS = 30_000;
@@ -259,6 +261,111 @@ export class Bench {
       policies: [{ scope: { kind: 'ALL' }, rules: [rule] }],
       ...overrides,
     };
+  }
+
+  externalNetworkSpecification(overrides: Partial<ExternalNetworkSpecification> = {}): ExternalNetworkSpecification {
+    return {
+      externalNetworkId: typeidUnboxed('extnet'),
+      revision: 1,
+      installationId: this.ownership.installationId,
+      physicalNetwork: 'physnet1',
+      cidr: '198.51.100.0/24',
+      gatewayAddress: '198.51.100.1',
+      ...overrides,
+    };
+  }
+
+  async externalNetwork(): Promise<ExternalNetworkSpecification> {
+    const specification = this.externalNetworkSpecification();
+    this.willRemove(async (call) => this.driver.network.removeExternalNetwork(call, specification.externalNetworkId));
+    await this.finish(async (call) => this.driver.network.ensureExternalNetwork(call, specification));
+    return specification;
+  }
+
+  routerSpecification(
+    networks: readonly NetworkSpecification[],
+    outside: ExternalNetworkSpecification | null,
+    overrides: Partial<RouterSpecification> = {},
+  ): RouterSpecification {
+    return {
+      routerId: typeidUnboxed('rtr'),
+      revision: 1,
+      ownership: this.ownership,
+      networks: networks.map(({ networkId }, link) => ({ networkId, link })),
+      uplink:
+        outside === null
+          ? null
+          : {
+              externalNetworkId: outside.externalNetworkId,
+              address: '198.51.100.190',
+              sourceNat: true,
+              gatewayHostNames: [...this.subject.hostNames],
+            },
+      ...overrides,
+    };
+  }
+
+  async router(networks: readonly NetworkSpecification[], outside: ExternalNetworkSpecification | null): Promise<RouterSpecification> {
+    const specification = this.routerSpecification(networks, outside);
+    this.willRemove(async (call) => this.driver.network.removeRouter(call, specification.routerId));
+    await this.finish(async (call) => this.driver.network.ensureRouter(call, specification));
+    return specification;
+  }
+
+  floatingIpSpecification(
+    { routerId }: RouterSpecification,
+    target: PortSpecification | LoadBalancerSpecification,
+    overrides: Partial<FloatingIpSpecification> = {},
+  ): FloatingIpSpecification {
+    const { networkId } = target;
+    return {
+      floatingIpId: typeidUnboxed('fip'),
+      revision: 1,
+      ownership: this.ownership,
+      routerId,
+      networkId,
+      address: '198.51.100.191',
+      target:
+        'portId' in target ? { kind: 'PORT', portId: target.portId } : { kind: 'LOAD_BALANCER', loadBalancerId: target.loadBalancerId },
+      ...overrides,
+    };
+  }
+
+  async floatingIp(router: RouterSpecification, target: PortSpecification | LoadBalancerSpecification): Promise<FloatingIpSpecification> {
+    const specification = this.floatingIpSpecification(router, target);
+    this.willRemove(async (call) => this.driver.network.removeFloatingIp(call, specification.floatingIpId));
+    await this.finish(async (call) => this.driver.network.ensureFloatingIp(call, specification));
+    return specification;
+  }
+
+  async loadBalancer(network: NetworkSpecification): Promise<LoadBalancerSpecification> {
+    const specification: LoadBalancerSpecification = {
+      loadBalancerId: typeidUnboxed('lb'),
+      revision: 1,
+      ownership: this.ownership,
+      networkId: network.networkId,
+      address: '10.201.0.20',
+      listeners: [{ port: 6443, protocol: 'TCP', members: [{ address: '10.201.0.10', port: 6443 }] }],
+    };
+    this.willRemove(async (call) => this.driver.network.removeLoadBalancer(call, specification.loadBalancerId));
+    await this.finish(async (call) => this.driver.network.ensureLoadBalancer(call, specification));
+    return specification;
+  }
+
+  /** What the backend lists of a part of the network. */
+  async part(id: string): Promise<ObservedNetworkPart | undefined> {
+    const all = await walk(async (after) => this.driver.network.listParts(this.call(), after, 100), (each) => each.id);
+    const found = all.filter((each) => each.id === id);
+    expect(found.length, `how often ${id} is listed`).toBeLessThanOrEqual(1);
+    return found[0];
+  }
+
+  async showsPart(id: string, revision: number): Promise<void> {
+    await this.eventually(`${id} is listed with revision ${revision}`, async () => (await this.part(id))?.revision === revision);
+  }
+
+  async showsNoPart(id: string): Promise<void> {
+    await this.eventually(`${id} is no longer listed`, async () => (await this.part(id)) === undefined);
   }
 
   willRemovePort(portId: string): void {

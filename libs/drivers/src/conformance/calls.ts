@@ -15,6 +15,7 @@ const CAPABILITIES = [
   'guestRun',
   'fence',
   'loadBalancer',
+  'router',
   'firewall',
 ] as const satisfies (keyof Capabilities)[];
 

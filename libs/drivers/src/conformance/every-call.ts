@@ -91,13 +91,23 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     listeners: [],
   };
   const { loadBalancerId } = loadBalancer;
+  const outside = bench.externalNetworkSpecification();
+  const { externalNetworkId } = outside;
+  const router = bench.routerSpecification([networkPart], outside);
+  const floatingIp = bench.floatingIpSpecification(router, port);
   return {
     ensureNetwork: [['network'], async ({ network }, call) => network.ensureNetwork(call, networkPart)],
     ensurePort: [['network'], async ({ network }, call) => network.ensurePort(call, port)],
     ensureLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.ensureLoadBalancer(call, loadBalancer)],
+    ensureExternalNetwork: [['network', 'router'], async ({ network }, call) => network.ensureExternalNetwork(call, outside)],
+    ensureRouter: [['network', 'router'], async ({ network }, call) => network.ensureRouter(call, router)],
+    ensureFloatingIp: [['network', 'router'], async ({ network }, call) => network.ensureFloatingIp(call, floatingIp)],
     ...firewallCalls(bench),
     realised: [['network'], async ({ network }, call) => network.realised(call, networkId)],
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
+    removeFloatingIp: [['network', 'router'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
+    removeRouter: [['network', 'router'], async ({ network }, call) => network.removeRouter(call, router.routerId)],
+    removeExternalNetwork: [['network', 'router'], async ({ network }, call) => network.removeExternalNetwork(call, externalNetworkId)],
     removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
     removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
     removeNetwork: [['network'], async ({ network }, call) => network.removeNetwork(call, networkId)],
@@ -141,6 +151,8 @@ export const NEED_THEIR_RESOURCE = [
   'createSnapshot',
   'ensurePort',
   'ensureLoadBalancer',
+  'ensureRouter',
+  'ensureFloatingIp',
   'realised',
   'fence',
 ] as const;
@@ -150,6 +162,9 @@ export const ENSURE_ABSENCE = [
   'deleteMachine',
   'deleteDisk',
   'deleteSnapshot',
+  'removeFloatingIp',
+  'removeRouter',
+  'removeExternalNetwork',
   'removeLoadBalancer',
   'removePort',
   'removeNetwork',

@@ -1,17 +1,10 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterEach, expect, it } from 'vitest';
-import type { ObservedNetworkPart } from '../network.js';
 import type { Bench } from './bench.js';
-import { walk } from './listings.js';
 
 /** What a packet meets is for the specs of a driver; this is about the parts. */
 export function firewallConformance(bench: Bench): void {
   afterEach(async () => bench.clear());
-
-  const part = async (id: string): Promise<ObservedNetworkPart | undefined> =>
-    (await walk(async (after) => bench.driver.network.listParts(bench.call(), after, 100), (each) => each.id)).find((each) => each.id === id);
-  const shows = async (id: string, revision: number): Promise<void> =>
-    bench.eventually(`${id} is listed with revision ${revision}`, async () => (await part(id))?.revision === revision);
 
   it('ensures a security group, marked with the installation, and repeats; an older revision that comes late changes nothing', async (context) => {
     bench.needs(context, 'network', 'firewall');
@@ -19,11 +12,11 @@ export function firewallConformance(bench: Bench): void {
     const group = await bench.securityGroup();
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, group));
     const { securityGroupId: id } = group;
-    await shows(id, 1);
-    expect(await part(id)).toEqual({ kind: 'SECURITY_GROUP', id, installationId: bench.ownership.installationId, revision: 1 });
+    await bench.showsPart(id, 1);
+    expect(await bench.part(id)).toEqual({ kind: 'SECURITY_GROUP', id, installationId: bench.ownership.installationId, revision: 1 });
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, { ...group, revision: 3, rules: [] }));
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, group));
-    await shows(id, 3);
+    await bench.showsPart(id, 3);
   });
 
   it('a rule may name a group that is not there, and groups may name each other', async (context) => {
@@ -32,7 +25,7 @@ export function firewallConformance(bench: Bench): void {
     const from = (id: string) => [{ direction: 'INGRESS', protocol: 'ANY', ports: null, remoteCidr: null, remoteSecurityGroupId: id } as const];
     await bench.securityGroup({ securityGroupId: one, rules: from(other) });
     await bench.securityGroup({ securityGroupId: other, rules: from(one) });
-    await shows(other, 1);
+    await bench.showsPart(other, 1);
   });
 
   it('a port joins and leaves groups by newer revisions; a group with ports is not removed', async (context) => {
@@ -45,7 +38,7 @@ export function firewallConformance(bench: Bench): void {
     await bench.refused(remove(), 'INVALID_STATE');
     await bench.finish(async (call) => driver.ensurePort(call, { ...port, revision: 2, securityGroupIds: [] }));
     for (let times = 0; times < 2; times += 1) await remove();
-    await bench.eventually('the group is no longer listed', async () => (await part(id)) === undefined);
+    await bench.showsNoPart(id);
   });
 
   it('a port in a group that is not there is NOT_FOUND', async (context) => {
@@ -60,7 +53,7 @@ export function firewallConformance(bench: Bench): void {
     const group = await bench.securityGroup();
     const foreign = { ...group, revision: 2, ownership: { ...group.ownership, installationId: typeidUnboxed('installation') } };
     await bench.refused(bench.finish(async (call) => bench.driver.network.ensureSecurityGroup(call, foreign)), 'BACKEND_FAILED');
-    await shows(group.securityGroupId, 1);
+    await bench.showsPart(group.securityGroupId, 1);
   });
 
   it('ensures and removes a firewall, and repeats; a group and the firewall are realised on the hosts of their ports', async (context) => {
@@ -70,16 +63,16 @@ export function firewallConformance(bench: Bench): void {
     const { firewallId: id } = firewall;
     bench.willRemove(async (call) => driver.removeFirewall(call, id));
     for (let times = 0; times < 2; times += 1) await bench.finish(async (call) => driver.ensureFirewall(call, firewall));
-    await shows(id, 1);
-    expect(await part(id)).toMatchObject({ kind: 'FIREWALL', installationId: bench.ownership.installationId });
+    await bench.showsPart(id, 1);
+    expect(await bench.part(id)).toMatchObject({ kind: 'FIREWALL', installationId: bench.ownership.installationId });
     const { securityGroupId } = await bench.securityGroup();
     await bench.port(await bench.network(), { securityGroupIds: [securityGroupId] });
     for (const partId of [id, securityGroupId]) {
       expect(await bench.finish(async (call) => driver.realised(call, partId))).toEqual({ pendingHostNames: [] });
     }
     await bench.finish(async (call) => driver.ensureFirewall(call, { ...firewall, revision: 2, policies: [] }));
-    await shows(id, 2);
+    await bench.showsPart(id, 2);
     for (let times = 0; times < 2; times += 1) await bench.finish(async (call) => driver.removeFirewall(call, id));
-    await bench.eventually('the firewall is no longer listed', async () => (await part(id)) === undefined);
+    await bench.showsNoPart(id);
   });
 }

@@ -5,6 +5,7 @@ import { computeConformance } from './compute.js';
 import { firewallConformance } from './firewall.js';
 import { hostConformance } from './hosts.js';
 import { listingConformance } from './listings.js';
+import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
 import { storageConformance } from './storage.js';
 import { CONTRACTS, type ConformanceSubject, type Contract } from './subject.js';
@@ -16,7 +17,8 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   storage: storageConformance,
   network: (bench) => {
     networkConformance(bench);
-    firewallConformance(bench);
+    describe('edge', () => edgeConformance(bench));
+    describe('firewall', () => firewallConformance(bench));
   },
   hosts: hostConformance,
 };

@@ -1,21 +1,13 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterEach, expect, it } from 'vitest';
 import type { ObservedNetworkPart } from '../network.js';
-import { walk } from './listings.js';
 import type { Bench } from './bench.js';
 
 export function networkConformance(bench: Bench): void {
   afterEach(async () => bench.clear());
 
-  const part = async (id: string): Promise<ObservedNetworkPart | undefined> => {
-    const found = (await walk(async (after) => bench.driver.network.listParts(bench.call(), after, 100), (each) => each.id)).filter(
-      (each) => each.id === id,
-    );
-    expect(found.length, `how often ${id} is listed`).toBeLessThanOrEqual(1);
-    return found[0];
-  };
-  const shows = async (id: string, revision: number): Promise<void> =>
-    bench.eventually(`${id} is listed with revision ${revision}`, async () => (await part(id))?.revision === revision);
+  const part = async (id: string): Promise<ObservedNetworkPart | undefined> => bench.part(id);
+  const shows = async (id: string, revision: number): Promise<void> => bench.showsPart(id, revision);
 
   it('ensures a network, marked with the installation, and repeats', async (context) => {
     bench.needs(context, 'network');

@@ -4,8 +4,11 @@ import type { Driver, DriverCall, Outcome } from '#drivers';
 export const BackendObjectKind = {
   MACHINE: 'machine',
   DISK: 'disk',
+  FLOATING_IP: 'floating_ip',
   PORT: 'port',
   LOAD_BALANCER: 'load_balancer',
+  ROUTER: 'router',
+  EXTERNAL_NETWORK: 'external_network',
   NETWORK: 'network',
   SECURITY_GROUP: 'security_group',
   FIREWALL: 'firewall',
@@ -47,7 +50,16 @@ export function listingsOf(driver: Driver): Page[] {
   return pages;
 }
 
-const KIND_OF_PART = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer', SECURITY_GROUP: 'security_group', FIREWALL: 'firewall' } as const;
+const KIND_OF_PART = {
+  NETWORK: 'network',
+  PORT: 'port',
+  LOAD_BALANCER: 'load_balancer',
+  EXTERNAL_NETWORK: 'external_network',
+  ROUTER: 'router',
+  FLOATING_IP: 'floating_ip',
+  SECURITY_GROUP: 'security_group',
+  FIREWALL: 'firewall',
+} as const;
 
 /** Ensures that the object is absent. */
 export async function deleteObject(driver: Driver, call: DriverCall, { kind, id }: BackendObject): Promise<Outcome<void>> {
@@ -56,10 +68,16 @@ export async function deleteObject(driver: Driver, call: DriverCall, { kind, id 
       return driver.compute.deleteMachine(call, id);
     case 'disk':
       return driver.storage.deleteDisk(call, id);
+    case 'floating_ip':
+      return driver.network.removeFloatingIp(call, id);
     case 'port':
       return driver.network.removePort(call, id);
     case 'load_balancer':
       return driver.network.removeLoadBalancer(call, id);
+    case 'router':
+      return driver.network.removeRouter(call, id);
+    case 'external_network':
+      return driver.network.removeExternalNetwork(call, id);
     case 'network':
       return driver.network.removeNetwork(call, id);
     case 'security_group':

@@ -59,7 +59,7 @@ beforeAll(async () => {
   engine.start();
   const known = new KnownObjects().register({
     name: 'spec',
-    kinds: ['machine', 'disk', 'port', 'load_balancer', 'network'],
+    kinds: ['machine', 'disk', 'floating_ip', 'port', 'load_balancer', 'router', 'external_network', 'network'],
     find: async (_reader, _kind, ids) => ids.filter((id) => rows.has(id)).map((id) => ({ id })),
   });
   sweep = new OrphanSweep(room.database, bench.drivers, known, { settleAfterMs: 0 });

@@ -44,8 +44,8 @@ type Output = z.output<typeof outputSchema>;
 const DELETIONS = {
   machines: ['machine'],
   disks: ['disk'],
-  ports: ['port', 'load_balancer'],
-  networks: ['network', 'security_group', 'firewall'],
+  ports: ['floating_ip', 'port', 'load_balancer'],
+  networks: ['router', 'external_network', 'network', 'security_group', 'firewall'],
 } as const satisfies Record<string, readonly BackendObjectKind[]>;
 
 /**

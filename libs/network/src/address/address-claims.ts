@@ -11,6 +11,7 @@ import {
 } from '../load-balancer/load-balancer.sql.js';
 import { lockNetworks, networkRemade, raiseNetworkRevision, removeNetwork, shareNetworks, spanBackends } from '../network/network.sql.js';
 import { removePorts } from '../port/port.sql.js';
+import { applyEdgeClaims, EDGE_CLAIMS, type EdgeClaim } from '../router/edge-claims.js';
 import { lockSubnets, moveSubnet, shareSubnets } from '../subnet/subnet.sql.js';
 import { bury, networkPartsOf, ObjectKind, raise } from '../tombstones.js';
 import { deleteAllocations, insertAllocations } from './address.sql.js';
@@ -86,7 +87,8 @@ export type AddressClaim =
       /** The addresses of load balancers that were not made; their rows stay. */
       action: 'RELEASE';
       ownerIds: string[];
-    };
+    }
+  | EdgeClaim;
 
 export const ADDRESS_CLAIMS: Section<AddressClaim> = { name: 'addressClaims' };
 
@@ -110,6 +112,7 @@ export async function applyAddressClaims(
     else if (item.action === 'REMAKE_NETWORK') await remakeNetwork(transaction, item.networkId);
     else if (item.action === 'REMAKE_SUBNET') await transaction.rows(moveSubnet, item.subnetId, 'FAILED', 'CREATING', null);
   }
+  await applyEdgeClaims(transaction, items.filter(isEdgeClaim));
   await release(transaction, items);
   for (const item of items) if (item.action === 'REMOVE_NETWORKS') await removeNetworks(transaction, item.networkIds);
   await changeMembers(transaction, items);
@@ -125,6 +128,9 @@ export async function applyAddressClaims(
   const changed = items.flatMap((item) => (isChange(item) && 'networkId' in item ? [item.networkId] : []));
   if (changed.length > 0) await transaction.execute(raiseNetworkRevision, changed);
 }
+
+const EDGE_ACTIONS: readonly string[] = EDGE_CLAIMS;
+const isEdgeClaim = (item: AddressClaim): item is EdgeClaim => EDGE_ACTIONS.includes(item.action);
 
 /** What new ports bring: taken by statements that rest on none of each other's answers, and are sent at once. */
 export function areNewClaims(items: readonly AddressClaim[]): boolean {

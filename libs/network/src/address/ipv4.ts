@@ -18,8 +18,11 @@ export interface Block {
   prefixLength: number;
 }
 
-/** Blocks that no tenant's machine can use: this network, loopback, link-local, multicast and reserved (RFC 6890). */
-const UNUSABLE = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((cidr) => {
+/**
+ * Blocks that no tenant's machine can use: this network, links of routers, loopback, link-local, multicast and reserved
+ * (RFC 6890).
+ */
+const UNUSABLE = ['0.0.0.0/8', '100.64.0.0/24', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((cidr) => {
   const [address, prefixLength] = cidr.split('/') as [string, string];
   return { cidr, ...blockOf(numberOf(address) ?? 0, Number(prefixLength)) };
 });

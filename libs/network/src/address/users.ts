@@ -3,10 +3,11 @@ import type { Reader } from '#database';
 import { findNetworkUsers, type NetworkUserRow } from '../network/network.sql.js';
 
 const SHOWN_USERS = 10;
+const NOUNS = { PORT: 'port', LOAD_BALANCER: 'load balancer', ROUTER: 'router' } as const;
 
 function inUse(noun: string, users: readonly NetworkUserRow[]): MuonError {
   const shown = users.slice(0, SHOWN_USERS);
-  const list = shown.map((user) => `${user.kind === 'PORT' ? 'port' : 'load balancer'} "${user.name}"`).join(', ');
+  const list = shown.map((user) => `${NOUNS[user.kind]} "${user.name}"`).join(', ');
   const more = users.length > SHOWN_USERS ? ' and more' : '';
   return new MuonError('INVALID_STATE', `The ${noun} is in use by ${list}${more}; delete those first.`, {
     data: { users: shown.map((user) => ({ id: user.id, kind: user.kind, name: user.name, ownerId: user.owner_id })), more: more !== '' },

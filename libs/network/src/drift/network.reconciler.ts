@@ -69,7 +69,7 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   await checkSecurity(context, backendId, seen, unchangedSince);
 }
 
-async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {
+export async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {
   const seen = new Map<string, number>();
   let after: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineOperation, type OperationKind } from '#operations';
+import { defineOperation, done, type OperationKind } from '#operations';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
@@ -21,9 +21,18 @@ export function repairOperation(realiser: NetworkRealiser): OperationKind<unknow
     steps: [
       {
         name: 'network',
-        run: (context) => {
+        async run(context) {
           const { networkId, backendId } = context.operation.input;
-          return realiser.ensureNetworks(context, [networkId], { force: true, backendId });
+          const told = await realiser.ensureNetworks(context, [networkId], { force: true, backendId });
+          if (told.type === 'WAIT') return told;
+          const linked = await realiser.edge.ensureRoutersOf(context, [networkId]);
+          if (linked.type === 'WAIT') return linked;
+          return done({
+            commit: async (transaction, apply) => {
+              await told.commit?.(transaction, apply);
+              await linked.commit?.(transaction, apply);
+            },
+          });
         },
       },
       {

@@ -7,6 +7,7 @@ import { PortEntity } from '../port/port.entity.js';
 @Entity('load_balancer')
 @Check('load_balancer_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Index('load_balancer_name', ['project_id', 'name'], { unique: true })
+@Index('load_balancer_in_network', ['id', 'network_id'], { unique: true })
 @Index('load_balancer_network_id', ['network_id'])
 @Index('load_balancer_backend', ['backend_id', 'id'])
 @Index('load_balancer_tenant', ['tenant_id'])

@@ -96,11 +96,12 @@ function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
         async run(context) {
           const { networkId: id } = context.operation.input;
           const users = await context.reader.first(countNetworkUsers, [id]);
-          const { ports, load_balancers: loadBalancers } = users ?? { ports: 0, load_balancers: 0 };
-          if (ports + loadBalancers > 0) {
-            const message = `${ports} ports and ${loadBalancers} load balancers still use the network.`;
+          const { ports, load_balancers: loadBalancers, routers } = users ?? { ports: 0, load_balancers: 0, routers: 0 };
+          if (ports + loadBalancers + routers > 0) {
+            const link = routers === 0 ? '' : ', and it is on a router';
+            const message = `${ports} ports and ${loadBalancers} load balancers still use the network${link}.`;
             const remedy = 'Delete what uses it, or cancel the deletion.';
-            const blocker = { code: 'INVALID_STATE' as const, message, fault: 'USER' as const, remedy, data: { ports, loadBalancers } };
+            const blocker = { code: 'INVALID_STATE' as const, message, fault: 'USER' as const, remedy, data: { ports, loadBalancers, routers } };
             return wait({ afterMs: USERS_LOOK_MS, blocker });
           }
           return done({ commit: async (transaction) => void (await transaction.execute(networkRemoving, id)) });

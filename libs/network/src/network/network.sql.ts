@@ -143,20 +143,23 @@ export interface NetworkUsersRow {
   network_id: string;
   ports: number;
   load_balancers: number;
+  /** At most one. */
+  routers: number;
 }
 
-/** How many ports and load balancers hold each network. */
+/** How many ports, load balancers and routers hold each network. */
 export const countNetworkUsers = statement<NetworkUsersRow, [ids: string[]]>(
   'network.count_users',
   `SELECT n.id AS network_id,
      (SELECT count(*) FROM port AS p WHERE p.network_id = n.id) AS ports,
-     (SELECT count(*) FROM load_balancer AS l WHERE l.network_id = n.id) AS load_balancers
+     (SELECT count(*) FROM load_balancer AS l WHERE l.network_id = n.id) AS load_balancers,
+     (SELECT count(*) FROM router_network AS r WHERE r.network_id = n.id) AS routers
    FROM unnest($1::text[]) AS n (id)`,
 );
 
 export interface NetworkUserRow {
   id: string;
-  kind: 'PORT' | 'LOAD_BALANCER';
+  kind: 'PORT' | 'LOAD_BALANCER' | 'ROUTER';
   name: string;
   /** Who has the port or load balancer: a machine, a cluster. */
   owner_id: string | null;
@@ -170,6 +173,9 @@ export const findNetworkUsers = statement<NetworkUserRow, [networkId: string, su
    UNION ALL
    SELECT id, 'LOAD_BALANCER', name, owner_id FROM load_balancer
      WHERE network_id = $1 AND ($2::text IS NULL OR subnet_id = $2)
+   UNION ALL
+   SELECT r.id, 'ROUTER', r.name, r.owner_id FROM router AS r JOIN router_network AS n ON n.router_id = r.id
+     WHERE n.network_id = $1 AND $2::text IS NULL
    ORDER BY id LIMIT $3::int`,
 );
 

@@ -6,6 +6,7 @@ import { NetworkEntity } from '../network/network.entity.js';
 @Entity('port')
 @Check('port_lifecycle', `lifecycle IN ('PRESENT', 'DELETING')`)
 @Index('port_mac_address', ['network_id', 'mac_address'], { unique: true })
+@Index('port_in_network', ['id', 'network_id'], { unique: true })
 @Index('port_owner', ['owner_id'])
 @Index('port_backend', ['backend_id', 'id'])
 @Index('port_project', ['project_id'])

@@ -1,12 +1,27 @@
 import { MuonError } from '#core';
 import type { DriverRegistry } from '#infrastructure';
 import type { NetworkDriver, Outcome } from '#drivers';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, wait, type StepWait } from '#operations';
 import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
-import { findNetworkBackends, markNetworkBehind, markNetworksRealised } from '../network/network.sql.js';
+import { findNetworkBackends, markNetworksRealised } from '../network/network.sql.js';
 import { findPorts, markPortsRealised } from '../port/port.sql.js';
-import { findGroupBackends, findGroupsOfPorts, markGroupsBehind, raiseRevisionOfMembers } from '../security-group/security-group.sql.js';
+import { findGroupBackends } from '../security-group/security-group.sql.js';
+import { EdgeRealiser } from './edge-realiser.js';
 import { isMissing, settleAll } from './outcomes.js';
+import {
+  at,
+  distinct,
+  forget,
+  keyOf,
+  requireAll,
+  TOLD_AGAIN,
+  type AnyContext,
+  type Answer,
+  type Place,
+  type RealisedNetworks,
+  type Removal,
+  type RemoveOptions,
+} from './places.js';
 import { SecurityRealiser } from './security-realiser.js';
 import { loadBalancerSpecifications, networkParts, portSpecifications, type NetworkPart } from './specifications.js';
 
@@ -15,30 +30,18 @@ export interface NetworkRealiserOptions {
   settleMs?: number;
 }
 
-export interface RemoveOptions {
-  /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */
-  settle?: boolean;
-}
-
-type AnyContext = StepContext<unknown>;
-type Answer = StepDone | StepWait;
-
-/** One network on one backend. */
-interface Place {
-  networkId: string;
-  backendId: string;
-}
 
 const DEFAULT_SETTLE_MS = 500;
 const BLOCKED_RETRY_MS = 1000;
-const TOLD_AGAIN = 'network told again';
 const SETTLED = 'settled';
 
 /**
  * Makes backends equal to the rows, for the steps of this room's operations and of those above. Everything here may be
  * repeated at any point; nothing is called inside a transaction; what was reached is written with the step's outcome.
  */
-export class NetworkRealiser {
+export class NetworkRealiser implements RealisedNetworks {
+  /** External networks, routers and floating IPs. */
+  readonly edge: EdgeRealiser;
   /** What stands over ports: security groups, and the firewall above them. */
   readonly security: SecurityRealiser;
   private readonly settleMs: number;
@@ -48,6 +51,7 @@ export class NetworkRealiser {
     options: NetworkRealiserOptions = {},
   ) {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
+    this.edge = new EdgeRealiser(this);
     this.security = new SecurityRealiser(drivers);
   }
 
@@ -148,7 +152,8 @@ export class NetworkRealiser {
     return this.remove(context, spans.map((span) => ({ id: span.security_group_id, backendId: span.backend_id })), 'removeSecurityGroup', options);
   }
 
-  private async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
+  /** Makes networks equal to their rows on these backends, where they are not known to be so. */
+  async ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer> {
     const parts = await networkParts(context.reader, places.map((place) => place.networkId));
     const wanted = new Set(places.map(keyOf));
     const behind = parts.filter(
@@ -200,17 +205,17 @@ export class NetworkRealiser {
   }
 
   /** The barrier before a machine starts: its hosts have what its ports need. Dead hosts are caught up later. */
-  private async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
+  async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
     const again = await settleAll(
       places.map(async (place) => (await this.network(place.backendId)).realised(context.call(`${place.networkId}/realised`), place.networkId)),
     );
     return again === null ? null : wait({ afterMs: again, blocker: 'The hosts are taking over the network.' });
   }
 
-  private async remove(
+  async remove(
     context: AnyContext,
     parts: readonly { id: string; backendId: string }[],
-    method: 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeSecurityGroup',
+    method: Removal,
     options: RemoveOptions,
   ): Promise<Answer> {
     const looksAgain = options.settle === true && context.step.memo === SETTLED;
@@ -230,52 +235,11 @@ export class NetworkRealiser {
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: SETTLED });
   }
 
-  private async network(backendId: string): Promise<NetworkDriver> {
+  async network(backendId: string): Promise<NetworkDriver> {
     return (await this.drivers.driver(backendId)).network;
   }
 }
 
 function memoOf(context: AnyContext): { memo?: string } {
   return context.step.memo === SETTLED ? { memo: SETTLED } : {};
-}
-
-/** The backend has lost networks that it was known to have, or groups of these ports: they are made again before the step goes on. */
-function forget(places: readonly Place[], portIds: readonly string[] = []): StepWait {
-  return wait({
-    afterMs: 0,
-    blocker: 'The backend has lost the network; it is told again.',
-    memo: TOLD_AGAIN,
-    commit: async (transaction) => {
-      for (const place of places) await transaction.execute(markNetworkBehind, [place.networkId], place.backendId);
-      const groups = portIds.length === 0 ? [] : (await transaction.rows(findGroupsOfPorts, [...portIds])).map((row) => row.security_group_id);
-      if (groups.length === 0) return;
-      for (const backendId of new Set(places.map((place) => place.backendId))) {
-        await transaction.execute(markGroupsBehind, groups, backendId);
-        await transaction.execute(raiseRevisionOfMembers, groups, backendId);
-      }
-    },
-  });
-}
-
-function keyOf(place: Place): string {
-  return `${place.networkId}/${place.backendId}`;
-}
-
-function distinct(places: readonly Place[]): Place[] {
-  return [...new Map(places.map((place) => [keyOf(place), place])).values()];
-}
-
-function at<Item>(list: readonly Item[], index: number): Item {
-  const item = list[index];
-  if (item === undefined) throw new MuonError('INTERNAL', 'An internal error occurred.', { detail: `no item ${index}` });
-  return item;
-}
-
-function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  for (const id of ids) {
-    const row = byId.get(id);
-    if (row !== undefined && row.lifecycle !== 'DELETING') continue;
-    throw new MuonError('INVALID_STATE', `The ${noun} "${id}" is gone or on its way out.`);
-  }
 }

@@ -1,16 +1,14 @@
 import type { Reader, Transaction } from '#database';
 import type { FirewallSpecification, NetworkDriver, SecurityGroupSpecification } from '#drivers';
 import { installationId, type DriverRegistry } from '#infrastructure';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, wait, type StepDone, type StepWait } from '#operations';
 import { scopeOf } from '../firewall-policy/firewall-policy.js';
 import { findFirewallNeeds, findFirewallPlaces, findPoliciesInForce, markFirewallRealised, type FirewallPlaceRow } from '../firewall-policy/firewall-policy.sql.js';
 import type { PortRow } from '../port/port.js';
 import type { SecurityGroupRow } from '../security-group/security-group.js';
 import { findGroupBackends, findGroupsOfPorts, findSecurityGroups, markGroupsRealised } from '../security-group/security-group.sql.js';
 import { settleAll } from './outcomes.js';
-
-type AnyContext = StepContext<unknown>;
-type Answer = StepDone | StepWait;
+import type { AnyContext, Answer } from './places.js';
 
 /** One group on one backend. */
 interface Place {

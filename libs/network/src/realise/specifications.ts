@@ -14,7 +14,7 @@ import { findRealSubnets } from '../subnet/subnet.sql.js';
 
 type Owned = Pick<NetworkRow, 'tenant_id' | 'project_id'>;
 
-function ownership(installation: string, row: Owned): Ownership {
+export function ownership(installation: string, row: Owned): Ownership {
   return { installationId: installation, tenantId: row.tenant_id, projectId: row.project_id };
 }
 

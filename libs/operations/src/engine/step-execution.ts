@@ -12,7 +12,7 @@ export interface ExecutionOptions {
   drain: AbortSignal;
   /** The longest that one driver call may take. */
   callTimeoutMs: number;
-  /** Part of the lease that no call may use, for clocks and the way to the database. */
+  /** With so little left of the lease no call begins any more, for clocks and the way to the database. */
   leaseMarginMs: number;
   /** The longest that one run of a step may take; longer work is for `wait`. */
   stepTimeoutMs: number;
@@ -97,8 +97,7 @@ function contextOf(held: HeldOperation, options: ExecutionOptions, signal: Abort
     signal,
     log: options.log,
     call(resourceId: string): DriverCall {
-      const remaining = held.leaseRemainingMs - options.leaseMarginMs;
-      if (remaining <= 0) {
+      if (held.leaseRemainingMs <= options.leaseMarginMs) {
         // Given up here and now: whatever the kind's code makes of the error, it is not the operation's failure.
         held.lost.abort();
         throw new LeaseLost(held.id);
@@ -106,7 +105,9 @@ function contextOf(held: HeldOperation, options: ExecutionOptions, signal: Abort
       if (signal.aborted) throw new MuonError('CANCELLED', 'The step was told to stop.');
       return {
         idempotencyKey: `${held.id}/${held.row.attempt}/${part}/${resourceId}`,
-        timeoutMs: Math.max(1, Math.floor(Math.min(options.callTimeoutMs, remaining))),
+        // Not what is left of the lease: a slow backend would be asked for ever and never be heard. It is renewed meanwhile,
+        // and losing it aborts the call.
+        timeoutMs: options.callTimeoutMs,
         signal,
       };
     },

@@ -17,14 +17,15 @@ export interface ScopeContent {
 /** In which order things go: what stands on others before them. */
 export const ContentsOrder = {
   CLUSTER: 100,
+  FLOATING_IP: 150,
   LOAD_BALANCER: 200,
   VIRTUAL_MACHINE: 300,
   AFFINITY_GROUP: 400,
   DISK: 500,
   PORT: 600,
   SUBNET: 700,
+  ROUTER: 750,
   NETWORK: 800,
-  ROUTER: 900,
   IMAGE: 1000,
   /** Claims, addresses and whatever goes with something else; only proven to be gone. */
   CLAIM: 2000,

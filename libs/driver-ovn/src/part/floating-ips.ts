@@ -1,0 +1,221 @@
+import { MuonError, notFound } from '#core';
+import type { FloatingIpSpecification, Outcome } from '#drivers';
+import { Transaction, type Row } from '#ovsdb';
+import type { CallTime, OvnBackend } from '../backend.js';
+import { Draft } from '../draft.js';
+import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
+import { macOf, rowUuid } from '../names.js';
+import type { Northbound } from '../schema/northbound.js';
+import { writeFloatingBalancer } from './floating-balancers.js';
+import { gatewayUuid, networkEndUuid } from './router-links.js';
+
+type NatRow = Row<Northbound['NAT']>;
+type BalancerRow = Row<Northbound['Load_Balancer']>;
+
+interface Found {
+  nat: NatRow | undefined;
+  /** Routers that hold that. */
+  holders: string[];
+  balancer: BalancerRow | undefined;
+  /** Routers and switches that hold that. */
+  balancing: { table: 'Logical_Router' | 'Logical_Switch'; uuid: string; networkId: string }[];
+  /** The router's other floating addresses. */
+  nats: NatRow[];
+  balancers: BalancerRow[];
+  router: Northbound['Logical_Router'] | undefined;
+  /** The networks of the router. */
+  networkIds: Set<string>;
+  end: Northbound['Logical_Router_Port'] | undefined;
+  port: Pick<Northbound['Logical_Switch_Port'], 'external_ids'> | undefined;
+  balanced: Northbound['Load_Balancer'] | undefined;
+  checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
+}
+
+/**
+ * A floating address is a row of `NAT` when it leads to a port, and a second row of `Load_Balancer` when it leads to a load
+ * balancer. A port's is answered on the host of the port (ovn-nb(5), `external_mac`), but once the router has a load
+ * balancer with a floating address all are on the gateway's host: members would send replies to the balancer's clients
+ * from addresses of their own.
+ */
+export class FloatingIps {
+  constructor(private readonly backend: OvnBackend) {}
+
+  async ensure(time: CallTime, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
+    return this.backend.settle(time, async () => this.#plan(floatingIp, await this.#read(time, floatingIp)));
+  }
+
+  async #read(time: CallTime, { floatingIpId, routerId, networkId, target }: FloatingIpSpecification): Promise<Found> {
+    const reading = new Transaction<Northbound>();
+    const portId = target.kind === 'PORT' ? target.portId : '';
+    const loadBalancerId = target.kind === 'LOAD_BALANCER' ? target.loadBalancerId : '';
+    const floating = [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })];
+    const nats = reading.select('NAT', [uuidIs(rowUuid('NAT', floatingIpId))]);
+    const holders = reading.select('Logical_Router', [['nat', 'includes', [rowUuid('NAT', floatingIpId)]]], ['name']);
+    const balancers = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', floatingIpId))]);
+    const held: ['load_balancer', 'includes', string[]] = ['load_balancer', 'includes', [rowUuid('Load_Balancer', floatingIpId)]];
+    const balancingRouters = reading.select('Logical_Router', [held], ['external_ids']);
+    const balancingSwitches = reading.select('Logical_Switch', [held], ['external_ids']);
+    const otherNats = reading.select('NAT', floating);
+    const otherBalancers = reading.select('Load_Balancer', floating);
+    const routers = reading.select('Logical_Router', [uuidIs(rowUuid('Logical_Router', routerId))]);
+    const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: routerId })], ['external_ids']);
+    const ends = reading.select('Logical_Router_Port', [uuidIs(networkEndUuid(networkId))]);
+    const ports = reading.select('Logical_Switch_Port', [uuidIs(rowUuid('Logical_Switch_Port', portId))], ['external_ids']);
+    const balanced = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', loadBalancerId))]);
+    const checks = reading.select('Load_Balancer_Health_Check', [carries({ ID: floatingIpId })]);
+    const found = await this.backend.read(time, reading);
+    return {
+      nat: found.of(nats)[0],
+      holders: found.of(holders).map(({ _uuid }) => _uuid),
+      balancer: found.of(balancers)[0],
+      balancing: [
+        ...found.of(balancingRouters).map((row) => ({ table: 'Logical_Router' as const, row })),
+        ...found.of(balancingSwitches).map((row) => ({ table: 'Logical_Switch' as const, row })),
+      ].map(({ table, row }) => ({ table, uuid: row._uuid, networkId: row.external_ids.get(Mark.NETWORK) ?? '' })),
+      nats: found.of(otherNats),
+      balancers: found.of(otherBalancers),
+      router: found.of(routers)[0],
+      networkIds: new Set(found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '')),
+      end: found.of(ends)[0],
+      port: found.of(ports)[0],
+      balanced: found.of(balanced)[0],
+      checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
+    };
+  }
+
+  /** @returns undefined when a newer revision is there */
+  #plan(floatingIp: FloatingIpSpecification, found: Found): Draft | undefined {
+    const { floatingIpId, routerId, networkId, revision, ownership, target } = floatingIp;
+    for (const row of [found.nat, found.balancer]) {
+      requireOwn(this.backend.id, ownership.installationId, 'floating address', floatingIpId, row);
+      if (row !== undefined && revisionOf(row.external_ids) > revision) return undefined;
+    }
+    this.#requireParts(floatingIp, found);
+    const draft = new Draft();
+    draft.expect('Logical_Router', rowUuid('Logical_Router', routerId), found.router);
+    draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.end);
+    expectFloating(draft, routerId, found);
+    const others = found.balancers.some(({ _uuid }) => _uuid !== found.balancer?._uuid);
+    const isCentral = others || target.kind === 'LOAD_BALANCER';
+    if (target.kind === 'PORT') {
+      draft.expect('Logical_Switch_Port', rowUuid('Logical_Switch_Port', target.portId), found.port);
+      if (found.balancer !== undefined) removeBalancer(draft, found.balancer);
+      this.#translate(draft, floatingIp, target.portId, found, isCentral);
+    } else {
+      draft.expect('Load_Balancer', rowUuid('Load_Balancer', target.loadBalancerId), found.balanced);
+      if (found.nat !== undefined) removeNat(draft, found.nat, found.holders);
+      this.#balance(draft, floatingIp, target.loadBalancerId, found);
+    }
+    placeOthers(draft, found.nats.filter(({ _uuid }) => _uuid !== found.nat?._uuid), isCentral);
+    return draft;
+  }
+
+  #requireParts({ routerId, networkId, ownership, target }: FloatingIpSpecification, found: Found): void {
+    if (found.router === undefined) throw notFound('router', routerId);
+    requireOwn(this.backend.id, ownership.installationId, 'router', routerId, found.router);
+    if (target.kind === 'PORT' && found.port?.external_ids.get(Mark.NETWORK) !== networkId) throw notFound('port', target.portId);
+    if (target.kind === 'LOAD_BALANCER' && found.balanced?.external_ids.get(Mark.NETWORK) !== networkId) throw notFound('load balancer', target.loadBalancerId);
+    if (found.end?.external_ids.get(Mark.ROUTER) !== routerId || !found.router.ports.has(gatewayUuid(routerId))) {
+      const message = `The network "${networkId}" does not reach the outside by the router "${routerId}".`;
+      throw new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
+    }
+  }
+
+  #marks({ floatingIpId: id, revision, ownership, networkId, routerId, address }: FloatingIpSpecification, target: string): ExternalIds {
+    const more = { [Mark.ROUTER]: routerId, [Mark.TARGET]: target, [Mark.ADDRESS]: address };
+    return marksOf({ kind: 'FLOATING_IP', id, revision, networkId, ownership }, more);
+  }
+
+  #translate(draft: Draft, floatingIp: FloatingIpSpecification, portId: string, found: Found, isCentral: boolean): void {
+    const uuid = rowUuid('NAT', floatingIp.floatingIpId);
+    const routerUuid = rowUuid('Logical_Router', floatingIp.routerId);
+    draft.ensure('NAT', uuid, found.nat, {
+      type: 'dnat_and_snat',
+      external_ip: floatingIp.address,
+      logical_ip: found.port?.external_ids.get(Mark.ADDRESS) ?? '',
+      ...placement(floatingIp.floatingIpId, portId, isCentral),
+      external_ids: this.#marks(floatingIp, portId),
+    });
+    if (!found.holders.includes(routerUuid)) draft.join('Logical_Router', routerUuid, 'nat', uuid);
+    for (const other of found.holders) if (other !== routerUuid) draft.leave('Logical_Router', other, 'nat', uuid);
+  }
+
+  #balance(draft: Draft, floatingIp: FloatingIpSpecification, loadBalancerId: string, found: Found): void {
+    const { floatingIpId, address, routerId } = floatingIp;
+    const { balanced } = found;
+    if (balanced === undefined) return;
+    const mappings = balanced.health_check.size === 0 ? undefined : balanced.ip_port_mappings;
+    const marks = this.#marks(floatingIp, loadBalancerId);
+    writeFloatingBalancer(draft, { floatingIpId, address, marks, seen: found.balancer, checks: found.checks }, { vips: balanced.vips, mappings });
+    const uuid = rowUuid('Load_Balancer', floatingIpId);
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    for (const place of found.balancing) {
+      if (place.uuid !== routerUuid && !found.networkIds.has(place.networkId)) draft.leave(place.table, place.uuid, 'load_balancer', uuid);
+    }
+    draft.join('Logical_Router', routerUuid, 'load_balancer', uuid);
+    // Clients inside are served where they are.
+    for (const networkId of found.networkIds) draft.joinAll('Logical_Switch', carries({ KIND: 'SUBNET', NETWORK: networkId }), 'load_balancer', uuid);
+  }
+
+  async remove(time: CallTime, floatingIpId: string): Promise<Outcome<void>> {
+    return this.backend.settle(time, async () => {
+      const reading = new Transaction<Northbound>();
+      const nats = reading.select('NAT', [uuidIs(rowUuid('NAT', floatingIpId))]);
+      const holders = reading.select('Logical_Router', [['nat', 'includes', [rowUuid('NAT', floatingIpId)]]], ['name']);
+      const balancers = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', floatingIpId))]);
+      const found = await this.backend.read(time, reading);
+      const [nat] = found.of(nats);
+      const [balancer] = found.of(balancers);
+      for (const row of [nat, balancer]) requireOwn(this.backend.id, this.backend.settings.installationId, 'floating address', floatingIpId, row);
+      const draft = new Draft();
+      if (nat !== undefined) removeNat(draft, nat, found.of(holders).map(({ _uuid }) => _uuid));
+      if (balancer !== undefined) await this.#removeBalancer(time, draft, balancer);
+      return draft;
+    });
+  }
+
+  /** With the last load balancer the others go back to the hosts of their ports. */
+  async #removeBalancer(time: CallTime, draft: Draft, balancer: BalancerRow): Promise<void> {
+    const routerId = balancer.external_ids.get(Mark.ROUTER) ?? '';
+    const reading = new Transaction<Northbound>();
+    const nats = reading.select('NAT', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
+    const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
+    const found = await this.backend.read(time, reading);
+    const others = { nats: found.of(nats), balancers: found.of(balancers) };
+    expectFloating(draft, routerId, others);
+    removeBalancer(draft, balancer);
+    placeOthers(draft, others.nats, others.balancers.some(({ _uuid }) => _uuid !== balancer._uuid));
+  }
+}
+
+const uuidIs = (uuid: string): readonly ['_uuid', '==', string] => ['_uuid', '==', uuid];
+
+/** Which of them there are decides where each of them is answered. */
+function expectFloating(draft: Draft, routerId: string, { nats, balancers }: Pick<Found, 'nats' | 'balancers'>): void {
+  const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });
+  draft.expectRows('NAT', floating, 'external_ids', nats);
+  draft.expectRows('Load_Balancer', floating, 'external_ids', balancers);
+}
+
+function placement(floatingIpId: string, portId: string, isCentral: boolean): Pick<Northbound['NAT'], 'external_mac' | 'logical_port'> {
+  return isCentral ? { external_mac: null, logical_port: null } : { external_mac: macOf(`floating/${floatingIpId}`), logical_port: portId };
+}
+
+function placeOthers(draft: Draft, nats: readonly NatRow[], isCentral: boolean): void {
+  for (const nat of nats) {
+    const { external_ids: marks } = nat;
+    draft.ensure('NAT', nat._uuid, nat, { ...placement(marks.get(Mark.ID) ?? '', marks.get(Mark.TARGET) ?? '', isCentral), external_ids: marks });
+  }
+}
+
+/** Without a router it goes by itself. */
+export function removeNat(draft: Draft, nat: Pick<NatRow, '_uuid' | 'external_ids'>, routerUuids: readonly string[]): void {
+  draft.expect('NAT', nat._uuid, nat);
+  for (const uuid of routerUuids) draft.leave('Logical_Router', uuid, 'nat', nat._uuid);
+}
+
+function removeBalancer(draft: Draft, balancer: BalancerRow): void {
+  draft.expect('Load_Balancer', balancer._uuid, balancer);
+  // Switches and the router hold it weakly: it leaves them by itself.
+  draft.delete('Load_Balancer', balancer._uuid);
+}

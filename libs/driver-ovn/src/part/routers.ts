@@ -1,0 +1,343 @@
+import { notFound } from '#core';
+import type { Outcome, RouterSpecification, UplinkSpecification } from '#drivers';
+import { Transaction, type Monitor, type Row } from '#ovsdb';
+import type { CallTime, OvnBackend } from '../backend.js';
+import { Draft } from '../draft.js';
+import { inUse } from '../errors.js';
+import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds, type RowKind } from '../marks.js';
+import { macOf, rowUuid } from '../names.js';
+import type { MarkedTable, Northbound } from '../schema/northbound.js';
+import type { Southbound } from '../schema/southbound.js';
+import {
+  gatewayName,
+  gatewayUuid,
+  linkAddresses,
+  networkEndName,
+  networkEndUuid,
+  routerEndName,
+  writeSubnetPaths,
+  type LinkedSubnet,
+} from './router-links.js';
+
+type Rows<Table extends MarkedTable> = Row<Northbound[Table]>[];
+
+/** What there is of a router. */
+interface Found {
+  router: Northbound['Logical_Router'] | undefined;
+  ports: Rows<'Logical_Router_Port'>;
+  routes: Rows<'Logical_Router_Static_Route'>;
+  nats: Rows<'NAT'>;
+  chassis: Rows<'Gateway_Chassis'>;
+  /** The external network's end of the uplink. */
+  plug: Row<Northbound['Logical_Switch_Port']> | undefined;
+  /** Which switches hold that. */
+  plugged: string[];
+  /** Floating addresses that lead to load balancers. */
+  balancers: Rows<'Load_Balancer'>;
+  outside: Northbound['Logical_Switch'] | undefined;
+  /** In the order of the specification. */
+  networks: FoundNetwork[];
+}
+
+interface FoundNetwork {
+  network: Northbound['Logical_Router'] | undefined;
+  end: Northbound['Logical_Router_Port'] | undefined;
+  route: Northbound['Logical_Router_Static_Route'] | undefined;
+  subnets: LinkedSubnet[];
+  switches: Rows<'Logical_Switch'>;
+}
+
+const plugName = (routerId: string): string => `${routerId}-outside`;
+const defaultRouteUuid = (id: string): string => rowUuid('Logical_Router_Static_Route', `${id}/default`);
+const EVERYWHERE = '0.0.0.0/0';
+/** The first of the gateway's hosts has the highest. */
+const HIGHEST_PRIORITY = 1_000;
+
+/**
+ * A tenant's router is a logical router, linked to the own router of each of its networks by a pair of ports. Its uplink is
+ * a distributed gateway port (ovn-nb(5), `gateway_chassis`): what machines send without a floating address leaves by the
+ * first live host of those that the specification names.
+ */
+export class Routers {
+  constructor(
+    private readonly backend: OvnBackend,
+    private readonly southbound: Monitor<Southbound>,
+  ) {}
+
+  async ensure(time: CallTime, router: RouterSpecification): Promise<Outcome<void>> {
+    return this.backend.settle(time, async () => {
+      const found = await this.#read(time, router);
+      return this.#plan(router, found);
+    });
+  }
+
+  async #read(time: CallTime, { routerId, networks, uplink }: RouterSpecification): Promise<Found> {
+    const reading = new Transaction<Northbound>();
+    const ofRouter = [carries({ ROUTER: routerId })];
+    const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
+    const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', routerId)]]);
+    const ports = reading.select('Logical_Router_Port', ofRouter);
+    const routes = reading.select('Logical_Router_Static_Route', ofRouter);
+    const nats = reading.select('NAT', ofRouter);
+    const chassis = reading.select('Gateway_Chassis', ofRouter);
+    const plugs = reading.select('Logical_Switch_Port', [['_uuid', '==', plugUuid]]);
+    const plugged = reading.select('Logical_Switch', [['ports', 'includes', [plugUuid]]], ['name']);
+    const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
+    const outside =
+      uplink === null ? undefined : reading.select('Logical_Switch', [['_uuid', '==', rowUuid('Logical_Switch', uplink.externalNetworkId)]]);
+    const ofNetworks = networks.map(({ networkId }) => ({
+      network: reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]),
+      end: reading.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]]),
+      route: reading.select('Logical_Router_Static_Route', [['_uuid', '==', defaultRouteUuid(networkId)]]),
+      subnets: reading.select('DHCP_Options', [carries({ KIND: 'DHCP', NETWORK: networkId })], ['cidr', 'external_ids']),
+      switches: reading.select('Logical_Switch', [carries({ KIND: 'SUBNET', NETWORK: networkId })]),
+    }));
+    const found = await this.backend.read(time, reading);
+    return {
+      router: found.of(routers)[0],
+      ports: found.of(ports),
+      routes: found.of(routes),
+      nats: found.of(nats),
+      chassis: found.of(chassis),
+      plug: found.of(plugs)[0],
+      plugged: found.of(plugged).map(({ _uuid }) => _uuid),
+      balancers: found.of(balancers),
+      outside: outside === undefined ? undefined : found.of(outside)[0],
+      networks: ofNetworks.map(({ network, end, route, subnets, switches }) => ({
+        network: found.of(network)[0],
+        end: found.of(end)[0],
+        route: found.of(route)[0],
+        subnets: found.of(subnets).map(({ cidr, external_ids: marks }) => ({ subnetId: marks.get(Mark.ID) ?? '', cidr })),
+        switches: found.of(switches),
+      })),
+    };
+  }
+
+  /** @returns undefined when a newer revision is there */
+  #plan(router: RouterSpecification, found: Found): Draft | undefined {
+    const { routerId, revision, ownership, uplink } = router;
+    requireOwn(this.backend.id, ownership.installationId, 'router', routerId, found.router);
+    if (found.router !== undefined && revisionOf(found.router.external_ids) > revision) return undefined;
+    this.#requireParts(router, found);
+    requireUnneeded(router, found);
+
+    const draft = new Draft();
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    const sourceNat = uplink !== null && uplink.sourceNat ? uplink.address : '';
+    draft.ensure('Logical_Router', routerUuid, found.router, {
+      name: routerId,
+      external_ids: marksOf({ kind: 'ROUTER', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat }),
+    });
+    // A floating address that comes meanwhile would not be on all networks, or need what goes.
+    const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });
+    draft.expectRows('NAT', floating, 'external_ids', found.nats.filter(isFloating));
+    draft.expectRows('Load_Balancer', floating, 'external_ids', found.balancers);
+    router.networks.forEach((_, index) => this.#link(draft, router, found, index, sourceNat));
+    unlink(draft, router, found);
+    if (uplink === null) this.#unplug(draft, routerId, found);
+    else this.#plug(draft, router, uplink, found);
+    return draft;
+  }
+
+  #requireParts({ routerId, ownership, networks, uplink }: RouterSpecification, found: Found): void {
+    const { installationId } = ownership;
+    if (uplink !== null) {
+      if (found.outside === undefined) throw notFound('external network', uplink.externalNetworkId);
+      requireOwn(this.backend.id, installationId, 'external network', uplink.externalNetworkId, found.outside);
+    }
+    networks.forEach(({ networkId }, index) => {
+      const { network, end } = found.networks[index] ?? {};
+      if (network === undefined) throw notFound('network', networkId);
+      requireOwn(this.backend.id, installationId, 'network', networkId, network);
+      const other = end?.external_ids.get(Mark.ROUTER);
+      if (end !== undefined && other !== routerId) throw inUse(`The network "${networkId}" is on the router "${other ?? ''}".`);
+    });
+  }
+
+  /** One network: the pair of ports, the way out of the network, and the ways to its subnets. */
+  #link(draft: Draft, router: RouterSpecification, found: Found, index: number, sourceNat: string): void {
+    const { routerId, revision, ownership } = router;
+    const attached = router.networks[index];
+    const there = found.networks[index];
+    if (attached === undefined || there?.network === undefined) return;
+    const { networkId, link } = attached;
+    const { network, end, route, subnets, switches } = there;
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    const networkUuid = rowUuid('Logical_Router', networkId);
+    // Its subnets must still be those.
+    draft.expect('Logical_Router', networkUuid, network);
+    const marks = (kind: RowKind): ExternalIds =>
+      marksOf({ kind, id: routerId, revision, networkId, ownership }, { [Mark.ROUTER]: routerId, [Mark.LINK]: String(link) });
+    const addresses = linkAddresses(link);
+    const names = { router: routerEndName(routerId, networkId), network: networkEndName(networkId) };
+    const routerEnd = rowUuid('Logical_Router_Port', names.router);
+    draft.ensure('Logical_Router_Port', routerEnd, found.ports.find(({ _uuid }) => _uuid === routerEnd), {
+      name: names.router,
+      mac: macOf(`link/${names.router}`),
+      networks: new Set([`${addresses.router}/30`]),
+      peer: names.network,
+      external_ids: marks('ROUTER_LINK'),
+    });
+    if (found.router?.ports.has(routerEnd) !== true) draft.join('Logical_Router', routerUuid, 'ports', routerEnd);
+    draft.ensure('Logical_Router_Port', networkEndUuid(networkId), end, {
+      name: names.network,
+      mac: macOf(`link/${names.network}`),
+      networks: new Set([`${addresses.network}/30`]),
+      peer: names.router,
+      external_ids: marks('ROUTER_LINK'),
+    });
+    if (!network.ports.has(networkEndUuid(networkId))) draft.join('Logical_Router', networkUuid, 'ports', networkEndUuid(networkId));
+    const out = defaultRouteUuid(networkId);
+    draft.ensure('Logical_Router_Static_Route', out, route, {
+      ip_prefix: EVERYWHERE,
+      nexthop: addresses.router,
+      output_port: names.network,
+      external_ids: marks('UPLINK'),
+    });
+    if (!network.static_routes.has(out)) draft.join('Logical_Router', networkUuid, 'static_routes', out);
+    const ofNetwork = (row: { external_ids: ExternalIds }): boolean => row.external_ids.get(Mark.NETWORK) === networkId;
+    writeSubnetPaths(draft, { routerId, revision, ownership, sourceNat }, attached, subnets, {
+      router: found.router,
+      routes: found.routes.filter((row) => isOf('ROUTE')(row) && ofNetwork(row)),
+      nats: found.nats.filter((row) => isOf('SOURCE_NAT')(row) && ofNetwork(row)),
+    });
+    // Machines of the router's other networks reach a load balancer's floating address where they are.
+    for (const { _uuid: balancer } of found.balancers) {
+      for (const each of switches) if (!each.load_balancer.has(balancer)) draft.join('Logical_Switch', each._uuid, 'load_balancer', balancer);
+    }
+  }
+
+  #plug(draft: Draft, router: RouterSpecification, uplink: UplinkSpecification, found: Found): void {
+    const { routerId, revision, ownership } = router;
+    const { outside } = found;
+    if (outside === undefined) return;
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    const outsideUuid = rowUuid('Logical_Switch', uplink.externalNetworkId);
+    const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
+    const portUuid = gatewayUuid(routerId);
+    draft.expect('Logical_Switch', outsideUuid, outside);
+    const marks = marksOf({ kind: 'UPLINK', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.EXTERNAL_NETWORK]: uplink.externalNetworkId });
+    const chassis = this.#chassisOf(uplink.gatewayHostNames).map((name, place) => ({ name, place, uuid: rowUuid('Gateway_Chassis', `${routerId}/${name}`) }));
+    for (const { name, place, uuid } of chassis) {
+      draft.ensure('Gateway_Chassis', uuid, found.chassis.find(({ _uuid }) => _uuid === uuid), {
+        name: `${routerId}-${name}`,
+        chassis_name: name,
+        priority: HIGHEST_PRIORITY - place,
+        external_ids: marks,
+      });
+    }
+    draft.ensure('Logical_Router_Port', portUuid, found.ports.find(({ _uuid }) => _uuid === portUuid), {
+      name: gatewayName(routerId),
+      mac: macOf(`router/${routerId}`),
+      networks: new Set([`${uplink.address}/${outside.external_ids.get(Mark.CIDR)?.split('/')[1] ?? '32'}`]),
+      gateway_chassis: new Set(chassis.map(({ uuid }) => uuid)),
+      external_ids: marks,
+    });
+    if (found.router?.ports.has(portUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', portUuid);
+    draft.ensure('Logical_Switch_Port', plugUuid, found.plug, {
+      name: plugName(routerId),
+      type: 'router',
+      addresses: new Set(['router']),
+      options: new Map([
+        ['router-port', gatewayName(routerId)],
+        // The outside hears where its addresses are, also after another host has taken over.
+        ['nat-addresses', 'router'],
+      ]),
+      external_ids: marks,
+    });
+    if (!found.plugged.includes(outsideUuid)) draft.join('Logical_Switch', outsideUuid, 'ports', plugUuid);
+    for (const other of found.plugged) if (other !== outsideUuid) draft.leave('Logical_Switch', other, 'ports', plugUuid);
+    const out = defaultRouteUuid(routerId);
+    draft.ensure('Logical_Router_Static_Route', out, found.routes.find(({ _uuid }) => _uuid === out), {
+      ip_prefix: EVERYWHERE,
+      nexthop: outside.external_ids.get(Mark.GATEWAY) ?? '',
+      output_port: gatewayName(routerId),
+      external_ids: marks,
+    });
+    if (found.router?.static_routes.has(out) !== true) draft.join('Logical_Router', routerUuid, 'static_routes', out);
+  }
+
+  #unplug(draft: Draft, routerId: string, found: Found): void {
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    const out = defaultRouteUuid(routerId);
+    if (found.router?.static_routes.has(out) === true) draft.leave('Logical_Router', routerUuid, 'static_routes', out);
+    if (found.router?.ports.has(gatewayUuid(routerId)) === true) draft.leave('Logical_Router', routerUuid, 'ports', gatewayUuid(routerId));
+    for (const outside of found.plugged) draft.leave('Logical_Switch', outside, 'ports', rowUuid('Logical_Switch_Port', plugName(routerId)));
+  }
+
+  /** Hosts are known by the names of their chassis; one that is not there yet is expected to come by the name that it is called. */
+  #chassisOf(hostNames: readonly string[]): string[] {
+    const rows = [...this.southbound.rows('Chassis').values()];
+    const names = hostNames.map((host) => (rows.find(({ name }) => name === host) ?? rows.find(({ hostname }) => hostname === host))?.name ?? host);
+    return [...new Set(names)];
+  }
+
+  async remove(time: CallTime, routerId: string): Promise<Outcome<void>> {
+    const routerUuid = rowUuid('Logical_Router', routerId);
+    const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });
+    return this.backend.settle(time, async () => {
+      const reading = new Transaction<Northbound>();
+      const routers = reading.select('Logical_Router', [['_uuid', '==', routerUuid]], ['external_ids']);
+      const ends = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: routerId })], ['external_ids']);
+      const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
+      const plugged = reading.select('Logical_Switch', [['ports', 'includes', [plugUuid]]], ['name']);
+      const nats = reading.select('NAT', [floating], ['external_ids']);
+      const balancers = reading.select('Load_Balancer', [floating], ['external_ids']);
+      const found = await this.backend.read(time, reading);
+      const [row] = found.of(routers);
+      if (row === undefined) return undefined;
+      requireOwn(this.backend.id, this.backend.settings.installationId, 'router', routerId, row);
+      if (found.of(nats).length + found.of(balancers).length > 0) throw inUse(`The router "${routerId}" still has floating addresses.`);
+      const draft = new Draft();
+      draft.expect('Logical_Router', routerUuid, row);
+      // None of them may come meanwhile.
+      draft.expectRows('NAT', floating, 'external_ids', []);
+      draft.expectRows('Load_Balancer', floating, 'external_ids', []);
+      for (const networkId of networksOf(found.of(ends))) leaveNetwork(draft, networkId);
+      for (const { _uuid } of found.of(plugged)) draft.leave('Logical_Switch', _uuid, 'ports', plugUuid);
+      draft.delete('Logical_Router', routerUuid);
+      return draft;
+    });
+  }
+}
+
+const isOf =
+  (kind: RowKind) =>
+  (row: { external_ids: ExternalIds }): boolean =>
+    row.external_ids.get(Mark.KIND) === kind;
+const isFloating = isOf('FLOATING_IP');
+
+const networksOf = (ends: readonly { external_ids: ExternalIds }[]): Set<string> =>
+  new Set(ends.map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? ''));
+
+/** @throws INVALID_STATE when floating addresses need what goes */
+function requireUnneeded({ routerId, networks, uplink }: RouterSpecification, found: Found): void {
+  const kept = new Set(networks.map(({ networkId }) => networkId));
+  const floating = [...found.nats.filter(isFloating), ...found.balancers];
+  for (const { external_ids: marks } of floating) {
+    if (uplink !== null && kept.has(marks.get(Mark.NETWORK) ?? '')) continue;
+    throw inUse(`The floating address "${marks.get(Mark.ID) ?? ''}" still needs the router "${routerId}".`);
+  }
+}
+
+/** Lets go of the networks that are no longer the router's. */
+function unlink(draft: Draft, { routerId, networks }: RouterSpecification, found: Found): void {
+  const routerUuid = rowUuid('Logical_Router', routerId);
+  const kept = new Set(networks.map(({ networkId }) => networkId));
+  for (const networkId of networksOf(found.ports.filter(isOf('ROUTER_LINK')))) {
+    if (kept.has(networkId)) continue;
+    leaveNetwork(draft, networkId);
+    draft.leave('Logical_Router', routerUuid, 'ports', rowUuid('Logical_Router_Port', routerEndName(routerId, networkId)));
+    for (const { _uuid: balancer } of found.balancers) draft.leaveAll('Logical_Switch', carries({ KIND: 'SUBNET', NETWORK: networkId }), 'load_balancer', balancer);
+    const ofNetwork = (row: { external_ids: ExternalIds }): boolean => row.external_ids.get(Mark.NETWORK) === networkId;
+    for (const { _uuid } of found.routes.filter((row) => isOf('ROUTE')(row) && ofNetwork(row))) draft.leave('Logical_Router', routerUuid, 'static_routes', _uuid);
+    for (const { _uuid } of found.nats.filter((row) => isOf('SOURCE_NAT')(row) && ofNetwork(row))) draft.leave('Logical_Router', routerUuid, 'nat', _uuid);
+  }
+}
+
+/** Takes the network's end of its link away, and its way out. */
+function leaveNetwork(draft: Draft, networkId: string): void {
+  const networkUuid = rowUuid('Logical_Router', networkId);
+  draft.leave('Logical_Router', networkUuid, 'ports', networkEndUuid(networkId));
+  draft.leave('Logical_Router', networkUuid, 'static_routes', defaultRouteUuid(networkId));
+}

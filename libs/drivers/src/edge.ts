@@ -1,0 +1,59 @@
+import type { Ownership } from './call.js';
+
+/** The provider's edge: a network outside of the backend that its hosts reach. It belongs to the installation, not to a tenant. */
+export interface ExternalNetworkSpecification {
+  externalNetworkId: string;
+  revision: number;
+  installationId: string;
+  /** What the hosts call the network that their cables lead to. */
+  physicalNetwork: string;
+  /** The VLAN on those cables, 1 to 4094; none when left out. */
+  vlan?: number;
+  cidr: string;
+  /** The router of the outside, where everything leaves by. */
+  gatewayAddress: string;
+}
+
+/**
+ * A tenant's router: leads between the networks that are attached to it, and with an uplink to the outside. A network is
+ * attached to one router at most, and its subnets overlap those of no other network of the router.
+ */
+export interface RouterSpecification {
+  routerId: string;
+  revision: number;
+  ownership: Ownership;
+  networks: AttachedNetwork[];
+  uplink: UplinkSpecification | null;
+}
+
+export interface AttachedNetwork {
+  networkId: string;
+  /** Which of the router's links leads to this network, 0 to MAX_ROUTER_LINKS - 1: it stays the same, and is no other's. */
+  link: number;
+}
+
+export const MAX_ROUTER_LINKS = 64;
+
+export interface UplinkSpecification {
+  externalNetworkId: string;
+  /** The router's own address there. */
+  address: string;
+  /** Whether machines without a floating address reach the outside, by the router's address. */
+  sourceNat: boolean;
+  /** Hosts that may carry the uplink, by the backend's own names, the first live one does; the next takes over from a dead one. */
+  gatewayHostNames: string[];
+}
+
+/**
+ * An address of an external network that leads to a port or a load balancer of a network on a router with an uplink there.
+ * It goes with what it leads to.
+ */
+export interface FloatingIpSpecification {
+  floatingIpId: string;
+  revision: number;
+  ownership: Ownership;
+  routerId: string;
+  networkId: string;
+  address: string;
+  target: { kind: 'PORT'; portId: string } | { kind: 'LOAD_BALANCER'; loadBalancerId: string };
+}

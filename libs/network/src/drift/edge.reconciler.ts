@@ -1,0 +1,89 @@
+import { idPrefix, MuonError, toMuonError } from '#core';
+import { ChangeSet } from '#database';
+import type { DriverRegistry } from '#infrastructure';
+import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { GATEWAY_HOSTS } from '../realise/edge-specifications.js';
+import { findBackendsWithEdge, findExpectedEdgeParts, findMovedGateways, type ExpectedEdgePart } from './edge-drift.sql.js';
+import { EDGE_REPAIR } from './edge-repair.operations.js';
+import { listRevisions, type NetworkDriftOptions } from './network.reconciler.js';
+
+const DEFAULT_EVERY_MS = 60_000;
+const DEFAULT_GRACE_MS = 30_000;
+const PAGE = 500;
+const MAX_PAGES = 2000;
+const MAX_BACKENDS = 1000;
+/** A backend that has lost everything is repaired in several runs: external networks first, then routers, then the rest. */
+const MAX_REPAIRS = 50;
+
+type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>;
+
+/**
+ * Compares external networks, routers and floating IPs of backends with what they shall have, and looks whether routers'
+ * uplinks are to be led by other hosts; repairs by operations what differs.
+ */
+export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
+  const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
+  return defineReconciler({
+    name: 'edge-drift',
+    everyMs,
+    timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
+    async run(context) {
+      for (const { backend_id: backendId } of await context.reader.rows(findBackendsWithEdge, MAX_BACKENDS)) {
+        if (context.signal.aborted) return;
+        try {
+          await checkBackend(context, drivers, backendId, new Date(Date.now() - graceMs));
+        } catch (error) {
+          // One backend that is away must not keep the others from being looked at.
+          const { code, message, detail } = toMuonError(error);
+          context.log.warn({ backendId, code, reason: message, detail }, 'the edge of a backend could not be compared');
+        }
+      }
+    },
+  });
+}
+
+async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, unchangedSince: Date): Promise<void> {
+  const { network } = await drivers.driver(backendId);
+  const seen = await listRevisions(context, network, backendId);
+  const drifted: Repaired[] = [];
+  let after = '';
+  for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS; page += 1) {
+    const parts = await context.reader.rows(findExpectedEdgeParts, backendId, after, PAGE, unchangedSince);
+    drifted.push(...parts.filter((part) => part.realised_revision < part.desired_revision || (seen.get(part.id) ?? 0) < part.desired_revision));
+    const last = parts.at(-1);
+    if (last === undefined || parts.length < PAGE) break;
+    after = last.id;
+  }
+  const known = new Set(drifted.map((part) => part.id));
+  const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, MAX_REPAIRS);
+  drifted.push(...moved.filter((row) => !known.has(row.id)).map((row) => ({ ...row, kind: 'ROUTER' as const })));
+  if (drifted.length === 0) return;
+  context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have at its edge; repairing');
+  for (const part of drifted.slice(0, MAX_REPAIRS)) {
+    try {
+      await context.submit(repairOf(part, backendId));
+    } catch (error) {
+      // Whoever holds it is changing it, or repairs it already: the next run sees what is left.
+      if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
+    }
+  }
+}
+
+function repairOf(part: Repaired, backendId: string): ChangeSet {
+  const ids = (kind: Repaired['kind']): string[] => (part.kind === kind ? [part.id] : []);
+  const operation = operationId.create();
+  const changes = new ChangeSet();
+  lockResources(changes, operation, [part.id]);
+  changes.add(OPERATIONS, {
+    id: operation,
+    kind: EDGE_REPAIR,
+    resourceKind: idPrefix(part.id) ?? '',
+    resourceId: part.id,
+    tenantId: part.tenant_id,
+    projectId: part.project_id,
+    backendId,
+    input: { externalNetworkIds: ids('EXTERNAL_NETWORK'), routerIds: ids('ROUTER'), floatingIpIds: ids('FLOATING_IP') },
+  });
+  changes.result = { id: part.id, operationId: operation };
+  return changes;
+}

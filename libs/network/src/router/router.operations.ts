@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { MuonError } from '#core';
+import { ChangeSet } from '#database';
+import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
+import { CHARGES } from '#quota';
+import { ADDRESS_CLAIMS } from '../address/address-claims.js';
+import { failureOf, refundOf } from '../network/network.operations.js';
+import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { bury, ObjectKind } from '../tombstones.js';
+import { planRouterChange } from './router-change.js';
+import { chargeOfRouter, planRouterRemoval } from './router-plan.js';
+import { failRouter, findRouters, routerKept, routerMade } from './router.sql.js';
+
+export const ROUTER_CREATE = 'network.router.create';
+export const ROUTER_UPDATE = 'network.router.update';
+export const ROUTER_DELETE = 'network.router.delete';
+
+const MINUTE_MS = 60_000;
+const REVERSED = 'reversed';
+
+const input = z.strictObject({ routerId: z.string() });
+type Input = z.output<typeof input>;
+
+const wanted = z.strictObject({
+  description: z.string(),
+  externalNetworkId: z.string().nullable(),
+  externalAddress: z.string().nullable(),
+  sourceNat: z.boolean(),
+});
+const links = z.array(z.strictObject({ networkId: z.string(), link: z.int() }));
+/** What the change really does, and what was before. */
+const updateInput = input.extend({ attached: links, detached: links, before: wanted });
+type UpdateInput = z.output<typeof updateInput>;
+
+export function routerOperations(realiser: NetworkRealiser): OperationKind<unknown>[] {
+  return [createKind(realiser), updateKind(realiser), deleteKind(realiser)] as OperationKind<unknown>[];
+}
+
+function createKind({ edge }: NetworkRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: ROUTER_CREATE,
+    version: 1,
+    input,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        run: (context) => edge.ensureRouters(context, [context.operation.input.routerId]),
+        undo: (context) => edge.removeRouters(context, [context.operation.input.routerId], { settle: true }),
+      },
+    ],
+    async onSucceeded(transaction, { operation }) {
+      await transaction.execute(routerMade, operation.input.routerId);
+    },
+    async onFailed(transaction, { operation, error, apply }) {
+      const { routerId: id } = operation.input;
+      const failed = await transaction.rows(failRouter, id, JSON.stringify(failureOf(error, 'router')));
+      await bury(transaction, ObjectKind.ROUTER, failed, 'undone');
+      await apply(refundOf([id]));
+    },
+    async readmit({ operation, reader }) {
+      const [row] = await reader.rows(findRouters, [operation.input.routerId]);
+      if (row?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a router whose making has failed can be made again.');
+      const changes = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: row.id });
+      lockResources(changes, operation.id, [row.id]);
+      return changes.add(CHARGES, chargeOfRouter(row));
+    },
+  });
+}
+
+function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
+  return defineOperation<UpdateInput>({
+    kind: ROUTER_UPDATE,
+    version: 1,
+    input: updateInput,
+    deadlineMs: 10 * MINUTE_MS,
+    steps: [
+      {
+        name: 'realise',
+        run: (context) => edge.ensureRouters(context, [context.operation.input.routerId]),
+        async undo(context) {
+          const { routerId, attached, detached, before } = context.operation.input;
+          if (context.step.memo === undefined) {
+            const [row] = await context.reader.rows(findRouters, [routerId]);
+            const reversed = row === undefined ? new ChangeSet() : planRouterChange(row, { attach: detached, detach: attached, wanted: before });
+            return wait({
+              afterMs: 0,
+              blocker: 'The router is being put back as it was.',
+              memo: REVERSED,
+              commit: (_transaction, apply) => apply(reversed),
+            });
+          }
+          const result = await edge.ensureRouters(context, [routerId]);
+          return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
+        },
+      },
+    ],
+  });
+}
+
+function deleteKind({ edge }: NetworkRealiser): OperationKind<Input> {
+  return defineOperation<Input>({
+    kind: ROUTER_DELETE,
+    version: 1,
+    input,
+    deadlineMs: 60 * MINUTE_MS,
+    steps: [
+      {
+        name: 'remove',
+        pivot: true,
+        run: (context) => edge.removeRouters(context, [context.operation.input.routerId]),
+      },
+    ],
+    async onSucceeded(_transaction, { operation, apply }) {
+      await apply(planRouterRemoval([operation.input.routerId]));
+    },
+    async onFailed(transaction, { operation }) {
+      await transaction.execute(routerKept, operation.input.routerId);
+    },
+  });
+}

@@ -1,0 +1,58 @@
+import { defineId, type ErrorRecord, type Id } from '#core';
+import { MAX_ROUTER_LINKS } from '#drivers';
+
+export const routerId = defineId('rtr');
+export type RouterId = Id<'rtr'>;
+
+export const MAX_ROUTER_NETWORKS = MAX_ROUTER_LINKS;
+
+export const RouterState = {
+  CREATING: 'CREATING',
+  ACTIVE: 'ACTIVE',
+  UPDATING: 'UPDATING',
+  FAILED: 'FAILED',
+  DELETING: 'DELETING',
+} as const;
+export type RouterState = (typeof RouterState)[keyof typeof RouterState];
+
+/** A project's router: leads between its networks, and by an uplink to the outside. */
+export interface RouterRow {
+  id: string;
+  tenant_id: string;
+  project_id: string;
+  name: string;
+  description: string;
+  /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
+  owner_id: string | null;
+  backend_id: string;
+  /** Its uplink; both null for none. */
+  external_network_id: string | null;
+  external_address: string | null;
+  /** Whether machines without a floating IP reach the outside, by the router's address. */
+  source_nat: boolean;
+  /** Hosts that the backend was last told to lead the uplink by, the first live one does. */
+  gateway_hosts: string[];
+  lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
+  desired_revision: number;
+  realised_revision: number;
+  failure: ErrorRecord | null;
+  version: number;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+}
+
+/** A network on a router. */
+export interface RouterNetworkRow {
+  network_id: string;
+  router_id: string;
+  /** Which of the router's links leads to it. */
+  link: number;
+  external_network_id: string | null;
+}
+
+export function routerState(row: Pick<RouterRow, 'lifecycle' | 'desired_revision' | 'realised_revision'>): RouterState {
+  if (row.lifecycle !== 'PRESENT') return row.lifecycle;
+  if (row.realised_revision === 0) return 'CREATING';
+  return row.realised_revision < row.desired_revision ? 'UPDATING' : 'ACTIVE';
+}

@@ -1,0 +1,136 @@
+import { edgeDrift, ExternalNetworkService, findPortsOfOwners, FloatingIpService, RouterService } from '#network';
+import { idIn } from '../bench/ids.js';
+import type { Stage } from '../bench/lane.js';
+import type { Scenario } from '../scenario.js';
+import { contextOn } from '../sweep.js';
+import { finished, makeMachine, makeNetwork, startedBy, startLoadBalancer, unique, type Made } from './material.js';
+
+async function startExternalNetwork(stage: Stage): Promise<Made> {
+  const { bench, backendId } = stage;
+  const input = { name: unique('outside'), backendId, physicalNetwork: unique('physnet'), cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
+  return startedBy(await bench.service(ExternalNetworkService).create(bench.access, input));
+}
+
+async function startRouter(stage: Stage, networkIds: readonly string[], externalNetwork: string): Promise<Made> {
+  const { bench, projectId } = stage;
+  const input = { projectId, name: unique('router'), networkIds: [...networkIds], externalNetwork };
+  return startedBy(await bench.service(RouterService).create(bench.access, input));
+}
+
+/** A machine's port and a load balancer in a network that reaches the outside. */
+interface Reached {
+  externalNetworkId: string;
+  networkId: string;
+  routerId: string;
+  portId: string;
+  loadBalancerId: string;
+}
+
+async function reached(stage: Stage): Promise<Reached> {
+  const externalNetworkId = await finished(stage, await startExternalNetwork(stage));
+  const networkId = await makeNetwork(stage);
+  const machineId = await makeMachine(stage, networkId);
+  const [port] = await stage.bench.database.rows(findPortsOfOwners, [machineId]);
+  const loadBalancerId = await finished(stage, await startLoadBalancer(stage, networkId));
+  const routerId = await finished(stage, await startRouter(stage, [networkId], externalNetworkId));
+  return { externalNetworkId, networkId, routerId, portId: port?.id ?? '', loadBalancerId };
+}
+
+async function makeFloatingIp(stage: Stage, { externalNetworkId: externalNetwork, portId }: Reached, isLed: boolean): Promise<string> {
+  const { bench, projectId } = stage;
+  const service = bench.service(FloatingIpService);
+  const { result } = await service.create(bench.access, { projectId, name: unique('fip'), externalNetwork });
+  const id = idIn(result);
+  if (isLed) await finished(stage, startedBy(await service.associate(bench.access, { id, portId })));
+  return id;
+}
+
+export const edgeScenarios: readonly Scenario[] = [
+  {
+    kind: 'network.external_network.create',
+    prepare: async (stage) => ({ submit: async () => (await startExternalNetwork(stage)).operationId }),
+  },
+  {
+    kind: 'network.external_network.delete',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await finished(stage, await startExternalNetwork(stage));
+      return { submit: async () => startedBy(await bench.service(ExternalNetworkService).delete(bench.access, { id })).operationId };
+    },
+  },
+  {
+    kind: 'network.router.create',
+    async prepare(stage) {
+      const outside = await finished(stage, await startExternalNetwork(stage));
+      const networkId = await makeNetwork(stage);
+      return { submit: async () => (await startRouter(stage, [networkId], outside)).operationId };
+    },
+  },
+  {
+    kind: 'network.router.update',
+    async prepare(stage) {
+      const { bench } = stage;
+      const outside = await finished(stage, await startExternalNetwork(stage));
+      const [one, two] = [await makeNetwork(stage), await makeNetwork(stage)];
+      const id = await finished(stage, await startRouter(stage, [one], outside));
+      const input = { id, attach: [two], detach: [one], externalNetwork: null };
+      return { submit: async () => startedBy(await bench.service(RouterService).update(bench.access, input)).operationId };
+    },
+  },
+  {
+    kind: 'network.router.delete',
+    async prepare(stage) {
+      const { bench } = stage;
+      const { routerId: id } = await reached(stage);
+      return { submit: async () => startedBy(await bench.service(RouterService).delete(bench.access, { id })).operationId };
+    },
+  },
+  {
+    kind: 'network.router.repair',
+    mendedLater: true,
+    async prepare(stage) {
+      const { bench } = stage;
+      const { routerId } = await reached(stage);
+      const { network } = await bench.house.drivers.driver(stage.backendId);
+      const call = { idempotencyKey: `faults/${unique('forget')}`, timeoutMs: 10_000, signal: new AbortController().signal };
+      // As after a restore of the backend from an old backup.
+      await network.removeRouter(call, routerId);
+      const reconciler = edgeDrift(bench.house.drivers, { graceMs: 0 });
+      return {
+        async submit() {
+          const context = contextOn(stage);
+          await reconciler.run(context);
+          const [id] = context.started;
+          if (id === undefined) throw new Error('nothing was found to repair');
+          return id;
+        },
+      };
+    },
+  },
+  {
+    kind: 'network.floating_ip.associate',
+    async prepare(stage) {
+      const { bench } = stage;
+      const around = await reached(stage);
+      const id = await makeFloatingIp(stage, around, true);
+      const input = { id, loadBalancerId: around.loadBalancerId };
+      return { submit: async () => startedBy(await bench.service(FloatingIpService).associate(bench.access, input)).operationId };
+    },
+  },
+  {
+    kind: 'network.floating_ip.dissociate',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await makeFloatingIp(stage, await reached(stage), true);
+      return { submit: async () => startedBy(await bench.service(FloatingIpService).dissociate(bench.access, { id })).operationId };
+    },
+  },
+  {
+    kind: 'network.floating_ip.delete',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await makeFloatingIp(stage, await reached(stage), true);
+      return { submit: async () => startedBy(await bench.service(FloatingIpService).delete(bench.access, { id })).operationId };
+    },
+  },
+];
