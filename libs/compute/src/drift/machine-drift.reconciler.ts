@@ -90,16 +90,16 @@ async function lookAt(look: Look): Promise<void> {
     const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs);
     const last = rows.at(-1);
     if (last === undefined) return;
-    const seen = await listing.upTo(last.id);
+    const seen = await listing.upTo(last.instance_id);
     const observations: Observation[] = [];
     for (const row of rows) {
-      const observation = await compare(look, row, seen.get(row.id));
+      const observation = await compare(look, row, seen.get(row.instance_id));
       if (observation !== null) observations.push(observation);
     }
     if (observations.length > 0) {
       await database.transaction((transaction) => transaction.rows(recordObservations, JSON.stringify(observations)));
     }
-    after = last.id;
+    after = last.instance_id;
   }
 }
 
@@ -109,7 +109,7 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
   if (seen === undefined) {
     if (look.confirmed >= MAX_CONFIRMED) return null;
     look.confirmed += 1;
-    seen = await look.compute.getMachine(callOf(look, row.id), row.id);
+    seen = await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id);
   }
   const isOurs = seen !== undefined && seen.installationId === look.installation;
   const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
