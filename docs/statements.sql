@@ -1219,6 +1219,9 @@ WHERE h.backend_id = $1 AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND NO
 AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
 ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int;
 
+-- host.down_names
+SELECT name FROM host WHERE backend_id = $1 AND health = 'DOWN';
+
 -- host.find
 SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,

@@ -3,11 +3,11 @@ import { assert, MuonError } from '#core';
 import { ChangeSet, type Reader, type Transaction } from '#database';
 import { findHosts, HostState, hostState } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
-import { defineOperation, done, writeTombstones, type ApplyChanges, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { defineOperation, done, RECREATED, writeTombstones, type ApplyChanges, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { findDisks, planDiskSuccession, removeDiskRows } from '#storage';
 import type { MachineRealisers } from '../virtual-machine/virtual-machine.operations.js';
-import { MACHINE_OBJECT, type RecoveryBlock, type VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
+import { DISK_OBJECT, MACHINE_OBJECT, type RecoveryBlock, type VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
 import { findVirtualMachines, markPresent } from '../virtual-machine/virtual-machine.sql.js';
 import { endRecovery, giveBack, takeOver } from './machine-recovery.sql.js';
 
@@ -88,7 +88,7 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
       const { machineId, lost, successor } = operation.input;
       await transaction.execute(markPresent, machineId, 'RUNNING');
       await transaction.execute(endRecovery, machineId, null);
-      await settle(transaction, machineId, { kept: successor, dropped: lost, reason: 'recreated' }, apply);
+      await settle(transaction, machineId, { kept: successor, dropped: lost, reason: RECREATED }, apply);
     },
     async onFailed(transaction, { operation, error, apply }) {
       const { machineId, lost, successor } = operation.input;
@@ -136,15 +136,18 @@ async function readMachine(reader: Reader, machineId: string): Promise<VirtualMa
 async function settle(
   transaction: Transaction,
   machineId: string,
-  { kept, dropped, reason }: { kept: Place; dropped: Place; reason: 'recreated' | 'undone' },
+  { kept, dropped, reason }: { kept: Place; dropped: Place; reason: string },
   apply: ApplyChanges,
 ): Promise<void> {
   const machine = await readMachine(transaction, machineId);
   const [disk] = await transaction.rows(findDisks, [kept.diskId]);
   assert(disk !== undefined, `disk ${kept.diskId} is gone while its machine is being made anew`);
-  const tombstone = { backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: dropped.instanceId, reason };
-  await writeTombstones(transaction, [tombstone]);
   await transaction.execute(removeDiskRows, [dropped.diskId]);
+  const { backend_id: backendId } = machine;
+  await writeTombstones(transaction, [
+    { backendId, objectKind: MACHINE_OBJECT, objectId: dropped.instanceId, reason },
+    { backendId, objectKind: DISK_OBJECT, objectId: dropped.diskId, reason },
+  ]);
   const changes = new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: machineId, hostId: kept.hostId });
   await apply(changes.include(planDiskSuccession(disk, dropped.diskId)));
 }

@@ -3,8 +3,9 @@ import { defineId, type ErrorRecord, type Id } from '#core';
 export const virtualMachineId = defineId('vm');
 export type VirtualMachineId = Id<'vm'>;
 
-/** What machines are called on tombstones. */
+/** What machines and their disks are called on tombstones. */
 export const MACHINE_OBJECT = 'machine';
+export const DISK_OBJECT = 'disk';
 
 export const Power = { RUNNING: 'RUNNING', STOPPED: 'STOPPED', SUSPENDED: 'SUSPENDED' } as const;
 export type Power = (typeof Power)[keyof typeof Power];
