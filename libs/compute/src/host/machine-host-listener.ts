@@ -22,7 +22,10 @@ export async function markSilent(database: Database, hostIds: readonly string[] 
   return marked;
 }
 
-/** Hosts that fall silent take their machines' states with them; those that return have their machines looked at. Either may decide who is made anew. */
+/**
+ * Hosts that fall silent take their machines' states with them; those that return have their machines looked at. With either
+ * it is time to look whom to make anew.
+ */
 export class MachineHostListener implements HostStateListener {
   readonly name = 'compute';
 
