@@ -111,7 +111,7 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
     look.confirmed += 1;
     seen = await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id);
   }
-  const isOurs = seen !== undefined && seen.installationId === look.installation;
+  const isOurs = seen !== undefined && (seen.installationId === look.installation || isHidden(seen));
   const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
   const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
   const drift = driftOf(row, isOurs ? seen : undefined);
@@ -123,13 +123,18 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
   return { id: row.id, revision: row.revision, power, reason, drift };
 }
 
+/** Of a machine whose host is away the backend may tell no more than that it has it. */
+function isHidden({ power, installationId: installation }: ObservedMachine): boolean {
+  return power === 'UNKNOWN' && installation === '';
+}
+
 function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): MachineDrift | null {
   const since = (code: DriftCode): string => (row.drift?.code === code ? row.drift.since : new Date().toISOString());
   if (seen === undefined) return { code: DriftCode.MACHINE_MISSING, since: since(DriftCode.MACHINE_MISSING) };
   if (seen.hostName !== row.host_name) {
     return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
   }
-  if (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib) return null;
+  if (isHidden(seen) || (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib)) return null;
   return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 
