@@ -4,10 +4,11 @@ import { FlavorEntity } from './flavor/flavor.entity.js';
 import { ImageEntity } from './image/image.entity.js';
 import { Compute1764001200000 } from './migrations/1764001200000-compute.js';
 import { PlacementAndDrift1764001200001 } from './migrations/1764001200001-placement-and-drift.js';
+import { MachineRecovery1764407000000 } from './migrations/1764407000000-machine-recovery.js';
 import { VirtualMachineEntity } from './virtual-machine/virtual-machine.entity.js';
 
 export const computeRoom: RoomSchema = {
   name: 'compute',
   entities: [FlavorEntity, ImageEntity, AffinityGroupEntity, VirtualMachineEntity],
-  migrations: [Compute1764001200000, PlacementAndDrift1764001200001],
+  migrations: [Compute1764001200000, PlacementAndDrift1764001200001, MachineRecovery1764407000000],
 };
