@@ -85,7 +85,9 @@ export class Catalog {
     } catch (error) {
       // Of many who do it at once one succeeds; the others find it done.
       if (isBusy(error) || isNotFound(error) || isConflict(error)) return pending(BUSY_RETRY_MS);
-      throw error;
+      // Started by a request that came late: whoever repeats this stops it first.
+      if (!(error instanceof IncusError) || error.outcomeUnknown || (await this.instance(name, budget))?.value.status_code !== StatusCode.RUNNING) throw error;
+      return pending(BUSY_RETRY_MS);
     } finally {
       this.names.clear();
     }

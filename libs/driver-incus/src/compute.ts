@@ -84,7 +84,7 @@ export class IncusCompute implements ComputeDriver {
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
-      const cleared = machineIdOf(found.value) === machineId ? await this.clear(found, machineId, budget) : done(found.value);
+      const cleared = await this.clear(found, machineId, budget);
       if (cleared.state !== 'DONE') return cleared;
       const renamed = await this.catalog.rename({ ...found, value: cleared.value }, cleared.value.config[Key.DISK] ?? '', undefined, budget);
       return renamed.state === 'DONE' ? DONE : renamed;
@@ -156,7 +156,7 @@ export class IncusCompute implements ComputeDriver {
     return this.backend.ask(call, method, ['compute', ...needs], async (budget) => work(await this.catalog.reachableMachine(machineId, budget), budget));
   }
 
-  /** What is left is its root disk. */
+  /** What is left is its root disk. One that is that already may run: a start came late, by the name that it still had. */
   private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Instance>> {
     const stopped = await this.power.stop(found, true, budget);
     if (stopped.state !== 'DONE') return stopped;
