@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TenantService } from '#tenancy';
+import { CrashAt } from '../faults/bench/control.js';
 import { FaultHouse } from '../faults/bench/fault-house.js';
 import { LabGround } from '../faults/bench/lab-ground.js';
 import { Play, type Played } from '../faults/play.js';
@@ -17,9 +18,10 @@ const scenarios = computeScenarios.filter(({ kind }) => KINDS.includes(kind));
 
 /**
  * Left out is a worker that dies of a step that had to wait: whether a real backend lets a step wait is a matter of its
- * speed, and differs from run to run.
+ * speed, and differs from run to run. And one that dies before a step has begun: a backend cannot tell it from one that
+ * dies when the step before is written.
  */
-const isChosen = ({ crash }: FaultPoint): boolean => crash?.outcome !== 'WAIT';
+const isChosen = ({ crash }: FaultPoint): boolean => crash?.outcome !== 'WAIT' && crash?.at !== CrashAt.BEFORE;
 
 describe('faults on the lab', () => {
   const houses: FaultHouse[] = [];
@@ -33,7 +35,7 @@ describe('faults on the lab', () => {
     for (const house of houses) await house.close();
   });
 
-  it.each(scenarios.map((scenario) => ({ kind: scenario.kind, scenario })))('$kind', { timeout: 900_000 }, async ({ kind, scenario }) => {
+  it.each(scenarios.map((scenario) => ({ kind: scenario.kind, scenario })))('$kind', { timeout: 1_800_000 }, async ({ kind, scenario }) => {
     const start = performance.now();
     const plays = houses.map((house) => new Play(house, scenario));
     const points = ((await plays[0]?.points()) ?? []).filter(isChosen);
@@ -49,7 +51,7 @@ describe('faults on the lab', () => {
     expect(failuresOf(played)).toEqual([]);
   });
 
-  it('leaves nothing when its tenants have left', { timeout: 300_000 }, async () => {
+  it('leaves nothing when its tenants have left', { timeout: 600_000 }, async () => {
     await Promise.all(houses.map(offboardAll));
     for (const house of houses) expect(await house.onLane((lane) => lane.leftovers())).toEqual([]);
   });

@@ -155,7 +155,7 @@ async function startWorkers(house: House, { database, ground, control, log }: Su
         leaseMs: ground.leaseMs,
         callTimeoutMs: ground.callTimeoutMs,
         sweepEveryMs: 40,
-        backendLimit: 32,
+        backendLimit: ground.backendLimit,
         retry: { baseMs: 10, maxMs: 100 },
       }),
   );

@@ -46,6 +46,8 @@ export interface Ground {
   readonly leaseMs: number;
   /** After which a call that hangs is given up. */
   readonly callTimeoutMs: number;
+  /** How many operations work on one backend at once. */
+  readonly backendLimit: number;
   /** Far longer than any run takes when nothing else runs: only what does not move comes to it. */
   readonly patienceMs: number;
   drivers(log: Logger): readonly DriverFactory[];

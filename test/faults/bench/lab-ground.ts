@@ -28,6 +28,8 @@ export class LabGround implements Ground {
   readonly catalogue = { flavors: { small: 'tiny', large: 'tiny' }, image: TINY_IMAGE };
   readonly leaseMs = LEASE_MS;
   readonly callTimeoutMs = CALL_TIMEOUT_MS;
+  /** When a tenant leaves, more at once would only wait for each other. */
+  readonly backendLimit = 4;
   readonly patienceMs = PATIENCE_MS;
   private readonly faults = new ScriptedFaults();
   private readonly portIds = new Set<string>();

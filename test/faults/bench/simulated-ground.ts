@@ -21,6 +21,7 @@ export class SimulatedGround implements Ground {
   readonly leaseMs = LEASE_MS;
   /** Before anybody else takes over. */
   readonly callTimeoutMs = LEASE_MS * 0.8;
+  readonly backendLimit = 32;
   readonly patienceMs = PATIENCE_MS;
 
   /** @param url of the simulation's database */
