@@ -1,3 +1,4 @@
+import { MuonError } from '#core';
 import {
   backendRefused,
   DONE,
@@ -14,7 +15,7 @@ import {
   type ObservedMachine,
   type Outcome,
 } from '#drivers';
-import { IncusError, type Devices, type Instance } from '#incus';
+import { IncusError, isNotFound, type Devices, type Instance } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { ifNotFound, isBusy, BUSY_RETRY_MS, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
@@ -84,7 +85,7 @@ export class IncusCompute implements ComputeDriver {
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
-      const cleared = await this.clear(found, machineId, budget);
+      const cleared = await this.clear(found, machineId, budget).catch(ifRenamed);
       if (cleared.state !== 'DONE') return cleared;
       const renamed = await this.catalog.rename({ ...found, value: cleared.value }, cleared.value.config[Key.DISK] ?? '', undefined, budget);
       return renamed.state === 'DONE' ? DONE : renamed;
@@ -251,4 +252,10 @@ export class IncusCompute implements ComputeDriver {
     const power = powerOf(instance);
     if (power !== PowerState.STOPPED) throw this.backend.invalidState(`The machine is ${power}: it ${what} only while it is stopped.`);
   }
+}
+
+/** By an earlier call of the same deletion, whose end came after its caller had given up. */
+function ifRenamed(error: unknown): Outcome<never> {
+  if (isNotFound(error) || (error instanceof MuonError && error.code === 'NOT_FOUND')) return pending(BUSY_RETRY_MS);
+  throw error;
 }
