@@ -239,7 +239,8 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
     database.rows(metering, tenantId),
   ]);
   const texts = found.flat().map((row) => row.violation);
-  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage))];
+  const remarks = (await stage.world.remarks?.(tenantId)) ?? [];
+  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage)), ...remarks];
 }
 
 async function drift({ bench, tenantId, hostIds }: Stage): Promise<string[]> {
