@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { filesWithoutLab } from './test/acceptance/lab-exclusions.js';
 
 /** Types and tests read the sources; only what runs for real reads `dist`. */
 const conditions = ['source', 'node'];
@@ -9,11 +10,14 @@ interface Project {
   include: string[];
   testTimeout: number;
   fileParallelism?: boolean;
+  exclude?: string[];
+  setupFiles?: string[];
+  env?: Record<string, string>;
 }
 
-function project({ name, include, testTimeout, fileParallelism = true }: Project) {
+function project({ testTimeout, fileParallelism = true, ...more }: Project) {
   const hookTimeout = Math.max(testTimeout, 60_000);
-  return { extends: true as const, test: { name, include, testTimeout, hookTimeout, fileParallelism } };
+  return { extends: true as const, test: { testTimeout, hookTimeout, fileParallelism, ...more } };
 }
 
 export default defineConfig({
@@ -40,6 +44,16 @@ export default defineConfig({
       project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),
       // Needs a lab that is up; its specs share it, and some of them break it for a while.
       project({ name: 'lab', include: ['test/lab/**/*.spec.ts'], testTimeout: 180_000, fileParallelism: false }),
+      // The same tests on the lab's hosts and network instead of simulated ones, but for what is left out with a reason.
+      project({
+        name: 'lab-acceptance',
+        include: ['test/acceptance/**/*.spec.ts'],
+        exclude: filesWithoutLab.map((file) => `test/acceptance/${file}`),
+        setupFiles: ['test/support/skip-without-lab.ts'],
+        env: { MUON_TEST_BACKEND: 'lab' },
+        testTimeout: 240_000,
+        fileParallelism: false,
+      }),
     ],
   },
 });

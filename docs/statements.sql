@@ -1612,6 +1612,9 @@ WHERE h.backend_id = $1 AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND NO
 AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
 ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int;
 
+-- host.down_names
+SELECT name FROM host WHERE backend_id = $1 AND health = 'DOWN';
+
 -- host.find
 SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
@@ -2072,12 +2075,12 @@ SELECT DISTINCT backend_id FROM virtual_machine WHERE lifecycle = 'PRESENT' ORDE
 SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1;
 
 -- machine_drift.machines
-SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
+SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
 FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
-WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
+WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
 AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
-ORDER BY m.id LIMIT $3::int;
+ORDER BY m.instance_id LIMIT $3::int;
 
 -- machine_drift.record
 WITH seen AS (
@@ -2106,9 +2109,41 @@ WHERE m.lifecycle = 'PRESENT' AND m.desired_power = 'RUNNING' AND m.observed_pow
 AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
 AND NOT EXISTS (
-SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
 AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
 ORDER BY m.observed_at, m.id LIMIT $1::int;
+
+-- machine_recovery.end
+UPDATE virtual_machine SET successor_id = NULL, recovery_block = $2::jsonb,
+drift = CASE WHEN $2::jsonb IS NULL THEN NULL ELSE drift END WHERE id = $1;
+
+-- machine_recovery.give_back
+UPDATE virtual_machine SET instance_id = $2, host_id = $3, rack_id = $4 WHERE id = $1;
+
+-- machine_recovery.lost
+SELECT m.id, m.revision, m.desired_power, m.recovery_block, h.health, h.fence,
+(SELECT count(*) FROM disk AS d WHERE d.owner_id = m.id AND d.position > 0) AS data_disks,
+EXISTS (
+SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.recreate' AND o.state = 'FAILED'
+AND o.ended_at > clock_timestamp() - make_interval(secs => $3::float8 / 1000)) AS failed
+FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+WHERE m.recovery = 'RECREATE' AND m.id > $1 AND m.lifecycle = 'PRESENT' AND (h.health <> 'UP' OR m.recovery_block IS NOT NULL)
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
+ORDER BY m.id LIMIT $2::int;
+
+-- machine_recovery.record
+WITH judged AS (
+SELECT m.id, nullif(j.block, 'null'::jsonb) AS block
+FROM jsonb_to_recordset($1::jsonb) AS j (id text, revision bigint, block jsonb)
+JOIN virtual_machine AS m ON m.id = j.id AND m.revision = j.revision
+ORDER BY m.id FOR UPDATE OF m
+)
+UPDATE virtual_machine AS m SET recovery_block = judged.block FROM judged WHERE m.id = judged.id;
+
+-- machine_recovery.take_over
+WITH lost AS (SELECT id FROM host WHERE id = $2 AND health = 'DOWN' AND fence = 'PROVEN_OFF' FOR SHARE)
+UPDATE virtual_machine AS m SET instance_id = $3, host_id = $4, rack_id = $5
+FROM lost WHERE m.id = $1 RETURNING m.id;
 
 -- metering.list.NEWEST#5e987d44
 SELECT t.*, t.from_at::text AS keyset_key FROM (SELECT m.id, m.resource_id, m.resource_kind, m.resource_key, m.tenant_id, m.project_id, m.zone_id, m.amount, m.from_at, m.to_at
@@ -4801,39 +4836,37 @@ SELECT id FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR pro
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
+
+-- virtual_machine.find_instances
+SELECT instance_id AS id FROM virtual_machine WHERE instance_id = ANY($1)
+UNION SELECT successor_id FROM virtual_machine WHERE successor_id = ANY($1);
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#23e24c7c
+-- virtual_machine.list.CREATED#3341d75e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#2cba5707
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4841,21 +4874,11 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.CREATED#8155f0b5
+-- virtual_machine.list.CREATED#4d1f0afb
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.CREATED#b93ac7cc
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4863,43 +4886,35 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#7d784734
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.NAME#ab8e03d6
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+-- virtual_machine.list.CREATED#b0ed22a1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NAME#b71c3641
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+-- virtual_machine.list.CREATED#fdf0e1fa
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NAME#b8a0fe68
+-- virtual_machine.list.NAME#00ae6d58
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4907,21 +4922,47 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#23e24c7c
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+-- virtual_machine.list.NAME#2ef5e129
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#2cba5707
+-- virtual_machine.list.NAME#592c1861
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.NAME#b9fe7220
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#3341d75e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4929,21 +4970,11 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#8155f0b5
+-- virtual_machine.list.NEWEST#4d1f0afb
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.NEWEST#b93ac7cc
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4951,10 +4982,35 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.count#cbbf48b6
+-- virtual_machine.list.NEWEST#b0ed22a1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#fdf0e1fa
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.count#784a3982
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at FROM virtual_machine AS m
+desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
@@ -4965,7 +5021,7 @@ AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_pow
 SELECT id, name FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
 
 -- virtual_machine.lock_unmade
-SELECT id, backend_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE;
+SELECT id, backend_id, instance_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE;
 
 -- virtual_machine.mark_failed
 UPDATE virtual_machine SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END,
@@ -5026,7 +5082,7 @@ UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = 
 WHERE id = $1 AND (flavor_id, cpu, memory_mib) IS DISTINCT FROM ($2::text, $3::int, $4::int);
 
 -- virtual_machine.to_realise
-SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.host_id, i.reference AS image_reference,
+SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.instance_id, m.host_id, i.reference AS image_reference,
 m.cpu, m.memory_mib, m.user_data, m.desired_power, m.lifecycle
 FROM virtual_machine AS m JOIN image AS i ON i.id = m.image_id WHERE m.id = $1;
 

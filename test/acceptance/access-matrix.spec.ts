@@ -2,10 +2,9 @@ import { buildClientSchema, getIntrospectionQuery, isInputObjectType, type Graph
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Database } from '#database';
 import { SYSTEM_SCOPE_ID } from '#scopes';
-import { DemoApi } from '../../apps/standalone/src/demo/api.js';
-import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
 import { best, Cell, everything, fieldsOfTypes, outcomeOf, overcounted, render, Sightings, unexpected, type Row } from '../support/access-matrix.js';
 import type { ApiClient } from '../support/client.js';
+import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
 import { callAll, furnish, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, type Answered, type Tenant } from '../support/two-tenants.js';
@@ -61,6 +60,7 @@ interface Outcome {
 
 describe('who may do what', () => {
   let system: System;
+  let datacenter: TestDatacenter;
   let database: Database;
   let schema: GraphQLSchema;
   let target: Target;
@@ -75,10 +75,7 @@ describe('who may do what', () => {
     database = await Database.open({ url: system.databaseUrl, rooms: [], poolSize: 2 });
     schema = buildClientSchema((await system.owner.request<IntrospectionQuery>(getIntrospectionQuery())) as never);
     start = (await system.owner.request<{ eventCursor: string }>('{ eventCursor }')).eventCursor;
-    const quiet = vi.spyOn(console, 'log').mockImplementation(() => undefined);
-    const { world } = await describeDatacenter(new DemoApi(system.owner.url, system.owner.token ?? ''), system.simulationUrl);
-    await world.close();
-    quiet.mockRestore();
+    datacenter = await describeTestDatacenter(system);
     const owner = await onboard(system.owner, `${MARK}-tenant`);
     const stranger = await onboard(system.owner, 'other-tenant');
     const outside = await makeOutside(system.owner);
@@ -126,6 +123,7 @@ describe('who may do what', () => {
     calls = { queries: [...queries, ...(await nodeCalls())], mutations: await mutationCalls() };
   }, 120_000);
   afterAll(async () => {
+    await datacenter?.close();
     await database?.close();
     await system?.close();
   });

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readToken } from '#identity';
 import { DemoApi, Refused } from '../../apps/standalone/src/demo/api.js';
-import { describeDatacenter, type Datacenter } from '../../apps/standalone/src/demo/datacenter.js';
+import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
 import { MuonCommand } from '../support/muon.js';
 import { startSystem, type System } from '../support/system.js';
 
 describe('the muon command', () => {
   let system: System;
-  let datacenter: Datacenter;
+  let datacenter: TestDatacenter;
   let operator: DemoApi;
   /** Signs in by `muon login`. */
   const ann = new MuonCommand();
@@ -20,7 +20,7 @@ describe('the muon command', () => {
   beforeAll(async () => {
     system = await startSystem();
     operator = new DemoApi(system.owner.url, system.owner.token ?? '');
-    datacenter = await describeDatacenter(operator, system.simulationUrl);
+    datacenter = await describeTestDatacenter(system);
     const versions = [
       { name: 'kubernetes-1-34', kind: 'KUBERNETES', release: '1.34.2', image: 'debian-12' },
       { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'debian-12' },
@@ -38,7 +38,7 @@ describe('the muon command', () => {
     ann.remove();
     owner?.remove();
     await operator?.close();
-    await datacenter?.world.close();
+    await datacenter?.close();
     await system?.close();
   });
 
@@ -161,7 +161,8 @@ describe('the muon command', () => {
   }, 120_000);
 
   it('ends with 5 when the time to wait is over, and 0 when somebody goes on waiting', { timeout: 180_000 }, async () => {
-    await datacenter.world.addFault({ kind: 'STILL_RUNNING', method: 'createMachine', delayMs: 6000 });
+    const world = await system.world(datacenter.backendId);
+    await world.addFault({ kind: 'STILL_RUNNING', method: 'createMachine', delayMs: 6000 });
     const short = await ann.run(['cluster', 'scale', 'prod', '--pool', 'workers', '--nodes', '3', '--wait', '--timeout', '2s']);
     expect(short).toMatchObject({ code: 5, stdout: '' });
     const operationId = /muon operation watch (op_\w+)/.exec(short.stderr)?.[1] ?? '';
@@ -170,12 +171,13 @@ describe('the muon command', () => {
   });
 
   it('ends with 4 and the reason when the operation does not succeed', { timeout: 180_000 }, async () => {
-    await datacenter.world.addFault({ kind: 'BUSY', method: 'createMachine', times: Number.POSITIVE_INFINITY });
+    const world = await system.world(datacenter.backendId);
+    await world.addFault({ kind: 'BUSY', method: 'createMachine', times: Number.POSITIVE_INFINITY });
     const started = await ann.json<{ operationId: string; clusterId: string }>('cluster', 'create', 'brief', ...cluster);
     await operator.request('mutation ($id: ID!) { cancelOperation(input: { id: $id }) { operation { id } } }', { id: started.operationId });
     const ended = await ann.run(['operation', 'watch', started.operationId]);
     expect(ended).toMatchObject({ code: 4, stderr: expect.stringContaining('ended CANCELLED') });
-    await datacenter.world.clearFaults();
+    await world.clearFaults();
     expect((await ann.run(['cluster', 'delete', started.clusterId, '--wait'])).code).toBe(0);
   });
 
@@ -186,7 +188,7 @@ describe('the muon command', () => {
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ state: 'SUCCEEDED', proof: { removed: { loadBalancers: 1 }, left: 0 } });
     expect(await ann.run(['cluster', 'get', 'prod'])).toMatchObject({ code: 1, stderr: expect.stringContaining('NOT_FOUND') });
-    const left = (await datacenter.world.objects()).filter((object) => object.projectId === projectId);
+    const left = (await datacenter.objects()).filter((object) => object.projectId === projectId);
     expect(left).toEqual([]);
   });
 });

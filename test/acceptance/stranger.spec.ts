@@ -1,9 +1,8 @@
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema, type IntrospectionQuery } from 'graphql';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '#database';
-import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
-import { DemoApi } from '../../apps/standalone/src/demo/api.js';
 import type { ApiClient } from '../support/client.js';
+import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
 import { callAll, furnish, hasData, ID, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
@@ -16,6 +15,7 @@ const NOT_REACHED: Readonly<Record<string, string>> = {};
 
 describe('a stranger, at every field of the schema', () => {
   let system: System;
+  let datacenter: TestDatacenter;
   let database: Database;
   let schema: GraphQLSchema;
   let stranger: Tenant;
@@ -30,10 +30,7 @@ describe('a stranger, at every field of the schema', () => {
     database = await Database.open({ url: system.databaseUrl, rooms: [], poolSize: 2 });
     schema = buildClientSchema((await system.owner.request<IntrospectionQuery>(getIntrospectionQuery())) as never);
     start = (await system.owner.request<{ eventCursor: string }>('{ eventCursor }')).eventCursor;
-    const quiet = vi.spyOn(console, 'log').mockImplementation(() => undefined);
-    const { world } = await describeDatacenter(new DemoApi(system.owner.url, system.owner.token ?? ''), system.simulationUrl);
-    await world.close();
-    quiet.mockRestore();
+    datacenter = await describeTestDatacenter(system);
     const owner = await onboard(system.owner, `${MARK}-tenant`);
     stranger = await onboard(system.owner, 'other-tenant');
     const outside = await makeOutside(system.owner);
@@ -42,6 +39,7 @@ describe('a stranger, at every field of the schema', () => {
     ({ hidden, target, nothing } = await secretsOf(database, owner));
   });
   afterAll(async () => {
+    await datacenter?.close();
     await database?.close();
     await system?.close();
   });

@@ -118,7 +118,8 @@ const resting = statement<Violation, OfTenant>(
    UNION ALL
    SELECT concat('buried, but it lives: ', t.object_kind, ' ', t.object_id)
    FROM tombstone AS t JOIN (
-     SELECT id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     SELECT instance_id AS id FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+     UNION ALL SELECT id FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM port WHERE tenant_id = $1 UNION ALL SELECT id FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
      UNION ALL SELECT id FROM router WHERE tenant_id = $1 AND lifecycle <> 'FAILED' UNION ALL SELECT id FROM floating_ip WHERE tenant_id = $1
      UNION ALL SELECT id FROM security_group WHERE tenant_id = $1
@@ -166,7 +167,7 @@ interface Expected {
 
 const expectedObjects = statement<Expected, [tenantId: string, backendId: string]>(
   'faults.expected',
-  `SELECT 'MACHINE' AS kind, id, false AS maybe FROM virtual_machine WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+  `SELECT 'MACHINE' AS kind, instance_id AS id, false AS maybe FROM virtual_machine WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'DISK', id, false FROM disk WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'PORT', id, false FROM port WHERE tenant_id = $1 AND backend_id = $2
    UNION ALL SELECT 'LOAD_BALANCER', id, false FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
@@ -181,6 +182,7 @@ const expectedObjects = statement<Expected, [tenantId: string, backendId: string
 
 interface MachineRow {
   id: string;
+  instance_id: string;
   cpu: number;
   memory_mib: number;
   host_name: string;
@@ -190,7 +192,7 @@ interface MachineRow {
 
 const machines = statement<MachineRow, OfTenant>(
   'faults.machines',
-  `SELECT m.id, m.cpu, m.memory_mib, h.name AS host_name, m.desired_power, m.observed_power
+  `SELECT m.id, m.instance_id, m.cpu, m.memory_mib, h.name AS host_name, m.desired_power, m.observed_power
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id WHERE m.tenant_id = $1 AND m.lifecycle = 'PRESENT'`,
 );
 
@@ -265,7 +267,15 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
     database.rows(metering, tenantId),
   ]);
   const texts = found.flat().map((row) => row.violation);
-  return [...texts, ...(await drift(stage)), ...(await orphans(stage)), ...(await differences(stage)), ...(await firewallDiffers(stage))];
+  const remarks = (await stage.world.remarks?.(tenantId)) ?? [];
+  return [
+    ...texts,
+    ...(await drift(stage)),
+    ...(await orphans(stage)),
+    ...(await differences(stage)),
+    ...(await firewallDiffers(stage)),
+    ...remarks,
+  ];
 }
 
 async function drift({ bench, tenantId, hostIds }: Stage): Promise<string[]> {
@@ -295,7 +305,7 @@ async function orphans({ bench, world, tenantId, backendId }: Stage): Promise<st
 async function differences({ bench, world, tenantId, backendId }: Stage): Promise<string[]> {
   const found: string[] = [];
   for (const row of await bench.database.rows(machines, tenantId)) {
-    const real = await world.machine(row.id);
+    const real = await world.machine(row.instance_id);
     if (real === undefined) continue;
     const wanted = `${row.cpu} cpu, ${row.memory_mib} MiB, ${row.desired_power} on ${row.host_name}`;
     const seen = `${real.cpu} cpu, ${real.memoryMib} MiB, ${real.power} on ${real.hostName}`;

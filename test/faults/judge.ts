@@ -26,8 +26,6 @@ const readUnfinished = statement<{ id: string; kind: string; state: OperationSta
   'SELECT id, kind, state, parent_id FROM operation WHERE ended_at IS NULL AND (tenant_id = $1 OR root_id = $2) ORDER BY id',
 );
 
-/** Far longer than any run takes on an idle machine: only what does not move comes to it. */
-const DEADLINE_MS = 40_000;
 /** Without a move for so long, an operation that waits for people is called off by them. */
 const QUIET_MS = 1500;
 const LOOK_MS = 15;
@@ -44,7 +42,7 @@ export class Judge {
    * @param sticks it may be STUCK, it or what it started: told to go on once the cause is gone, or called off
    */
   async untilEnd(stage: Stage, id: string, sticks = false): Promise<Progress> {
-    const deadline = Date.now() + DEADLINE_MS;
+    const deadline = Date.now() + this.bench.ground.patienceMs;
     let [last, movedAt] = ['', Date.now()];
     for (;;) {
       const now = await this.bench.database.first(readProgress, id);
@@ -92,7 +90,7 @@ export class Judge {
   }
 
   private async untilQuiet(stage: Stage, id: string): Promise<void> {
-    const deadline = Date.now() + DEADLINE_MS;
+    const deadline = Date.now() + this.bench.ground.patienceMs;
     while (Date.now() < deadline) {
       const left = await this.bench.database.rows(readUnfinished, stage.tenantId, id);
       if (left.length === 0) return;

@@ -133,7 +133,9 @@ export class Play {
     for (const fault of await stage.world.faults()) {
       if (fault.fired === 0) problems.push(`the fault ${fault.kind} of ${fault.method} was never met`);
     }
-    problems.push(...(await this.judge.examine(stage, id, point.mode === Mode.LATE || undefined)));
+    await prepared.returns?.();
+    const comesLate = point.mode === Mode.LATE || prepared.returns !== undefined;
+    problems.push(...(await this.judge.examine(stage, id, comesLate || undefined)));
     problems.push(...((await prepared.check?.(end.state)) ?? []));
     if (problems.length === 0 && end.state === 'FAILED' && this.kind.readmit !== undefined) problems.push(...(await this.again(stage, id)));
     return problems;

@@ -5,6 +5,8 @@ import type { Stage } from './bench/lane.js';
 export interface Prepared {
   /** Starts it by the service that people use. @returns the operation's id */
   submit(): Promise<string>;
+  /** Once it has ended and before all is judged: what was away while it ran comes back, and is swept and mended. */
+  returns?(): Promise<void>;
   /** What must hold besides the invariants of the house, for how it ended; each text is a violation. */
   check?(state: OperationState): Promise<string[]>;
 }

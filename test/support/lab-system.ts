@@ -21,6 +21,8 @@ export interface LabTenant {
 
 export interface LabMachine {
   id: string;
+  /** By which Incus knows it. */
+  instanceId: string;
   name: string;
   address: string;
   hostName: string;
@@ -106,11 +108,11 @@ export class LabSystem {
   /** As the operator sees it. */
   async look(id: string): Promise<LabMachine> {
     const { virtualMachine, hosts } = await this.system.owner.request<{
-      virtualMachine: { name: string; hostId: string; ports: { address: string }[] };
+      virtualMachine: { name: string; hostId: string; instanceId: string; ports: { address: string }[] };
       hosts: { nodes: { id: string; name: string }[] };
-    }>('query ($id: ID!) { virtualMachine(id: $id) { name hostId ports { address } } hosts(first: 100) { nodes { id name } } }', { id });
+    }>('query ($id: ID!) { virtualMachine(id: $id) { name hostId instanceId ports { address } } hosts(first: 100) { nodes { id name } } }', { id });
     const hostName = hosts.nodes.find((host) => host.id === virtualMachine.hostId)?.name ?? '';
-    return { id, name: virtualMachine.name, address: virtualMachine.ports[0]?.address ?? '', hostName };
+    return { id, instanceId: virtualMachine.instanceId, name: virtualMachine.name, address: virtualMachine.ports[0]?.address ?? '', hostName };
   }
 
   async stateOf(id: string): Promise<string> {
@@ -135,7 +137,12 @@ export class LabSystem {
 
   /** The instance that a machine is in Incus. */
   async instanceOf(machineId: string): Promise<Instance | undefined> {
-    return (await this.incus.instances.list()).find(({ name }) => name.startsWith(`${machineId.replace('_', '-')}-`));
+    return this.instance((await this.look(machineId)).instanceId);
+  }
+
+  /** @param id as Incus knows a machine or a disk */
+  async instance(id: string): Promise<Instance | undefined> {
+    return (await this.incus.instances.list()).find(({ name }) => name.includes(id.replace('_', '-')));
   }
 
   /** Runs a command in the guest, past Muon, as its user would. */

@@ -55,6 +55,11 @@ export const configurationSchema = z.object({
    * only when the host is proven to be off.
    */
   MUON_FENCE_COMMAND: words.optional(),
+  /**
+   * How long a host, or the whole backend, may be silent before it counts as down; hosts are looked at six times as often,
+   * and every five seconds at least.
+   */
+  MUON_HOST_SILENT_AFTER_MS: z.coerce.number().int().min(5000).max(3_600_000).optional(),
   /** Rings the workers by Redis (or Valkey) instead of PostgreSQL. */
   MUON_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// address' }).optional(),
 });

@@ -18,6 +18,7 @@ import {
   ImageService,
   MACHINE_DRIFT,
   machineDrift,
+  machineRecovery,
   MachineHostListener,
   machineOccupants,
   MachineRealiser,
@@ -207,14 +208,15 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
 function backgroundWork(
   foundation: Foundation,
   { usage, orphans }: Ports,
-  { attention, configuration: { MUON_AUDIT_DAYS: auditDays } }: HouseParts,
+  { attention, configuration }: HouseParts,
 ): Pick<House, 'reconcilers' | 'keepers'> {
   const { database, drivers, log, feed, commands, budgets, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
   news.register(new ReturningHosts(database));
-  const { silence, beats, looks } = paces(attention);
+  const { MUON_AUDIT_DAYS: auditDays, MUON_HOST_SILENT_AFTER_MS: silentAfterMs } = configuration;
+  const { silence, beats, looks } = paces(attention, silentAfterMs);
   const heartbeat = new Heartbeat(database, drivers, news, log, silence);
   const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
   return {
@@ -228,6 +230,7 @@ function backgroundWork(
       diskDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),
+      machineRecovery(database),
       withdrawnOffers(database),
       clusterHealth(database, drivers, looks),
       clusterExpiry(),
@@ -236,16 +239,18 @@ function backgroundWork(
   };
 }
 
-function paces(attention: Attention | undefined): {
-  silence: HeartbeatOptions;
-  beats: { heartbeatEveryMs?: number };
-  looks: ClusterHealthOptions;
-} {
-  if (attention === undefined) return { silence: {}, beats: {}, looks: {} };
-  const { heartbeatEveryMs, silentAfterMs, clustersEveryMs } = attention;
+/** What a configuration says of hosts goes before what the program finds right. */
+function paces(
+  attention: Attention | undefined,
+  silentAfterMs: number | undefined,
+): { silence: HeartbeatOptions; beats: { heartbeatEveryMs?: number }; looks: ClusterHealthOptions } {
+  const hosts = silentAfterMs === undefined ? attention : { silentAfterMs, heartbeatEveryMs: Math.min(5000, Math.floor(silentAfterMs / 6)) };
   return {
-    silence: { silentAfterMs },
-    beats: { heartbeatEveryMs },
-    looks: { everyMs: Math.max(500, clustersEveryMs / 2), observeEveryMs: clustersEveryMs },
+    silence: hosts === undefined ? {} : { silentAfterMs: hosts.silentAfterMs },
+    beats: hosts === undefined ? {} : { heartbeatEveryMs: hosts.heartbeatEveryMs },
+    looks:
+      attention === undefined
+        ? {}
+        : { everyMs: Math.max(500, attention.clustersEveryMs / 2), observeEveryMs: attention.clustersEveryMs },
   };
 }

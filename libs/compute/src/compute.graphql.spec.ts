@@ -8,7 +8,7 @@ import { accessWith, computeBench, countStatements, systemAccess, testApi, type 
 import { computeResolvers } from './api.js';
 
 const MACHINE = `id name tenantId projectId ownerId state conditions { type status reason message since } failure { code message }
-  desiredPower observedPower observedAt cpu memoryMib zoneId hostId metadata version revision createdAt updatedAt
+  desiredPower observedPower observedAt cpu memoryMib zoneId hostId instanceId recovery metadata version revision createdAt updatedAt
   flavor { id name costs { key amount } } image { id name } affinityGroup { id name policy }
   ports { id networkId subnetId address macAddress } addresses disks { id name sizeGib }
   currentOperation { id state } blockers { code }`;
@@ -19,6 +19,8 @@ interface MachineShown {
   state: string;
   conditions: { type: string; status: string; reason: string }[];
   hostId: string | null;
+  instanceId: string | null;
+  recovery: string;
   version: number;
   flavor: { name: string };
   image: { name: string };
@@ -150,6 +152,26 @@ describe('compute over GraphQL', () => {
     expect(stopped).toMatchObject({ operation: null, plan: { resources: [{ kind: 'virtual machine' }] } });
     const wrong = await api.ask('ann', `mutation { startVirtualMachine(input: { id: "${id}" }) { plan { id } } }`);
     expect(wrong.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_STATE', data: { state: 'RUNNING' } });
+  });
+
+  it('takes a policy for the loss of its host, tells of it, and shows only operators what the backend calls the machine', async () => {
+    const input = { ...project, name: 'lost', flavor: 'small', image: 'debian', recovery: 'RECREATE' };
+    const made = await mutate('createVirtualMachine', input);
+    await done(made);
+    const id = made.virtualMachine?.id ?? '';
+    const machine = await show(id);
+    expect(machine).toMatchObject({ recovery: 'RECREATE', instanceId: null });
+    expect(machine.conditions.at(-1)).toMatchObject({ type: 'RECOVERY', status: 'TRUE', reason: 'PREPARED' });
+    const update = 'mutation ($input: UpdateVirtualMachineInput!) { updateVirtualMachine(input: $input) { plan { resources { data } } virtualMachine { recovery } } }';
+    const change = { id, recovery: 'NONE', expectedVersion: machine.version };
+    expect(await api.data('ann', update, { input: { ...change, dryRun: true } })).toEqual({
+      updateVirtualMachine: { plan: { resources: [{ data: { recovery: 'NONE' } }] }, virtualMachine: { recovery: 'RECREATE' } },
+    });
+    expect(await api.data('ann', update, { input: change })).toEqual({ updateVirtualMachine: { plan: null, virtualMachine: { recovery: 'NONE' } } });
+    expect((await api.ask('ann', update, { input: change })).errors?.[0]?.extensions.code).toBe('CONFLICT');
+    expect((await show(id)).conditions).toHaveLength(3);
+    expect(await api.data('operator', `{ virtualMachine(id: "${id}") { instanceId } }`)).toEqual({ virtualMachine: { instanceId: id } });
+    await done(await mutate('deleteVirtualMachine', { id }));
   });
 
   it('answers each of two mutations of a document with what is so after it', async () => {

@@ -1,6 +1,7 @@
 import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
+import { recreateMachineOperation } from './recovery/recreate.operation.js';
 import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
 
@@ -19,6 +20,8 @@ export { MACHINE_DRIFT, MachineHostListener } from './host/machine-host-listener
 export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
 export { computeKnownObjects } from './known-objects.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
+export { machineRecovery, type MachineRecoveryOptions } from './recovery/machine-recovery.reconciler.js';
+export { planRecreation } from './recovery/recreation-plan.js';
 export { computeRoom } from './room.js';
 export { computeScopeContents } from './scope-contents.js';
 export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
@@ -41,5 +44,6 @@ export function computeOperations(realisers: MachineRealisers): OperationKind<un
     powerMachineOperation(realisers),
     resizeMachineOperation(realisers),
     moveMachineOperation(realisers),
+    recreateMachineOperation(realisers),
   ] as OperationKind<unknown>[];
 }

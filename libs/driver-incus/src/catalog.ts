@@ -10,6 +10,8 @@ export const BUSY_RETRY_MS = 200;
 export const RUNNING_RETRY_MS = 500;
 const CHANGE_ATTEMPTS = 6;
 const FIND_ATTEMPTS = 3;
+/** Incus moves an instance's folder of logs last, and fails when its last words have made that anew; all the rest may be done. */
+const LOGS_AGAIN = /^Failed renaming instance: rename \S+ \S+: file exists$/;
 
 /** An instance as it was read; without an etag its member did not answer, and it cannot be changed. */
 export type Found = Tagged<Instance>;
@@ -85,10 +87,16 @@ export class Catalog {
     } catch (error) {
       // Of many who do it at once one succeeds; the others find it done.
       if (isBusy(error) || isNotFound(error) || isConflict(error)) return pending(BUSY_RETRY_MS);
+      if (error instanceof IncusError && !error.outcomeUnknown && (LOGS_AGAIN.test(error.message) || (await this.runs(name, budget)))) return pending(BUSY_RETRY_MS);
       throw error;
     } finally {
       this.names.clear();
     }
+  }
+
+  /** Started by a request that came late: whoever repeats what needs it stopped stops it first. */
+  private async runs(name: string, budget: Budget): Promise<boolean> {
+    return (await this.instance(name, budget))?.value.status_code === StatusCode.RUNNING;
   }
 
   private remember(names: string[]): void {

@@ -1,3 +1,4 @@
+import { MuonError } from '#core';
 import {
   backendRefused,
   DONE,
@@ -14,7 +15,7 @@ import {
   type ObservedMachine,
   type Outcome,
 } from '#drivers';
-import { IncusError, type Devices, type Instance } from '#incus';
+import { IncusError, isNotFound, type Devices, type Instance } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { ifNotFound, isBusy, BUSY_RETRY_MS, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
@@ -84,7 +85,7 @@ export class IncusCompute implements ComputeDriver {
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
-      const cleared = machineIdOf(found.value) === machineId ? await this.clear(found, machineId, budget) : done(found.value);
+      const cleared = await this.clear(found, machineId, budget).catch(ifRenamed);
       if (cleared.state !== 'DONE') return cleared;
       const renamed = await this.catalog.rename({ ...found, value: cleared.value }, cleared.value.config[Key.DISK] ?? '', undefined, budget);
       return renamed.state === 'DONE' ? DONE : renamed;
@@ -156,7 +157,7 @@ export class IncusCompute implements ComputeDriver {
     return this.backend.ask(call, method, ['compute', ...needs], async (budget) => work(await this.catalog.reachableMachine(machineId, budget), budget));
   }
 
-  /** What is left is its root disk. */
+  /** What is left is its root disk. One that is that already may run: a start came late, by the name that it still had. */
   private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Instance>> {
     const stopped = await this.power.stop(found, true, budget);
     if (stopped.state !== 'DONE') return stopped;
@@ -251,4 +252,10 @@ export class IncusCompute implements ComputeDriver {
     const power = powerOf(instance);
     if (power !== PowerState.STOPPED) throw this.backend.invalidState(`The machine is ${power}: it ${what} only while it is stopped.`);
   }
+}
+
+/** By an earlier call of the same deletion, whose end came after its caller had given up. */
+function ifRenamed(error: unknown): Outcome<never> {
+  if (isNotFound(error) || (error instanceof MuonError && error.code === 'NOT_FOUND')) return pending(BUSY_RETRY_MS);
+  throw error;
 }

@@ -37,7 +37,7 @@ export class IncusHosts implements HostDriver {
 
   async readLoad(call: DriverCall): Promise<HostLoad[]> {
     return this.backend.ask(call, 'readLoad', [], async (budget) => {
-      const members = (await this.backend.client.cluster.list(budget.list)).filter(isAlive);
+      const members = (await this.backend.client.cluster.list(budget.list)).filter(isOnline);
       const loads = await Promise.all(members.map(async ({ server_name: name }) => this.load(name, budget)));
       return loads.flat();
     });
@@ -53,21 +53,22 @@ export class IncusHosts implements HostDriver {
 
   private async observe(member: ClusterMember, pools: StoragePool[], budget: Budget): Promise<ObservedHost> {
     const { server_name: hostName } = member;
-    // One that has just died still counts as alive for a while, and does not answer.
+    // One that has just died still counts as online for a while, and does not answer; and for a while after the cluster has
+    // elected a leader, who has heard of nobody yet, one that answers counts as offline.
     const [size, found] = await Promise.all([
       this.size(member, budget).catch(() => undefined),
-      isAlive(member) ? Promise.all(pools.map(async (pool) => this.pool(pool, hostName, budget))) : [],
+      isOnline(member) ? Promise.all(pools.map(async (pool) => this.pool(pool, hostName, budget))) : [],
     ]);
     const { cpu, memoryMib, traits = [] } = this.backend.settings.hosts[hostName] ?? {};
     const known = size ?? this.sizes.get(hostName) ?? { cpu: 0, memoryMib: 0 };
-    return { hostName, alive: isAlive(member), cpu: cpu ?? known.cpu, memoryMib: memoryMib ?? known.memoryMib, traits, pools: found.flat() };
+    const alive = isOnline(member) || size !== undefined;
+    return { hostName, alive, cpu: cpu ?? known.cpu, memoryMib: memoryMib ?? known.memoryMib, traits, pools: found.flat() };
   }
 
-  private async size(member: ClusterMember, budget: Budget): Promise<Size | undefined> {
-    if (!isAlive(member)) return undefined;
-    const { cpu, memory } = await this.backend.client.cluster.resources({ ...budget.look, target: member.server_name });
+  private async size({ server_name: target }: ClusterMember, budget: Budget): Promise<Size> {
+    const { cpu, memory } = await this.backend.client.cluster.resources({ ...budget.look, target });
     const size = { cpu: cpu.total, memoryMib: mib(memory.total) };
-    this.sizes.set(member.server_name, size);
+    this.sizes.set(target, size);
     return size;
   }
 
@@ -96,4 +97,4 @@ export class IncusHosts implements HostDriver {
 }
 
 /** Evacuated members answer, and take nothing new. */
-const isAlive = ({ status }: ClusterMember): boolean => status === 'Online' || status === 'Evacuated';
+const isOnline = ({ status }: ClusterMember): boolean => status === 'Online' || status === 'Evacuated';

@@ -65,7 +65,8 @@ export class MachinePower {
     if (power === PowerState.STOPPED && markedKey === key) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
     if (power === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
     if (power !== PowerState.RUNNING) throw this.refused(found, 'only what runs is restarted');
-    const { pid } = await this.backend.client.instances.state(value.name, budget.look);
+    const pid = await this.processOf(value.name, budget);
+    if (pid === undefined) return pending(BUSY_RETRY_MS);
     if (markedKey === key && Number(markedProcess) !== pid) return DONE;
     if (markedKey !== key) {
       const mark = `${pid} ${key}`;
@@ -75,6 +76,16 @@ export class MachinePower {
       if (marked.state !== 'DONE') return marked;
     }
     return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget);
+  }
+
+  /** undefined of an instance whose process begins or ends at this moment: it runs, and Incus counts what runs in process -1. */
+  private async processOf(name: string, budget: Budget): Promise<number | undefined> {
+    try {
+      return (await this.backend.client.instances.state(name, budget.look)).pid;
+    } catch (error) {
+      if (!(error instanceof IncusError) || !error.message.startsWith('Invalid PID')) throw error;
+      return undefined;
+    }
   }
 
   /** Asks the guest; when it has not done it by half of the call's time, it is not asked any more. */

@@ -32,6 +32,7 @@ export interface MachineSpecification {
 /** A machine as the backend shows it. */
 export interface ObservedMachine {
   machineId: string;
+  /** Empty, as its size is 0, where its host is away and the backend tells no more than that it has it. */
   installationId: string;
   hostName: string;
   power: PowerState;

@@ -1,5 +1,5 @@
 export * from './disk/disk.js';
-export { lackOfRoom, planDiskGrowth, planDiskRelease, planDisks, takeBackDiskGrowth, type DiskRequest, type PlannedDisk, type PlannedDisks } from './disk/disk-plan.js';
+export { lackOfRoom, planDiskGrowth, planDiskRelease, planDisks, planDiskSuccession, planDiskSuccessor, takeBackDiskGrowth, type DiskRequest, type PlannedDisk, type PlannedDisks } from './disk/disk-plan.js';
 export { storageOperations } from './disk/disk.operations.js';
 export { diskDrift, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
 export { diskHealth, type DiskHealthOptions } from './disk/disk.reconciler.js';

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createLogger, type Logger } from '#core';
 import { Database } from '#database';
-import { simulatedDriverFactory } from '#driver-simulated';
 import type { Access } from '#identity';
 import { OperationEngine, OperationService } from '#operations';
 import { generateKeyLine } from '#secrets';
@@ -11,13 +10,13 @@ import { openHouse, type House } from '../../../apps/composition/src/house.js';
 import { migrateDatabase } from '../../../apps/composition/src/migrate.js';
 import { allRooms } from '../../../apps/composition/src/rooms.js';
 import { FaultControl } from './control.js';
+import type { Ground } from './ground.js';
 import { Lane } from './lane.js';
 import { CallRecorder } from './recording-driver.js';
+import { SimulatedGround } from './simulated-ground.js';
 
 type Constructor<Service> = abstract new (...parameters: never[]) => Service;
 
-/** The lease of the design: a dead worker's operation is free again after it. */
-const LEASE_MS = 250;
 const SETTLE_MS = 20;
 const WORKERS = 2;
 /** How many operations are put to the test at once, each on a backend of its own. */
@@ -37,7 +36,7 @@ export class FaultHouse {
 
   private constructor(
     readonly house: House,
-    readonly simulationUrl: string,
+    readonly ground: Ground,
     readonly recorder: CallRecorder,
     readonly control: FaultControl,
     readonly access: Access,
@@ -46,16 +45,16 @@ export class FaultHouse {
   ) {}
 
   /** A database and workers of its own, in this process. */
-  static async open(options: { lanes?: number } = {}): Promise<FaultHouse> {
-    const [database, simulation] = await Promise.all([houseDatabase(), testDatabase()]);
+  static async open(options: { lanes?: number; ground?: Ground } = {}): Promise<FaultHouse> {
+    const [database, ground] = await Promise.all([houseDatabase(), options.ground ?? simulatedGround()]);
     const environment = { MUON_DATABASE_URL: database.url, MUON_SECRET_KEYS: generateKeyLine('k1'), MUON_POOL_SIZE: '24' };
     const control = new FaultControl();
-    const made = await FaultHouse.compose({ environment, simulationUrl: simulation.url }, control, async (house, log) => {
-      const stopWorkers = await startWorkers(house, database, control, log);
+    const made = await FaultHouse.compose(environment, ground, control, async (house, log) => {
+      const stopWorkers = await startWorkers(house, { database, ground, control, log });
       return async () => {
         await stopWorkers();
         await house.close();
-        await Promise.all([database.drop(), simulation.drop()]);
+        await Promise.all([database.drop(), ground.close()]);
       };
     });
     await made.openLanes(options.lanes ?? LANES);
@@ -63,23 +62,24 @@ export class FaultHouse {
   }
 
   /** The services only, on the database of processes that are killed in earnest. */
-  static async beside(elsewhere: Elsewhere, lanes: number): Promise<FaultHouse> {
-    const made = await FaultHouse.compose(elsewhere, new FaultControl(), async (house) => () => house.close());
+  static async beside({ environment, simulationUrl }: Elsewhere, lanes: number): Promise<FaultHouse> {
+    const made = await FaultHouse.compose(environment, new SimulatedGround(simulationUrl), new FaultControl(), async (house) => () => house.close());
     await made.openLanes(lanes);
     return made;
   }
 
   private static async compose(
-    { environment, simulationUrl }: Elsewhere,
+    environment: Record<string, string>,
+    ground: Ground,
     control: FaultControl,
     start: (house: House, log: Logger) => Promise<() => Promise<void>>,
   ): Promise<FaultHouse> {
     const log = createLogger('faults', process.env.MUON_FAULTS_LOG === undefined ? 'silent' : 'warn');
     const recorder = new CallRecorder();
-    const drivers = [recorder.wrap(simulatedDriverFactory({ poolSize: 3 }))];
+    const drivers = ground.drivers(log).map((factory) => recorder.wrap(factory));
     const configuration = configurationFrom(environment);
     const house = await openHouse({ configuration, log, applicationName: 'faults', drivers, settleMs: SETTLE_MS });
-    return new FaultHouse(house, simulationUrl, recorder, control, systemAccess(), log, await start(house, log));
+    return new FaultHouse(house, ground, recorder, control, systemAccess(), log, await start(house, log));
   }
 
   get database(): Database {
@@ -131,7 +131,14 @@ export class FaultHouse {
   }
 }
 
-async function startWorkers(house: House, database: TestDatabase, control: FaultControl, log: Logger): Promise<() => Promise<void>> {
+interface Surroundings {
+  database: TestDatabase;
+  ground: Ground;
+  control: FaultControl;
+  log: Logger;
+}
+
+async function startWorkers(house: House, { database, ground, control, log }: Surroundings): Promise<() => Promise<void>> {
   const leases = await Database.open({ url: database.url, rooms: [], poolSize: 2, applicationName: 'faults leases' });
   const { registry, applier, queue } = house;
   const engines = Array.from(
@@ -145,11 +152,10 @@ async function startWorkers(house: House, database: TestDatabase, control: Fault
         bell: queue,
         log,
         hooks: control.hooks,
-        leaseMs: LEASE_MS,
-        // A call that hangs is given up before anybody else takes over.
-        callTimeoutMs: LEASE_MS * 0.8,
+        leaseMs: ground.leaseMs,
+        callTimeoutMs: ground.callTimeoutMs,
         sweepEveryMs: 40,
-        backendLimit: 32,
+        backendLimit: ground.backendLimit,
         retry: { baseMs: 10, maxMs: 100 },
       }),
   );
@@ -158,6 +164,11 @@ async function startWorkers(house: House, database: TestDatabase, control: Fault
     await Promise.all(engines.map((engine) => engine.drain(2000)));
     await leases.close();
   };
+}
+
+async function simulatedGround(): Promise<Ground> {
+  const simulation = await testDatabase();
+  return new SimulatedGround(simulation.url, () => simulation.drop());
 }
 
 /** A migrated database, with the queue in it, copied from a template. */

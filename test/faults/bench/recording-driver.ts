@@ -1,4 +1,5 @@
-import type { Driver, DriverCall, DriverFactory } from '#drivers';
+import type { DriverFactory } from '#drivers';
+import { aroundCalls } from './around-calls.js';
 
 /** One call that reached a backend's driver, whatever came of it. */
 export interface RecordedCall {
@@ -22,10 +23,10 @@ export class CallRecorder {
   private readonly calls: RecordedCall[] = [];
 
   wrap(factory: DriverFactory): DriverFactory {
-    return {
-      kind: factory.kind,
-      connect: async (connection) => this.wrapDriver(await factory.connect(connection), connection.backendId),
-    };
+    return aroundCalls(factory, async ({ backendId, method, call, make }) => {
+      this.note(backendId, method, call.idempotencyKey);
+      return make(call);
+    });
   }
 
   /** Forgets what was called on the backend before. */
@@ -36,33 +37,6 @@ export class CallRecorder {
 
   of(backendId: string): RecordedCall[] {
     return this.calls.filter((call) => call.backendId === backendId);
-  }
-
-  private wrapDriver(driver: Driver, backendId: string): Driver {
-    const port = <Port extends object>(target: Port): Port => this.wrapPort(target, backendId);
-    return {
-      capabilities: driver.capabilities,
-      compute: port(driver.compute),
-      network: port(driver.network),
-      storage: port(driver.storage),
-      hosts: port(driver.hosts),
-      watch: (onEvent, signal) => driver.watch(onEvent, signal),
-      tend: (signal) => driver.tend(signal),
-      close: () => driver.close(),
-    };
-  }
-
-  private wrapPort<Port extends object>(port: Port, backendId: string): Port {
-    return new Proxy(port, {
-      get: (target, property) => {
-        const member: unknown = Reflect.get(target, property, target);
-        if (typeof member !== 'function') return member;
-        return (call: DriverCall, ...rest: unknown[]): unknown => {
-          this.note(backendId, String(property), call.idempotencyKey);
-          return (member as (...parameters: unknown[]) => unknown).call(target, call, ...rest);
-        };
-      },
-    });
   }
 
   /** Operations' keys are `operation/attempt/step/resource`; others are nobody's step. */

@@ -1,9 +1,13 @@
-import { findVirtualMachines, machineOccupants, VirtualMachineService } from '#compute';
+import { setTimeout as pause } from 'node:timers/promises';
+import { findVirtualMachines, machineOccupants, planRecreation, VirtualMachineService } from '#compute';
 import { ChangeSet } from '#database';
-import { findHosts } from '#infrastructure';
+import { SimulatedHostState } from '#driver-simulated';
+import { findHosts, Heartbeat, HostState, hostState, HostStateNews, type HostRow } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS } from '#operations';
+import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
+import { contextOn } from '../sweep.js';
 import { makeMachine, makeNetwork, startedBy, startMachine } from './material.js';
 
 /** A network for machines to be made in. */
@@ -52,7 +56,49 @@ export const computeScenarios: readonly Scenario[] = [
       return { submit: () => startMove(stage, id) };
     },
   },
+  {
+    kind: 'compute.virtual_machine.recreate',
+    async prepare(stage) {
+      const { bench } = stage;
+      const id = await makeMachine(stage, await makeNetwork(stage), { recovery: 'RECREATE' });
+      const [machine] = await bench.database.rows(findVirtualMachines, [id]);
+      const [host] = await bench.database.rows(findHosts, [machine?.host_id ?? '']);
+      if (host === undefined) throw new Error(`${id} has no host`);
+      await lose(stage, host);
+      return {
+        async submit() {
+          const changes = await planRecreation(bench.database, id);
+          await contextOn(stage).submit(changes);
+          return idIn(changes.result, 'operationId');
+        },
+        returns: () => bringBack(stage, host),
+      };
+    },
+  },
 ];
+
+const beats = { silentAfterMs: 1, beatsToReturn: 1, fenceAgainAfterMs: 1 };
+
+/** Its host dies, and is proven to be off. */
+async function lose(stage: Stage, host: HostRow): Promise<void> {
+  await stage.world.setHost(host.name, SimulatedHostState.DEAD);
+  await beatUntil(stage, host, HostState.FENCED);
+}
+
+async function bringBack(stage: Stage, host: HostRow): Promise<void> {
+  await stage.world.setHost(host.name, SimulatedHostState.ALIVE);
+  await beatUntil(stage, host, HostState.ACTIVE);
+}
+
+async function beatUntil({ bench, backendId }: Stage, { id, name }: HostRow, state: HostState): Promise<void> {
+  const heartbeat = new Heartbeat(bench.database, bench.house.drivers, new HostStateNews(bench.log), bench.log, beats);
+  for (const end = Date.now() + 10_000; ; await pause(5)) {
+    await heartbeat.lookAt(backendId, AbortSignal.timeout(5000));
+    const [host] = await bench.database.rows(findHosts, [id]);
+    if (host !== undefined && hostState(host) === state) return;
+    if (Date.now() > end) throw new Error(`${name} is not ${state}`);
+  }
+}
 
 /** Moves are only ever started by the maintenance of a host, as its children: here one stands alone. */
 async function startMove(stage: Stage, machineId: string): Promise<string> {

@@ -14,7 +14,6 @@ const readState = statement<{ state: string; error: unknown; blocker: unknown },
   'SELECT state, error, blocker FROM operation WHERE id = $1',
 );
 
-const DEADLINE_MS = 30_000;
 let number = 0;
 
 export function unique(noun: string): string {
@@ -32,8 +31,8 @@ export function startedBy({ result }: CommandResult): Made {
 }
 
 /** Waits until it has succeeded. */
-export async function finished(stage: Stage, { id, operationId }: Made): Promise<string> {
-  const deadline = Date.now() + DEADLINE_MS;
+export async function finished(stage: Pick<Stage, 'bench'>, { id, operationId }: Made): Promise<string> {
+  const deadline = Date.now() + stage.bench.ground.patienceMs;
   for (;;) {
     const row = await stage.bench.database.first(readState, operationId);
     if (row?.state === 'SUCCEEDED') return id;

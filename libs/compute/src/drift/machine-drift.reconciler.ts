@@ -90,16 +90,16 @@ async function lookAt(look: Look): Promise<void> {
     const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs);
     const last = rows.at(-1);
     if (last === undefined) return;
-    const seen = await listing.upTo(last.id);
+    const seen = await listing.upTo(last.instance_id);
     const observations: Observation[] = [];
     for (const row of rows) {
-      const observation = await compare(look, row, seen.get(row.id));
+      const observation = await compare(look, row, seen.get(row.instance_id));
       if (observation !== null) observations.push(observation);
     }
     if (observations.length > 0) {
       await database.transaction((transaction) => transaction.rows(recordObservations, JSON.stringify(observations)));
     }
-    after = last.id;
+    after = last.instance_id;
   }
 }
 
@@ -109,9 +109,9 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
   if (seen === undefined) {
     if (look.confirmed >= MAX_CONFIRMED) return null;
     look.confirmed += 1;
-    seen = await look.compute.getMachine(callOf(look, row.id), row.id);
+    seen = await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id);
   }
-  const isOurs = seen !== undefined && seen.installationId === look.installation;
+  const isOurs = seen !== undefined && (seen.installationId === look.installation || isHidden(seen));
   const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
   const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
   const drift = driftOf(row, isOurs ? seen : undefined);
@@ -123,13 +123,18 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
   return { id: row.id, revision: row.revision, power, reason, drift };
 }
 
+/** Of a machine whose host is away the backend may tell no more than that it has it. */
+function isHidden({ power, installationId: installation }: ObservedMachine): boolean {
+  return power === 'UNKNOWN' && installation === '';
+}
+
 function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): MachineDrift | null {
   const since = (code: DriftCode): string => (row.drift?.code === code ? row.drift.since : new Date().toISOString());
   if (seen === undefined) return { code: DriftCode.MACHINE_MISSING, since: since(DriftCode.MACHINE_MISSING) };
   if (seen.hostName !== row.host_name) {
     return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
   }
-  if (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib) return null;
+  if (isHidden(seen) || (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib)) return null;
   return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 

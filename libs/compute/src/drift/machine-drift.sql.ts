@@ -8,6 +8,7 @@ export const findBackendsOfMachines = statement<{ backend_id: string }, [limit: 
 
 export interface MachineToObserve {
   id: string;
+  instance_id: string;
   revision: number;
   observed_power: Power | 'UNKNOWN';
   observed_reason: string | null;
@@ -18,17 +19,17 @@ export interface MachineToObserve {
 }
 
 /**
- * Machines of a backend that shall be there, by id after one, each with what was seen of it. Left out is what an operation
- * is at or has just changed (listings may lag behind), and what is on hosts that do not answer.
+ * Machines of a backend that shall be there, by what it calls them after one, each with what was seen of it. Left out is
+ * what an operation is at or has just changed (listings may lag behind), and what is on hosts that do not answer.
  */
 export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
   'machine_drift.machines',
-  `SELECT m.id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
+  `SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
-   WHERE m.backend_id = $1 AND m.id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
+   WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
      AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
-   ORDER BY m.id LIMIT $3::int`,
+   ORDER BY m.instance_id LIMIT $3::int`,
 );
 
 export interface Observation {
@@ -71,7 +72,7 @@ export const machinesToStart = statement<MachineToStart, [limit: number, afterFa
      AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
      AND NOT EXISTS (
-       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
          AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
    ORDER BY m.observed_at, m.id LIMIT $1::int`,
 );

@@ -1,6 +1,7 @@
 import type { Database } from '#database';
 import type { HostStateChange, HostStateListener } from '#infrastructure';
 import { nudgeReconcilers } from '#operations';
+import { MACHINE_RECOVERY } from '../recovery/machine-recovery.reconciler.js';
 import { markMachinesSilent } from './host-machines.sql.js';
 
 /** The reconciler that looks at machines; made due when a host returns. */
@@ -21,7 +22,10 @@ export async function markSilent(database: Database, hostIds: readonly string[] 
   return marked;
 }
 
-/** Hosts that fall silent take their machines' states with them; those that return have their machines looked at. */
+/**
+ * Hosts that fall silent take their machines' states with them; those that return have their machines looked at. With either
+ * it is time to look whom to make anew.
+ */
 export class MachineHostListener implements HostStateListener {
   readonly name = 'compute';
 
@@ -30,7 +34,7 @@ export class MachineHostListener implements HostStateListener {
   async hostStatesChanged(changes: readonly HostStateChange[]): Promise<void> {
     const silent = changes.filter(({ host }) => host.health !== 'UP').map(({ host }) => host.id);
     if (silent.length > 0) await markSilent(this.database, silent);
-    if (silent.length === changes.length) return;
-    await this.database.transaction((transaction) => nudgeReconcilers(transaction, [MACHINE_DRIFT]));
+    const due = silent.length === changes.length ? [MACHINE_RECOVERY] : [MACHINE_DRIFT, MACHINE_RECOVERY];
+    await this.database.transaction((transaction) => nudgeReconcilers(transaction, due));
   }
 }

@@ -13,6 +13,15 @@ export interface MachineRealiserOptions {
   settleMs?: number;
 }
 
+/** Where a machine is made anew, beside the one that its row speaks of. */
+export interface InstancePlace {
+  /** What the backend calls it there. */
+  instanceId: string;
+  hostId: string;
+  /** Its only disk. */
+  diskId: string;
+}
+
 type Context = StepContext<unknown>;
 type Answer = StepDone | StepWait;
 
@@ -30,10 +39,10 @@ export class MachineRealiser {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
   }
 
-  /** Makes the machine, stopped, on the host that its row names. */
-  async ensureMachine(context: Context, machineId: string): Promise<Answer> {
-    const machine = await readMachine(context.reader, machineId);
-    const specification = await machineSpecification(context.reader, machine);
+  /** Makes the machine, stopped, on the host that its row names or at another place. */
+  async ensureMachine(context: Context, machineId: string, place?: InstancePlace): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId, place);
+    const specification = await machineSpecification(context.reader, machine, place);
     const compute = await this.compute(machine.backend_id);
     return fromOutcome(await compute.createMachine(context.call(machineId), specification), 'The backend is making the machine.');
   }
@@ -43,36 +52,36 @@ export class MachineRealiser {
    * its tombstone when the host returns.
    * @param settle for undos, whose create may still be on its way: look again after the settling time
    */
-  async removeMachine(context: Context, machineId: string, settle = false): Promise<Answer> {
-    return this.unlessHostIsOff(context, machineId, () => this.deleteMachine(context, machineId, settle));
+  async removeMachine(context: Context, machineId: string, settle = false, place?: InstancePlace): Promise<Answer> {
+    return this.unlessHostIsOff(context, machineId, () => this.deleteMachine(context, machineId, settle, place), place);
   }
 
   /** Runs what may find the machine's host away: that is no reason to wait when the host is proven to be off. */
-  async unlessHostIsOff(context: Context, machineId: string, work: () => Promise<Answer>): Promise<Answer> {
+  async unlessHostIsOff(context: Context, machineId: string, work: () => Promise<Answer>, place?: InstancePlace): Promise<Answer> {
     try {
       return await work();
     } catch (error) {
       const isAway = error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
-      if (!isAway || !(await isHostOff(context.reader, machineId))) throw error;
+      if (!isAway || !(await isHostOff(context.reader, machineId, place))) throw error;
       context.log.info({ machineId, reason: error.message }, 'left on a host that is proven to be off, until it returns');
       return done();
     }
   }
 
   /** Whether the backend still has the machine, on a host that is proven to be off. */
-  async isLeftBehind(context: Context, machineId: string): Promise<boolean> {
-    if (!(await isHostOff(context.reader, machineId))) return false;
-    const machine = await readMachine(context.reader, machineId);
+  async isLeftBehind(context: Context, machineId: string, place?: InstancePlace): Promise<boolean> {
+    if (!(await isHostOff(context.reader, machineId, place))) return false;
+    const machine = await readMachine(context.reader, machineId, place);
     const compute = await this.compute(machine.backend_id);
-    return (await compute.getMachine(context.call(machineId), machineId)) !== undefined;
+    return (await compute.getMachine(context.call(machineId), machine.instance_id)) !== undefined;
   }
 
-  private async deleteMachine(context: Context, machineId: string, settle: boolean): Promise<Answer> {
-    const machine = await readMachine(context.reader, machineId);
+  private async deleteMachine(context: Context, machineId: string, settle: boolean, place?: InstancePlace): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId, place);
     const looksAgain = settle && context.step.memo === 'settled';
     const memo = looksAgain ? { memo: 'settled' } : {};
     const compute = await this.compute(machine.backend_id);
-    const outcome = await compute.deleteMachine(context.call(looksAgain ? `${machineId}/again` : machineId), machineId);
+    const outcome = await compute.deleteMachine(context.call(looksAgain ? `${machineId}/again` : machineId), machine.instance_id);
     if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is deleting the machine.', ...memo });
     if (!settle || looksAgain) return done();
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
@@ -84,21 +93,21 @@ export class MachineRealiser {
     const machine = await readMachine(context.reader, machineId);
     const compute = await this.compute(machine.backend_id);
     const call = context.call(`${machineId}/${power}`);
-    const outcome = await changePower(compute, call, { machineId, power, from, force });
+    const outcome = await changePower(compute, call, { instanceId: machine.instance_id, power, from, force });
     return fromOutcome(outcome, `The backend is bringing the machine to ${power.toLowerCase()}.`);
   }
 
   async restart(context: Context, machineId: string): Promise<Answer> {
     const machine = await readMachine(context.reader, machineId);
     const compute = await this.compute(machine.backend_id);
-    return fromOutcome(await compute.restartMachine(context.call(machineId), machineId), 'The backend is restarting the machine.');
+    return fromOutcome(await compute.restartMachine(context.call(machineId), machine.instance_id), 'The backend is restarting the machine.');
   }
 
   async resize(context: Context, machineId: string, size: { cpu: number; memoryMib: number }): Promise<Answer> {
     const machine = await readMachine(context.reader, machineId);
     const compute = await this.compute(machine.backend_id);
     const call = context.call(`${machineId}/${size.cpu}x${size.memoryMib}`);
-    return fromOutcome(await compute.resizeMachine(call, machineId, size), 'The backend is resizing the machine.');
+    return fromOutcome(await compute.resizeMachine(call, machine.instance_id, size), 'The backend is resizing the machine.');
   }
 
   async move(context: Context, machineId: string, hostId: string): Promise<Answer> {
@@ -118,7 +127,7 @@ export class MachineRealiser {
     const machine = await readMachine(context.reader, machineId);
     const hostName = await nameOfHost(context.reader, hostId);
     const compute = await this.compute(machine.backend_id);
-    const outcome = await compute.moveMachine(context.call(`${machineId}/${hostName}${round}`), machineId, hostName);
+    const outcome = await compute.moveMachine(context.call(`${machineId}/${hostName}${round}`), machine.instance_id, hostName);
     return fromOutcome(outcome, `The backend is moving the machine to ${hostName}.`);
   }
 
@@ -126,7 +135,7 @@ export class MachineRealiser {
   async look(context: Context, machineId: string): Promise<ObservedMachine> {
     const machine = await readMachine(context.reader, machineId);
     const compute = await this.compute(machine.backend_id);
-    const observed = await compute.getMachine(context.call(machineId), machineId);
+    const observed = await compute.getMachine(context.call(machineId), machine.instance_id);
     if (observed !== undefined) return observed;
     throw new MuonError('BACKEND_FAILED', 'The backend does not have the machine any more.', { data: { machineId }, fault: 'OPERATOR' });
   }
@@ -146,22 +155,23 @@ export class MachineRealiser {
 async function changePower(
   compute: ComputeDriver,
   call: Parameters<ComputeDriver['startMachine']>[0],
-  change: { machineId: string; power: Power; from: ObservedMachine['power']; force: boolean },
+  change: { instanceId: string; power: Power; from: ObservedMachine['power']; force: boolean },
 ): ReturnType<ComputeDriver['startMachine']> {
-  const { machineId, power, from, force } = change;
-  if (power === 'STOPPED') return compute.stopMachine(call, machineId, force);
-  if (power === 'SUSPENDED') return compute.suspendMachine(call, machineId);
-  return from === 'SUSPENDED' ? compute.resumeMachine(call, machineId) : compute.startMachine(call, machineId);
+  const { instanceId, power, from, force } = change;
+  if (power === 'STOPPED') return compute.stopMachine(call, instanceId, force);
+  if (power === 'SUSPENDED') return compute.suspendMachine(call, instanceId);
+  return from === 'SUSPENDED' ? compute.resumeMachine(call, instanceId) : compute.startMachine(call, instanceId);
 }
 
-async function readMachine(reader: Reader, machineId: string): Promise<MachineToRealise> {
+/** @param place where it is looked at instead of where its row says */
+async function readMachine(reader: Reader, machineId: string, place?: InstancePlace): Promise<MachineToRealise> {
   const machine = await reader.first(findMachineToRealise, machineId);
   if (machine === undefined) throw notFound('virtual machine', machineId);
-  return machine;
+  return place === undefined ? machine : { ...machine, instance_id: place.instanceId, host_id: place.hostId };
 }
 
-async function isHostOff(reader: Reader, machineId: string): Promise<boolean> {
-  const machine = await readMachine(reader, machineId);
+async function isHostOff(reader: Reader, machineId: string, place?: InstancePlace): Promise<boolean> {
+  const machine = await readMachine(reader, machineId, place);
   const [host] = await reader.rows(findHosts, [machine.host_id]);
   return host !== undefined && hostState(host) === HostState.FENCED;
 }
@@ -172,7 +182,7 @@ async function nameOfHost(reader: Reader, hostId: string): Promise<string> {
   return host.name;
 }
 
-async function machineSpecification(reader: Reader, machine: MachineToRealise): Promise<MachineSpecification> {
+async function machineSpecification(reader: Reader, machine: MachineToRealise, place?: InstancePlace): Promise<MachineSpecification> {
   const [hostName, ports, disks, installation] = await Promise.all([
     nameOfHost(reader, machine.host_id),
     reader.rows(findPortsOfOwners, [machine.id]),
@@ -180,7 +190,7 @@ async function machineSpecification(reader: Reader, machine: MachineToRealise): 
     installationId(reader),
   ]);
   return {
-    machineId: machine.id,
+    machineId: machine.instance_id,
     hostname: machine.name,
     ownership: { installationId: installation, tenantId: machine.tenant_id, projectId: machine.project_id },
     hostName,
@@ -193,7 +203,7 @@ async function machineSpecification(reader: Reader, machine: MachineToRealise): 
       macAddress: port.mac_address,
       ipAddress: port.address,
     })),
-    diskIds: disks.map((disk) => disk.id),
+    diskIds: place === undefined ? disks.map((disk) => disk.id) : [place.diskId],
     userData: machine.user_data,
   };
 }

@@ -1,8 +1,9 @@
 import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import type { JsonObject } from '#core';
 import { JsonObjectScalar, Long } from '#graphql';
+import { CommandPayload } from '#identity/api';
 import { OperationPayload } from '#operations/api';
-import { Power } from './virtual-machine.js';
+import { MachineRecovery, Power } from './virtual-machine.js';
 import { VirtualMachine } from './virtual-machine.graphql.js';
 
 @InputType({ description: 'A new virtual machine.' })
@@ -43,6 +44,9 @@ export class CreateVirtualMachineInput {
   @Field(() => JsonObjectScalar, { nullable: true, description: 'Texts by name, at most 50.' })
   readonly metadata?: JsonObject | null;
 
+  @Field(() => MachineRecovery, { nullable: true, description: 'What becomes of it when its host is lost; NONE if not given.' })
+  readonly recovery?: MachineRecovery | null;
+
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;
 }
@@ -58,6 +62,12 @@ abstract class MachineChangeInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;
+}
+
+@InputType({ description: 'Which machine to change, and how.' })
+export class UpdateVirtualMachineInput extends MachineChangeInput {
+  @Field(() => MachineRecovery, { description: 'What becomes of it when its host is lost. RECREATE is refused while it has disks beside its root disk.' })
+  readonly recovery!: MachineRecovery;
 }
 
 @InputType({ description: 'Which machine to delete.' })
@@ -96,6 +106,12 @@ abstract class MachinePayload extends OperationPayload {
 
 @ObjectType({ description: 'The machine that is being made.' })
 export class CreateVirtualMachinePayload extends MachinePayload {}
+
+@ObjectType({ description: 'The machine that was changed.' })
+export class UpdateVirtualMachinePayload extends CommandPayload {
+  @Field(() => VirtualMachine, { nullable: true, description: 'The machine as it is now.' })
+  readonly virtualMachine!: VirtualMachine | null;
+}
 
 @ObjectType({ description: 'The machine that is being deleted.' })
 export class DeleteVirtualMachinePayload extends MachinePayload {}

@@ -1,10 +1,16 @@
 import { assert } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { done, type StepDone } from '#operations';
-import { HOST_CLAIMS, placeMachines } from '#placement';
+import { HOST_CLAIMS, placeMachines, type Placement } from '#placement';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
 import { findGroupHosts, findAffinityGroups } from '../affinity-group/affinity-group.sql.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
+
+/** Another host for a machine, with what claims it there beside the present one. */
+export interface Elsewhere {
+  placement: Placement;
+  claims: ChangeSet;
+}
 
 /**
  * Chooses another host of the same zone and backend, and claims it beside the present one with the step's outcome. A race
@@ -12,10 +18,21 @@ import type { VirtualMachineRow } from './virtual-machine.js';
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
 export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow): Promise<StepDone> {
+  const { placement, claims } = await chooseElsewhere(reader, machine, 0);
+  const { hostId, rackId } = placement;
+  return done({ output: { hostId, rackId }, commit: async (_transaction, apply) => apply(claims) });
+}
+
+/**
+ * Chooses another host of the same zone and backend, by the same rules as for a new machine.
+ * @param diskGib what it needs of a datastore there; 0 when it keeps its disks
+ * @throws INSUFFICIENT_CAPACITY when no other host fits
+ */
+export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, diskGib: number): Promise<Elsewhere> {
   const { id, affinity_group_id } = machine;
   const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
   const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
-  // The moving machine itself stands in nobody's way.
+  // The machine itself stands in nobody's way.
   const others = members.filter((row) => row.machine_id !== id).map((row) => row.host_id);
   const { placements } = await placeMachines(reader, {
     zoneIds: [machine.zone_id],
@@ -24,7 +41,7 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
         resourceId: id,
         cpu: machine.cpu,
         memoryMib: machine.memory_mib,
-        diskGib: 0,
+        diskGib,
         backendIds: [machine.backend_id],
         excludedHostIds: [machine.host_id],
         groupIds: groups.map((group) => group.id),
@@ -38,15 +55,10 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
       existingHostIds: others,
     })),
   });
-  const [chosen] = placements;
-  assert(chosen !== undefined, `machine ${id} was not placed`);
-  const { hostId, rackId, zoneId } = chosen;
-  return done({
-    output: { hostId, rackId },
-    commit: async (_transaction, apply) => {
-      const changes = new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId });
-      changes.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null })));
-      await apply(changes);
-    },
-  });
+  const [placement] = placements;
+  assert(placement !== undefined, `machine ${id} was not placed`);
+  const { hostId, rackId, zoneId } = placement;
+  const claims = new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId });
+  claims.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null })));
+  return { placement, claims };
 }

@@ -2,7 +2,7 @@ import { Args, Context, Mutation, Resolver } from '@nestjs/graphql';
 import { Database } from '#database';
 import { Authenticated, type GraphqlContext } from '#graphql';
 import type { CommandResult } from '#identity';
-import { accessOf, type Plan } from '#identity/api';
+import { accessOf, toPayload, type Plan } from '#identity/api';
 import { toOperationPayload, type Operation } from '#operations/api';
 import type { JsonObject } from '#core';
 import { withoutNulls } from '../catalogue.graphql.js';
@@ -23,6 +23,8 @@ import {
   StopVirtualMachinePayload,
   SuspendVirtualMachineInput,
   SuspendVirtualMachinePayload,
+  UpdateVirtualMachineInput,
+  UpdateVirtualMachinePayload,
 } from './machine-inputs.graphql.js';
 import { loadVirtualMachine, type VirtualMachine } from './virtual-machine.graphql.js';
 import { VirtualMachineService, type ChangeOptions, type CreateVirtualMachineInput as CreateMachine, type PowerAction } from './virtual-machine.service.js';
@@ -57,6 +59,16 @@ export class VirtualMachineMutations {
     // The service checks what the types do not say: metadata are texts, and a new machine is not suspended.
     const outcome = await this.service.create(accessOf(context), rest as CreateMachine, { dryRun, idempotencyKey: context.idempotencyKey });
     return this.payload(outcome, context, outcome.result.id);
+  }
+
+  @Mutation(() => UpdateVirtualMachinePayload, { description: 'Changes what becomes of a machine when its host is lost.' })
+  async updateVirtualMachine(
+    @Args('input', { type: () => UpdateVirtualMachineInput, description: 'Which, and how.' }) input: UpdateVirtualMachineInput,
+    @Context() context: GraphqlContext,
+  ): Promise<UpdateVirtualMachinePayload> {
+    const { id, recovery } = input;
+    const outcome = await this.service.update(accessOf(context), { id, recovery }, options(input, context));
+    return { ...toPayload(outcome), virtualMachine: await loadVirtualMachine(this.database, context, id) };
   }
 
   @Mutation(() => DeleteVirtualMachinePayload, {

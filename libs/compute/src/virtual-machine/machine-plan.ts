@@ -10,7 +10,7 @@ import { findGroupHosts, type AffinityGroupRow } from '../affinity-group/affinit
 import { flavorCharges } from '../flavor/flavor.service.js';
 import type { FlavorRow } from '../flavor/flavor.sql.js';
 import type { ImageRow } from '../image/image.sql.js';
-import { virtualMachineId, type Power } from './virtual-machine.js';
+import { virtualMachineId, type MachineRecovery, type Power } from './virtual-machine.js';
 
 constraintMeans(
   'virtual_machine_name',
@@ -40,7 +40,7 @@ export interface MachineRequest {
   power: Power;
   userData: string;
   metadata: Record<string, string>;
-  recovery: 'NONE' | 'RECREATE';
+  recovery: MachineRecovery;
   /** Of a machine that has failed and is made again under its id: the version of its row. */
   existingVersion?: number;
 }
@@ -223,6 +223,7 @@ function addMachine(
 function newRow(tenantId: string, projectId: string, machine: MachineRequest): Record<string, unknown> {
   return {
     id: machine.id,
+    instance_id: machine.id,
     tenant_id: tenantId,
     project_id: projectId,
     name: machine.name,

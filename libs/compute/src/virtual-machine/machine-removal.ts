@@ -4,6 +4,7 @@ import { writeTombstones, type ApplyChanges } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, planDiskRelease, removeDiskRows } from '#storage';
+import { MACHINE_OBJECT } from './virtual-machine.js';
 import { lockUnmadeMachines, removeVirtualMachines } from './virtual-machine.sql.js';
 
 /**
@@ -22,7 +23,7 @@ export async function removeUnmadeMachines(transaction: Transaction, machineIds:
   changes.add(HOST_CLAIMS, ...ids.map((resourceId) => ({ action: 'RELEASE' as const, resourceId })));
   changes.add(CHARGES, ...ids.map((resourceId) => ({ action: 'REFUND' as const, resourceId })));
   if (disks.length > 0) await transaction.execute(removeDiskRows, disks);
-  const tombstones = machines.map((machine) => ({ backendId: machine.backend_id, objectKind: 'machine', objectId: machine.id, reason: 'undone' }));
+  const tombstones = machines.map((machine) => ({ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machine.instance_id, reason: 'undone' }));
   await writeTombstones(transaction, tombstones);
   await transaction.execute(removeVirtualMachines, ids);
   await apply(changes);

@@ -4,6 +4,7 @@ import { RowTimes } from '#database';
 @Entity('virtual_machine')
 @Check('virtual_machine_desired_power', `desired_power IN ('RUNNING', 'STOPPED', 'SUSPENDED')`)
 @Check('virtual_machine_recovery', `recovery IN ('NONE', 'RECREATE')`)
+@Check('virtual_machine_node_recovery', `((owner_id IS NULL) OR (recovery = 'NONE'))`)
 @Check('virtual_machine_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('virtual_machine_observed_power', `observed_power IN ('RUNNING', 'STOPPED', 'SUSPENDED', 'UNKNOWN')`)
 @Index('virtual_machine_name', ['projectId', 'name'], { unique: true })
@@ -17,6 +18,9 @@ import { RowTimes } from '#database';
 @Index('virtual_machine_to_start', ['observedAt', 'id'], {
   where: `((lifecycle = 'PRESENT'::text) AND (desired_power = 'RUNNING'::text) AND (observed_power = 'STOPPED'::text))`,
 })
+@Index('virtual_machine_instance', ['backendId', 'instanceId'], { unique: true })
+@Index('virtual_machine_successor', ['successorId'], { where: '(successor_id IS NOT NULL)' })
+@Index('virtual_machine_to_recover', ['hostId'], { where: `(recovery = 'RECREATE'::text)` })
 @Index('virtual_machine_drift', ['backendId'], { where: '(drift IS NOT NULL)' })
 export class VirtualMachineEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'virtual_machine_pkey' })
@@ -88,6 +92,18 @@ export class VirtualMachineEntity extends RowTimes {
 
   @Column({ name: 'backend_id', type: 'text', collation: 'C' })
   backendId!: string;
+
+  /** What its backend calls it: its id, and another one since it was made anew. */
+  @Column({ name: 'instance_id', type: 'text', collation: 'C' })
+  instanceId!: string;
+
+  /** What the backend calls the one that is being made in its place. */
+  @Column({ name: 'successor_id', type: 'text', collation: 'C', nullable: true })
+  successorId!: string | null;
+
+  /** Why it is not made anew elsewhere, though its host does not answer and its policy says so. */
+  @Column('jsonb', { name: 'recovery_block', nullable: true })
+  recoveryBlock!: unknown;
 
   @Column('text')
   lifecycle!: string;

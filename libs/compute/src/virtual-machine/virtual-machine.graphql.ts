@@ -5,7 +5,7 @@ import { PowerState } from '#drivers';
 import { DateTime, JsonObjectScalar, loader, Long, Node, type GraphqlContext } from '#graphql';
 import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
-import { machineConditions, machineState, MachineState, Power, type Condition, type VirtualMachineRow } from './virtual-machine.js';
+import { machineConditions, MachineRecovery, machineState, MachineState, Power, type Condition, type VirtualMachineRow } from './virtual-machine.js';
 import { findVisibleVirtualMachines } from './virtual-machine.sql.js';
 
 registerEnumType(MachineState, {
@@ -44,7 +44,21 @@ registerEnumType(PowerState, {
   },
 });
 
-export const MachineConditionType = { READY: 'READY', HOST_REACHABLE: 'HOST_REACHABLE', IN_PLACE: 'IN_PLACE' } as const;
+registerEnumType(MachineRecovery, {
+  name: 'VirtualMachineRecovery',
+  description: 'What becomes of a machine when its host is lost.',
+  valuesMap: {
+    NONE: { description: 'It waits for its host, and is started again when that returns, with all that was on its disks.' },
+    RECREATE: {
+      description:
+        'Loses data: once its host is proven to be off, it is made anew on another host of its zone. It keeps its id, name, ports and ' +
+        'addresses; its root disk is made of its image again, under another id, and everything that was on it is gone for good, also ' +
+        'when the host returns later. Only machines that shall run, and that have no disk beside their root disk.',
+    },
+  },
+});
+
+export const MachineConditionType = { READY: 'READY', HOST_REACHABLE: 'HOST_REACHABLE', IN_PLACE: 'IN_PLACE', RECOVERY: 'RECOVERY' } as const;
 registerEnumType(MachineConditionType, {
   name: 'VirtualMachineConditionType',
   description: 'What a condition speaks of.',
@@ -52,6 +66,7 @@ registerEnumType(MachineConditionType, {
     READY: { description: 'Whether it is as it shall be.' },
     HOST_REACHABLE: { description: 'Whether its host answers.' },
     IN_PLACE: { description: 'Whether its backend has it, where it was placed.' },
+    RECOVERY: { description: 'Only where its recovery is RECREATE: whether it can be made anew elsewhere when its host is lost, or what keeps it from that.' },
   },
 });
 export const MachineConditionStatus = { TRUE: 'TRUE', FALSE: 'FALSE', UNKNOWN: 'UNKNOWN' } as const;
@@ -115,6 +130,9 @@ export class VirtualMachine extends Node {
   @Field(() => DateTime, { nullable: true, description: 'When that was seen to change.' })
   readonly observedAt!: Date | null;
 
+  @Field(() => MachineRecovery, { description: 'What becomes of it when its host is lost.' })
+  readonly recovery!: MachineRecovery;
+
   @Field(() => Int, { description: 'Virtual processors.' })
   readonly cpu!: number;
 
@@ -126,6 +144,12 @@ export class VirtualMachine extends Node {
 
   @Field(() => ID, { nullable: true, description: 'The host that it is on; for operators only, null for others.' })
   readonly hostId!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'What its backend calls it, its id unless it was made anew after its host was lost; for operators only, null for others.',
+  })
+  readonly instanceId!: string | null;
 
   @Field(() => JsonObjectScalar, { description: 'Texts by name that somebody has put on it.' })
   readonly metadata!: JsonObject;
@@ -161,10 +185,12 @@ export function toVirtualMachine(row: VirtualMachineRow, showsHost: boolean): Vi
     desiredPower: row.desired_power,
     observedPower: row.observed_power,
     observedAt: row.observed_at,
+    recovery: row.recovery,
     cpu: row.cpu,
     memoryMib: row.memory_mib,
     zoneId: row.zone_id,
     hostId: showsHost ? row.host_id : null,
+    instanceId: showsHost ? row.instance_id : null,
     metadata: row.metadata,
     version: row.version,
     revision: row.revision,

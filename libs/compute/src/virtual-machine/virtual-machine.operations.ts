@@ -20,6 +20,7 @@ import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
 import { removeUnusedImages } from '../image/image.sql.js';
 import type { MachineRealiser } from '../realise/machine-realiser.js';
 import { readmitMachine } from './machine-readmission.js';
+import { MACHINE_OBJECT } from './virtual-machine.js';
 import { findMachineToRealise, markFailed, markKept, markPresent, removeVirtualMachine } from './virtual-machine.sql.js';
 
 const machineInput = z.strictObject({ machineId: z.string() });
@@ -120,9 +121,6 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
   });
 }
 
-/** What machines are called on tombstones. */
-const MACHINE_OBJECT = 'machine';
-
 /** An earlier attempt has left one; from now on nothing may delete the machine of this one. */
 async function withoutTombstone(context: StepContext<MachineInput>, result: StepDone | StepWait): Promise<StepDone | StepWait> {
   if (context.operation.attempt === 1 || result.type === 'WAIT') return result;
@@ -133,7 +131,7 @@ async function withoutTombstone(context: StepContext<MachineInput>, result: Step
     ...result,
     commit: async (transaction, apply) => {
       await result.commit?.(transaction, apply);
-      await liftTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machineId }]);
+      await liftTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machine.instance_id }]);
     },
   };
 }
@@ -162,7 +160,7 @@ async function releaseMachine(
 ): Promise<void> {
   const machine = await transaction.first(findMachineToRealise, machineId);
   if (machine !== undefined) {
-    await writeTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machineId, reason }]);
+    await writeTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machine.instance_id, reason }]);
   }
   const ports = (await transaction.rows(findPortsOfOwners, [machineId])).map((row) => row.id);
   const disks = (await transaction.rows(findDisksOfOwners, [machineId])).map((row) => row.id);

@@ -17,7 +17,7 @@ import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
 import { resolveImages } from '../image/image.service.js';
 import { planMachineDeletion, startMachineOperation } from './machine-deletion.js';
 import { planVirtualMachines, type MachineRequest } from './machine-plan.js';
-import { Lifecycle, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
+import { Lifecycle, MachineRecovery, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
 import { findVirtualMachines } from './virtual-machine.sql.js';
 
 const MAX_USER_DATA = 64 * 1024;
@@ -40,9 +40,12 @@ export const createVirtualMachineInput = z.strictObject({
   power: z.enum(['RUNNING', 'STOPPED']).default('RUNNING'),
   userData: z.string().max(MAX_USER_DATA, `User data has at most ${MAX_USER_DATA} characters.`).default(''),
   metadata: z.record(nameSchema, descriptionSchema).refine((map) => Object.keys(map).length <= 50, 'At most 50 entries.').default({}),
-  recovery: z.enum(['NONE', 'RECREATE']).default('NONE'),
+  recovery: z.enum(MachineRecovery).default('NONE'),
 });
 export type CreateVirtualMachineInput = z.input<typeof createVirtualMachineInput>;
+
+export const updateVirtualMachineInput = z.strictObject({ id: reference, recovery: z.enum(MachineRecovery) });
+export type UpdateVirtualMachineInput = z.input<typeof updateVirtualMachineInput>;
 
 export const PowerAction = { START: 'START', STOP: 'STOP', RESTART: 'RESTART', SUSPEND: 'SUSPEND', RESUME: 'RESUME' } as const;
 export type PowerAction = (typeof PowerAction)[keyof typeof PowerAction];
@@ -98,6 +101,17 @@ export class VirtualMachineService {
     const { userData, ...shown } = input;
     const audited = { ...shown, userData: `[${userData.length} characters]` };
     return this.commands.run({ access, name: 'createVirtualMachine', input: audited, hidden: { userData }, place, ...options }, plan);
+  }
+
+  /** Changes what becomes of it when its host is lost; also while its host is silent, and while an operation is at it. */
+  async update(access: Access, raw: UpdateVirtualMachineInput, options: ChangeOptions = {}): Promise<CommandResult> {
+    const { id, recovery } = parseInput(updateVirtualMachineInput, raw);
+    return this.change(access, 'updateVirtualMachine', Action.MODIFY, id, { id, recovery }, options, async (reader, machine, changes) => {
+      if (recovery === MachineRecovery.RECREATE) await requireNoDataDisks(reader, machine);
+      changes.add(ROWS, { table: 'virtual_machine', update: { recovery, recovery_block: null }, id, version: machine.version });
+      changes.result = { id };
+      changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { recovery } });
+    });
   }
 
   async delete(access: Access, id: string, options: ChangeOptions = {}): Promise<CommandResult> {
@@ -260,6 +274,14 @@ async function zonesFor(reader: Reader, tenantId: string, reference: string | un
 
 function located(row: VirtualMachineRow): { tenantId: string; projectId: string } {
   return { tenantId: row.tenant_id, projectId: row.project_id };
+}
+
+/** @throws INVALID_STATE naming them: what is made anew has an empty root disk and nothing else */
+async function requireNoDataDisks(reader: Reader, { id, name }: VirtualMachineRow): Promise<void> {
+  const diskIds = (await reader.rows(findDisksOfOwners, [id])).filter((disk) => disk.position > 0).map((disk) => disk.id);
+  if (diskIds.length === 0) return;
+  const message = `The machine "${name}" has disks beside its root disk, which would be lost with its host; detach them first.`;
+  throw new MuonError('INVALID_STATE', message, { field: 'input.recovery', data: { diskIds } });
 }
 
 /** @throws RESOURCE_BUSY naming who makes or deletes it; INVALID_STATE */

@@ -3,8 +3,9 @@ import { visible } from '#identity';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-  desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id, lifecycle, observed_power,
-  observed_at, observed_reason, failure, drift, version, revision, created_at, updated_at`;
+  desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+  instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+  created_at, updated_at`;
 
 export const findVirtualMachines = statement<VirtualMachineRow, [ids: string[]]>(
   'virtual_machine.find',
@@ -26,6 +27,13 @@ export const findVirtualMachinesOfOwners = statement<VirtualMachineRow, [ownerId
   `SELECT ${COLUMNS} FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name`,
 );
 
+/** Those that a backend has under these ids, or is to have. */
+export const findInstances = statement<{ id: string }, [instanceIds: string[]]>(
+  'virtual_machine.find_instances',
+  `SELECT instance_id AS id FROM virtual_machine WHERE instance_id = ANY($1)
+   UNION SELECT successor_id FROM virtual_machine WHERE successor_id = ANY($1)`,
+);
+
 /** Everything that the compute driver is told of machines, in one row each. */
 export interface MachineToRealise {
   id: string;
@@ -33,6 +41,7 @@ export interface MachineToRealise {
   tenant_id: string;
   project_id: string;
   backend_id: string;
+  instance_id: string;
   host_id: string;
   image_reference: string;
   cpu: number;
@@ -44,7 +53,7 @@ export interface MachineToRealise {
 
 export const findMachineToRealise = statement<MachineToRealise, [id: string]>(
   'virtual_machine.to_realise',
-  `SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.host_id, i.reference AS image_reference,
+  `SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.instance_id, m.host_id, i.reference AS image_reference,
      m.cpu, m.memory_mib, m.user_data, m.desired_power, m.lifecycle
    FROM virtual_machine AS m JOIN image AS i ON i.id = m.image_id WHERE m.id = $1`,
 );
@@ -122,9 +131,9 @@ export const removeVirtualMachine = statement<never, [id: string]>(
 );
 
 /** Locks those of these machines that hold nothing on a backend: never begun, or taken back. */
-export const lockUnmadeMachines = statement<{ id: string; backend_id: string }, [ids: string[]]>(
+export const lockUnmadeMachines = statement<{ id: string; backend_id: string; instance_id: string }, [ids: string[]]>(
   'virtual_machine.lock_unmade',
-  `SELECT id, backend_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE`,
+  `SELECT id, backend_id, instance_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE`,
 );
 
 export const removeVirtualMachines = statement<never, [ids: string[]]>(

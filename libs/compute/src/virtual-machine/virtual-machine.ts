@@ -3,6 +3,10 @@ import { defineId, type ErrorRecord, type Id } from '#core';
 export const virtualMachineId = defineId('vm');
 export type VirtualMachineId = Id<'vm'>;
 
+/** What machines and their disks are called on tombstones. */
+export const MACHINE_OBJECT = 'machine';
+export const DISK_OBJECT = 'disk';
+
 export const Power = { RUNNING: 'RUNNING', STOPPED: 'STOPPED', SUSPENDED: 'SUSPENDED' } as const;
 export type Power = (typeof Power)[keyof typeof Power];
 
@@ -50,6 +54,23 @@ export interface MachineDrift {
   hostName?: string;
 }
 
+export const MachineRecovery = {
+  /** It waits for its host, and runs again when that returns. */
+  NONE: 'NONE',
+  /** When its host is proven to be off it is made anew elsewhere, of its image: what was on its root disk is lost. */
+  RECREATE: 'RECREATE',
+} as const;
+export type MachineRecovery = (typeof MachineRecovery)[keyof typeof MachineRecovery];
+
+/** What keeps a machine from being made anew though its host does not answer and its policy says so. */
+export interface RecoveryBlock {
+  /** HOST_NOT_PROVEN_OFF, SHALL_NOT_RUN, DATA_DISKS, FAILED_LATELY, or the code of the error that it met, as INSUFFICIENT_CAPACITY. */
+  code: string;
+  message: string;
+  /** ISO time since when. */
+  since: string;
+}
+
 export interface VirtualMachineRow {
   id: string;
   tenant_id: string;
@@ -62,7 +83,7 @@ export interface VirtualMachineRow {
   cpu: number;
   memory_mib: number;
   desired_power: Power;
-  recovery: 'NONE' | 'RECREATE';
+  recovery: MachineRecovery;
   user_data: string;
   metadata: Record<string, string>;
   /** The network of its first port; null of machines that older versions made. */
@@ -75,6 +96,11 @@ export interface VirtualMachineRow {
   rack_id: string | null;
   host_id: string;
   backend_id: string;
+  /** What its backend calls it: its id, and another one since it was made anew. */
+  instance_id: string;
+  /** What the backend calls the one that an operation is making in its place. */
+  successor_id: string | null;
+  recovery_block: RecoveryBlock | null;
   lifecycle: Lifecycle;
   observed_power: Power | 'UNKNOWN';
   observed_at: Date | null;
@@ -109,7 +135,7 @@ export function rowsInStates(states: readonly MachineState[]): string[] {
 }
 
 export interface Condition {
-  type: 'READY' | 'HOST_REACHABLE' | 'IN_PLACE';
+  type: 'READY' | 'HOST_REACHABLE' | 'IN_PLACE' | 'RECOVERY';
   status: 'TRUE' | 'FALSE' | 'UNKNOWN';
   reason: string;
   message: string;
@@ -124,10 +150,22 @@ const DRIFT_MESSAGES: Record<DriftCode, string> = {
 
 /**
  * Conditions with reasons from a closed list: CREATING, DELETING, CREATE_FAILED, AS_DESIRED, POWER_DIFFERS, HOST_SILENT,
- * HOST_ANSWERS, AS_PLACED, and what `DriftCode` names.
+ * HOST_ANSWERS, AS_PLACED, PREPARED, BEING_RECREATED, and what `DriftCode` and `RecoveryBlock` name. RECOVERY is told of those
+ * that are to be made anew.
  */
 export function machineConditions(row: VirtualMachineRow): Condition[] {
-  return [readyCondition(row), hostCondition(row), placeCondition(row)];
+  const always = [readyCondition(row), hostCondition(row), placeCondition(row)];
+  return row.recovery === MachineRecovery.NONE ? always : [...always, recoveryCondition(row)];
+}
+
+function recoveryCondition({ recovery_block: block, successor_id: successorId }: VirtualMachineRow): Condition {
+  const type = 'RECOVERY' as const;
+  if (successorId !== null) {
+    return { type, status: 'TRUE', reason: 'BEING_RECREATED', message: 'Its host is proven to be off: it is being made anew elsewhere.', since: null };
+  }
+  if (block !== null) return { type, status: 'FALSE', reason: block.code, message: block.message, since: new Date(block.since) };
+  const message = 'When its host is proven to be off it is made anew elsewhere, of its image; what was on its root disk is lost then.';
+  return { type, status: 'TRUE', reason: 'PREPARED', message, since: null };
 }
 
 function hostCondition(row: VirtualMachineRow): Condition {

@@ -24,6 +24,11 @@ export const findHostNames = statement<{ name: string }, [backendId: string]>(
   'SELECT name FROM host WHERE backend_id = $1',
 );
 
+export const findDownHostNames = statement<{ name: string }, [backendId: string]>(
+  'host.down_names',
+  `SELECT name FROM host WHERE backend_id = $1 AND health = 'DOWN'`,
+);
+
 export interface HostLoadRow {
   host_id: string;
   last_seen_at: Date | null;

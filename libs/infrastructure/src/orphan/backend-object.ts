@@ -24,6 +24,10 @@ export interface BackendObject {
 
 export interface ListedObject extends BackendObject {
   installationId: string;
+  /** The host that must answer for it to be deleted; null when any may. */
+  hostName: string | null;
+  /** Of a disk: the machine that has it. */
+  attachedTo: string | null;
 }
 
 type Page = (call: DriverCall, after: string | null, limit: number) => Promise<ListedObject[]>;
@@ -34,17 +38,35 @@ export function listingsOf(driver: Driver): Page[] {
   const { capabilities, compute, storage, network } = driver;
   if (capabilities.compute) {
     pages.push(async (call, after, limit) =>
-      (await compute.listMachines(call, after, limit)).map((each) => ({ kind: 'machine', id: each.machineId, installationId: each.installationId })),
+      (await compute.listMachines(call, after, limit)).map(({ machineId: id, installationId, hostName }) => ({
+        kind: 'machine',
+        id,
+        installationId,
+        hostName,
+        attachedTo: null,
+      })),
     );
   }
   if (capabilities.storage) {
     pages.push(async (call, after, limit) =>
-      (await storage.listDisks(call, after, limit)).map((each) => ({ kind: 'disk', id: each.diskId, installationId: each.installationId })),
+      (await storage.listDisks(call, after, limit)).map(({ diskId: id, installationId, hostName, attachedTo }) => ({
+        kind: 'disk',
+        id,
+        installationId,
+        hostName,
+        attachedTo,
+      })),
     );
   }
   if (capabilities.network) {
     pages.push(async (call, after, limit) =>
-      (await network.listParts(call, after, limit)).map((each) => ({ kind: KIND_OF_PART[each.kind], id: each.id, installationId: each.installationId })),
+      (await network.listParts(call, after, limit)).map(({ kind, id, installationId }) => ({
+        kind: KIND_OF_PART[kind],
+        id,
+        installationId,
+        hostName: null,
+        attachedTo: null,
+      })),
     );
   }
   return pages;

@@ -22,6 +22,7 @@ import {
   OperationService,
   operationsRoom,
   readUnsettledTombstones,
+  RECREATED,
   registerOperationSections,
   silentBell,
   writeTombstones,
@@ -35,6 +36,8 @@ const readState = statement<{ state: string; error: { message: string } | null }
   'spec.orphan_operation',
   'SELECT state, error FROM operation WHERE id = $1',
 );
+
+const setHostHealth = statement<never, [backendId: string, health: string]>('spec.orphan_host_health', 'UPDATE host SET health = $2 WHERE backend_id = $1');
 
 let room: RoomDatabase;
 let bench: InfrastructureBench;
@@ -183,6 +186,32 @@ it('sweeps nothing when it would be too much, and says so', async () => {
   expect(report.refusal).toBeNull();
   await ended(report.operationId);
   expect(await present()).toHaveLength(50);
+});
+
+it('does not count what the return of a host has brought back after it was made anew elsewhere', async () => {
+  const objects = Array.from({ length: 15 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-returned-${index}` }));
+  for (const { id } of objects) await makeDisk(id);
+  const stones = objects.map((object) => ({ ...stone(object), reason: RECREATED }));
+  await room.database.transaction((transaction) => writeTombstones(transaction, stones));
+  const report = await look();
+  expect(report).toMatchObject({ refusal: null, returned: 15 });
+  await ended(report.operationId);
+  expect(await present()).toEqual([]);
+});
+
+it('leaves what only a host that is down could delete until that returns', async () => {
+  const [machine, disk] = (await makeMachine('out')).filter(({ kind }) => kind === 'machine' || kind === 'disk').reverse() as [BackendObject, BackendObject];
+  for (const id of ['net-out', 'prt-out']) rows.add(id);
+  await bury(machine, disk);
+  const setHealth = async (health: string): Promise<void> =>
+    room.database.transaction(async (transaction) => void (await transaction.execute(setHostHealth, center.backendId, health)));
+  await setHealth('DOWN');
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: [machine, disk], operationId: null });
+  await setHealth('UP');
+  const report = await look();
+  expect(report).toMatchObject({ orphans: [machine, disk], outOfReach: [] });
+  expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await present()).toEqual(['net-out', 'prt-out']);
 });
 
 it('goes on past what cannot be deleted, names it, and tries again the next time', async () => {

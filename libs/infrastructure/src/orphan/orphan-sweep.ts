@@ -11,12 +11,14 @@ import {
   OPERATIONS,
   pruneTombstones,
   readUnsettledTombstones,
+  RECREATED,
   type Reconciler,
   type ReconcilerContext,
 } from '#operations';
 import { backendId as backendIds } from '../backend/backend.js';
 import type { DriverRegistry } from '../driver/driver-registry.js';
 import { findLiveBackends } from '../heartbeat/heartbeat.sql.js';
+import { findDownHostNames } from '../host/host.sql.js';
 import type { HostStateChange, HostStateListener } from '../host/host-state-listener.js';
 import { installationId } from '../installation/installation.js';
 import { DELETION_ORDER, listingsOf, type BackendObject, type ListedObject } from './backend-object.js';
@@ -36,6 +38,10 @@ export interface OrphanReport {
   listed: number;
   /** Must be gone, and are there: an operation deletes them. */
   orphans: BackendObject[];
+  /** Must be gone, and are on hosts that are down: they are deleted when those return. */
+  outOfReach: BackendObject[];
+  /** Of the orphans, those that the return of a host has brought: the brake does not count them. */
+  returned: number;
   /** Carry this installation's mark, and nothing is known of them. They are left alone. */
   unknown: BackendObject[];
   operationId: string | null;
@@ -100,14 +106,19 @@ export class OrphanSweep {
     // Read before the listing: what is buried later may well be listed still.
     const unsettled = await context.reader.rows(readUnsettledTombstones, backendId, MAX_SETTLED);
     const listed = await listAll(context, driver, backendId);
-    const report: OrphanReport = { backendId, listed: listed.length, orphans: [], unknown: [], operationId: null, refusal: null };
+    const report: OrphanReport = { backendId, listed: listed.length, orphans: [], outOfReach: [], returned: 0, unknown: [], operationId: null, refusal: null };
+    const isOut = outOfReach(listed, await context.reader.rows(findDownHostNames, backendId));
     for (const [kind, objects] of Map.groupBy(listed, (object) => object.kind)) {
       for (let from = 0; from < objects.length; from += PAGE) {
-        const ids = objects.slice(from, from + PAGE).map((object) => object.id);
-        const buried = new Set((await context.reader.rows(findTombstones, backendId, kind, ids)).map((row) => row.object_id));
+        const page = objects.slice(from, from + PAGE);
+        const ids = page.map((object) => object.id);
+        const buried = new Map((await context.reader.rows(findTombstones, backendId, kind, ids)).map((row) => [row.object_id, row.reason]));
         const unburied = ids.filter((id) => !buried.has(id));
         const known = await this.known.find(context.reader, kind, unburied);
-        report.orphans.push(...ids.filter((id) => buried.has(id)).map((id) => ({ kind, id })));
+        for (const object of page.filter(({ id }) => buried.has(id))) {
+          (isOut(object) ? report.outOfReach : report.orphans).push({ kind, id: object.id });
+          if (!isOut(object) && buried.get(object.id) === RECREATED) report.returned += 1;
+        }
         report.unknown.push(...unburied.filter((id) => !known.has(id)).map((id) => ({ kind, id })));
       }
     }
@@ -118,12 +129,12 @@ export class OrphanSweep {
   }
 
   private tell(context: ReconcilerContext, report: OrphanReport): void {
-    const { backendId, listed, orphans, unknown } = report;
+    const { backendId, listed, orphans, returned, unknown } = report;
     if (unknown.length > 0) {
       const first = unknown.slice(0, MAX_NAMED);
       context.log.warn({ backendId, objects: unknown.length, first }, 'a backend holds objects of ours that nobody knows; they are left alone');
     }
-    if (orphans.length <= Math.max(ALWAYS_ALLOWED, listed * LARGEST_SHARE)) return;
+    if (orphans.length - returned <= Math.max(ALWAYS_ALLOWED, listed * LARGEST_SHARE)) return;
     report.refusal = 'TOO_MANY';
     const first = orphans.slice(0, MAX_NAMED);
     context.log.error({ backendId, orphans: orphans.length, listed, first }, 'ALARM: too much of a backend would be swept away; nothing is');
@@ -166,6 +177,15 @@ export class OrphanSweep {
       }
     });
   }
+}
+
+/** What only a host that is down could delete: machines and disks on it, and disks that such a machine has. */
+function outOfReach(listed: readonly ListedObject[], down: readonly { name: string }[]): (object: ListedObject) => boolean {
+  const names = new Set(down.map((host) => host.name));
+  if (names.size === 0) return () => false;
+  const isOn = ({ hostName }: ListedObject): boolean => hostName !== null && names.has(hostName);
+  const machines = new Set(listed.filter((object) => object.kind === 'machine' && isOn(object)).map((object) => object.id));
+  return (object) => isOn(object) || (object.attachedTo !== null && machines.has(object.attachedTo));
 }
 
 /** A host that returns may bring back what was deleted while it was gone: that is looked for at once. */

@@ -7,9 +7,12 @@ export interface Tombstone {
   /** The backend's kind of thing, as `machine`, `disk`, `port`. */
   objectKind: string;
   objectId: string;
-  /** `deleted`, `undone`, `host declared dead`: for people. */
+  /** `deleted`, `undone`, or `RECREATED`: for people, and for the brake of the sweep. */
   reason: string;
 }
+
+/** Of what was made anew elsewhere: when its host returns, much of that is to go at once, and that is no mistake. */
+export const RECREATED = 'recreated';
 
 export interface TombstoneRow {
   backend_id: string;

@@ -133,6 +133,24 @@ export async function takeBackDiskGrowth(transaction: Transaction, diskId: strin
   return changes.add(CHARGES, { action: 'ADJUST', resourceId: diskId, amounts: diskAmounts(gib) });
 }
 
+/**
+ * An empty disk, of the image, for when the one that its machine has is lost. It takes over the charge at once; both have
+ * their claim until one of them is let go by `planDiskSuccession`.
+ */
+export async function planDiskSuccessor(reader: Reader, lost: DiskRow, successor: { diskId: string; datastoreId: string }): Promise<ChangeSet> {
+  const { name, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib, image_reference: imageReference } = lost;
+  const request = { ...successor, name, tenantId, projectId, zoneId, sizeGib, imageReference, ownerId: lost.owner_id, position: lost.position };
+  const { changes } = await planDisks(reader, [request], { showDatastores: false });
+  return changes.add(CHARGES, { action: 'REFUND', resourceId: lost.id });
+}
+
+/** Of the two, `kept` stays, with the charge; `dropped` gives up its claim. Its row goes by `removeDiskRows` in the same transaction. */
+export function planDiskSuccession(kept: DiskRow, droppedId: string): ChangeSet {
+  const { id, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib } = kept;
+  const charge = { action: 'CHARGE' as const, resourceId: id, resourceKind: diskId.prefix, tenantId, projectId, zoneId };
+  return planDiskRelease([droppedId]).add(CHARGES, { ...charge, amounts: diskAmounts(sizeGib) });
+}
+
 /** What ends disks besides their rows: claims and charges. The rows go by `removeDiskRows` in the same transaction. */
 export function planDiskRelease(diskIds: readonly string[]): ChangeSet {
   const changes = new ChangeSet();
