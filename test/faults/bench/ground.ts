@@ -1,5 +1,5 @@
 import type { Logger } from '#core';
-import type { FaultScript, FaultState, MachineDetail, NetworkPartDetail, WorldObject } from '#driver-simulated';
+import type { FaultScript, FaultState, MachineDetail, NetworkPartDetail, SimulatedHostState, WorldObject } from '#driver-simulated';
 import type { DriverFactory } from '#drivers';
 import type { FaultHouse } from './fault-house.js';
 
@@ -14,6 +14,8 @@ export interface World {
   objects(): Promise<WorldObject[]>;
   machine(machineId: string): Promise<Pick<MachineDetail, 'cpu' | 'memoryMib' | 'power' | 'hostName'> | undefined>;
   networkParts(tenantId: string): Promise<NetworkPartDetail[]>;
+  /** Lets a host fail and come back; left out where hosts are real. */
+  setHost?(hostName: string, state: SimulatedHostState): Promise<void>;
   /** What is not as it must be where only this kind of backend has something to look at; each text is a violation. */
   remarks?(tenantId: string): Promise<string[]>;
 }

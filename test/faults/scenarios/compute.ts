@@ -80,13 +80,18 @@ export const computeScenarios: readonly Scenario[] = [
 const beats = { silentAfterMs: 1, beatsToReturn: 1, fenceAgainAfterMs: 1 };
 
 /** Its host dies, and is proven to be off. */
+async function setHost({ world }: Stage, host: HostRow, state: SimulatedHostState): Promise<void> {
+  if (world.setHost === undefined) throw new Error('hosts do not fail here');
+  await world.setHost(host.name, state);
+}
+
 async function lose(stage: Stage, host: HostRow): Promise<void> {
-  await stage.world.setHost(host.name, SimulatedHostState.DEAD);
+  await setHost(stage, host, SimulatedHostState.DEAD);
   await beatUntil(stage, host, HostState.FENCED);
 }
 
 async function bringBack(stage: Stage, host: HostRow): Promise<void> {
-  await stage.world.setHost(host.name, SimulatedHostState.ALIVE);
+  await setHost(stage, host, SimulatedHostState.ALIVE);
   await beatUntil(stage, host, HostState.ACTIVE);
 }
 
