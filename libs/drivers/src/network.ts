@@ -65,11 +65,10 @@ export type ObservedNetworkPart = {
  * Each `ensure` makes that part equal to the desired, unless a newer revision of it is there already; a part of another
  * installation is a BACKEND_FAILED conflict, and what builds on an unknown part is NOT_FOUND: ports and load balancers on
  * their network, ports on their security groups, a router on its networks and external network, a floating address on its
- * router and target. Each
- * `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`. INVALID_STATE is the removal of what
- * others build on: of a network with ports or load balancers or on a router, of a router with floating addresses, of an
- * external network with routers; and a router that lets go of an uplink or network while floating addresses need it. A port
- * or load balancer takes its floating addresses along.
+ * router and target. Each `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`. INVALID_STATE is
+ * the removal of what others build on: of a network with ports or load balancers or on a router, of a security group with
+ * ports, of a router with floating addresses, of an external network with routers; and a router that lets go of an uplink or
+ * network while floating addresses need it. A port or load balancer takes its floating addresses along.
  */
 export interface NetworkDriver extends FirewallDriver {
   ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
