@@ -1,4 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chooseDataDirectory } from '#database/embedded';
 import { Failure } from './failure.js';
 import { findMachines, killAllMachines } from './host/namespace.js';
 import { removeContainerGroups } from './machine/cgroups.js';
@@ -32,8 +34,15 @@ export async function down({ folder, keep, note }: DownOptions): Promise<void> {
     }
     if (keep) return folder.write({ version: state.version, hosts: state.hosts });
     await removeDisks(folder);
+    await removeMuon(folder);
     await folder.forget();
   });
+}
+
+/** PostgreSQL keeps its files elsewhere where its user cannot come to the folder. */
+async function removeMuon(folder: StateFolder): Promise<void> {
+  await rm(chooseDataDirectory(join(folder.muon, 'postgres')), { recursive: true, force: true });
+  await rm(folder.muon, { recursive: true, force: true });
 }
 
 /** All mounts were the machines' own; where one is seen from here, nothing may be deleted through it. */

@@ -36,6 +36,11 @@ export class StateFolder {
     return join(this.path, 'muon-client.json');
   }
 
+  /** What the Muon of the demo keeps. */
+  get muon(): string {
+    return join(this.path, 'muon');
+  }
+
   get machines(): string {
     return join(this.path, 'machines');
   }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DemoApi } from '../../../standalone/src/demo/api.js';
 import { planCluster } from '../../../standalone/src/demo/cluster.js';
@@ -31,7 +30,7 @@ export async function demo({ folder, note }: { folder: StateFolder; note: Note }
   await installPackages(folder.cache, ['docker.io']);
   // A host that falls silent may be turned off: then it is known that nothing runs there.
   process.env['MUON_FENCE_COMMAND'] ??= `${process.execPath} ${PROGRAM} --state ${folder.path} host kill`;
-  const muon = await startStandalone({ dataDirectory: join(folder.path, 'muon'), port: 0, issuerPort: 0, logLevel: 'error' });
+  const muon = await startStandalone({ dataDirectory: folder.muon, port: 0, issuerPort: 0, logLevel: 'error' });
   const operator = new DemoApi(muon.url, muon.token);
   try {
     say.chapter('The operator registers it with Muon');
