@@ -6,7 +6,7 @@ import { startSystem, type System, type SystemProcess } from '../support/system.
 import { FaultHouse } from './bench/fault-house.js';
 import type { Lane, Stage } from './bench/lane.js';
 import { Judge } from './judge.js';
-import type { Scenario } from './scenario.js';
+import type { Prepared, Scenario } from './scenario.js';
 import { scenarios } from './scenarios/index.js';
 
 /** How many operations one killed worker leaves behind. */
@@ -27,6 +27,7 @@ const readHolders = statement<Holder, [tenantId: string, rootId: string]>(
 interface Victim {
   scenario: Scenario;
   stage: Stage;
+  prepared: Prepared;
   id: string;
 }
 
@@ -49,7 +50,7 @@ describe('a worker that is killed in earnest', () => {
     const prepared = await scenario.prepare(stage, base);
     // Whatever an operation asks of the backend, from its first call on, is never answered.
     await stage.world.addFault({ kind: FaultKind.HANG, keyContains: 'op_', times: Number.POSITIVE_INFINITY });
-    return { scenario, stage, id: await prepared.submit() };
+    return { scenario, stage, prepared, id: await prepared.submit() };
   }
 
   /** Until the worker is in the middle of a call for each of them, and holds its lease. */
@@ -72,10 +73,11 @@ describe('a worker that is killed in earnest', () => {
     return (await stage.world.faults()).some((fault) => fault.fired > 0);
   }
 
-  async function problemsOf({ scenario, stage, id }: Victim): Promise<string[]> {
+  async function problemsOf({ scenario, stage, prepared, id }: Victim): Promise<string[]> {
     const judge = new Judge(bench, scenario);
     const end = await judge.untilEnd(stage, id);
-    const problems = await judge.examine(stage, id);
+    await prepared.returns?.();
+    const problems = await judge.examine(stage, id, prepared.returns !== undefined || undefined);
     if (end.state !== 'SUCCEEDED') problems.unshift(`ended ${end.state}: ${JSON.stringify(end.error)}`);
     return problems;
   }

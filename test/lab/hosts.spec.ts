@@ -9,6 +9,7 @@ import { createTiny, Lab, newName, removeInstance, tiny, until } from '../suppor
 
 /** Incus calls a member offline after 20 s without a heartbeat, and sends one every 10 s. */
 const OFFLINE_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 30_000;
 const HEALTHY_TIMEOUT_MS = 30_000;
 /** What needs a member that is away may also hang, as long as the network stack of the one who is asked hopes. */
 const IMPATIENT = { timeoutMs: 5000 };
@@ -75,7 +76,11 @@ test('a host whose power is cut is gone, is missed, and comes back without what 
   await lab.settled(incus);
   await healthy();
   expect(await statusInList()).toBe(StatusCode.STOPPED);
-  await incus.instances.ensurePower(instance, { action: 'start' });
+  // It answers a while before it is ready for changes.
+  await until('The start of the instance', READY_TIMEOUT_MS, async () => {
+    await incus.instances.ensurePower(instance, { action: 'start' });
+    return true;
+  });
   expect((await incus.instances.execute(instance, { command: ['hostname'] })).stdout).toBe(`${instance}\n`);
 });
 
