@@ -155,4 +155,18 @@ describe('the event feed', () => {
     await insert('renewed-2', 'renewed');
     expect((await again).map((event) => event.resource_id)).toEqual(['renewed-2']);
   });
+
+  it('serves whoever comes in a new epoch before the tailer has noticed it, and leaves nothing out', async () => {
+    const stop = new AbortController();
+    const open = feed.watch((event) => event.tenant_id === 'early', await feed.head(room.database), stop.signal);
+    const first = open.next();
+    await insert('early-1', 'early');
+    await first;
+    await feed.beginEpoch();
+    const again = take(await feed.head(room.database), 2, 'early');
+    await insert('early-2', 'early');
+    await expect(open.next()).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
+    await insert('early-3', 'early');
+    expect((await again).map((event) => event.resource_id)).toEqual(['early-2', 'early-3']);
+  });
 });

@@ -20,6 +20,8 @@ type Matches = (event: EventRow) => boolean;
 
 interface Watcher {
   matches: Matches;
+  /** Where the log was when it came. */
+  head: EventCursor;
   queue: FeedEvent[];
   wake: (() => void) | undefined;
   failure: MuonError | undefined;
@@ -81,8 +83,8 @@ export class EventFeed {
    * @throws CURSOR_EXPIRED behind the retention or from another epoch; LIMIT_EXCEEDED when the caller reads too slowly.
    */
   async *watch(matches: Matches, from: string | undefined, signal: AbortSignal): AsyncGenerator<FeedEvent, void, void> {
-    const watcher: Watcher = { matches, queue: [], wake: undefined, failure: undefined };
     const head = await this.headCursor(this.database);
+    const watcher: Watcher = { matches, head, queue: [], wake: undefined, failure: undefined };
     let seen = from === undefined ? head : decodeEventCursor(from, 'from');
     if (seen.epoch !== head.epoch) throw cursorExpired('the log began a new epoch');
     // Nothing would come of it for a long time: no transaction has come so far yet.
@@ -180,7 +182,7 @@ export class EventFeed {
       } catch (error) {
         const failure = toMuonError(error);
         this.log.warn({ code: failure.code, detail: failure.detail }, 'the event log could not be read');
-        if (failure.code === 'CURSOR_EXPIRED') await this.restart(failure);
+        if (failure.code === 'CURSOR_EXPIRED') await this.restart(this.tail, failure);
         await sleep(1000, this.stop.signal);
       }
     }
@@ -202,12 +204,21 @@ export class EventFeed {
     }
   }
 
-  /** Goes on from now. Whoever watches already has a gap and is told; whoever comes later reads up to here by itself. */
-  private async restart(failure: MuonError): Promise<void> {
+  /**
+   * Goes on from now. Whoever has watched from before has a gap and is told. Whoever came in the meantime has none, and reads
+   * up to where they came by themselves: the tailer begins with the first of those.
+   * @param lost where the tailer could not go on
+   */
+  private async restart(lost: EventCursor, failure: MuonError): Promise<void> {
     const head = await this.headCursor(this.database).catch(() => undefined);
     if (head === undefined) return;
     this.tail = head;
     for (const watcher of this.watchers) {
+      const { epoch, transactionId } = watcher.head;
+      if (epoch === head.epoch && (lost.epoch !== epoch || transactionId > lost.transactionId)) {
+        if (transactionId < this.tail.transactionId) this.tail = watcher.head;
+        continue;
+      }
       watcher.failure = failure;
       watcher.wake?.();
     }

@@ -1,24 +1,26 @@
 import { ClusterService, findNodePoolsOfClusters, findNodesOfClusters, NodePoolService } from '#clusters';
 import type { Stage } from '../bench/lane.js';
 import { BaseSpent, type Scenario } from '../scenario.js';
+import { startExternalNetwork } from './edge.js';
 import { finished, startedBy, unique, type Made } from './material.js';
 
 /** The smallest that there is: one control node, and a pool with one worker. */
-async function startCluster(stage: Stage, kind: 'KUBERNETES' | 'SWARM' = 'KUBERNETES'): Promise<Made> {
+async function startCluster(stage: Stage, kind: 'KUBERNETES' | 'SWARM' = 'KUBERNETES', externalNetwork?: string): Promise<Made> {
   const { bench, projectId, flavors, clusterVersions } = stage;
   const input = {
     projectId,
     name: unique('cluster'),
     kind,
     version: clusterVersions[kind],
+    ...(externalNetwork === undefined ? {} : { externalNetwork }),
     controlPlane: { count: 1 as const, flavor: flavors.small },
     nodePools: [{ name: 'workers', flavor: flavors.small, count: 1 }],
   };
   return startedBy(await bench.service(ClusterService).create(bench.access, input));
 }
 
-/** Many clusters one beside the other. */
-const ground = { key: 'ground', make: async () => undefined };
+/** Many clusters one beside the other, with the outside that they are reached from. */
+const ground = { key: 'ground', make: async (stage: Stage) => finished(stage, await startExternalNetwork(stage)) };
 const cluster = { key: 'cluster', make: async (stage: Stage) => finished(stage, await startCluster(stage)) };
 /** Whose nodes join by tokens that it makes itself, and which are to be worthless afterwards. */
 const swarm = { key: 'swarm', make: async (stage: Stage) => finished(stage, await startCluster(stage, 'SWARM')) };
@@ -54,14 +56,14 @@ export const clusterScenarios: readonly Scenario[] = [
   {
     kind: 'clusters.cluster.create',
     base: ground,
-    prepare: async (stage) => ({ submit: async () => (await startCluster(stage)).operationId }),
+    prepare: async (stage, outside) => ({ submit: async () => (await startCluster(stage, 'KUBERNETES', outside as string)).operationId }),
   },
   {
     kind: 'clusters.cluster.delete',
     base: ground,
-    async prepare(stage) {
+    async prepare(stage, outside) {
       const { bench } = stage;
-      const id = await finished(stage, await startCluster(stage));
+      const id = await finished(stage, await startCluster(stage, 'KUBERNETES', outside as string));
       return { submit: async () => startedBy(await bench.service(ClusterService).delete(bench.access, id)).operationId };
     },
   },

@@ -5,7 +5,7 @@ import type { Scenario } from '../scenario.js';
 import { contextOn } from '../sweep.js';
 import { finished, makeMachine, makeNetwork, startedBy, startLoadBalancer, unique, type Made } from './material.js';
 
-async function startExternalNetwork(stage: Stage): Promise<Made> {
+export async function startExternalNetwork(stage: Stage): Promise<Made> {
   const { bench, backendId } = stage;
   const input = { name: unique('outside'), backendId, physicalNetwork: unique('physnet'), cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
   return startedBy(await bench.service(ExternalNetworkService).create(bench.access, input));

@@ -41,9 +41,9 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
           const { row } = await facts(context);
           const { routers } = await edgeOf(context.reader, row.id);
           const free = await freeOwnNetwork(context.reader, row);
-          return inTurn(context, [
-            () => tools.networks.edge.removeRouters(context, routers, { settle: true }),
-            () => tools.networks.removeNetworks(context, free === null ? [] : [free], { settle: true }),
+          return tools.networks.removeInTurn(context, [
+            (options) => tools.networks.edge.removeRouters(context, routers, options),
+            (options) => tools.networks.removeNetworks(context, free === null ? [] : [free], options),
           ]);
         },
       },
@@ -60,9 +60,9 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
         undo: async (context) => {
           const { row } = await facts(context);
           const { floatingIps } = await edgeOf(context.reader, row.id);
-          return inTurn(context, [
-            () => tools.networks.edge.removeFloatingIps(context, floatingIps, { settle: true }),
-            () => tools.networks.removeLoadBalancers(context, balancerOf(row), { settle: true }),
+          return tools.networks.removeInTurn(context, [
+            (options) => tools.networks.edge.removeFloatingIps(context, floatingIps, options),
+            (options) => tools.networks.removeLoadBalancers(context, balancerOf(row), options),
           ]);
         },
       },

@@ -235,6 +235,20 @@ export class NetworkRealiser implements RealisedNetworks {
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: SETTLED });
   }
 
+  /**
+   * For undos of several things, each of which goes after what builds on it: all of them, and once more after the settling
+   * time, because calls for any of them may still be on their way. Uses the step's memo.
+   */
+  async removeInTurn(context: AnyContext, removals: readonly ((options: RemoveOptions) => Promise<Answer>)[]): Promise<Answer> {
+    const settle = context.step.memo === SETTLED;
+    for (const remove of removals) {
+      const answer = await remove({ settle });
+      if (answer.type === 'WAIT') return answer;
+    }
+    if (settle) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought something back.', memo: SETTLED });
+  }
+
   async network(backendId: string): Promise<NetworkDriver> {
     return (await this.drivers.driver(backendId)).network;
   }
