@@ -28,6 +28,19 @@ describe('a fence by a command', () => {
     expect(await readFile(join(folder, 'arguments'), 'utf8')).toBe('host\nkill\nh 2; rm -rf /\n');
   });
 
+  it('tells the program nothing of what Muon alone must know', async () => {
+    process.env['MUON_SECRET_KEYS'] = 'canary';
+    try {
+      const fence = fenceByCommand([await program(`env >${folder}/environment`)], log);
+      expect(await fence('h2', new AbortController().signal)).toBe('PROVEN_OFF');
+    } finally {
+      delete process.env['MUON_SECRET_KEYS'];
+    }
+    const environment = await readFile(join(folder, 'environment'), 'utf8');
+    expect(environment).toMatch(/^PATH=/m);
+    expect(environment).not.toMatch(/canary|MUON_/);
+  });
+
   it.each([
     ['ends with another code', 'exit 1'],
     ['is ended by a signal', 'kill -TERM $$'],

@@ -65,7 +65,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       log,
       applicationName: 'muon standalone',
       drivers: driversOf(configuration, log),
-      attention: ATTENTION,
+      // Who can turn real hosts off is no hastier than elsewhere.
+      ...(configuration.MUON_FENCE_COMMAND === undefined ? { attention: ATTENTION } : {}),
     });
     await bootstrapOwner(house.database, token);
     const issuer = await startDevelopmentIssuer({ dataDirectory, port: options.issuerPort });

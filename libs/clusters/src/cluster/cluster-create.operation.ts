@@ -35,7 +35,7 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
           const { row } = await facts(context);
           const { routers } = await edgeOf(context.reader, row.id);
           const own = row.owns_network && row.network_id !== null ? [row.network_id] : [];
-          return inTurn(context, [() => tools.networks.ensureNetworks(context, own), () => tools.networks.edge.ensureRouters(context, routers)]);
+          return inTurn([() => tools.networks.ensureNetworks(context, own), () => tools.networks.edge.ensureRouters(context, routers)]);
         },
         undo: async (context) => {
           const { row } = await facts(context);
@@ -52,7 +52,7 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
         run: async (context) => {
           const { row } = await facts(context);
           const { floatingIps } = await edgeOf(context.reader, row.id);
-          return inTurn(context, [
+          return inTurn([
             () => tools.networks.ensureLoadBalancers(context, balancerOf(row)),
             () => tools.networks.edge.ensureFloatingIps(context, floatingIps),
           ]);

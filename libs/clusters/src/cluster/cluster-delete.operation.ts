@@ -48,7 +48,7 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
         pivot: true,
         run: async (context) => {
           const { floatingIps, loadBalancers } = surveyOf(context);
-          return inTurn(context, [
+          return inTurn([
             () => tools.networks.edge.removeFloatingIps(context, floatingIps),
             () => tools.networks.removeLoadBalancers(context, loadBalancers),
           ]);
@@ -62,7 +62,7 @@ export function deleteClusterOperation(tools: ClusterTools): OperationKind<Clust
         run: async (context) => {
           const row = await cluster(context);
           const free = row === undefined ? null : await freeOwnNetwork(context.reader, row);
-          return inTurn(context, [
+          return inTurn([
             () => tools.networks.edge.removeRouters(context, surveyOf(context).routers),
             () => tools.networks.removeNetworks(context, free === null ? [] : [free]),
           ]);

@@ -1,10 +1,9 @@
 import type { ChangeSet, Reader } from '#database';
 import type { Access } from '#identity';
 import { findFloatingIpsOfOwners, findRoutersOfOwners, planFloatingIp, planRouter } from '#network';
-import { done, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, type StepDone, type StepWait } from '#operations';
 import { derivedName } from './cluster.js';
 
-type AnyContext = StepContext<unknown>;
 type Answer = StepDone | StepWait;
 
 /** What leads from outside to a cluster: ids of its own routers and floating IPs. */
@@ -48,13 +47,12 @@ export async function edgeOf(reader: Reader, clusterId: string): Promise<Cluster
 }
 
 /** Parts of one step, each when the one before is done; what they reached is written together. */
-export async function inTurn(context: AnyContext, parts: readonly (() => Promise<Answer>)[]): Promise<Answer> {
+export async function inTurn(parts: readonly (() => Promise<Answer>)[]): Promise<Answer> {
   const commits: NonNullable<StepDone['commit']>[] = [];
   for (const part of parts) {
     const answer = await part();
     if (answer.type === 'WAIT') return answer;
     if (answer.commit !== undefined) commits.push(answer.commit);
-    context.signal.throwIfAborted();
   }
   return done({
     commit: async (transaction, apply) => {

@@ -41,16 +41,25 @@ export class HostSwitch {
         // What was missed while there was no connection.
         monitor.on('current', () => this.bindSoon());
         this.bindSoon();
-        while (!signal.aborted) {
-          await sleep(SWEEP_EVERY_MS, signal);
-          await this.sweep(monitor, signal);
-        }
+        await this.sweepUntil(monitor, signal);
       } catch (error) {
         if (!signal.aborted) this.log?.debug({ err: error, host: this.host }, 'the switch of a host cannot be followed');
         await sleep(RETRY_MS, signal);
       }
     }
     await this.#binding;
+  }
+
+  /** The monitor outlives connections: what a sweep cannot do while the host is away, a later one does. */
+  private async sweepUntil(monitor: Monitor<OpenVswitch>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(SWEEP_EVERY_MS, signal);
+      try {
+        await this.sweep(monitor, signal);
+      } catch (error) {
+        if (!signal.aborted) this.log?.debug({ err: error, host: this.host }, 'the switch of a host could not be swept');
+      }
+    }
   }
 
   /** Looks at all devices, after the pass that is under way. */
