@@ -10,6 +10,7 @@ import type {
   ObservedNetworkPart,
   Outcome,
   PortSpecification,
+  ProviderRouterSpecification,
   RouterSpecification,
   SecurityGroupSpecification,
 } from '#drivers';
@@ -17,7 +18,7 @@ import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
 import { toDriverError } from './errors.js';
-import { readExternalNetwork, readFloatingIp, readRouter } from './edge-input.js';
+import { readExternalNetwork, readFloatingIp, readProviderRouter, readRouter } from './edge-input.js';
 import { readFirewall, readSecurityGroup } from './firewall/input.js';
 import { readLoadBalancer, readNetwork, readPort } from './input.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
@@ -27,6 +28,7 @@ import { FloatingIps } from './part/floating-ips.js';
 import { LoadBalancers } from './part/load-balancers.js';
 import { Networks } from './part/networks.js';
 import { Ports } from './part/ports.js';
+import { ProviderRouters } from './part/provider-routers.js';
 import { Routers } from './part/routers.js';
 import { SecurityGroups } from './part/security-groups.js';
 import { PARTS_REQUEST, PartsList } from './parts-list.js';
@@ -46,6 +48,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   readonly #ports: Ports;
   readonly #loadBalancers: LoadBalancers;
   readonly #externalNetworks: ExternalNetworks;
+  readonly #providerRouters: ProviderRouters;
   readonly #routers: Routers;
   readonly #floatingIps: FloatingIps;
   readonly #securityGroups: SecurityGroups;
@@ -64,6 +67,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     this.#ports = new Ports(backend);
     this.#loadBalancers = new LoadBalancers(backend);
     this.#externalNetworks = new ExternalNetworks(backend);
+    this.#providerRouters = new ProviderRouters(backend, chassis);
     this.#routers = new Routers(backend, chassis);
     this.#floatingIps = new FloatingIps(backend);
     this.#securityGroups = new SecurityGroups(backend, capabilities.aclTier);
@@ -123,6 +127,14 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
     return this.backend.work(call, 'removeExternalNetwork', async (time) => this.#externalNetworks.remove(time, externalNetworkId));
+  }
+
+  async ensureProviderRouter(call: DriverCall, providerRouter: ProviderRouterSpecification): Promise<Outcome<void>> {
+    return this.backend.work(call, 'ensureProviderRouter', async (time) => this.#providerRouters.ensure(time, readProviderRouter(providerRouter)));
+  }
+
+  async removeProviderRouter(call: DriverCall, providerRouterId: string): Promise<Outcome<void>> {
+    return this.backend.work(call, 'removeProviderRouter', async (time) => this.#providerRouters.remove(time, providerRouterId));
   }
 
   async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {

@@ -5,7 +5,7 @@ import type { MarkedTable, Northbound } from './schema/northbound.js';
 
 /** The kinds of part that each table holds main rows of. */
 const PART_TABLES = {
-  Logical_Router: ['NETWORK', 'ROUTER'],
+  Logical_Router: ['NETWORK', 'PROVIDER_ROUTER', 'ROUTER'],
   Logical_Switch: ['EXTERNAL_NETWORK'],
   Logical_Switch_Port: ['PORT'],
   Load_Balancer: ['LOAD_BALANCER', 'FLOATING_IP'],

@@ -4,7 +4,7 @@ import { MuonError, sleep, type ErrorCode } from '#core';
 import type { DriverCall, Outcome, Ownership } from '../call.js';
 import type { MachineSpecification, ObservedMachine } from '../compute.js';
 import type { Capabilities, Driver } from '../driver.js';
-import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpecification } from '../edge.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, ProviderRouterSpecification, RouterSpecification } from '../edge.js';
 import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkSpecification, ObservedNetworkPart, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
@@ -282,6 +282,27 @@ export class Bench {
     return specification;
   }
 
+  providerRouterSpecification({ externalNetworkId }: ExternalNetworkSpecification, overrides: Partial<ProviderRouterSpecification> = {}): ProviderRouterSpecification {
+    return {
+      providerRouterId: typeidUnboxed('prr'),
+      revision: 1,
+      installationId: this.ownership.installationId,
+      externalNetworkId,
+      address: '198.51.100.192',
+      transitCidr: '100.64.0.0/16',
+      transitAddress: '100.64.255.254',
+      gatewayHostNames: [...this.subject.hostNames],
+      ...overrides,
+    };
+  }
+
+  async providerRouter(outside: ExternalNetworkSpecification): Promise<ProviderRouterSpecification> {
+    const specification = this.providerRouterSpecification(outside);
+    this.willRemove(async (call) => this.driver.network.removeProviderRouter(call, specification.providerRouterId));
+    await this.finish(async (call) => this.driver.network.ensureProviderRouter(call, specification));
+    return specification;
+  }
+
   routerSpecification(
     networks: readonly NetworkSpecification[],
     outside: ExternalNetworkSpecification | null,
@@ -305,8 +326,12 @@ export class Bench {
     };
   }
 
-  async router(networks: readonly NetworkSpecification[], outside: ExternalNetworkSpecification | null): Promise<RouterSpecification> {
-    const specification = this.routerSpecification(networks, outside);
+  async router(
+    networks: readonly NetworkSpecification[],
+    outside: ExternalNetworkSpecification | null,
+    overrides: Partial<RouterSpecification> = {},
+  ): Promise<RouterSpecification> {
+    const specification = this.routerSpecification(networks, outside, overrides);
     this.willRemove(async (call) => this.driver.network.removeRouter(call, specification.routerId));
     await this.finish(async (call) => this.driver.network.ensureRouter(call, specification));
     return specification;
@@ -331,8 +356,12 @@ export class Bench {
     };
   }
 
-  async floatingIp(router: RouterSpecification, target: PortSpecification | LoadBalancerSpecification): Promise<FloatingIpSpecification> {
-    const specification = this.floatingIpSpecification(router, target);
+  async floatingIp(
+    router: RouterSpecification,
+    target: PortSpecification | LoadBalancerSpecification,
+    overrides: Partial<FloatingIpSpecification> = {},
+  ): Promise<FloatingIpSpecification> {
+    const specification = this.floatingIpSpecification(router, target, overrides);
     this.willRemove(async (call) => this.driver.network.removeFloatingIp(call, specification.floatingIpId));
     await this.finish(async (call) => this.driver.network.ensureFloatingIp(call, specification));
     return specification;

@@ -93,6 +93,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
   const { loadBalancerId } = loadBalancer;
   const outside = bench.externalNetworkSpecification();
   const { externalNetworkId } = outside;
+  const providerRouter = bench.providerRouterSpecification(outside);
   const router = bench.routerSpecification([networkPart], outside);
   const floatingIp = bench.floatingIpSpecification(router, port);
   return {
@@ -100,6 +101,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     ensurePort: [['network'], async ({ network }, call) => network.ensurePort(call, port)],
     ensureLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.ensureLoadBalancer(call, loadBalancer)],
     ensureExternalNetwork: [['network', 'router'], async ({ network }, call) => network.ensureExternalNetwork(call, outside)],
+    ensureProviderRouter: [['network', 'router'], async ({ network }, call) => network.ensureProviderRouter(call, providerRouter)],
     ensureRouter: [['network', 'router'], async ({ network }, call) => network.ensureRouter(call, router)],
     ensureFloatingIp: [['network', 'router'], async ({ network }, call) => network.ensureFloatingIp(call, floatingIp)],
     ...firewallCalls(bench),
@@ -107,6 +109,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
     removeFloatingIp: [['network', 'router'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
     removeRouter: [['network', 'router'], async ({ network }, call) => network.removeRouter(call, router.routerId)],
+    removeProviderRouter: [['network', 'router'], async ({ network }, call) => network.removeProviderRouter(call, providerRouter.providerRouterId)],
     removeExternalNetwork: [['network', 'router'], async ({ network }, call) => network.removeExternalNetwork(call, externalNetworkId)],
     removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
     removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
@@ -151,6 +154,7 @@ export const NEED_THEIR_RESOURCE = [
   'createSnapshot',
   'ensurePort',
   'ensureLoadBalancer',
+  'ensureProviderRouter',
   'ensureRouter',
   'ensureFloatingIp',
   'realised',
@@ -164,6 +168,7 @@ export const ENSURE_ABSENCE = [
   'deleteSnapshot',
   'removeFloatingIp',
   'removeRouter',
+  'removeProviderRouter',
   'removeExternalNetwork',
   'removeLoadBalancer',
   'removePort',

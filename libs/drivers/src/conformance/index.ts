@@ -7,6 +7,7 @@ import { hostConformance } from './hosts.js';
 import { listingConformance } from './listings.js';
 import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
+import { providerRouterConformance } from './provider-routers.js';
 import { storageConformance } from './storage.js';
 import { CONTRACTS, type ConformanceSubject, type Contract } from './subject.js';
 
@@ -18,6 +19,7 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   network: (bench) => {
     networkConformance(bench);
     describe('edge', () => edgeConformance(bench));
+    describe('provider routers', () => providerRouterConformance(bench));
     describe('firewall', () => firewallConformance(bench));
   },
   hosts: hostConformance,
