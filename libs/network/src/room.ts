@@ -9,8 +9,10 @@ import { Network1764001000000 } from './migrations/1764001000000-network.js';
 import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
+import { ProviderRouters1764500000000 } from './migrations/1764500000000-provider-routers.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
+import { ProviderRouterEntity, TransitAddressEntity } from './provider-router/provider-router.entity.js';
 import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
 import {
   PortSecurityGroupEntity,
@@ -33,6 +35,8 @@ export const networkRoom: RoomSchema = {
     LoadBalancerMemberEntity,
     ExternalNetworkEntity,
     ExternalAddressEntity,
+    ProviderRouterEntity,
+    TransitAddressEntity,
     RouterEntity,
     RouterNetworkEntity,
     FloatingIpEntity,
@@ -45,5 +49,12 @@ export const networkRoom: RoomSchema = {
     FirewallScopeEntity,
     FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000, Firewall1764404000000],
+  migrations: [
+    Network1764001000000,
+    HealthCheckAddresses1764405000000,
+    DnsNames1764405000001,
+    Edge1764403000000,
+    Firewall1764404000000,
+    ProviderRouters1764500000000,
+  ],
 };

@@ -1,13 +1,11 @@
 import { z } from 'zod';
 import { ChangeSet } from '#database';
 import { defineOperation, wait, type OperationKind } from '#operations';
-import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
-import type { FloatingTarget } from './floating-ip.js';
-import { planFloatingIpRemoval } from './floating-ip-plan.js';
-import { floatingIpKept } from './floating-ip.sql.js';
+import { planFloatingIpRemoval, planPointing } from './floating-ip-plan.js';
+import { findFloatingIps, floatingIpKept } from './floating-ip.sql.js';
 
 export const FLOATING_IP_ASSOCIATE = 'network.floating_ip.associate';
 export const FLOATING_IP_DISSOCIATE = 'network.floating_ip.dissociate';
@@ -29,11 +27,6 @@ export function floatingIpOperations(realiser: NetworkRealiser): OperationKind<u
   return [changeKind(FLOATING_IP_ASSOCIATE, realiser), changeKind(FLOATING_IP_DISSOCIATE, realiser), deleteKind(realiser)] as OperationKind<unknown>[];
 }
 
-export function planPointing(floatingIpId: string, target: FloatingTarget | null, version: number | null): ChangeSet {
-  const { networkId, portId, loadBalancerId } = target ?? { networkId: null, portId: null, loadBalancerId: null };
-  return new ChangeSet().add(ADDRESS_CLAIMS, { action: 'POINT_FLOATING_IP', floatingIpId, networkId, portId, loadBalancerId, version });
-}
-
 function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<ChangeInput> {
   return defineOperation<ChangeInput>({
     kind,
@@ -53,11 +46,13 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
               (before.portId !== null
                 ? (await context.reader.rows(findPorts, [before.portId])).length > 0
                 : (await context.reader.rows(findLoadBalancers, [before.loadBalancerId ?? ''])).length > 0);
+            const [row] = await context.reader.rows(findFloatingIps, [id]);
+            const reversed = row === undefined ? new ChangeSet() : await planPointing(context.reader, row, isThere ? before : null, null);
             return wait({
               afterMs: 0,
               blocker: 'The floating IP is being led to where it led before.',
               memo: REVERSED,
-              commit: (_transaction, apply) => apply(planPointing(id, isThere ? before : null, null)),
+              commit: (_transaction, apply) => apply(reversed),
             });
           }
           const result = await edge.ensureFloatingIps(context, [id]);

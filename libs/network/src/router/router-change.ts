@@ -10,11 +10,15 @@ export interface RouterChange {
   wanted: WantedRouter;
 }
 
-export function wantedOf(row: Pick<RouterRow, 'description' | 'external_network_id' | 'external_address' | 'source_nat'>): WantedRouter {
+type Uplink = 'external_network_id' | 'external_address' | 'provider_router_id' | 'transit_address' | 'source_nat';
+
+export function wantedOf(row: Pick<RouterRow, 'description' | Uplink>): WantedRouter {
   return {
     description: row.description,
     externalNetworkId: row.external_network_id,
     externalAddress: row.external_address,
+    providerRouterId: row.provider_router_id,
+    transitAddress: row.transit_address,
     sourceNat: row.source_nat,
   };
 }
@@ -27,6 +31,12 @@ export function planRouterChange(row: RouterRow, change: RouterChange): ChangeSe
   const { id: routerId, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = row;
   const { wanted } = change;
   const changes = new ChangeSet();
+  const crosses = wanted.providerRouterId !== row.provider_router_id || wanted.transitAddress !== row.transit_address;
+  if (crosses) changes.add(ADDRESS_CLAIMS, { action: 'RELEASE_TRANSIT', ownerIds: [routerId] });
+  if (crosses && wanted.providerRouterId !== null && wanted.transitAddress !== null) {
+    const { providerRouterId, transitAddress: address } = wanted;
+    changes.add(ADDRESS_CLAIMS, { action: 'CLAIM_TRANSIT', providerRouterId, address, ownerId: routerId, tenantId, projectId });
+  }
   const moves = wanted.externalNetworkId !== row.external_network_id || wanted.externalAddress !== row.external_address;
   if (moves) changes.add(ADDRESS_CLAIMS, { action: 'RELEASE_EXTERNAL', ownerIds: [routerId] });
   if (moves && wanted.externalNetworkId !== null && wanted.externalAddress !== null) {
