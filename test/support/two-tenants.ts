@@ -41,16 +41,22 @@ export async function account(tenant: Tenant, name: string): Promise<string> {
   return createServiceAccount.principal.id;
 }
 
-/** An external network of the first backend, for all tenants. @returns its name */
+/** The provider router on it. */
+const PROVIDER_ROUTER = 'shared';
+
+/** An external network of the first backend with a provider router, for all tenants. @returns its name */
 export async function makeOutside(operator: ApiClient): Promise<string> {
   const { backends } = await operator.request<{ backends: { nodes: { id: string }[] } }>('{ backends(first: 1) { nodes { id } } }');
   const input = { name: 'outside', backendId: backends.nodes[0]?.id, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
   await operator.request('mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { externalNetwork { id } } }', { input });
-  const state = async (): Promise<string | undefined> => {
-    const found = await operator.request<{ externalNetworks: { nodes: { state: string }[] } }>('{ externalNetworks { nodes { state } } }');
-    return found.externalNetworks.nodes[0]?.state;
+  const isActive = async (list: 'externalNetworks' | 'providerRouters'): Promise<void> => {
+    const found = await operator.request<Record<string, { nodes: { state: string }[] }>>(`{ ${list} { nodes { state } } }`);
+    expect(found[list]?.nodes[0]?.state).toBe('ACTIVE');
   };
-  await vi.waitFor(async () => expect(await state()).toBe('ACTIVE'), { timeout: 20_000, interval: 100 });
+  await vi.waitFor(async () => isActive('externalNetworks'), { timeout: 20_000, interval: 100 });
+  const provider = { name: PROVIDER_ROUTER, externalNetwork: input.name };
+  await operator.request('mutation ($input: CreateProviderRouterInput!) { createProviderRouter(input: $input) { providerRouter { id } } }', { input: provider });
+  await vi.waitFor(async () => isActive('providerRouters'), { timeout: 20_000, interval: 100 });
   return input.name;
 }
 
@@ -88,6 +94,7 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
     ['createAffinityGroup', { projectId, name: `${mark}-group`, policy: 'ANTI_AFFINITY' }],
     ['createLoadBalancer', { networkId, name: `${mark}-front`, listeners: [{ port: 80, memberPort: 8080 }] }],
     ['createRouter', { projectId, name: `${mark}-router`, networkIds: [networkId], externalNetwork }],
+    ['createRouter', { projectId, name: `${mark}-behind`, providerRouter: PROVIDER_ROUTER }],
     ['createFloatingIp', { projectId, name: `${mark}-floating`, externalNetwork }],
   ];
   for (const [field, input] of others) {

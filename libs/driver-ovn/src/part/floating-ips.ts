@@ -39,7 +39,8 @@ interface Found {
  * balancer. A port's is answered on the host of the port (ovn-nb(5), `external_mac`), but once the router has a load
  * balancer with a floating address all are on the gateway's host: members would send replies to the balancer's clients
  * from addresses of their own. On a router whose uplink leads to a provider's router all are, too: there a floating address
- * is known by one of the transit block, which the provider's router translates it to, in a row of `NAT` of its own.
+ * is known by one of the transit block, which the provider's router translates it to, packet by packet, in a row of `NAT`
+ * of its own.
  */
 export class FloatingIps {
   constructor(private readonly backend: OvnBackend) {}
@@ -181,6 +182,9 @@ export class FloatingIps {
       type: 'dnat_and_snat',
       external_ip: address,
       logical_ip: transit.address,
+      // One address for another needs no memory. With one, the provider's router would meet both ends of what goes from one
+      // floating address behind it to another, and mix up their replies.
+      options: new Map([['stateless', 'true']]),
       external_ids: marksOf({ kind: 'FLOATING_TRANSIT', id, revision, ownership }, { [Mark.ROUTER]: transit.providerRouterId, [Mark.TARGET]: targetId }),
     });
     if (!holders.includes(routerUuid)) draft.join('Logical_Router', routerUuid, 'nat', uuid);

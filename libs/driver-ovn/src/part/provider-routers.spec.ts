@@ -106,7 +106,7 @@ describe.skipIf(ovnIsMissing)('provider’s routers', () => {
     const held = found.of(routers)[0]?.nat;
     return found
       .of(nats)
-      .flatMap((nat) => (held?.has(nat._uuid) === true ? [`${nat.type} ${nat.external_ip} ${nat.logical_ip}${nat.logical_port === null ? '' : ' on its host'}`] : []))
+      .flatMap((nat) => (held?.has(nat._uuid) === true ? [[nat.type, nat.external_ip, nat.logical_ip, ...(nat.logical_port === null ? [] : ['on its host']), ...nat.options.keys()].join(' ')] : []))
       .sort();
   }
 
@@ -158,7 +158,7 @@ describe.skipIf(ovnIsMissing)('provider’s routers', () => {
     const behind = await tenantBehind(made, 10);
     const floating = floatingOf(made, behind, { kind: 'PORT', portId: behind.port.portId });
     expect(await driver.ensureFloatingIp(callOf(), floating)).toEqual(DONE);
-    expect(await natsOf(made.providerRouterId)).toEqual(['dnat_and_snat 198.51.100.101 100.64.2.1', 'snat 198.51.100.100 100.64.0.0/16']);
+    expect(await natsOf(made.providerRouterId)).toEqual(['dnat_and_snat 198.51.100.101 100.64.2.1 stateless', 'snat 198.51.100.100 100.64.0.0/16']);
     expect(await natsOf(behind.router.routerId)).toEqual(['dnat_and_snat 100.64.2.1 10.0.0.10', 'snat 100.64.1.10 10.0.0.0/24']);
     // Another that comes and goes leaves it central.
     const second = portOf(behind.network, { ipAddress: '10.0.0.11', macAddress: '02:00:00:00:01:11' });
@@ -174,9 +174,9 @@ describe.skipIf(ovnIsMissing)('provider’s routers', () => {
     const reading = new Transaction<Northbound>();
     const rows = reading.select('Load_Balancer', [['name', '==', front.floatingIpId]], ['vips']);
     expect((await ovn.nb.transact(reading)).of(rows)[0]?.vips).toEqual(new Map([['100.64.2.2:6443', '10.0.0.10:6443,10.0.0.11:6443']]));
-    expect(await natsOf(made.providerRouterId)).toContain('dnat_and_snat 198.51.100.102 100.64.2.2');
+    expect(await natsOf(made.providerRouterId)).toContain('dnat_and_snat 198.51.100.102 100.64.2.2 stateless');
     await driver.removeLoadBalancer(callOf(), balancer.loadBalancerId);
-    expect(await natsOf(made.providerRouterId)).toEqual(['dnat_and_snat 198.51.100.101 100.64.2.1', 'snat 198.51.100.100 100.64.0.0/16']);
+    expect(await natsOf(made.providerRouterId)).toEqual(['dnat_and_snat 198.51.100.101 100.64.2.1 stateless', 'snat 198.51.100.100 100.64.0.0/16']);
     expect(await natsOf(behind.router.routerId)).toContain('dnat_and_snat 100.64.2.1 10.0.0.10');
     await driver.removePort(callOf(), behind.port.portId);
     expect(await natsOf(made.providerRouterId)).toEqual(['snat 198.51.100.100 100.64.0.0/16']);
@@ -203,7 +203,7 @@ describe.skipIf(ovnIsMissing)('provider’s routers', () => {
     expect(await natsOf(direct.routerId)).toContain('dnat_and_snat 198.51.100.101 10.0.0.10 on its host');
     await driver.ensureFloatingIp(callOf(), { ...floating, revision: 3 });
     expect(await natsOf(direct.routerId)).toEqual(['snat 198.51.100.110 10.0.0.0/24']);
-    expect(await natsOf(made.providerRouterId)).toContain('dnat_and_snat 198.51.100.101 100.64.2.1');
+    expect(await natsOf(made.providerRouterId)).toContain('dnat_and_snat 198.51.100.101 100.64.2.1 stateless');
   });
 
   it('is repaired by the same revision', async () => {

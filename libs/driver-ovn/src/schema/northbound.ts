@@ -16,6 +16,7 @@ export interface Northbound {
     logical_ip: string;
     external_mac: string | null;
     logical_port: string | null;
+    options: Pairs;
     external_ids: Pairs;
   };
   Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; dns_records: Texts; external_ids: Pairs };
