@@ -235,7 +235,7 @@ describe('provider routers on a simulated datacenter', () => {
     const made = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     for (const each of asked) if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'INSUFFICIENT_CAPACITY', fault: 'OPERATOR' });
     const addresses = await Promise.all(made.map(async (routerId) => (await router(routerId))?.transit_address));
-    expect(addresses.sort()).toEqual([248, 249, 250, 251, 252, 253].map((last) => `10.99.0.${last}`));
+    expect(addresses.toSorted((one, other) => ((one ?? '') < (other ?? '') ? -1 : 1))).toEqual([248, 249, 250, 251, 252, 253].map((last) => `10.99.0.${last}`));
   });
 
   it('is used by one name or another, but not together with an external network, nor with subnets that overlap', async () => {

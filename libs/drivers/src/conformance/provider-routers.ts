@@ -141,7 +141,7 @@ export function providerRouterConformance(bench: Bench): void {
     await bench.refused(bench.finish(async (call) => bench.driver.network.ensureRouter(call, router)), 'NOT_FOUND');
   });
 
-  it('it and routers that lead to it are realised on live hosts, and list dead gateways as pending', async (context) => {
+  it('both it and routers that lead to it are realised on live hosts, and list dead gateways as pending', async (context) => {
     bench.needs(context, 'network', 'router');
     const { providerRouter, router } = await behind();
     const pending = async (id: string): Promise<string[]> => (await bench.finish(async (call) => bench.driver.network.realised(call, id))).pendingHostNames;
