@@ -1,6 +1,7 @@
 import { expect, vi } from 'vitest';
 import { Database } from '#database';
 import type { ApiClient, WireAnswer } from './client.js';
+import { PROVIDER_ROUTER } from './outside.js';
 import type { Call, Target } from './stranger.js';
 
 /** In every name of the first tenant that the second has not, too. */
@@ -39,25 +40,6 @@ export async function account(tenant: Tenant, name: string): Promise<string> {
     { input: { scopeId: tenant.projectId, name } },
   );
   return createServiceAccount.principal.id;
-}
-
-/** The provider router on it. */
-const PROVIDER_ROUTER = 'shared';
-
-/** An external network of the first backend with a provider router, for all tenants. @returns its name */
-export async function makeOutside(operator: ApiClient): Promise<string> {
-  const { backends } = await operator.request<{ backends: { nodes: { id: string }[] } }>('{ backends(first: 1) { nodes { id } } }');
-  const input = { name: 'outside', backendId: backends.nodes[0]?.id, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
-  await operator.request('mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { externalNetwork { id } } }', { input });
-  const isActive = async (list: 'externalNetworks' | 'providerRouters'): Promise<void> => {
-    const found = await operator.request<Record<string, { nodes: { state: string }[] }>>(`{ ${list} { nodes { state } } }`);
-    expect(found[list]?.nodes[0]?.state).toBe('ACTIVE');
-  };
-  await vi.waitFor(async () => isActive('externalNetworks'), { timeout: 20_000, interval: 100 });
-  const provider = { name: PROVIDER_ROUTER, externalNetwork: input.name };
-  await operator.request('mutation ($input: CreateProviderRouterInput!) { createProviderRouter(input: $input) { providerRouter { id } } }', { input: provider });
-  await vi.waitFor(async () => isActive('providerRouters'), { timeout: 20_000, interval: 100 });
-  return input.name;
 }
 
 /** One of each kind: some under names that both tenants have, some under names of its own. */
