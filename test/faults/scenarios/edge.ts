@@ -1,4 +1,4 @@
-import { statement } from '#database';
+import { MuonError } from '#core';
 import { edgeDrift, ExternalNetworkService, findPortsOfOwners, FloatingIpService, ProviderRouterService, RouterService } from '#network';
 import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
@@ -51,11 +51,6 @@ async function makeFloatingIp(stage: Stage, { externalNetworkId: externalNetwork
   if (isLed) await finished(stage, startedBy(await service.associate(bench.access, { id, portId })));
   return id;
 }
-
-const findOperationOf = statement<{ id: string }, [ids: string[], resourceId: string]>(
-  'faults.operation_of',
-  'SELECT id FROM operation WHERE id = ANY($1) AND resource_id = $2',
-);
 
 export const edgeScenarios: readonly Scenario[] = [
   {
@@ -128,11 +123,17 @@ export const edgeScenarios: readonly Scenario[] = [
       return {
         async submit() {
           const context = contextOn(stage);
-          await reconciler.run(context);
-          // Of what earlier runs have left on the lane some may be led by other hosts now, too.
-          const [own] = await bench.database.rows(findOperationOf, [...context.started], routerId);
-          if (own === undefined) throw new Error('nothing was found to repair');
-          return own.id;
+          await reconciler.run({
+            ...context,
+            // Of what earlier runs have left on the lane some may be led by other hosts now: that would meet the fault first.
+            async submit(changes) {
+              if (changes.result['id'] !== routerId) throw new MuonError('RESOURCE_BUSY', 'This run is about one router.');
+              return context.submit(changes);
+            },
+          });
+          const [id] = context.started;
+          if (id === undefined) throw new Error('nothing was found to repair');
+          return id;
         },
       };
     },

@@ -5,7 +5,7 @@ import type { DriverCall, Outcome, Ownership } from '../call.js';
 import type { MachineSpecification, ObservedMachine } from '../compute.js';
 import type { Capabilities } from '../capabilities.js';
 import type { Driver } from '../driver.js';
-import type { ExternalNetworkSpecification, FloatingIpSpecification, ProviderRouterSpecification, RouterSpecification } from '../edge.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpecification } from '../edge.js';
 import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkSpecification, ObservedNetworkPart, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
@@ -283,27 +283,6 @@ export class Bench {
     return specification;
   }
 
-  providerRouterSpecification({ externalNetworkId }: ExternalNetworkSpecification, overrides: Partial<ProviderRouterSpecification> = {}): ProviderRouterSpecification {
-    return {
-      providerRouterId: typeidUnboxed('prr'),
-      revision: 1,
-      installationId: this.ownership.installationId,
-      externalNetworkId,
-      address: '198.51.100.192',
-      transitCidr: '100.64.0.0/16',
-      transitAddress: '100.64.255.254',
-      gatewayHostNames: [...this.subject.hostNames],
-      ...overrides,
-    };
-  }
-
-  async providerRouter(outside: ExternalNetworkSpecification): Promise<ProviderRouterSpecification> {
-    const specification = this.providerRouterSpecification(outside);
-    this.willRemove(async (call) => this.driver.network.removeProviderRouter(call, specification.providerRouterId));
-    await this.finish(async (call) => this.driver.network.ensureProviderRouter(call, specification));
-    return specification;
-  }
-
   routerSpecification(
     networks: readonly NetworkSpecification[],
     outside: ExternalNetworkSpecification | null,
@@ -327,12 +306,8 @@ export class Bench {
     };
   }
 
-  async router(
-    networks: readonly NetworkSpecification[],
-    outside: ExternalNetworkSpecification | null,
-    overrides: Partial<RouterSpecification> = {},
-  ): Promise<RouterSpecification> {
-    const specification = this.routerSpecification(networks, outside, overrides);
+  async router(networks: readonly NetworkSpecification[], outside: ExternalNetworkSpecification | null, more: Partial<RouterSpecification> = {}): Promise<RouterSpecification> {
+    const specification = this.routerSpecification(networks, outside, more);
     this.willRemove(async (call) => this.driver.network.removeRouter(call, specification.routerId));
     await this.finish(async (call) => this.driver.network.ensureRouter(call, specification));
     return specification;

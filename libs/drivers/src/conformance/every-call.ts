@@ -8,6 +8,7 @@ import type { FirewallDriver } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkDriver } from '../network.js';
 import type { StorageDriver } from '../storage.js';
 import type { Bench } from './bench.js';
+import { providerRouterSpecification } from './provider-routers.js';
 
 export interface NamedCall {
   method: string;
@@ -94,7 +95,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
   const { loadBalancerId } = loadBalancer;
   const outside = bench.externalNetworkSpecification();
   const { externalNetworkId } = outside;
-  const providerRouter = bench.providerRouterSpecification(outside);
+  const providerRouter = providerRouterSpecification(bench, outside);
   const router = bench.routerSpecification([networkPart], outside);
   const floatingIp = bench.floatingIpSpecification(router, port);
   return {

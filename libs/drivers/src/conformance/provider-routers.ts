@@ -4,6 +4,26 @@ import type { ExternalNetworkSpecification, ProviderRouterSpecification, RouterS
 import type { NetworkSpecification } from '../network.js';
 import type { Bench } from './bench.js';
 
+export function providerRouterSpecification(bench: Bench, { externalNetworkId }: ExternalNetworkSpecification): ProviderRouterSpecification {
+  return {
+    providerRouterId: typeidUnboxed('prr'),
+    revision: 1,
+    installationId: bench.ownership.installationId,
+    externalNetworkId,
+    address: '198.51.100.192',
+    transitCidr: '100.64.0.0/16',
+    transitAddress: '100.64.255.254',
+    gatewayHostNames: [...bench.subject.hostNames],
+  };
+}
+
+async function makeProviderRouter(bench: Bench, outside: ExternalNetworkSpecification): Promise<ProviderRouterSpecification> {
+  const specification = providerRouterSpecification(bench, outside);
+  bench.willRemove(async (call) => bench.driver.network.removeProviderRouter(call, specification.providerRouterId));
+  await bench.finish(async (call) => bench.driver.network.ensureProviderRouter(call, specification));
+  return specification;
+}
+
 /** Routers of the provider, and what leads to the outside by them. */
 export function providerRouterConformance(bench: Bench): void {
   afterEach(async () => bench.clear());
@@ -22,7 +42,7 @@ export function providerRouterConformance(bench: Bench): void {
   }
   const behind = async (): Promise<Behind> => {
     const outside = await bench.externalNetwork();
-    const providerRouter = await bench.providerRouter(outside);
+    const providerRouter = await makeProviderRouter(bench, outside);
     const network = await bench.network();
     return { outside, providerRouter, network, router: await bench.router([network], null, { uplink: uplinkOf(providerRouter) }) };
   };
@@ -30,7 +50,7 @@ export function providerRouterConformance(bench: Bench): void {
 
   it('ensures a provider’s router, marked with the installation, and repeats', async (context) => {
     bench.needs(context, 'network', 'router');
-    const providerRouter = await bench.providerRouter(await bench.externalNetwork());
+    const providerRouter = await makeProviderRouter(bench, await bench.externalNetwork());
     const { providerRouterId: id } = providerRouter;
     await bench.finish(async (call) => bench.driver.network.ensureProviderRouter(call, providerRouter));
     await bench.showsPart(id, 1);
@@ -40,7 +60,7 @@ export function providerRouterConformance(bench: Bench): void {
   it('its newer revision replaces an older one, and an older one that comes late changes nothing', async (context) => {
     bench.needs(context, 'network', 'router');
     const { network: driver } = bench.driver;
-    const providerRouter = await bench.providerRouter(await bench.externalNetwork());
+    const providerRouter = await makeProviderRouter(bench, await bench.externalNetwork());
     await bench.finish(async (call) => driver.ensureProviderRouter(call, { ...providerRouter, revision: 3, gatewayHostNames: [bench.host] }));
     await bench.showsPart(providerRouter.providerRouterId, 3);
     await bench.finish(async (call) => driver.ensureProviderRouter(call, providerRouter));
@@ -49,7 +69,7 @@ export function providerRouterConformance(bench: Bench): void {
 
   it('another installation’s is not touched', async (context) => {
     bench.needs(context, 'network', 'router');
-    const providerRouter = await bench.providerRouter(await bench.externalNetwork());
+    const providerRouter = await makeProviderRouter(bench, await bench.externalNetwork());
     const foreign = { ...providerRouter, revision: 2, installationId: typeidUnboxed('installation') };
     await bench.refused(bench.finish(async (call) => bench.driver.network.ensureProviderRouter(call, foreign)), 'BACKEND_FAILED');
     await bench.showsPart(providerRouter.providerRouterId, 1);
@@ -58,7 +78,7 @@ export function providerRouterConformance(bench: Bench): void {
   it('one whose answer was lost is there, once', async (context) => {
     bench.needs(context, 'network', 'router');
     const { network: driver } = bench.driver;
-    const providerRouter = bench.providerRouterSpecification(await bench.externalNetwork());
+    const providerRouter = providerRouterSpecification(bench, await bench.externalNetwork());
     bench.willRemove(async (call) => driver.removeProviderRouter(call, providerRouter.providerRouterId));
     await bench.hook(context, 'loseNextAnswer')('ensureProviderRouter');
     await bench.refused(driver.ensureProviderRouter(bench.call(), providerRouter), 'TIMEOUT');
@@ -136,7 +156,7 @@ export function providerRouterConformance(bench: Bench): void {
 
   it('a router leads to no provider’s router that is not there', async (context) => {
     bench.needs(context, 'network', 'router');
-    const absent = bench.providerRouterSpecification(await bench.externalNetwork());
+    const absent = providerRouterSpecification(bench, await bench.externalNetwork());
     const router = bench.routerSpecification([await bench.network()], null, { uplink: uplinkOf(absent) });
     await bench.refused(bench.finish(async (call) => bench.driver.network.ensureRouter(call, router)), 'NOT_FOUND');
   });
