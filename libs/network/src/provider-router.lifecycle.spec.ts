@@ -24,11 +24,13 @@ import {
   networkRoom,
   networkScopeContents,
   NetworkService,
+  planFloatingIp,
   planPortRemoval,
   planPorts,
   ProviderRouterService,
   registerNetworkSections,
   RouterService,
+  SubnetService,
   type PlannedPort,
 } from './index.js';
 
@@ -60,6 +62,7 @@ describe('provider routers on a simulated datacenter', () => {
   let providers: ProviderRouterService;
   let routers: RouterService;
   let floating: FloatingIpService;
+  let subnets: SubnetService;
   const access = systemAccess();
   let names = 0;
   let projects = 0;
@@ -79,6 +82,7 @@ describe('provider routers on a simulated datacenter', () => {
     providers = new ProviderRouterService(commands);
     routers = new RouterService(commands, ledger);
     floating = new FloatingIpService(commands, ledger);
+    subnets = new SubnetService(commands, networks);
     tenant = await newTenant(room.database, 40);
     const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
     await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
@@ -249,6 +253,11 @@ describe('provider routers on a simulated datacenter', () => {
     await expect(routers.create(access, overlapping)).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.networkIds', message: expect.stringContaining('transit block') as string });
     const made = await succeeded(await routers.create(access, { ...input, providerRouter: (await provider(id))?.name ?? '' }));
     await expect(routers.update(access, { id: made, attach: [inside] })).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.attach' });
+    const attached = await makeNetwork(projectId);
+    await succeeded(await routers.update(access, { id: made, attach: [attached] }));
+    for (const cidr of ['10.98.9.0/24', '198.51.100.0/25']) {
+      await expect(subnets.create(access, { networkId: attached, name: 'more', cidr }), cidr).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.cidr' });
+    }
   });
 
   it('takes a router’s uplink over from an external network and gives it back, and refuses while floating IPs lead through it', async () => {
@@ -306,6 +315,22 @@ describe('provider routers on a simulated datacenter', () => {
     expect(await held(id)).toEqual([routerId]);
     expect(await objects()).not.toContain(floatingIpId);
     await succeeded(await floating.associate(access, { id: floatingIpId, portId: port.portId }));
+    await succeeded(await floating.delete(access, { id: floatingIpId }));
+    expect(await held(id)).toEqual([routerId]);
+  });
+
+  it('is led through by a floating IP that is planned with its target', async () => {
+    const id = await makeProvider();
+    const { projectId, routerId, port } = await behind(id);
+    const place = { tenantId: tenant.id, projectId };
+    let floatingIpId = '';
+    await center.commands.run({ access, name: 'composed', input: {}, place }, async (reader) => {
+      const planned = await planFloatingIp(reader, { ...place, name: unique('fip'), ownerId: null, target: { portId: port.portId } });
+      floatingIpId = planned.floatingIpId;
+      return planned.changes;
+    });
+    expect(await held(id)).toEqual([floatingIpId, routerId].sort());
+    await look();
     await succeeded(await floating.delete(access, { id: floatingIpId }));
     expect(await held(id)).toEqual([routerId]);
   });

@@ -9,6 +9,9 @@ import { refuseUsedSubnet } from '../address/users.js';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
+import { requireInside } from '../router/router-plan.js';
+import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
+import { blocksOf, uplinkOf } from '../router/uplink.js';
 import { subnetId, type SubnetRow } from './subnet.js';
 import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema } from './subnet-plan.js';
 import { SUBNET_CREATE, SUBNET_DELETE } from './subnet.operations.js';
@@ -27,7 +30,7 @@ export class SubnetService {
   /**
    * Adds a block of addresses to a network. `operationId` is null when no backend has the network yet: then the subnet
    * can be used at once.
-   * @throws ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools; INVALID_STATE when the network is not ACTIVE
+   * @throws ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools, also where the network's router leads to; INVALID_STATE when the network is not ACTIVE
    */
   async create(access: Access, raw: CreateSubnetInput, options: CommandOptions = {}): Promise<CommandResult> {
     const { networkId, ...input } = parseInput(createSubnetInput, raw);
@@ -49,6 +52,7 @@ export class SubnetService {
       const isRealised = (await reader.rows(findNetworkBackends, [networkId])).length > 0;
       const lifecycle = isRealised ? 'CREATING' : 'PRESENT';
       const subnet = await planSubnet(reader, changes, { networkId, tenantId, projectId, lifecycle }, input, 'input');
+      await requireOutsideClear(reader, networkId, { name: input.name, cidr: subnet.cidr });
       changes.add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId });
       const operation = isRealised ? operationId.create() : null;
       if (operation !== null) {
@@ -108,6 +112,13 @@ export class SubnetService {
     const taken = new MuonError('ALREADY_EXISTS', 'A subnet of this name exists already in the network.', { field: 'input.name' });
     changes.problems.push(taken.toRecord());
   }
+}
+
+/** A block that is outside as well could not be told from it. @throws INVALID_INPUT */
+async function requireOutsideClear(reader: Reader, networkId: string, subnet: { name: string; cidr: string }): Promise<void> {
+  const [link] = await reader.rows(findRoutersOfNetworks, [networkId]);
+  const [router] = link === undefined ? [] : await reader.rows(findRouters, [link.router_id]);
+  if (router !== undefined) requireInside([subnet], blocksOf(await uplinkOf(reader, router)), 'input.cidr');
 }
 
 function newOperation(
