@@ -79,10 +79,24 @@ function objectOf(kind: WorldObject['kind'], id: string | undefined, config: Rec
   return [{ kind, id, installationId, tenantId, projectId }];
 }
 
+type PartKind = NetworkPartDetail['kind'];
+
+/** Tables with the main rows of each kind of part: others of its rows may say the same kind. */
+const PART_TABLES: Readonly<Record<PartKind, readonly string[]>> = {
+  NETWORK: ['Logical_Router'],
+  PORT: ['Logical_Switch_Port'],
+  LOAD_BALANCER: ['Load_Balancer'],
+  EXTERNAL_NETWORK: ['Logical_Switch'],
+  ROUTER: ['Logical_Router'],
+  FLOATING_IP: ['NAT', 'Load_Balancer'],
+  SECURITY_GROUP: ['Port_Group'],
+  FIREWALL: ['Port_Group'],
+};
+
 /** None for rows that only belong to a part. */
-export function partOf({ marks }: MarkedRow): (WorldObject & { kind: NetworkPartDetail['kind'] })[] {
-  const kind = marks.get('muon:kind');
-  if (kind !== 'NETWORK' && kind !== 'PORT' && kind !== 'LOAD_BALANCER') return [];
+export function partOf({ table, marks }: MarkedRow): (WorldObject & { kind: PartKind })[] {
+  const kind = (Object.keys(PART_TABLES) as PartKind[]).find((each) => each === marks.get('muon:kind'));
+  if (kind === undefined || !PART_TABLES[kind].includes(table)) return [];
   const mark = (name: string): string => marks.get(`muon:${name}`) ?? '';
   return [{ kind, id: mark('id'), installationId: mark('installation'), tenantId: mark('tenant'), projectId: mark('project') }];
 }
