@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { sleep, type Logger } from '#core';
 import type { BackendEvent } from '#drivers';
 import type { Change, Monitor } from '#ovsdb';
@@ -14,6 +15,8 @@ const PAUSE_MS = 2_000;
 /** What is not mended yet is told again, each time later, as whoever mends may have been busy; then the periodic look has seen it. */
 const FIRST_AGAIN_MS = 4_000;
 const LAST_AGAIN_MS = 32_000;
+/** After so many parts others get a turn. */
+const AT_ONCE = 50;
 
 /** Columns that name other rows, each of which says itself where it belongs. */
 const MEMBERS: Readonly<Record<string, Partial<Record<MarkedTable, MarkedTable>>>> = {
@@ -81,7 +84,7 @@ export class DriftWatch {
 
   #tell(ids: readonly string[], signal: AbortSignal): void {
     if (ids.length === 0 || signal.aborted) return;
-    this.parts.log?.info({ parts: ids.length, first: ids[0] }, 'parts of the network are not as they were made');
+    this.parts.log?.debug({ parts: ids.length, first: ids[0] }, 'parts of the network are gone or not as they were made');
     for (const id of ids) this.parts.onEvent({ kind: 'NETWORK', id });
   }
 
@@ -102,7 +105,10 @@ export class DriftWatch {
     this.#gone = new Set();
     const known = list.marks();
     const broken = new Set([...this.#broken].filter((id) => !ids.has(id)));
+    let looked = 0;
     for (const id of ids) {
+      looked += 1;
+      if (looked % AT_ONCE === 0) await setImmediate();
       if (signal.aborted) return [];
       const marks = known.get(id);
       if (marks !== undefined && !(await intact.isIntact(marks))) broken.add(id);
