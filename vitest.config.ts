@@ -36,6 +36,8 @@ export default defineConfig({
     maxWorkers: 2,
     // The cache on disk does not notice a changed tsconfig.json.
     fsModuleCache: false,
+    // A second, as is usual, is not enough on a busy machine; what comes sooner is seen sooner all the same.
+    expect: { poll: { timeout: 10_000 } },
     globalSetup: ['libs/testing/src/postgres/server.ts'],
     projects: [
       project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
