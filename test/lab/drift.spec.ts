@@ -71,11 +71,14 @@ beforeAll(async () => {
 }, 300_000);
 
 afterAll(async () => {
-  await muon.close();
-  // The network outside is no tenant's, and stays.
-  await inventory.purge();
-  await inventory.close();
-  incus.close();
+  try {
+    await muon.close();
+    expect(await inventory.remains()).toEqual([]);
+  } finally {
+    await inventory.purge();
+    await inventory.close();
+    incus.close();
+  }
 }, 240_000);
 
 const isReached = async (): Promise<boolean> => muon.reaches(client.id, server.address);

@@ -54,8 +54,9 @@ export class LabInventory {
    */
   async remains(): Promise<string[]> {
     const [objects, rows] = await Promise.all([this.objects(), this.rows()]);
+    const present = objects.filter(({ kind }) => kind !== 'FIREWALL');
     const belonging = rows.filter(({ marks }) => marks.get('muon:kind') !== 'FIREWALL');
-    return [...objects.map(({ kind, id }) => `${kind} ${id}`), ...belonging.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
+    return [...present.map(({ kind, id }) => `${kind} ${id}`), ...belonging.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
   }
 
   /** Takes away what a test that failed has left, so that it is in nobody's way. */
