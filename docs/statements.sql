@@ -4487,6 +4487,9 @@ SELECT
 -- simulated_world.create_hosts
 SELECT hosts_create($1, $2) AS name;
 
+-- simulated_world.damage_part
+SELECT part_damage($1, $2) AS known;
+
 -- simulated_world.get_machine
 SELECT id AS "machineId", hostname, host_name AS "hostName", image_reference AS "imageReference", cpu,
 memory_mib AS "memoryMib", power, boot_count AS "bootCount", port_ids AS "portIds", disk_ids AS "diskIds",
@@ -4520,6 +4523,9 @@ FROM snapshot s JOIN disk d ON d.backend_id = s.backend_id AND d.id = s.disk_id 
 UNION ALL
 SELECT kind, id, installation_id, tenant_id, project_id FROM network_part WHERE backend_id = $1
 ORDER BY 1, 2;
+
+-- simulated_world.lose_part
+SELECT part_lose($1, $2) AS known;
 
 -- simulated_world.network_parts
 SELECT kind, id, tenant_id AS "tenantId", revision::float8 AS revision, specification

@@ -55,9 +55,11 @@ import {
 import {
   FirewallPolicyService,
   LoadBalancerService,
+  EDGE_DRIFT,
   edgeDrift,
   ExternalNetworkService,
   FloatingIpService,
+  NETWORK_DRIFT,
   networkDrift,
   networkKnownObjects,
   networkOperations,
@@ -218,7 +220,11 @@ function backgroundWork(
   const { MUON_AUDIT_DAYS: auditDays, MUON_HOST_SILENT_AFTER_MS: silentAfterMs } = configuration;
   const { silence, beats, looks } = paces(attention, silentAfterMs);
   const heartbeat = new Heartbeat(database, drivers, news, log, silence);
-  const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
+  const watch = new BackendWatch(database, drivers, log)
+    .wake('HOST', HOST_HEARTBEAT)
+    .wake('MACHINE', MACHINE_DRIFT)
+    .wake('NETWORK', NETWORK_DRIFT)
+    .wake('NETWORK', EDGE_DRIFT);
   return {
     reconcilers: [
       ...housekeeping({ database, feed, commands, budgets, operations, auditDays }),

@@ -18,7 +18,7 @@ import { subnetOperations } from './subnet/subnet.operations.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
-export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export { EDGE_DRIFT, NETWORK_DRIFT, networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
 export { edgeDrift } from './drift/edge.reconciler.js';
 export { usableExternalNetwork } from './external-network/external-address.js';
 export * from './external-network/external-network.js';
