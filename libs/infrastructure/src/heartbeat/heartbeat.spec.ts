@@ -101,6 +101,37 @@ it('never claims that a host which is cut off is off; an operator may', async ()
   expect((await hostsOf(backendId))[0]).toMatchObject({ fence: 'PROVEN_OFF', fence_source: 'OPERATOR', fence_reason: 'pulled both plugs' });
 });
 
+it('does not turn off a host that has begun to answer again', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'PARTITIONED');
+  for (let look = 0; look < 2; look += 1) await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'DOWN', fence: 'UNKNOWN' });
+  await world.setHost('host-1', 'ALIVE');
+  for (let look = 0; look < 3; look += 1) await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'UP', fence: 'NONE' });
+  expect(news(backendId)).toEqual(['host-1: ACTIVE → DOWN', 'host-1: DOWN → ACTIVE']);
+});
+
+it('looks on while it fences, and lets those alone that have come back meanwhile', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 5 });
+  await bench.backends.update(systemAccess(), { id: backendId, callTimeoutMs: 5000 });
+  await strict.lookAt(backendId, signal);
+  for (const number of [1, 2]) await world.setHost(`host-${number}`, 'DEAD');
+  await strict.lookAt(backendId, signal);
+  await world.addFault({ kind: 'HANG', method: 'fence' });
+  const hasty = bench.heartbeat({ silentAfterMs: 0, beatsToReturn: 3, patienceMs: 50 });
+  await hasty.run(signal);
+  await expect.poll(async () => (await world.faults())[0]?.fired, { timeout: 4000 }).toBe(1);
+  for (const number of [1, 2]) await world.setHost(`host-${number}`, 'ALIVE');
+  await hasty.run(signal);
+  await hasty.lookAt(backendId, signal);
+  await hasty.lookAt(backendId, signal);
+  expect((await room.database.rows(heard, backendId)).map(({ beats }) => beats > 0)).toEqual([true, true, true, true, true]);
+  await hasty.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE']);
+});
+
 it('turns nothing off by itself when most hosts fall silent at once', async () => {
   const { backendId, world } = await bench.datacenter({ count: 6 });
   await strict.lookAt(backendId, signal);

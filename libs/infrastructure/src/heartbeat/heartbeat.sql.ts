@@ -131,31 +131,44 @@ export const recordBackendSilent = statement<ChangedHost, [backendId: string, re
    RETURNING h.id, h.intent, 'UP' AS health, h.fence, h.vacant`,
 );
 
-export interface HostToFence {
-  id: string;
-  name: string;
-  /** How many of the backend's hosts are down, and how many it has. */
+/**
+ * Silent at the last look too, not proven to be off, and not asked for a while: one that has begun to answer again is on
+ * its way back, and must not be turned off. An empty one in maintenance may be off.
+ */
+const TO_BE_FENCED = `h.health = 'DOWN' AND b.beats = 0 AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
+     AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')`;
+
+export const findHostsToFence = statement<
+  Pick<HostRow, 'id' | 'name'>,
+  [backendId: string, againAfterMs: number, limit: number]
+>(
+  'heartbeat.to_fence',
+  `SELECT h.id, h.name
+   FROM host AS h JOIN host_heartbeat AS b ON b.host_id = h.id
+   WHERE h.backend_id = $1 AND ${TO_BE_FENCED}
+   ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int`,
+);
+
+/** How many of the backend's hosts are down, and how many it has. */
+export interface SilentHosts {
   down: number;
   total: number;
 }
 
-/** Silent hosts that nobody has proven to be off and that were not asked for a while. An empty one in maintenance may be off. */
-export const findHostsToFence = statement<HostToFence, [backendId: string, againAfterMs: number, limit: number]>(
-  'heartbeat.to_fence',
-  `SELECT h.id, h.name, counts.down, counts.total
+/** Immediately before the fence: whoever gets a row asks for this host, and nobody else does meanwhile. */
+export const claimFence = statement<SilentHosts, [backendId: string, againAfterMs: number, hostId: string]>(
+  'heartbeat.claim_fence',
+  `UPDATE host_heartbeat AS b SET fence_asked_at = now()
    FROM host AS h
-   LEFT JOIN host_heartbeat AS b ON b.host_id = h.id
    CROSS JOIN (SELECT count(*) FILTER (WHERE health = 'DOWN') AS down, count(*) AS total FROM host WHERE backend_id = $1) AS counts
-   WHERE h.backend_id = $1 AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
-     AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
-   ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int`,
+   WHERE h.id = $3 AND b.host_id = h.id AND ${TO_BE_FENCED}
+   RETURNING counts.down, counts.total`,
 );
 
 /** What asking came to; an operator's word that came in between stands, and a host that returned is left alone. */
 export const recordFence = statement<ChangedHost, [hostId: string, result: string, reason: string]>(
   'heartbeat.record_fence',
-  `WITH asked AS (UPDATE host_heartbeat SET fence_asked_at = now() WHERE host_id = $1),
-   before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
+  `WITH before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
    UPDATE host AS h SET fence = $2, fence_source = 'BACKEND', fence_reason = $3,
      fence_since = CASE WHEN h.fence <> $2 THEN now() ELSE h.fence_since END
    FROM before AS b
