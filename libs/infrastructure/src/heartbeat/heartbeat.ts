@@ -25,6 +25,8 @@ import {
 export interface HeartbeatOptions {
   /** How long a host or backend may be silent before it counts as down. */
   silentAfterMs?: number;
+  /** Not looked at for longer than this, a host counts as silent only from the next look on. */
+  gapAfterMs?: number;
   /** How often in a row a host that was down must be seen before it gets machines again. */
   beatsToReturn?: number;
   /** How long until a host that could not be proven off is asked about again. */
@@ -58,7 +60,8 @@ export class Heartbeat {
     private readonly log: Logger,
     options: HeartbeatOptions = {},
   ) {
-    this.options = { ...DEFAULTS, ...options };
+    const { silentAfterMs = DEFAULTS.silentAfterMs } = options;
+    this.options = { ...DEFAULTS, gapAfterMs: Math.max(silentAfterMs, DEFAULTS.silentAfterMs), ...options };
   }
 
   /** One look at all backends, side by side: a slow one keeps nobody waiting but itself, and fences keep no look waiting. */
@@ -139,10 +142,10 @@ export class Heartbeat {
   ): Promise<void> {
     const beats = JSON.stringify(hosts.map((host) => beatOf(host, load.get(host.hostName))));
     const pools = JSON.stringify(poolBeats(hosts));
-    const { silentAfterMs, beatsToReturn } = this.options;
+    const { silentAfterMs, beatsToReturn, gapAfterMs } = this.options;
     const changed = await this.database.transaction(async (transaction) => {
       await transaction.execute(recordBackendUp, backend.id, JSON.stringify(driver.capabilities));
-      const rows = await transaction.rows(recordBeat, backend.id, beats, silentAfterMs, beatsToReturn);
+      const rows = await transaction.rows(recordBeat, backend.id, beats, silentAfterMs, beatsToReturn, gapAfterMs);
       await transaction.execute(recordPools, backend.id, pools);
       return rows;
     });
@@ -160,11 +163,11 @@ export class Heartbeat {
 
   /** One host after the other, each by what the last look has shown of it: looks go on meanwhile. */
   private async fence({ backend, driver, call }: SeenBackend): Promise<void> {
-    const { fenceAgainAfterMs } = this.options;
-    for (const host of await this.database.rows(findHostsToFence, backend.id, fenceAgainAfterMs, FENCES_A_RUN)) {
+    const { fenceAgainAfterMs, silentAfterMs } = this.options;
+    for (const host of await this.database.rows(findHostsToFence, backend.id, fenceAgainAfterMs, FENCES_A_RUN, silentAfterMs)) {
       if (call.signal.aborted) return;
       const [silent] = await this.database.transaction(async (transaction) =>
-        transaction.rows(claimFence, backend.id, fenceAgainAfterMs, host.id),
+        transaction.rows(claimFence, backend.id, fenceAgainAfterMs, host.id, silentAfterMs),
       );
       if (silent === undefined) continue;
       const { result, reason } = isBraked(silent)
