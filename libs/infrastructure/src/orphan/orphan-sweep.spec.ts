@@ -121,6 +121,8 @@ const stone = ({ kind, id }: BackendObject) => ({ backendId: center.backendId, o
 async function bury(...objects: BackendObject[]): Promise<void> {
   await room.database.transaction((transaction) => writeTombstones(transaction, objects.map(stone)));
 }
+const setHealth = async (health: string): Promise<void> =>
+  room.database.transaction(async (transaction) => void (await transaction.execute(setHostHealth, center.backendId, health)));
 const look = (beforeSubmit = async (): Promise<void> => undefined): Promise<OrphanReport> => {
   const context: ReconcilerContext = {
     signal: new AbortController().signal,
@@ -203,8 +205,6 @@ it('leaves what only a host that is down could delete until that returns', async
   const [machine, disk] = (await makeMachine('out')).filter(({ kind }) => kind === 'machine' || kind === 'disk').reverse() as [BackendObject, BackendObject];
   for (const id of ['net-out', 'prt-out']) rows.add(id);
   await bury(machine, disk);
-  const setHealth = async (health: string): Promise<void> =>
-    room.database.transaction(async (transaction) => void (await transaction.execute(setHostHealth, center.backendId, health)));
   await setHealth('DOWN');
   expect(await look()).toMatchObject({ orphans: [], outOfReach: [machine, disk], operationId: null });
   await setHealth('UP');
@@ -212,6 +212,20 @@ it('leaves what only a host that is down could delete until that returns', async
   expect(report).toMatchObject({ orphans: [machine, disk], outOfReach: [] });
   expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await present()).toEqual(['net-out', 'prt-out']);
+});
+
+it('does not take for gone what a backend lists without its owner while its host is down', async () => {
+  const hidden = { kind: 'disk' as const, id: 'dsk-hidden' };
+  await makeDisk(hidden.id, '');
+  await makeDisk('dsk-hidden-too', '');
+  await bury(hidden);
+  await setHealth('DOWN');
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: [hidden], unknown: [], operationId: null });
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toMatchObject([{ object_id: hidden.id }]);
+  await setHealth('UP');
+  // Whose it is is not told: it is left alone, and not taken for gone either.
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: [], unknown: [], operationId: null });
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toMatchObject([{ object_id: hidden.id }]);
 });
 
 it('goes on past what cannot be deleted, names it, and tries again the next time', async () => {

@@ -105,15 +105,20 @@ export class OrphanSweep {
     const driver = await this.drivers.driver(backendId);
     // Read before the listing: what is buried later may well be listed still.
     const unsettled = await context.reader.rows(readUnsettledTombstones, backendId, MAX_SETTLED);
-    const listed = await listAll(context, driver, backendId);
-    const report: OrphanReport = { backendId, listed: listed.length, orphans: [], outOfReach: [], returned: 0, unknown: [], operationId: null, refusal: null };
-    const isOut = outOfReach(listed, await context.reader.rows(findDownHostNames, backendId));
+    const all = await listAll(context, driver, backendId);
+    const down = new Set((await context.reader.rows(findDownHostNames, backendId)).map((host) => host.name));
+    const installation = await installationId(context.reader);
+    const listed = all.filter((object) => object.installationId === installation || isHidden(object, down));
+    const ours = listed.filter((object) => object.installationId === installation).length;
+    const report: OrphanReport = { backendId, listed: ours, orphans: [], outOfReach: [], returned: 0, unknown: [], operationId: null, refusal: null };
+    const isOut = outOfReach(listed, down);
     for (const [kind, objects] of Map.groupBy(listed, (object) => object.kind)) {
       for (let from = 0; from < objects.length; from += PAGE) {
         const page = objects.slice(from, from + PAGE);
         const ids = page.map((object) => object.id);
         const buried = new Map((await context.reader.rows(findTombstones, backendId, kind, ids)).map((row) => [row.object_id, row.reason]));
-        const unburied = ids.filter((id) => !buried.has(id));
+        // Of what is hidden, only the tombstone tells that it was ours.
+        const unburied = page.filter((object) => !buried.has(object.id) && object.installationId === installation).map(({ id }) => id);
         const known = await this.known.find(context.reader, kind, unburied);
         for (const object of page.filter(({ id }) => buried.has(id))) {
           (isOut(object) ? report.outOfReach : report.orphans).push({ kind, id: object.id });
@@ -124,7 +129,7 @@ export class OrphanSweep {
     }
     this.tell(context, report);
     if (report.orphans.length > 0 && report.refusal === null) await this.remove(context, report);
-    await this.settle(backendId, unsettled, listed);
+    await this.settle(backendId, unsettled, all);
     return report;
   }
 
@@ -179,11 +184,15 @@ export class OrphanSweep {
   }
 }
 
+const isOnOneOf = (hosts: ReadonlySet<string>, { hostName }: ListedObject): boolean => hostName !== null && hosts.has(hostName);
+
+/** Of what is on a host that is down, its backend may tell no more than that it has it. */
+const isHidden = (object: ListedObject, down: ReadonlySet<string>): boolean => object.installationId === '' && isOnOneOf(down, object);
+
 /** What only a host that is down could delete: machines and disks on it, and disks that such a machine has. */
-function outOfReach(listed: readonly ListedObject[], down: readonly { name: string }[]): (object: ListedObject) => boolean {
-  const names = new Set(down.map((host) => host.name));
-  if (names.size === 0) return () => false;
-  const isOn = ({ hostName }: ListedObject): boolean => hostName !== null && names.has(hostName);
+function outOfReach(listed: readonly ListedObject[], down: ReadonlySet<string>): (object: ListedObject) => boolean {
+  if (down.size === 0) return () => false;
+  const isOn = (object: ListedObject): boolean => isOnOneOf(down, object);
   const machines = new Set(listed.filter((object) => object.kind === 'machine' && isOn(object)).map((object) => object.id));
   return (object) => isOn(object) || (object.attachedTo !== null && machines.has(object.attachedTo));
 }
@@ -200,9 +209,8 @@ export class ReturningHosts implements HostStateListener {
   }
 }
 
-/** Everything of this installation; what others have there is none of our business. */
+/** Everything that it has, of whomever. */
 async function listAll(context: ReconcilerContext, driver: Driver, backendId: string): Promise<ListedObject[]> {
-  const installation = await installationId(context.reader);
   const found: ListedObject[] = [];
   for (const [number, list] of listingsOf(driver).entries()) {
     let after: string | null = null;
@@ -214,7 +222,7 @@ async function listAll(context: ReconcilerContext, driver: Driver, backendId: st
         signal: context.signal,
       };
       const objects: ListedObject[] = await list(call, after, PAGE);
-      for (const object of objects) if (object.installationId === installation) found.push(object);
+      found.push(...objects);
       const last = objects.at(-1);
       if (last === undefined || objects.length < PAGE) break;
       after = last.id;
