@@ -9,6 +9,7 @@ import { planRemoval } from '../usage/removal.js';
 import { usesOfBackend } from '../usage/usage.sql.js';
 import { backendId, type BackendRow } from './backend.js';
 import { findBackends } from './backend.sql.js';
+import { withoutSecrets } from './redaction.js';
 
 constraintMeans('backend_name', () => new MuonError('ALREADY_EXISTS', 'A backend of this name exists already.', { field: 'input.name' }));
 const backendGone = (): MuonError =>
@@ -97,7 +98,7 @@ export class BackendService {
       changes.result = { id };
       return changes;
     };
-    return this.commands.runPrepared({ access, name: 'createBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
+    return this.commands.runPrepared({ access, name: 'createBackend', ...withoutSecrets(input as JsonObject), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   async update(access: Access, raw: UpdateBackendInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -135,7 +136,7 @@ export class BackendService {
       changes.result = { id: row.id };
       return changes;
     };
-    return this.commands.runPrepared({ access, name: 'updateBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
+    return this.commands.runPrepared({ access, name: 'updateBackend', ...withoutSecrets(input as JsonObject), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   /** In use, it takes no new hosts and machines and goes with the last of them. */
@@ -173,13 +174,6 @@ function inputOfDriver(error: unknown): unknown {
   if (!(error instanceof MuonError) || error.code !== 'INVALID_INPUT' || error.field === undefined) return error;
   const field = error.field.startsWith('input.') ? error.field : `input.${error.field}`;
   return MuonError.fromRecord({ ...error.toRecord(), field });
-}
-
-/** What the audit log sees: that there was a secret, never which. */
-function withoutSecret(input: { secret?: string | null | undefined }): { input: JsonObject; hidden?: JsonObject } {
-  const { secret, ...rest } = input;
-  if (typeof secret !== 'string') return { input: input as JsonObject };
-  return { input: { ...rest, secret: '[secret]' }, hidden: { secret } };
 }
 
 async function requireBackend(reader: Reader, id: string, field: string): Promise<BackendRow> {
