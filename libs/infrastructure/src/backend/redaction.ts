@@ -15,9 +15,9 @@ export function withoutSecrets(input: JsonObject): { input: JsonObject; hidden?:
   return Object.keys(hidden).length === 0 ? { input } : { input: shown, hidden };
 }
 
-function redacted(value: JsonValue): JsonValue {
+function redacted(value: JsonValue | undefined): JsonValue | undefined {
   if (typeof value === 'string') return value.replace(PEM_BLOCK, HIDDEN);
-  if (Array.isArray(value)) return value.map(redacted);
+  if (Array.isArray(value)) return value.map((part) => redacted(part) ?? null);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, part]) => [key, NAMES_SECRET.test(key) && part !== null && typeof part !== 'boolean' ? HIDDEN : redacted(part)]),

@@ -23,6 +23,7 @@ export class ExternalNetworkEntity extends RowTimes {
   @Column('text', { default: '' })
   description!: string;
 
+  @ForeignKey('backend', { name: 'external_network_backend' })
   @Column({ type: 'text', collation: 'C' })
   backend_id!: string;
 
