@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput, toMuonError } from '#core';
-import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
+import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
 import { requireActiveBackend } from '#infrastructure';
 import { Action, CommandRunner, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
@@ -16,6 +16,7 @@ import { findExternalNetworks, findExternalNetworksByReference, findNeighbouring
 const nameTaken = (): MuonError =>
   new MuonError('ALREADY_EXISTS', 'An external network of this name exists already.', { field: 'input.name' });
 constraintMeans('external_network_name', nameTaken);
+constraintMeans('external_network_overlap', (detail) => new LostRace('external network', detail));
 
 const addressText = z.string().max(15);
 const createSchema = z.strictObject({

@@ -69,6 +69,21 @@ describe('external networks', () => {
     expect(await room.database.rows(findBackends, [id])).toEqual([]);
   });
 
+  it('do not overlap in the same cables, also when two are made at once', async () => {
+    const plans = [];
+    for (const input of [inputOf('wide', '192.0.2.0/24'), inputOf('narrow', '192.0.2.128/25')]) {
+      const gateway = input.cidr.replace(/\d+\/\d+$/, '129');
+      plans.push((await externals.create(access, { ...input, gateway }, { dryRun: true })).plan?.id ?? '');
+    }
+    const ends = await Promise.allSettled(plans.map(async (plan) => center.commands.applyPlan(access, plan)));
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ code: 'PLAN_STALE' });
+    const late = externals.create(access, inputOf('late', '192.0.2.0/25'));
+    await expect(late).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.cidr' });
+    const elsewhere = { ...inputOf('elsewhere', '192.0.2.0/24'), physicalNetwork: 'other-cables' };
+    expect(await center.ended((await externals.create(access, elsewhere)).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+
   it('stand on a backend that is there, whoever comes first', async () => {
     const id: string = backendId.create();
     await room.database.transaction(async (transaction) => transaction.execute(anotherBackend, id, center.backendId));
