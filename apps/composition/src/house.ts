@@ -61,6 +61,7 @@ import {
   FloatingIpService,
   NETWORK_DRIFT,
   networkDrift,
+  networkBackendUsers,
   networkKnownObjects,
   networkOperations,
   NetworkRealiser,
@@ -123,6 +124,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   const usage = new InfrastructureUsage();
   usage.register(machinesInZones);
   usage.register(claimUsers);
+  for (const users of networkBackendUsers) usage.register(users);
   const contents = new ScopeContentsRegistry().register(
     new ClusterContents(),
     ...computeScopeContents,
@@ -174,7 +176,7 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
     orphans,
     new ZoneService(commands, usage),
     new RackService(commands),
-    new BackendService(database, commands, drivers, secrets),
+    new BackendService(database, commands, drivers, secrets, usage),
     new DatastoreService(database, commands, drivers, usage),
     new HostService(commands, occupancy),
     new HostRegistration(database, commands, drivers),

@@ -15,6 +15,7 @@ import { applyGroupClaims, GROUP_CLAIMS } from './security-group/group-claims.js
 import { securityGroupOperations } from './security-group/security-group.operations.js';
 import { subnetOperations } from './subnet/subnet.operations.js';
 
+export { networkBackendUsers } from './backend-users.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
