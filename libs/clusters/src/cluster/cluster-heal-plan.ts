@@ -6,17 +6,20 @@ import { lockResources, operationId, OPERATIONS } from '#operations';
 import { CHARGES, findCharges, type ChargeRow, type NewCharge } from '#quota';
 import type { ClusterFacts, NodeFacts } from '../guest/cluster-facts.js';
 import type { HealingTarget } from '../health/healing.js';
-import { newNodes, type NodeKind } from '../node/node-plan.js';
+import { isServing, type NodeRole } from '../node/cluster-node.js';
+import { newNodes, type NodeHome, type NodeKind } from '../node/node-plan.js';
 import { homeOf, lockIdsOfMachines, planNewNodes } from '../node-pool/node-pool-plan.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
 import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
-import { clusterId } from './cluster.js';
+import { clusterId, quorum } from './cluster.js';
 
 /**
  * Plans the replacement of one node as one change set: the new machine with everything it stands on, which takes over what
- * the lost one was charged, and the operation. What has no place, or more than the quota, is a problem of the plan.
+ * the lost one was charged, and the operation. What has no place, or more than the quota, is a problem of the plan. A lost
+ * control node is rather replaced beside another one than not at all.
  * @param access null when the reconciler asks
- * @throws INVALID_STATE while it is not proven that the lost machine is off or its deletion can prove it
+ * @throws INVALID_STATE while it is not proven that the lost machine is off or its deletion can prove it, and when too few
+ *   control nodes would be left to agree
  */
 export async function planHealing(
   reader: Reader,
@@ -30,6 +33,7 @@ export async function planHealing(
   await requireActiveScopes(reader, place);
   const lost = target.type === 'NODE' ? facts.nodes.find((node) => node.row.id === target.nodeId) : undefined;
   if (lost !== undefined) refuseUnproven(lost);
+  if (lost !== undefined) refuseWithoutQuorum(facts, lost);
   const pool = target.poolId === null ? undefined : pools.find((each) => each.id === target.poolId);
   const flavorId = pool?.flavor_id ?? row.control_flavor_id;
   const flavor = (await flavorsById(reader, [flavorId])).get(flavorId);
@@ -45,7 +49,11 @@ export async function planHealing(
   const [node] = newNodes(row.name, kind, 1);
   assert(node !== undefined, 'one node was asked for');
   const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
-  const planned = await planNewNodes(reader, access, drivers, await homeOf(reader, row), [replacing]);
+  const home = await homeOf(reader, row);
+  const apart = await planNewNodes(reader, access, drivers, home, [replacing]);
+  const hasNoPlace = apart.changes.problems.length > 0 && home.groups[target.role].strength === 'REQUIRE';
+  const sharing = hasNoPlace && !(lost !== undefined && isServing(lost.row));
+  const planned = sharing ? await planNewNodes(reader, access, drivers, withoutInsisting(home, target.role), [replacing]) : apart;
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();
@@ -65,10 +73,16 @@ export async function planHealing(
   };
   const common = { id: operation, kind: CLUSTER_HEAL, resourceKind: clusterId.prefix, resourceId: row.id, ...place };
   changes.add(OPERATIONS, { ...common, input: { ...input } });
+  if (sharing) changes.reasons.push({ subject: 'placement', message: 'No host without another control node has room, so this one shares its host until it is replaced again.' });
   if (lost !== undefined) changes.resources.push({ action: 'DELETE', kind: 'node', id: lost.row.id, name: lost.row.name });
   changes.resources.push({ action: 'CREATE', kind: 'node', id: node.id, name: node.name, data: { role: target.role } });
   changes.result = { id: row.id, operationId: operation };
   return changes;
+}
+
+/** Keeps nodes of the role apart where that can be. */
+function withoutInsisting(home: NodeHome, role: NodeRole): NodeHome {
+  return { ...home, groups: { ...home.groups, [role]: { ...home.groups[role], strength: 'PREFER' } } };
 }
 
 /** Nothing is started elsewhere while the machine might still run and nobody could stop it. */
@@ -78,6 +92,19 @@ function refuseUnproven({ row, machine, hostState }: NodeFacts): void {
   throw new MuonError('INVALID_STATE', `Node "${row.name}" cannot be replaced before its host is proven to be off: it may still run.`, {
     fault: 'OPERATOR',
     data: { nodeId: row.id, hostId: machine.host_id, hostState: hostState ?? 'UNKNOWN' },
+  });
+}
+
+/** The old control node goes first, and until the new one has joined the others must agree without it. */
+function refuseWithoutQuorum({ row, nodes }: ClusterFacts, lost: NodeFacts): void {
+  if (lost.row.role !== 'CONTROL' || row.control_count === 1) return;
+  const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node !== lost);
+  const serving = others.filter((node) => isServing(node.row)).length;
+  const needed = quorum(others.length);
+  if (serving >= needed) return;
+  throw new MuonError('INVALID_STATE', `Control node "${lost.row.name}" cannot be replaced: ${serving} of the others are ready, and ${needed} must agree without it.`, {
+    fault: 'OPERATOR',
+    data: { nodeId: lost.row.id, ready: serving, needed },
   });
 }
 
