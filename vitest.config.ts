@@ -37,6 +37,8 @@ export default defineConfig({
     // The cache on disk does not notice a changed tsconfig.json.
     fsModuleCache: false,
     globalSetup: ['libs/testing/src/postgres/server.ts'],
+    // `--tags-filter='!lengthy'` leaves them out.
+    tags: [{ name: 'lengthy', description: 'Takes minutes of a lab; for those who have them.' }],
     projects: [
       project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),
