@@ -1129,8 +1129,10 @@ max(s.changed_at) AS changed_at
 FROM (
 SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
 WHERE $1::text IS NULL OR nb.backend_id = $1
+UNION ALL
+SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
 ) AS b
-JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
+JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id
 HAVING $2::text IS NULL OR bool_or(b.tenant_id = $2)
