@@ -86,20 +86,18 @@ DELETE FROM address_allocation WHERE owner_id = ANY($1);
 
 -- affinity_group.broken
 WITH joining AS (
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
+SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
+FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
 ), member AS (
-SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+SELECT group_id, id, host_id, rack_id, zone_id FROM joining
 UNION ALL
 SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
 FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
-WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
-AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
+WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
+AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
 )
-SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
-WHERE g.strength = 'REQUIRE'
-GROUP BY g.id
-HAVING CASE g.policy WHEN 'ANTI_AFFINITY' THEN count(DISTINCT (m.id, CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)
-ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) > 1 END;
+SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
+WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
