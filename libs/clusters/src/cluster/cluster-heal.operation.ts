@@ -66,7 +66,11 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
       {
         name: 'join',
         run: async (context) => join(tools, context, await facts(context), context.operation.input.role, replacement(context)),
-        undo: async (context) => forget(tools, context, context.operation.input.clusterId, [context.operation.input.replacementMachineId]),
+        undo: async (context) => {
+          const { clusterId, replacementMachineId, role } = context.operation.input;
+          // Its machine goes next, and a vote without a machine is one that no look at the nodes finds any more.
+          return forget(tools, context, clusterId, [replacementMachineId], { forgetting: role === 'CONTROL' ? 'INSIST' : 'GIVE_UP' });
+        },
       },
       { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), replacement(context)) },
       membershipStep(tools),
@@ -109,7 +113,7 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
         });
       }
       // A control node that keeps its vote would weaken the others; a worker is only a wrong entry in a list.
-      return forget(tools, context, clusterId, [lostMachineId], { insist: role === 'CONTROL', concerned: [replacementMachineId] });
+      return forget(tools, context, clusterId, [lostMachineId], { forgetting: role === 'CONTROL' ? 'FAIL' : 'GIVE_UP', concerned: [replacementMachineId] });
     },
     undo: async (context) => {
       const { lostMachineId } = context.operation.input;

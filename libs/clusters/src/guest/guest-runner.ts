@@ -50,12 +50,14 @@ interface Begun {
 }
 
 const DEFAULT_RETRY_MS = 1500;
+/** How far the wait between rounds grows where nothing bounds their number, in times of the shortest. */
+const MAX_RETRY_FACTOR = 40;
 const NEXT_BATCH_MS = 5;
 /** How long a script may be on its way to the guest before its own time begins. */
 const ON_ITS_WAY_MS = 30_000;
 
 export interface GuestRunnerOptions {
-  /** How long to wait before a script that failed runs again, and before a guest that does not answer is asked again. */
+  /** How long to wait, at first, before a script that failed runs again, and before a guest that does not answer is asked again. */
   retryMs?: number;
 }
 
@@ -122,7 +124,7 @@ export class GuestRunner {
       const commit = await request.keep?.(outcome.answers);
       return done(commit === undefined ? {} : { commit });
     }
-    const { afterMs, blocker } = waitReason([outcome], request, this.retryMs);
+    const { afterMs, blocker } = waitReason([outcome], request, this.retryAfter(round, request));
     const begun = before ?? (mayRun(outcome) ? { machineId: outcome.machineId, since: Date.now() } : undefined);
     const isOpen = outcome.type === 'PENDING' || (outcome.type === 'AWAY' && begun !== undefined && canStillRun(control, script, begun));
     if (isOpen) return wait({ afterMs, blocker, memo: { ...rounds, ...(begun === undefined ? {} : { begun: { ...begun } }) } });
@@ -130,6 +132,10 @@ export class GuestRunner {
       throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
     }
     return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
+  }
+
+  private retryAfter(round: number, { maxFailures }: Pick<RunOnEach, 'maxFailures'>): number {
+    return this.retryMs * (maxFailures === undefined ? Math.min(2 ** round, MAX_RETRY_FACTOR) : 1);
   }
 
   private async runOne(

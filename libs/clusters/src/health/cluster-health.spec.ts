@@ -203,4 +203,21 @@ describe('clusters that lose nodes', () => {
     expect(await bench.nodes(cluster.id)).toHaveLength(3);
     expect((await auditCounters(bench.room.database)).drift).toEqual([]);
   }, 60_000);
+
+  it('take back the vote of a new control node that is not to stay, however long no manager can be asked', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'unwelcome');
+    const before = await nodesOf(cluster, 'CONTROL');
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'runInGuest', times: 100_000, keyContains: '-ready-' });
+    const { result } = await bench.clusters.replaceNode(access, String(before[1]?.id));
+    const newcomer = async () => (await nodesOf(cluster, 'CONTROL')).find((node) => !before.some((old) => old.id === node.id));
+    while ((await newcomer())?.phase !== 'JOINED') await pause(20);
+    const { machine_id: machineId = '', name = '' } = (await newcomer()) ?? {};
+    await bench.center.world.addFault({ kind: FaultKind.UNAVAILABLE, method: 'runInGuest', times: 8, keyContains: `forget-${machineId}` });
+    await bench.center.operations.cancel(String(result.operationId));
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'CANCELLED' });
+    const left = await nodesOf(cluster, 'CONTROL');
+    expect(left.map((node) => node.id)).toEqual([before[0]?.id, before[2]?.id]);
+    const asked = (await Promise.all(left.map((node) => bench.center.world.guestRuns(node.machine_id)))).flat().map((run) => run.script);
+    expect(asked.filter((script) => script.includes('etcdctl member remove') && script.includes(name))).toHaveLength(1);
+  }, 60_000);
 });

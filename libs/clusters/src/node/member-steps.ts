@@ -4,7 +4,7 @@ import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
-/** A dead cluster must not keep its owner from getting rid of machines: its own list of nodes is left wrong then. */
+/** A dead cluster must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
 const MAX_FORGET_FAILURES = 3;
 
 type AnyContext = StepContext<unknown>;
@@ -71,26 +71,29 @@ function memoNumber(memo: JsonValue | undefined, key: string): number {
 }
 
 /**
- * Makes the cluster forget nodes that go.
- * @param options.insist fails when it cannot be done; otherwise the nodes are left to the cluster
+ * What becomes of nodes that the cluster cannot be made to forget: they are left to it after a few failures, or the step fails
+ * then, or it is tried until it is done, which in an undo has no deadline.
  */
+export type Forgetting = 'GIVE_UP' | 'FAIL' | 'INSIST';
+
+/** Makes the cluster forget nodes that go. */
 export async function forget(
   tools: ClusterTools,
   context: AnyContext,
   clusterId: string,
   machineIds: readonly string[],
-  options: { insist?: boolean; concerned?: readonly string[] } = {},
+  options: { forgetting?: Forgetting; concerned?: readonly string[] } = {},
 ): Promise<Answer> {
+  const { forgetting = 'GIVE_UP', concerned = [] } = options;
   const facts = await readOneCluster(context.reader, clusterId);
   if (facts.row.lifecycle !== 'PRESENT') return done();
   const leaving = ofMachines(machineIds);
   const cluster = clusterForBlueprint({ ...facts, apiAddress: facts.apiAddress ?? '' });
-  return onMembers(tools, context, facts, ofMachines([...machineIds, ...(options.concerned ?? [])]), {
+  return onMembers(tools, context, facts, ofMachines([...machineIds, ...concerned]), {
     purpose: 'forget',
     words: 'forget',
     members: facts.nodes.filter((node) => leaving(node) && node.blueprintNode !== undefined),
     script: (node) => facts.blueprint.remove(cluster, told(node)),
-    maxFailures: MAX_FORGET_FAILURES,
-    giveUp: options.insist !== true,
+    ...(forgetting === 'INSIST' ? {} : { maxFailures: MAX_FORGET_FAILURES, giveUp: forgetting === 'GIVE_UP' }),
   });
 }
