@@ -4,7 +4,7 @@ import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { SUPERVISOR, WRAPPER } from './guest-script.js';
 
-const RUN_ID = /^[A-Za-z0-9_-]{1,100}$/;
+const RUN_ID = /^[A-Za-z0-9_-]{1,200}$/;
 const MAX_SCRIPT_BYTES = 64 * 1024;
 const POLL_MS = 300;
 /** Kept back for the answer's way. */

@@ -49,6 +49,7 @@ export interface ObservedMachine {
  * cut off, by a power cut or because its time was over, has ended with exit code 137.
  */
 export interface GuestRun {
+  /** At most 200 letters, digits, hyphens and underscores. */
   runId: string;
   machineId: string;
   /** `/bin/sh` text, at most 64 KiB. */
