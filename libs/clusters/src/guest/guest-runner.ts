@@ -62,8 +62,8 @@ export interface GuestRunnerOptions {
 }
 
 /**
- * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, purpose, node and
- * round, so that a repeated step finds its run again, and only a new round runs the script once more.
+ * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, direction, purpose,
+ * node and round, so that a repeated step finds its run again, and only a new round, or the way back, runs the script once more.
  */
 export class GuestRunner {
   private readonly retryMs: number;
@@ -146,7 +146,8 @@ export class GuestRunner {
   ): Promise<Outcome> {
     const { id, attempt } = context.operation;
     const machineId = task.node.row.machine_id;
-    const runId = `${id}-${attempt}-${request.purpose}-${machineId}-${rounds[machineId] ?? 0}`;
+    const purpose = context.step.direction === 'UNDO' ? `undo-${request.purpose}` : request.purpose;
+    const runId = `${id}-${attempt}-${purpose}-${machineId}-${rounds[machineId] ?? 0}`;
     try {
       const compute = await this.compute(task.node);
       const answer = await runScript(compute, context.call(runId), { runId, machineId, ...task.script });
