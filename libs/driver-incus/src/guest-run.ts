@@ -20,7 +20,7 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
   // All of what is left: a wrapper that is killed before its input has come has begun nothing.
   const timeoutMs = Math.max(SHORTEST_MS, budget.leftMs - MARGIN_MS);
   const answer = await backend.client.instances.execute(instance, {
-    command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR],
+    command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR, run.brief === true ? 'BRIEF' : 'KEPT'],
     input: run.standardInput ?? '',
     timeoutMs,
     signal: budget.signal,

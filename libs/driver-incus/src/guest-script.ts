@@ -1,16 +1,31 @@
+/** How long runs are kept in the guest after they have ended, in minutes. */
+const BRIEF_MINUTES = 60;
+const KEPT_MINUTES = 7 * 24 * 60;
+/** At most so many are cleared away for each one that begins, so that this takes no time. */
+const MAX_CLEARED = 20;
+
 /**
  * What runs in a guest: `/bin/sh` as POSIX has it, with nothing more than busybox brings. Arguments: run id, hash of the
- * script, seconds, script, supervisor. The folder is made by one of all who ask, so the script starts at most once;
- * whoever asks again is told how it stands, in the first line of the standard output: `PENDING`, `CONFLICT` (another
+ * script, seconds, script, supervisor, and `BRIEF` or `KEPT`. The folder is made by one of all who ask, so the script starts
+ * at most once; whoever asks again is told how it stands, in the first line of the standard output: `PENDING`, `CONFLICT` (another
  * script had this id), `LOST` (it was cut off), or `DONE` and the exit code, and after it the outputs of the script, each
  * to its own. Standard input goes to the script through a pipe and is never on a disk; one who was cut off while that was still
- * on its way has begun nothing, and the next who asks begins in its place.
+ * on its way has begun nothing, and the next who asks begins in its place. Whoever begins clears away a few that ended long ago.
  */
 export const WRAPPER = `
 umask 077
-root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3 script=$4 supervisor=$5
+root=\${MUON_RUNS:-/var/lib/muon/runs} run=$1 hash=$2 seconds=$3 script=$4 supervisor=$5 keep=$6
+# No run's name begins with a dot.
+brief=$root/.brief
 dir=$root/$run
-alive() { case "$(cat "/proc/$1/cmdline")" in *"$run"*) return 0 ;; esac; return 1; }
+if [ "$keep" = BRIEF ]; then dir=$brief/$run; fi
+alive() { case "$(cat "/proc/$1/cmdline")" in *"$2"*) return 0 ;; esac; return 1; }
+clear_old() {
+  find "$1" -mindepth 1 -maxdepth 1 -type d ! -name '.*' ! -name "$run" -mmin "+$2" | head -n ${MAX_CLEARED} | while read -r old; do
+    if [ ! -s "$old/status" ] && { alive "$(cat "$old/pid")" "\${old##*/}" || alive "$(cat "$old/owner")" "\${old##*/}"; }; then continue; fi
+    rm -rf "$old"
+  done
+}
 begin() {
   echo $$ >"$dir/owner"
   printf %s "$hash" >"$dir/hash"
@@ -22,14 +37,17 @@ begin() {
   if command -v setsid >/dev/null 2>&1; then session=setsid; elif busybox setsid true 2>/dev/null; then session='busybox setsid'; fi
   printf %s "\${input%.}" | $session /bin/sh -c "$supervisor" "muon-run-$run" "$dir" "$seconds" "$session" >/dev/null 2>&1 &
 }
-mkdir -p "$root" || exit
-if mkdir "$dir" 2>/dev/null; then begin; fi
+mkdir -p "$brief" || exit
+if mkdir "$dir" 2>/dev/null; then
+  begin
+  { clear_old "$brief" ${BRIEF_MINUTES}; clear_old "$root" ${KEPT_MINUTES}; } </dev/null >/dev/null 2>&1
+fi
 if [ -s "$dir/hash" ] && [ "$(cat "$dir/hash")" != "$hash" ]; then echo CONFLICT; exit; fi
 if [ ! -s "$dir/status" ] && [ -s "$dir/owner" ]; then
   if [ -s "$dir/pid" ]; then
     # It may have ended between the two looks.
-    if ! alive "$(cat "$dir/pid")" 2>/dev/null && [ ! -s "$dir/status" ]; then echo LOST; exit; fi
-  elif ! alive "$(cat "$dir/owner")" 2>/dev/null && [ ! -s "$dir/pid" ]; then
+    if ! alive "$(cat "$dir/pid")" "$run" 2>/dev/null && [ ! -s "$dir/status" ]; then echo LOST; exit; fi
+  elif ! alive "$(cat "$dir/owner")" "$run" 2>/dev/null && [ ! -s "$dir/pid" ]; then
     begin
   fi
 fi
