@@ -12,6 +12,8 @@ const MARGIN_MS = 100;
 const SHORTEST_MS = 100;
 /** What a shell says of a process that was killed. */
 const KILLED = 137;
+/** `EX_CANTCREAT` of sysexits.h. */
+const CANNOT_CREATE = 73;
 
 /** Starts the run or finds it, and tells how it stands. */
 export async function runInGuest(backend: IncusBackend, instance: string, run: GuestRun, budget: Budget): Promise<Outcome<GuestRunResult>> {
@@ -37,6 +39,8 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
     case 'LOST':
       // As when its time is over: by a power cut, mostly. Whether it may be run again is the caller's to say, under another id.
       return done({ exitCode: KILLED, standardOutput: '', standardError: 'The script was cut off before it ended.' });
+    case 'FULL':
+      return done({ exitCode: CANNOT_CREATE, standardOutput: '', standardError: 'Nothing can be written in the guest: its disk is full, or only read.' });
     default:
       // The run goes on, but its outputs were lost on the way.
       if (answer.exitCode === 0) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });

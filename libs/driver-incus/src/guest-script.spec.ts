@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -16,11 +16,14 @@ interface Ask {
   input?: string;
   seconds?: number;
   brief?: boolean;
+  full?: boolean;
 }
 
-async function ask({ id = 'run_1', script, input = '', seconds = 30, brief = false }: Ask): Promise<{ stdout: string; stderr: string }> {
+async function ask({ id = 'run_1', script, input = '', seconds = 30, brief = false, full = false }: Ask): Promise<{ stdout: string; stderr: string }> {
   const argumentsOfShell = ['-c', WRAPPER, 'muon-guest-run', id, `hash of ${script}`, String(seconds), script, SUPERVISOR, brief ? 'BRIEF' : 'KEPT'];
-  const child = spawn('/bin/sh', argumentsOfShell, { env: { ...process.env, MUON_RUNS: runs } });
+  // A limit of no bytes for each file is to those who write what a full disk is.
+  const shell = full ? ['-c', 'trap "" XFSZ; ulimit -f 0; exec /bin/sh "$@"', 'sh', ...argumentsOfShell] : argumentsOfShell;
+  const child = spawn('/bin/sh', shell, { env: { ...process.env, MUON_RUNS: runs } });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
@@ -152,4 +155,41 @@ test('so many old runs as there may be are cleared away a few at a time', async 
     left.push((await idsIn(runs)).filter((name) => name.startsWith('left_')).length);
   }
   expect(left).toEqual([25, 5, 0]);
+});
+
+test('a run of which only its folder is left begins with the next who asks after a minute, and once', async () => {
+  const run = { script: `echo once >>"${runs}/.count"` };
+  const folder = join(runs, 'run_1');
+  await mkdir(folder);
+  // Whoever has made it may be about to begin.
+  expect((await ask(run)).stdout).toBe('PENDING\n');
+  // As a power cut leaves what was not on the disk yet.
+  for (const file of ['owner', 'hash', 'script']) await writeFile(join(folder, file), '');
+  await aged(folder, 3);
+  const answers = await Promise.all(Array.from({ length: 8 }, async () => ended(run)));
+  expect(new Set(answers.map(({ stdout }) => stdout))).toEqual(new Set(['DONE 0\n']));
+  expect(await readFile(join(runs, '.count'), 'utf8')).toBe('once\n');
+});
+
+test.each(['pid', 'status'])('a run whose %s was lost with the power had begun: it is told as lost, and not run again', async (emptied) => {
+  const run = { script: `echo began >>"${runs}/.count"` };
+  await ended(run);
+  const folder = join(runs, 'run_1');
+  for (const file of new Set([emptied, 'status'])) await writeFile(join(folder, file), '');
+  await aged(folder, 3);
+  expect((await ended(run)).stdout).toBe('LOST\n');
+  expect(await readFile(join(runs, '.count'), 'utf8')).toBe('began\n');
+});
+
+test('nothing begins in a guest whose disk is full, which is told, and the run begins when there is room', async () => {
+  const run = { script: `echo once >>"${runs}/.count"` };
+  expect((await ask({ ...run, full: true })).stdout).toBe('FULL\n');
+  await expect(readFile(join(runs, '.count'))).rejects.toThrow('ENOENT');
+  await aged(join(runs, 'run_1'), 3);
+  expect((await ask({ ...run, full: true })).stdout).toBe('FULL\n');
+  expect((await ended(run)).stdout).toBe('DONE 0\n');
+  expect(await readFile(join(runs, '.count'), 'utf8')).toBe('once\n');
+  await rm(runs, { recursive: true });
+  await writeFile(runs, 'no folder can be made here');
+  expect((await ask(run)).stdout).toBe('FULL\n');
 });
