@@ -6,7 +6,7 @@ import { defineOperation, done, fanOut, UNDO_ALL, wait, type ApplyChanges, type 
 import { CHARGES } from '#quota';
 import { readOneCluster } from '../guest/cluster-facts.js';
 import { setNodePhase } from '../node/cluster-node.sql.js';
-import { forget } from '../node/member-steps.js';
+import { forget, turnOff } from '../node/member-steps.js';
 import { awaitReady, childOn, closeJoining, inviteStep, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
 import { healingFailed, healingSucceeded } from '../health/observation.sql.js';
 import { dropDeletedNodes, removeUnmadeNodes, settleCluster } from './cluster-ends.js';
@@ -68,8 +68,10 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
         run: async (context) => join(tools, context, await facts(context), context.operation.input.role, replacement(context)),
         undo: async (context) => {
           const { clusterId, replacementMachineId, role } = context.operation.input;
+          if (role === 'WORKER') return forget(tools, context, clusterId, [replacementMachineId]);
           // Its machine goes next, and a vote without a machine is one that no look at the nodes finds any more.
-          return forget(tools, context, clusterId, [replacementMachineId], { forgetting: role === 'CONTROL' ? 'INSIST' : 'GIVE_UP' });
+          const turning = await turnOff(tools, context, clusterId, replacementMachineId);
+          return turning ?? forget(tools, context, clusterId, [replacementMachineId], { forgetting: 'INSIST' });
         },
       },
       { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), replacement(context)) },

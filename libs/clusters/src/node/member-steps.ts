@@ -1,4 +1,4 @@
-import type { JsonValue } from '#core';
+import { toMuonError, type JsonValue } from '#core';
 import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
@@ -68,6 +68,28 @@ async function onOneMember(
 function memoNumber(memo: JsonValue | undefined, key: string): number {
   const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo[key] : undefined;
   return typeof value === 'number' ? value : 0;
+}
+
+/**
+ * Turns off a machine that is about to be taken back. Until then whatever its guest has begun goes on, also what an ended
+ * script has asked of a daemon, and a join may come to its end after the cluster has forgotten the node.
+ * @returns undefined when it is off, or cannot be reached
+ */
+export async function turnOff(tools: ClusterTools, context: AnyContext, clusterId: string, machineId: string): Promise<StepWait | undefined> {
+  const node = (await readOneCluster(context.reader, clusterId)).nodes.find(ofMachines([machineId]));
+  if (node?.machine === undefined || node.hostState === 'FENCED' || node.hostState === 'DOWN') return undefined;
+  const { compute } = await tools.drivers.driver(node.machine.backend_id);
+  try {
+    const outcome = await compute.stopMachine(context.call(machineId), node.machine.instance_id, true);
+    if (outcome.state === 'DONE') return undefined;
+    const { memo } = context.step;
+    return wait({ afterMs: outcome.retryAfterMs, blocker: `"${node.row.name}" is being turned off.`, ...(memo === undefined ? {} : { memo }) });
+  } catch (error) {
+    const known = toMuonError(error);
+    if (known.retryable || context.signal.aborted) throw error;
+    if (known.code !== 'NOT_FOUND') context.log.warn({ err: error, nodeId: node.row.id }, 'a machine could not be turned off before its cluster forgets it');
+    return undefined;
+  }
 }
 
 /**
