@@ -36,6 +36,8 @@ export default defineConfig({
     maxWorkers: 2,
     // The cache on disk does not notice a changed tsconfig.json.
     fsModuleCache: false,
+    // A second, as is usual, is not enough on a busy machine; what comes sooner is seen sooner all the same.
+    expect: { poll: { timeout: 10_000 } },
     globalSetup: ['libs/testing/src/postgres/server.ts'],
     // `--tags-filter='!lengthy'` leaves them out.
     tags: [{ name: 'lengthy', description: 'Takes minutes of a lab; for those who have them.' }],

@@ -97,7 +97,7 @@ WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> '
 AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
 )
 SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
-WHERE g.strength = 'REQUIRE' AND j.strength = 'REQUIRE' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
+WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -1129,8 +1129,10 @@ max(s.changed_at) AS changed_at
 FROM (
 SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
 WHERE $1::text IS NULL OR nb.backend_id = $1
+UNION ALL
+SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
 ) AS b
-JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
+JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id
 HAVING $2::text IS NULL OR bool_or(b.tenant_id = $2)

@@ -5,9 +5,10 @@ import { SYSTEM_SCOPE_ID } from '#scopes';
 import { best, Cell, everything, fieldsOfTypes, outcomeOf, overcounted, render, Sightings, unexpected, type Row } from '../support/access-matrix.js';
 import type { ApiClient } from '../support/client.js';
 import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
+import { makeOutside } from '../support/outside.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
-import { callAll, furnish, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, type Answered, type Tenant } from '../support/two-tenants.js';
+import { callAll, furnish, leaks, MARK, NETWORK, onboard, query, secretsOf, type Answered, type Tenant } from '../support/two-tenants.js';
 
 const PAGE = '../../docs/access-matrix.md';
 const ROLES = ['OWNER', 'CONTRIBUTOR', 'LIMITED_CONTRIBUTOR', 'VIEWER'] as const;

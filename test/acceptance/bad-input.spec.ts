@@ -6,7 +6,7 @@ import type { WireAnswer } from '../support/client.js';
 import { describeTestDatacenter, isOnLab, type TestDatacenter } from '../support/datacenter.js';
 import { callsOf, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
-import { makeOutside } from '../support/two-tenants.js';
+import { makeOutside } from '../support/outside.js';
 
 const AT_ONCE = 6;
 /** Codes that say whose fault it is not. */

@@ -24,7 +24,7 @@ describe('api and worker as separate processes', () => {
       const lines = (system.workers[0]?.log.join('') ?? '').split('\n').filter((line) => line.includes('the worker is ready'));
       return lines.map((line) => (JSON.parse(line) as { node: string }).node)[0];
     };
-    await expect.poll(ready, { timeout: 5000 }).toBe('v24.21.0');
+    await expect.poll(ready).toBe('v24.21.0');
   });
 
   it('know the owner by the bootstrap token, and nobody else', async () => {

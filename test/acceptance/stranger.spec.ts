@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '#database';
 import type { ApiClient } from '../support/client.js';
 import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
+import { makeOutside } from '../support/outside.js';
 import { callsOf, type Call, type Target } from '../support/stranger.js';
 import { startSystem, type System } from '../support/system.js';
-import { callAll, furnish, hasData, ID, leaks, makeOutside, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
+import { callAll, furnish, hasData, ID, leaks, MARK, NETWORK, onboard, query, secretsOf, account, type Answered, type Tenant } from '../support/two-tenants.js';
 
 /** Fields that answer without a credential. */
 const PUBLIC: readonly string[] = [];

@@ -8,6 +8,7 @@ import { DemoApi } from '../../apps/standalone/src/demo/api.js';
 import { describeDatacenter } from '../../apps/standalone/src/demo/datacenter.js';
 import { Lab, until } from './lab.js';
 import { LabInventory } from './lab-inventory.js';
+import { withdrawShared } from './outside.js';
 import type { System } from './system.js';
 
 /** Whether acceptance is run on the lab's hosts and network instead of simulated ones (`npm run lab-acceptance`). */
@@ -29,7 +30,7 @@ export interface TestDatacenter {
   readonly backendId: string;
   /** Everything of this Muon that the backend holds, read from the backend itself. */
   objects(): Promise<WorldObject[]>;
-  /** On the lab all tenants leave, and it is an error if anything is left of them. */
+  /** On the lab all tenants leave and what operators made for them all goes, and it is an error if anything is left of them. */
   close(): Promise<void>;
 }
 
@@ -64,6 +65,7 @@ async function registerLab(system: System, api: DemoApi): Promise<TestDatacenter
     async close() {
       try {
         await offboardAll(system);
+        await withdrawShared(system.owner);
         const left = await inventory.remains();
         if (left.length > 0) throw new Error(`left in the lab: ${left.join(', ')}`);
       } finally {

@@ -48,10 +48,14 @@ export class LabInventory {
     return this.network.marked({ 'muon:installation': this.installation });
   }
 
-  /** Everything as it is called in Incus and OVN, machines and what belongs to parts of the network alike. */
+  /**
+   * Everything as it is called in Incus and OVN, machines and what belongs to parts of the network alike. Without the row by
+   * which a firewall without rules knows the revision that said so: nothing older may come after it.
+   */
   async remains(): Promise<string[]> {
     const [objects, rows] = await Promise.all([this.objects(), this.rows()]);
-    return [...objects.map(({ kind, id }) => `${kind} ${id}`), ...rows.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
+    const belonging = rows.filter(({ marks }) => marks.get('muon:kind') !== 'FIREWALL');
+    return [...objects.map(({ kind, id }) => `${kind} ${id}`), ...belonging.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
   }
 
   /** Takes away what a test that failed has left, so that it is in nobody's way. */

@@ -5,6 +5,7 @@ import { register } from '../../apps/lab/src/registration/register.js';
 import { builtProgram } from './built.js';
 import type { ApiClient } from './client.js';
 import { Lab, until } from './lab.js';
+import { withdrawShared } from './outside.js';
 import { startSystem, type System, type SystemOptions } from './system.js';
 
 const LAB_PROGRAM = builtProgram('apps/lab/src/main.js');
@@ -44,7 +45,7 @@ export class LabSystem {
 
   static async start(options: SystemOptions = {}): Promise<LabSystem> {
     const lab = await Lab.find();
-    const fence = `${process.execPath} ${LAB_PROGRAM} --state ${lab.folder.path} host kill`;
+    const fence = JSON.stringify([process.execPath, LAB_PROGRAM, '--state', lab.folder.path, 'host', 'kill']);
     const system = await startSystem({ ...options, environment: { MUON_FENCE_COMMAND: fence, ...options.environment } });
     try {
       const { url, token } = system.owner;
@@ -171,10 +172,11 @@ export class LabSystem {
     ];
   }
 
-  /** Offboards the tenants that are left, and ends all processes. */
+  /** Offboards the tenants that are left, takes away what is for all of them, and ends all processes. */
   async close(): Promise<void> {
     try {
       for (const id of this.tenants) await this.offboard(id);
+      await withdrawShared(this.system.owner);
     } finally {
       this.incus.close();
       await this.system.close();

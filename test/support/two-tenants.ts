@@ -41,19 +41,6 @@ export async function account(tenant: Tenant, name: string): Promise<string> {
   return createServiceAccount.principal.id;
 }
 
-/** An external network of the first backend, for all tenants. @returns its name */
-export async function makeOutside(operator: ApiClient): Promise<string> {
-  const { backends } = await operator.request<{ backends: { nodes: { id: string }[] } }>('{ backends(first: 1) { nodes { id } } }');
-  const input = { name: 'outside', backendId: backends.nodes[0]?.id, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
-  await operator.request('mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { externalNetwork { id } } }', { input });
-  const state = async (): Promise<string | undefined> => {
-    const found = await operator.request<{ externalNetworks: { nodes: { state: string }[] } }>('{ externalNetworks { nodes { state } } }');
-    return found.externalNetworks.nodes[0]?.state;
-  };
-  await vi.waitFor(async () => expect(await state()).toBe('ACTIVE'), { timeout: 20_000, interval: 100 });
-  return input.name;
-}
-
 /** One of each kind: some under names that both tenants have, some under names of its own. */
 export async function furnish(tenant: Tenant, mark: string, subnet: Record<string, string>, externalNetwork: string): Promise<void> {
   const { api, projectId } = tenant;

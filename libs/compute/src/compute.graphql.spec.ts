@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '#database';
+import { FaultKind } from '#driver-simulated';
 import { EventFeed } from '#events';
 import { auditEntries, auditParameters, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
@@ -178,9 +179,12 @@ describe('compute over GraphQL', () => {
     const id = await bench.running(project, 'twice-changed');
     const text = `mutation { one: stopVirtualMachine(input: { id: "${id}" }) { virtualMachine { state currentOperation { kind } } }
       other: deleteVirtualMachine(input: { id: "${id}" }) { virtualMachine { state } operation { id kind } } }`;
+    // Neither ends before it has been read.
+    for (const method of ['stopMachine', 'deleteMachine']) await bench.center.world.addFault({ kind: FaultKind.BUSY, method, times: 1000 });
     const answer = await api.data<{ one: unknown; other: Changed }>('ann', text);
     expect(answer.one).toEqual({ virtualMachine: { state: 'STOPPING', currentOperation: { kind: 'compute.virtual_machine.power' } } });
     expect(answer.other).toMatchObject({ virtualMachine: { state: 'DELETING' }, operation: { kind: 'compute.virtual_machine.delete' } });
+    await bench.center.world.clearFaults();
     await done(answer.other);
   });
 

@@ -49,6 +49,10 @@ test('a script runs once, and its outputs and exit code are told ever after', as
   expect(await ask(run)).toEqual(first);
 });
 
+test('a script that is soon over is told by whoever has begun it', async () => {
+  expect(await ask({ script: 'sleep 0.3; echo soon' })).toEqual({ stdout: 'DONE 0\nsoon\n', stderr: '' });
+});
+
 test('of many who ask at once one starts it', async () => {
   const run = { script: `echo once >>"${runs}/count"` };
   await Promise.all(Array.from({ length: 8 }, async () => ended(run)));

@@ -309,7 +309,7 @@ describe('networks on a simulated datacenter', () => {
       data: { users: [{ id: machine.ports[0]?.portId, kind: 'PORT', name: 'machine-0' }] },
     });
     const first = await networks.delete(access, { id: made.id, whenInUse: 'WAIT' });
-    await expect.poll(async () => (await center.operation(first.result.operationId)).blocker, { timeout: 5000 }).toMatchObject({
+    await expect.poll(async () => (await center.operation(first.result.operationId)).blocker).toMatchObject({
       code: 'INVALID_STATE', message: expect.stringContaining('1 ports and 0 load balancers'),
     });
     expect(await network(made.id)).toMatchObject({ lifecycle: 'PENDING_DELETE' });

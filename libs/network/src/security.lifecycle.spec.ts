@@ -303,6 +303,25 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     await succeeded((await policies.delete(access, String(policy.result.id))).result.operationId);
   });
 
+  it('a backend forgets what was said of a tenant who has nothing there any more', async () => {
+    const { portId, operation } = await makePort(await makeNetwork());
+    await succeeded(operation);
+    const other = await newTenant(room.database, 1);
+    const made = await policies.create(access, { name: `stale-${count}`, scopeId: other.id, rules: [DENY] });
+    await succeeded(made.result.operationId);
+    const scopes = async () => JSON.stringify((await told(await firewallId()))?.specification['policies']);
+    // The other tenant comes along with whatever this one's backend is told.
+    const mine = await policies.create(access, { name: `own-${count}`, scopeId: tenant.id, rules: [DENY] });
+    await succeeded(mine.result.operationId);
+    expect(await scopes()).toContain(other.id);
+    await succeeded((await policies.delete(access, String(made.result.id))).result.operationId);
+    await drift();
+    expect(await scopes()).not.toContain(other.id);
+    expect(await drift()).toEqual([]);
+    await succeeded((await policies.delete(access, String(mine.result.id))).result.operationId);
+    expect(await told(portId)).toBeDefined();
+  });
+
   it('a backend that has lost a group is told of it when a port comes', async () => {
     const id = await makeGroup('web');
     const networkId = await makeNetwork();

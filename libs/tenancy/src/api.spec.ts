@@ -243,5 +243,5 @@ test('a project and a tenant are previewed and taken away, and the operation sho
   expect(Object.keys(proof.proof.left)).toEqual(expect.arrayContaining(['charge', 'secret', 'operation']));
   expect((await ask('{ tenant(name: "acme") { id } }')).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
   expect((await ask('{ tenants { nodes { name } } }')).data.tenants.nodes).toEqual([]);
-  await expect.poll(async () => (await ask('{ projects { nodes { name } } }', {}, owner)).errors?.[0]?.extensions.code, { timeout: 5_000 }).toBe('UNAUTHENTICATED');
+  await expect.poll(async () => (await ask('{ projects { nodes { name } } }', {}, owner)).errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
 });

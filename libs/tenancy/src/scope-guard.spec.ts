@@ -60,7 +60,7 @@ const waiting = statement<{ count: number }>(
   `SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
 );
 const untilOneWaits = async (): Promise<void> => {
-  await expect.poll(async () => (await other.first(waiting))?.count, { timeout: 5_000, interval: 10 }).toBe(1);
+  await expect.poll(async () => (await other.first(waiting))?.count, { interval: 10 }).toBe(1);
 };
 
 /** A transaction that has applied its items and commits when told to. */

@@ -12,6 +12,8 @@ export interface Blueprint {
   readonly apiPort: number;
   /** How many control nodes a cluster of this kind may have. */
   readonly controlCounts: readonly number[];
+  /** Whether control nodes may join at the same time, and workers beside them; otherwise each changes who must agree, one after another. */
+  readonly joinsTogether: boolean;
   /** What a backend must be able to do to run nodes of this kind. */
   readonly needs: readonly (keyof Capabilities)[];
   /** Where the API answers at a name or address, as the kind's own tools write it. */

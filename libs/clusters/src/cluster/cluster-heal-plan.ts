@@ -8,7 +8,7 @@ import type { ClusterFacts, NodeFacts } from '../guest/cluster-facts.js';
 import type { HealingTarget } from '../health/healing.js';
 import { isServing, type NodeRole } from '../node/cluster-node.js';
 import { newNodes, type NodeHome, type NodeKind } from '../node/node-plan.js';
-import { homeOf, lockIdsOfMachines, planNewNodes } from '../node-pool/node-pool-plan.js';
+import { homeOf, lockIdsOfMachines, planNewNodes, type PlannedGrowth } from '../node-pool/node-pool-plan.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
 import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
 import { clusterId, quorum } from './cluster.js';
@@ -32,8 +32,10 @@ export async function planHealing(
   const place = { tenantId: row.tenant_id, projectId: row.project_id };
   await requireActiveScopes(reader, place);
   const lost = target.type === 'NODE' ? facts.nodes.find((node) => node.row.id === target.nodeId) : undefined;
-  if (lost !== undefined) refuseUnproven(lost);
-  if (lost !== undefined) refuseWithoutQuorum(facts, lost);
+  if (lost !== undefined) {
+    refuseUnproven(lost);
+    refuseWithoutQuorum(facts, lost);
+  }
   const pool = target.poolId === null ? undefined : pools.find((each) => each.id === target.poolId);
   const flavorId = pool?.flavor_id ?? row.control_flavor_id;
   const flavor = (await flavorsById(reader, [flavorId])).get(flavorId);
@@ -50,10 +52,8 @@ export async function planHealing(
   assert(node !== undefined, 'one node was asked for');
   const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
   const home = await homeOf(reader, row);
-  const apart = await planNewNodes(reader, access, drivers, home, [replacing]);
-  const hasNoPlace = apart.changes.problems.length > 0 && home.groups[target.role].strength === 'REQUIRE';
-  const sharing = hasNoPlace && !(lost !== undefined && isServing(lost.row));
-  const planned = sharing ? await planNewNodes(reader, access, drivers, withoutInsisting(home, target.role), [replacing]) : apart;
+  const mayShare = lost === undefined || !isServing(lost.row);
+  const planned = await planReplacement((inHome) => planNewNodes(reader, access, drivers, inHome, [replacing]), home, target.role, mayShare);
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();
@@ -73,16 +73,28 @@ export async function planHealing(
   };
   const common = { id: operation, kind: CLUSTER_HEAL, resourceKind: clusterId.prefix, resourceId: row.id, ...place };
   changes.add(OPERATIONS, { ...common, input: { ...input } });
-  if (sharing) changes.reasons.push({ subject: 'placement', message: 'No host without another control node has room, so this one shares its host until it is replaced again.' });
   if (lost !== undefined) changes.resources.push({ action: 'DELETE', kind: 'node', id: lost.row.id, name: lost.row.name });
   changes.resources.push({ action: 'CREATE', kind: 'node', id: node.id, name: node.name, data: { role: target.role } });
   changes.result = { id: row.id, operationId: operation };
   return changes;
 }
 
-/** Keeps nodes of the role apart where that can be. */
-function withoutInsisting(home: NodeHome, role: NodeRole): NodeHome {
-  return { ...home, groups: { ...home.groups, [role]: { ...home.groups[role], strength: 'PREFER' } } };
+/** Where nodes must be apart and there is no such place, beside another one if it may share. */
+async function planReplacement(
+  plan: (home: NodeHome) => Promise<PlannedGrowth>,
+  home: NodeHome,
+  role: NodeRole,
+  mayShare: boolean,
+): Promise<PlannedGrowth> {
+  const apart = await plan(home);
+  const group = home.groups[role];
+  if (apart.changes.problems.length === 0 || group.strength !== 'REQUIRE' || !mayShare) return apart;
+  const shared = await plan({ ...home, groups: { ...home.groups, [role]: { ...group, strength: 'PREFER' } } });
+  if (shared.changes.problems.length === 0) {
+    const message = 'No host without another control node has room, so this one shares its host until one of them is replaced again.';
+    shared.changes.reasons.push({ subject: 'placement', message });
+  }
+  return shared;
 }
 
 /** Nothing is started elsewhere while the machine might still run and nobody could stop it. */

@@ -76,6 +76,17 @@ describe('Swarm clusters on a simulated datacenter', () => {
     expect(await bench.leftOf(cluster.project_id)).toEqual([]);
   });
 
+  it('have nodes join at the same time, managers too: one that is late keeps nobody waiting', async () => {
+    const { result } = await bench.clusters.create(access, bench.request(bench.emptyProject(), 'hasty', swarm));
+    const [, late] = await bench.nodes(result.id);
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'runInGuest', keyContains: `-join-${late?.machine_id}`, times: 100_000 });
+    const joining = async (): Promise<string[]> => (await bench.nodes(result.id)).filter((node) => node.phase === 'JOINING').map((node) => node.id);
+    for (const end = Date.now() + 15_000; (await joining()).length > 1; await pause(20)) expect(Date.now()).toBeLessThan(end);
+    expect(await joining()).toEqual([late?.id]);
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+  }, 60_000);
+
   it('grow, shrink by drained nodes, and have a lost manager replaced, each with tokens of its own', async () => {
     const cluster = await made('sized');
     const [first, second] = await bench.nodes(cluster.id);

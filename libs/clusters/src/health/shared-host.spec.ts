@@ -115,6 +115,8 @@ describe('a cluster on three hosts', () => {
     expect(await bench.reconcile('cluster-health', { ...hasty, limits: { notReadyMs: 0, maxFailures: 0 } })).toEqual([]);
     const refused = bench.clusters.replaceNode(access, well.id);
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { ready: 1, needed: 2 } });
+    const { plan } = await bench.clusters.replaceNode(access, lost.id, { dryRun: true });
+    expect(plan?.changes).toMatchObject({ problems: [], reasons: expect.arrayContaining([expect.objectContaining({ message: expect.stringContaining('shares its host') })]) });
     await replaced(lost);
     expect(await controlsOf(cluster)).toHaveLength(3);
   }, 60_000);

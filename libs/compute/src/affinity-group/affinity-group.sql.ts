@@ -62,7 +62,7 @@ export const brokenGroups = statement<{ id: string; name: string }, [members: st
        AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
    )
    SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
-   WHERE g.strength = 'REQUIRE' AND j.strength = 'REQUIRE' AND (${domain('j')} = ${domain('m')}) = (g.policy = 'ANTI_AFFINITY')`,
+   WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (${domain('j')} = ${domain('m')}) = (g.policy = 'ANTI_AFFINITY')`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];

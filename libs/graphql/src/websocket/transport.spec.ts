@@ -5,6 +5,8 @@ import { post, startFixture, type FixtureApp } from '../fixture/app.js';
 import { seen } from '../fixture/resolvers.js';
 import { TestSocket } from '../fixture/socket.js';
 
+const PATIENCE_MS = 10_000;
+
 let fixture: FixtureApp;
 const sockets: TestSocket[] = [];
 beforeAll(async () => {
@@ -21,7 +23,7 @@ afterEach(async () => {
   }
   fixture.authenticator.revoked.clear();
   fixture.authenticator.isBroken = false;
-  await vi.waitUntil(() => seen.queues.size === 0);
+  await expect.poll(() => seen.queues.size).toBe(0);
 });
 
 async function open(...args: Parameters<typeof TestSocket.open> extends [string, ...infer Rest] ? Rest : never): Promise<TestSocket> {
@@ -41,7 +43,7 @@ async function onlyQueue(): Promise<{ push: (event: number) => boolean }> {
   return vi.waitFor(() => {
     expect(seen.queues.size).toBe(1);
     return [...seen.queues][0] as { push: (event: number) => boolean };
-  });
+  }, PATIENCE_MS);
 }
 
 describe('close codes', () => {
@@ -137,9 +139,9 @@ describe('operations', () => {
     const refused = await socket.next(({ type }) => type === 'error');
     expect(refused.payload).toMatchObject([{ extensions: { code: 'LIMIT_EXCEEDED', data: { limit: 'subscriptionsPerSocket', allowed: 5 } } }]);
     socket.send({ type: 'complete', id: '1' });
-    await vi.waitFor(() => expect(seen.queues.size).toBe(4));
+    await expect.poll(() => seen.queues.size).toBe(4);
     socket.subscribe('7', 'subscription { ticks }');
-    await vi.waitFor(() => expect(seen.queues.size).toBe(5));
+    await expect.poll(() => seen.queues.size).toBe(5);
   });
 });
 
@@ -161,7 +163,7 @@ describe('subscriptions', () => {
     await socket.next(({ payload }) => JSON.stringify(payload) === '{"data":{"ticks":2}}');
     expect(seen.contexts[0]?.signal.aborted).toBe(false);
     socket.send({ type: 'complete', id: '1' });
-    await vi.waitFor(() => expect(seen.queues.size).toBe(0));
+    await expect.poll(() => seen.queues.size).toBe(0);
     expect(seen.contexts[0]?.signal.aborted).toBe(true);
   });
 
@@ -169,9 +171,9 @@ describe('subscriptions', () => {
     const socket = await signIn();
     socket.subscribe('1', 'subscription { ticks }');
     socket.subscribe('2', 'subscription { even }');
-    await vi.waitFor(() => expect(seen.queues.size).toBe(2));
+    await expect.poll(() => seen.queues.size).toBe(2);
     socket.close();
-    await vi.waitFor(() => expect(seen.queues.size).toBe(0));
+    await expect.poll(() => seen.queues.size).toBe(0);
   });
 
   test('filter by the event', async () => {
@@ -182,7 +184,7 @@ describe('subscriptions', () => {
     await socket.next(({ payload }) => JSON.stringify(payload) === '{"data":{"even":4}}');
     expect(socket.messages.filter(({ type }) => type === 'next')).toHaveLength(2);
     socket.send({ type: 'complete', id: '1' });
-    await vi.waitFor(() => expect(seen.queues.size).toBe(0));
+    await expect.poll(() => seen.queues.size).toBe(0);
   });
 
   test('end with an error when their filter fails', async () => {
@@ -192,7 +194,7 @@ describe('subscriptions', () => {
     const { payload } = await socket.next(({ type }) => type === 'error');
     expect(payload).toMatchObject([{ extensions: { code: 'INTERNAL' } }]);
     expect(JSON.stringify(payload)).not.toContain('secret');
-    await vi.waitFor(() => expect(seen.queues.size).toBe(0));
+    await expect.poll(() => seen.queues.size).toBe(0);
   });
 
   test('load anew for each event', async () => {
@@ -253,7 +255,7 @@ describe('credentials', () => {
     const ends = await Promise.all([ann.closed, otherAnn.closed]);
     expect(Date.now() - start).toBeLessThan(1500);
     expect(ends).toEqual(Array(2).fill({ code: 4403, reason: 'The credential is no longer valid.' }));
-    await vi.waitFor(() => expect(seen.queues.size).toBe(0));
+    await expect.poll(() => seen.queues.size).toBe(0);
     expect(await bob.ask('1', '{ whoAmI }')).toEqual({ data: { whoAmI: 'bob ' } });
   });
 
@@ -262,11 +264,11 @@ describe('credentials', () => {
     const received: Buffer[] = [];
     raw.on('data', (data) => received.push(data));
     raw.write('GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n');
-    await vi.waitFor(() => expect(Buffer.concat(received).toString()).toContain('101'));
+    await expect.poll(() => Buffer.concat(received).toString()).toContain('101');
     raw.write(frame({ type: 'connection_init', payload: { authorization: 'Bearer eve' } }));
-    await vi.waitFor(() => expect(Buffer.concat(received).toString()).toContain('connection_ack'));
+    await expect.poll(() => Buffer.concat(received).toString()).toContain('connection_ack');
     fixture.authenticator.revoked.add('eve');
-    await vi.waitFor(() => expect(Buffer.concat(received).toString()).toContain('no longer valid'), 2000);
+    await expect.poll(() => Buffer.concat(received).toString()).toContain('no longer valid');
     raw.write(frame({ type: 'subscribe', id: '1', payload: { query: '{ whoAmI }' } }));
     await once(raw, 'close');
     expect(seen.contexts).toEqual([]);
@@ -274,7 +276,7 @@ describe('credentials', () => {
 
   test('are asked about once a second for all sockets together', async () => {
     await Promise.all(Array.from({ length: 15 }, (_, index) => signIn(`user${index}`)));
-    await vi.waitFor(() => expect(fixture.authenticator.checkedAtOnce).toBe(15), 3000);
+    await expect.poll(() => fixture.authenticator.checkedAtOnce).toBe(15);
     const before = fixture.authenticator.checks;
     await new Promise((resolve) => setTimeout(resolve, 2100));
     expect(fixture.authenticator.checks - before).toBeLessThanOrEqual(3);
@@ -283,7 +285,7 @@ describe('credentials', () => {
   test('that cannot be checked for a moment do not close sockets', async () => {
     const socket = await signIn('ann');
     fixture.authenticator.isBroken = true;
-    await vi.waitFor(() => expect(fixture.log.join('')).toContain('could not be checked'), 3000);
+    await expect.poll(() => fixture.log.join('')).toContain('could not be checked');
     expect(await socket.ask('1', '{ whoAmI }')).toEqual({ data: { whoAmI: 'ann ' } });
   });
 });
@@ -293,7 +295,7 @@ test('a process takes no more sockets than its limit, and takes others when some
   await expect(TestSocket.open(fixture.socketUrl)).rejects.toThrow('503');
   many[0]?.close();
   await many[0]?.closed;
-  await vi.waitFor(() => signIn(), 2000);
+  await vi.waitFor(() => signIn(), PATIENCE_MS);
 });
 
 test('a process that ends sends its clients away at once, with a reason, even those that do not answer', async () => {

@@ -3,6 +3,8 @@ import { ChangeSet } from '#database';
 import { SystemPause } from '#identity';
 import { accessWith, identityBench, newTenant, type IdentityBench, type IdentityServices } from '#testing';
 
+const PATIENCE_MS = 10_000;
+
 describe('a pause of the system', () => {
   let bench: IdentityBench;
   let services: [IdentityServices, IdentityServices];
@@ -22,7 +24,7 @@ describe('a pause of the system', () => {
     return process.principals.createServiceAccount(bench.system, { name: `robot-${accounts}` });
   };
   const everywhere = (check: (process: IdentityServices) => Promise<unknown>): Promise<unknown> =>
-    Promise.all(services.map((process) => vi.waitFor(() => check(process), { timeout: 2000, interval: 50 })));
+    Promise.all(services.map((process) => vi.waitFor(() => check(process), { timeout: PATIENCE_MS, interval: 50 })));
   const refused = (process: IdentityServices, message: string): Promise<unknown> =>
     expect(change(process)).rejects.toMatchObject({
       code: 'SYSTEM_PAUSED',
@@ -39,10 +41,10 @@ describe('a pause of the system', () => {
     expect(await Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([true, true]);
     await services[1].pauses.pause(bench.system, { mutations: true, operations: true, message: 'Back at 15:00.' });
     await everywhere((process) => refused(process, 'Back at 15:00.'));
-    await vi.waitFor(async () => expect(await Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([false, false]));
+    await expect.poll(async () => Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([false, false]);
     await services[1].pauses.resume(bench.system);
     await everywhere((process) => change(process));
-    await vi.waitFor(async () => expect(await Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([true, true]));
+    await expect.poll(async () => Promise.all(pauses.map((pause) => pause.mayOperate()))).toEqual([true, true]);
     await services[0].pauses.resume(bench.system);
   });
 
@@ -51,12 +53,12 @@ describe('a pause of the system', () => {
     let asked = 0;
     const command = { access: bench.system, name: 'spec', input: {}, place: { tenantId: null, projectId: null } };
     const prepared = (): Promise<unknown> => bench.commands.runPrepared(command, async () => (asked += 1), async () => new ChangeSet());
-    await vi.waitFor(() => expect(prepared()).rejects.toMatchObject({ code: 'SYSTEM_PAUSED' }));
+    await vi.waitFor(() => expect(prepared()).rejects.toMatchObject({ code: 'SYSTEM_PAUSED' }), PATIENCE_MS);
     asked = 0;
     await expect(prepared()).rejects.toMatchObject({ code: 'SYSTEM_PAUSED' });
     expect(asked).toBe(0);
     await bench.services.pauses.resume(bench.system);
-    await vi.waitFor(() => prepared());
+    await vi.waitFor(() => prepared(), PATIENCE_MS);
   });
 
   it('refuses dry runs, too, and what is applied by a plan of before', async () => {
@@ -66,7 +68,7 @@ describe('a pause of the system', () => {
     await everywhere((process) => expect(change(process)).rejects.toMatchObject(paused));
     await expect(bench.services.principals.createServiceAccount(bench.system, { name: 'dry' }, { dryRun: true })).rejects.toMatchObject(paused);
     // A runner of its own, which has to hear of it as well; a plan that is none tells when it has.
-    const heard = (code: string): Promise<void> => vi.waitFor(() => expect(bench.commands.applyPlan(bench.system, 'none')).rejects.toMatchObject({ code }), 2000);
+    const heard = (code: string): Promise<void> => vi.waitFor(() => expect(bench.commands.applyPlan(bench.system, 'none')).rejects.toMatchObject({ code }), PATIENCE_MS);
     await heard('SYSTEM_PAUSED');
     await expect(bench.commands.applyPlan(bench.system, plan?.id ?? '')).rejects.toMatchObject(paused);
     await bench.services.pauses.resume(bench.system);

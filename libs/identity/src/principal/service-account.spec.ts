@@ -61,7 +61,7 @@ describe('a service account', () => {
             const now = await each.authenticate(account.token, ORIGIN).catch(() => undefined);
             expect(now?.can('READ', 'disk', { tenantId: tenant.id, projectId: null }) === true && now.can('MODIFY', 'disk', { tenantId: tenant.id, projectId: project })).toBe(false);
           },
-          { timeout: 5000, interval: 50 },
+          { timeout: 10_000, interval: 50 },
         );
       }
     }

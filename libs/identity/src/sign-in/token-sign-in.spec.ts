@@ -35,7 +35,7 @@ const grant = async (principalId: string, scopeId = SYSTEM_SCOPE_ID): Promise<st
   String((await bench.bindings.grantRole(owner, { principalId, scopeId, role: 'VIEWER' })).result.id);
 /** Until both processes have heard of it, which they must within a second. */
 const everywhere = (check: (process: Authenticator) => Promise<void>): Promise<unknown> =>
-  Promise.all(processes.map((process) => vi.waitFor(() => check(process), { timeout: 3000, interval: 50 })));
+  Promise.all(processes.map((process) => vi.waitFor(() => check(process), { timeout: 10_000, interval: 50 })));
 
 describe('the principal of a token', () => {
   let subjects = 0;

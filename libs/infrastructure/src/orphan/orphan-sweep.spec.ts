@@ -240,7 +240,7 @@ it('keeps an object from being made again while it is deleting it, and leaves al
   expect(report.orphans).toHaveLength(2);
   const claimed = async (): Promise<boolean> =>
     (await room.database.rows(findTombstones, center.backendId, 'disk', ['dsk-late']))[0]?.sweep_operation_id === report.operationId;
-  await expect.poll(claimed, { timeout: 5000 }).toBe(true);
+  await expect.poll(claimed).toBe(true);
   await expect(lift(late)).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
   expect(await look()).toMatchObject({ refusal: 'BUSY' });
   expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });

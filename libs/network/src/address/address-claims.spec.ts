@@ -221,7 +221,7 @@ describe('addresses', () => {
     const other = room.database
       .transaction((transaction) => room.applier.apply(transaction, second, nobody))
       .then(() => 'APPLIED', (error: unknown) => (error as MuonError).code);
-    await expect.poll(async () => (await room.database.first(waiting))?.sessions, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(async () => (await room.database.first(waiting))?.sessions).toBeGreaterThan(0);
     release.resolve();
     await one;
     return other;

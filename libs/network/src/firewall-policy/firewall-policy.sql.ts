@@ -91,7 +91,10 @@ export interface FirewallPlaceRow {
   changed_at: Date;
 }
 
-/** Backends with networks that policies are about; those with networks of one tenant, or a single one. */
+/**
+ * Backends that policies are about: those with networks, and those that were told before and whose networks are gone since.
+ * All, those with networks of one tenant, or a single one, which answers for what it was told of tenants that are gone, too.
+ */
 export const findFirewallPlaces = statement<FirewallPlaceRow, [backendId: string | null, tenantId: string | null]>(
   'firewall.places',
   `SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
@@ -99,8 +102,10 @@ export const findFirewallPlaces = statement<FirewallPlaceRow, [backendId: string
    FROM (
      SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
      WHERE $1::text IS NULL OR nb.backend_id = $1
+     UNION ALL
+     SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
    ) AS b
-   JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
+   JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
    LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
    GROUP BY b.backend_id
    HAVING $2::text IS NULL OR bool_or(b.tenant_id = $2)

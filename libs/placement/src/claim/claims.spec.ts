@@ -160,7 +160,7 @@ it('makes a claim wait for the transaction that suspends the host, and then refu
   });
   await locked.promise;
   const claiming = apply(claim(vm(), host(0))).catch((error: unknown) => error);
-  await vi.waitFor(async () => expect(await room.database.first(waiting)).toEqual({ sessions: 1 }), { timeout: 5000 });
+  await vi.waitFor(async () => expect(await room.database.first(waiting)).toEqual({ sessions: 1 }), { timeout: 10_000 });
   mayCommit.resolve();
   await suspending;
   expect(await claiming).toBeInstanceOf(LostRace);

@@ -227,7 +227,7 @@ const waiting = statement<{ count: number }>(
 
 /** Until so many sessions of this database wait for a lock. */
 async function untilWaiting(sessions: number): Promise<void> {
-  await expect.poll(async () => (await pools[2].first(waiting))?.count, { timeout: 5_000, interval: 10 }).toBe(sessions);
+  await expect.poll(async () => (await pools[2].first(waiting))?.count, { interval: 10 }).toBe(sessions);
 }
 
 const lockCounter = statement<unknown, [scopeId: string, key: string]>(

@@ -271,7 +271,7 @@ test('one thing that fails to go holds the rest back and is shown; when it can g
     'spec.going_stuck',
     `SELECT id FROM operation WHERE resource_id = $1 AND state = 'STUCK'`,
   );
-  await expect.poll(async () => (await bench.database.rows(stuck, one)).length, { timeout: 5_000 }).toBe(1);
+  await expect.poll(async () => (await bench.database.rows(stuck, one)).length).toBe(1);
   await bench.operations.retry((await bench.database.rows(stuck, one))[0]!.id);
   await until(result.operationId, 'SUCCEEDED');
   expect(await bench.database.rows(traces, tenant)).toEqual([]);

@@ -31,6 +31,7 @@ export const kubernetesBlueprint: Blueprint = {
   kind: 'KUBERNETES',
   apiPort: API_PORT,
   controlCounts: [1, 3, 5],
+  joinsTogether: false,
   needs: ['guestRun', 'kubernetesNodes'],
   apiEndpoint,
 

@@ -38,6 +38,8 @@ export const swarmBlueprint: Blueprint = {
   kind: 'SWARM',
   apiPort: API_PORT,
   controlCounts: [1, 3, 5],
+  // Managers put those who come at once in an order of their own.
+  joinsTogether: true,
   needs: ['guestRun'],
   apiEndpoint,
 

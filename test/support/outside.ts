@@ -1,0 +1,36 @@
+import type { ApiClient } from './client.js';
+import { until } from './lab.js';
+
+const PATIENCE_MS = 60_000;
+
+async function networks(operator: ApiClient): Promise<{ id: string; name: string; state: string }[]> {
+  const { externalNetworks } = await operator.request<{ externalNetworks: { nodes: { id: string; name: string; state: string }[] } }>(
+    '{ externalNetworks(first: 100) { nodes { id name state } } }',
+  );
+  return externalNetworks.nodes;
+}
+
+/** An external network of the first backend, for all tenants: the one that it has, or a new one. @returns its name */
+export async function makeOutside(operator: ApiClient): Promise<string> {
+  if ((await networks(operator)).length === 0) {
+    const { backends } = await operator.request<{ backends: { nodes: { id: string }[] } }>('{ backends(first: 1) { nodes { id } } }');
+    const input = { name: 'outside', backendId: backends.nodes[0]?.id, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
+    await operator.request('mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { externalNetwork { id } } }', { input });
+  }
+  return until('An external network', PATIENCE_MS, async () => (await networks(operator)).find(({ state }) => state === 'ACTIVE')?.name);
+}
+
+/** What operators made for all tenants goes, too: external networks and firewall policies. After it Muon has nothing in OVN. */
+export async function withdrawShared(operator: ApiClient): Promise<void> {
+  await withdraw(operator, 'externalNetworks', 'deleteExternalNetwork');
+  await withdraw(operator, 'firewallPolicies', 'deleteFirewallPolicy');
+}
+
+async function withdraw(operator: ApiClient, list: string, deletion: string): Promise<void> {
+  const ids = async (): Promise<string[]> => {
+    const answer = await operator.request<Record<string, { nodes: { id: string }[] }>>(`{ ${list}(first: 100) { nodes { id } } }`);
+    return answer[list]?.nodes.map(({ id }) => id) ?? [];
+  };
+  for (const id of await ids()) await operator.request(`mutation ($id: ID!) { ${deletion}(input: { id: $id }) { operation { id } } }`, { id });
+  await until(`An end of all ${list}`, PATIENCE_MS, async () => ((await ids()).length === 0 ? true : undefined));
+}
