@@ -42,7 +42,7 @@ export interface Blueprint {
    */
   closeJoining?(cluster: BlueprintCluster, joined: readonly BlueprintNode[]): GuestScript;
   /** On the node itself: exit code 0 says that it takes its part in the cluster. */
-  checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
+  checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript & { brief: true };
   /** On a control node: takes what runs on the node elsewhere and keeps new things off it. */
   drain(cluster: BlueprintCluster, node: BlueprintNode, options: DrainOptions): GuestScript;
   /** On a control node: takes `drain` back. */
@@ -112,6 +112,8 @@ export interface GuestScript {
    */
   answers?: readonly string[];
   timeoutSeconds: number;
+  /** It only looks: the guest need not remember for long that it has run. */
+  brief?: boolean;
 }
 
 export interface DrainOptions {

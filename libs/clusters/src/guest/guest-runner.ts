@@ -50,18 +50,20 @@ interface Begun {
 }
 
 const DEFAULT_RETRY_MS = 1500;
+/** How far the wait between rounds grows where nothing bounds their number, in times of the shortest. */
+const MAX_RETRY_FACTOR = 40;
 const NEXT_BATCH_MS = 5;
 /** How long a script may be on its way to the guest before its own time begins. */
 const ON_ITS_WAY_MS = 30_000;
 
 export interface GuestRunnerOptions {
-  /** How long to wait before a script that failed runs again, and before a guest that does not answer is asked again. */
+  /** How long to wait, at first, before a script that failed runs again, and before a guest that does not answer is asked again. */
   retryMs?: number;
 }
 
 /**
- * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, purpose, node and
- * round, so that a repeated step finds its run again, and only a new round runs the script once more.
+ * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, direction, purpose,
+ * node and round, so that a repeated step finds its run again, and only a new round, or the way back, runs the script once more.
  */
 export class GuestRunner {
   private readonly retryMs: number;
@@ -122,7 +124,7 @@ export class GuestRunner {
       const commit = await request.keep?.(outcome.answers);
       return done(commit === undefined ? {} : { commit });
     }
-    const { afterMs, blocker } = waitReason([outcome], request, this.retryMs);
+    const { afterMs, blocker } = waitReason([outcome], request, this.retryAfter(round, request));
     const begun = before ?? (mayRun(outcome) ? { machineId: outcome.machineId, since: Date.now() } : undefined);
     const isOpen = outcome.type === 'PENDING' || (outcome.type === 'AWAY' && begun !== undefined && canStillRun(control, script, begun));
     if (isOpen) return wait({ afterMs, blocker, memo: { ...rounds, ...(begun === undefined ? {} : { begun: { ...begun } }) } });
@@ -130,6 +132,10 @@ export class GuestRunner {
       throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
     }
     return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
+  }
+
+  private retryAfter(round: number, { maxFailures }: Pick<RunOnEach, 'maxFailures'>): number {
+    return this.retryMs * (maxFailures === undefined ? Math.min(2 ** round, MAX_RETRY_FACTOR) : 1);
   }
 
   private async runOne(
@@ -140,7 +146,8 @@ export class GuestRunner {
   ): Promise<Outcome> {
     const { id, attempt } = context.operation;
     const machineId = task.node.row.machine_id;
-    const runId = `${id}-${attempt}-${request.purpose}-${machineId}-${rounds[machineId] ?? 0}`;
+    const purpose = context.step.direction === 'UNDO' ? `undo-${request.purpose}` : request.purpose;
+    const runId = `${id}-${attempt}-${purpose}-${machineId}-${rounds[machineId] ?? 0}`;
     try {
       const compute = await this.compute(task.node);
       const answer = await runScript(compute, context.call(runId), { runId, machineId, ...task.script });

@@ -69,7 +69,7 @@ export const swarmBlueprint: Blueprint = {
     return { script: closeJoiningScript(), standardInput, timeoutSeconds: 5 * MINUTE };
   },
 
-  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30 }),
+  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30, brief: true }),
 
   drain: (_cluster, node, { unreachable }) => ({
     script: drainScript(node, { unreachable, timeoutSeconds: DRAIN_SECONDS }),
