@@ -1,13 +1,14 @@
 import { notFound } from '#core';
 import type { Outcome, Ownership, ProviderRouterSpecification } from '#drivers';
 import { Transaction, type Monitor, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { inUse } from '../errors.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds, type RowKind } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
+import { told } from '../specification.js';
 import { gatewayUuid, leaveOutside, plugIn, rankedChassis, readGateway, type FoundGateway } from './gateways.js';
 
 interface Found {
@@ -36,7 +37,7 @@ const plugName = (id: string): string => `${id}-router`;
  */
 export class ProviderRouters {
   constructor(
-    private readonly backend: OvnBackend,
+    private readonly backend: Store,
     private readonly southbound: Monitor<Southbound>,
   ) {}
 
@@ -79,7 +80,7 @@ export class ProviderRouters {
     const draft = new Draft();
     const ownership: Ownership = { installationId, tenantId: '', projectId: '' };
     const marks = (kind: RowKind, more?: Record<string, string>): ExternalIds => marksOf({ kind, id, revision, ownership }, more);
-    draft.ensure('Logical_Router', rowUuid('Logical_Router', id), found.router, { name: id, external_ids: marks('PROVIDER_ROUTER') });
+    draft.ensure('Logical_Router', rowUuid('Logical_Router', id), found.router, { name: id, external_ids: marks('PROVIDER_ROUTER', told(providerRouter)) });
     this.#writeTransit(draft, providerRouter, found, marks);
     this.#writeChassis(draft, providerRouter, found, marks);
     plugIn(

@@ -1,13 +1,14 @@
 import { notFound } from '#core';
 import { uplinkTarget, type Outcome, type RouterSpecification, type UplinkSpecification } from '#drivers';
 import { Transaction, type Monitor, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { inUse } from '../errors.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds, type RowKind } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
 import type { MarkedTable, Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
+import { told } from '../specification.js';
 import {
   defaultRouteUuid,
   EVERYWHERE,
@@ -38,6 +39,8 @@ interface Found {
   nats: Rows<'NAT'>;
   chassis: Rows<'Gateway_Chassis'>;
   gateway: FoundGateway;
+  /** The hosts of the provider's router that the uplink leads to. */
+  group: Pick<Northbound['HA_Chassis_Group'], 'name'> | undefined;
   /** Floating addresses that lead to load balancers. */
   balancers: Rows<'Load_Balancer'>;
   /** In the order of the specification. */
@@ -59,7 +62,7 @@ interface FoundNetwork {
  */
 export class Routers {
   constructor(
-    private readonly backend: OvnBackend,
+    private readonly backend: Store,
     private readonly southbound: Monitor<Southbound>,
   ) {}
 
@@ -79,6 +82,7 @@ export class Routers {
     const nats = reading.select('NAT', ofRouter);
     const chassis = reading.select('Gateway_Chassis', ofRouter);
     const gateway = readGateway(reading, routerId, uplink === null ? null : uplinkTarget(uplink));
+    const groups = reading.select('HA_Chassis_Group', [['_uuid', '==', chassisGroupUuid(providerRouterOf(uplink))]], ['name']);
     const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
     const ofNetworks = networks.map(({ networkId }) => ({
       network: reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]),
@@ -95,6 +99,7 @@ export class Routers {
       nats: found.of(nats),
       chassis: found.of(chassis),
       gateway: gateway(found),
+      group: found.of(groups)[0],
       balancers: found.of(balancers),
       networks: ofNetworks.map(({ network, end, route, subnets, switches }) => ({
         network: found.of(network)[0],
@@ -121,7 +126,7 @@ export class Routers {
       name: routerId,
       external_ids: marksOf(
         { kind: 'ROUTER', id: routerId, revision, ownership },
-        { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink) },
+        { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink), ...told(router) },
       ),
     });
     // A floating address that comes meanwhile would not be on all networks, or need what goes.
@@ -140,7 +145,7 @@ export class Routers {
     if (uplink !== null) {
       const noun = 'providerRouterId' in uplink ? 'provider router' : 'external network';
       const { outside } = found.gateway;
-      if (outside === undefined) throw notFound(noun, uplinkTarget(uplink));
+      if (outside === undefined || ('providerRouterId' in uplink && found.group === undefined)) throw notFound(noun, uplinkTarget(uplink));
       requireOwn(this.backend.id, installationId, noun, uplinkTarget(uplink), outside);
     }
     networks.forEach(({ networkId }, index) => {
