@@ -17,7 +17,7 @@ export function providerRouterSpecification(bench: Bench, { externalNetworkId }:
   };
 }
 
-async function makeProviderRouter(bench: Bench, outside: ExternalNetworkSpecification): Promise<ProviderRouterSpecification> {
+export async function makeProviderRouter(bench: Bench, outside: ExternalNetworkSpecification): Promise<ProviderRouterSpecification> {
   const specification = providerRouterSpecification(bench, outside);
   bench.willRemove(async (call) => bench.driver.network.removeProviderRouter(call, specification.providerRouterId));
   await bench.finish(async (call) => bench.driver.network.ensureProviderRouter(call, specification));
@@ -54,7 +54,7 @@ export function providerRouterConformance(bench: Bench): void {
     const { providerRouterId: id } = providerRouter;
     await bench.finish(async (call) => bench.driver.network.ensureProviderRouter(call, providerRouter));
     await bench.showsPart(id, 1);
-    expect(await bench.part(id)).toEqual({ kind: 'PROVIDER_ROUTER', id, installationId: bench.ownership.installationId, revision: 1 });
+    expect(await bench.part(id)).toEqual({ kind: 'PROVIDER_ROUTER', id, installationId: bench.ownership.installationId, revision: 1, isIntact: true });
   });
 
   it('its newer revision replaces an older one, and an older one that comes late changes nothing', async (context) => {
