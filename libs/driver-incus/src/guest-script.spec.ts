@@ -77,9 +77,9 @@ test('a script is killed with what it has started when its time is over', async 
   const { stdout } = await ended({ script: 'sleep 600 & echo $!; sleep 600', seconds: 1 });
   const [status, child] = stdout.split('\n');
   expect(status).toBe('DONE 137');
-  // What remains of it, if anything, is a zombie.
-  const state = await readFile(`/proc/${child}/stat`, 'utf8').catch(() => '0 (gone) Z');
-  expect(state).toMatch(/\) Z/);
+  // What remains of it, if anything, is a zombie, as soon as the kernel has come to it.
+  const state = async (): Promise<string> => readFile(`/proc/${child}/stat`, 'utf8').catch(() => '0 (gone) Z');
+  await expect.poll(state, { timeout: 10_000 }).toMatch(/\) Z/);
 });
 
 test('a run that was cut off is told as lost, and not run again', async () => {
