@@ -1,5 +1,5 @@
 import { MuonError } from '#core';
-import { LostRace, type Reader, type Transaction } from '#database';
+import { LostRace, versionConflict, type Reader, type Transaction } from '#database';
 import {
   claimExternalAddress,
   countExternalAddresses,
@@ -45,9 +45,10 @@ export type EdgeClaim =
       projectId: string;
     }
   | {
-      /** Networks come and go, and the uplink is that from now on; an address of its own that it does not have any more is released. */
+      /** Networks come and go, and the uplink is that from now on. Not when it has another version by now. */
       action: 'CHANGE_ROUTER';
       routerId: string;
+      version: number | null;
       attach: { networkId: string; link: number }[];
       detach: string[];
       wanted: WantedRouter;
@@ -189,21 +190,19 @@ async function claim(transaction: Transaction, item: Extract<EdgeClaim, { action
 }
 
 async function change(transaction: Transaction, item: Extract<EdgeClaim, { action: 'CHANGE_ROUTER' }>): Promise<void> {
-  const { routerId, attach, detach, wanted } = item;
+  const { routerId, version, attach, detach, wanted } = item;
   if (detach.length > 0) await transaction.execute(detachNetworks, routerId, detach);
   await transaction.execute(changeUplinkOfNetworks, routerId, wanted.externalNetworkId);
   if (attach.length > 0) {
     await transaction.execute(attachNetworks, routerId, attach.map(({ networkId }) => networkId), attach.map(({ link }) => link), wanted.externalNetworkId);
   }
-  await transaction.execute(changeRouter, routerId, wanted.description, wanted.externalNetworkId, wanted.externalAddress, wanted.sourceNat);
+  const { description, externalNetworkId, externalAddress, sourceNat } = wanted;
+  const changed = await transaction.rows(changeRouter, routerId, description, externalNetworkId, externalAddress, sourceNat, version);
+  if (changed.length === 0 && version !== null) throw versionConflict('router', { id: routerId, version });
 }
 
 async function point(transaction: Transaction, item: Extract<EdgeClaim, { action: 'POINT_FLOATING_IP' }>): Promise<void> {
   const { floatingIpId, networkId, portId, loadBalancerId, version } = item;
   const changed = await transaction.rows(pointFloatingIp, floatingIpId, networkId, portId, loadBalancerId, version);
-  if (changed.length > 0 || version === null) return;
-  throw new MuonError('CONFLICT', `"${floatingIpId}" has changed since version ${version} was read; read it again.`, {
-    field: 'input.expectedVersion',
-    data: { id: floatingIpId, expectedVersion: version },
-  });
+  if (changed.length === 0 && version !== null) throw versionConflict('floating ip', { id: floatingIpId, version });
 }

@@ -22,8 +22,9 @@ export function wantedOf(row: Pick<RouterRow, 'description' | 'external_network_
 /**
  * What makes the row another: an address that it had and shall not have is released, one that it shall have is claimed. An
  * address that was given back and is somebody else's by now is a lost race.
+ * @param version that it must still have; null for whichever
  */
-export function planRouterChange(row: RouterRow, change: RouterChange): ChangeSet {
+export function planRouterChange(row: RouterRow, change: RouterChange, version: number | null): ChangeSet {
   const { id: routerId, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = row;
   const { wanted } = change;
   const changes = new ChangeSet();
@@ -37,6 +38,7 @@ export function planRouterChange(row: RouterRow, change: RouterChange): ChangeSe
   return changes.add(ADDRESS_CLAIMS, {
     action: 'CHANGE_ROUTER',
     routerId,
+    version,
     attach: change.attach.map(({ networkId, link }) => ({ networkId, link })),
     detach: change.detach.map(({ networkId }) => networkId),
     wanted,

@@ -11,7 +11,7 @@ import { NetworkEntity } from '../network/network.entity.js';
 @Index('router_owner', ['owner_id'])
 @Index('router_of_backend', ['backend_id', 'id'])
 @Index('router_of_external_network', ['external_network_id', 'external_address'])
-@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address'], ['external_network_id', 'address'], {
+@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address', 'id'], ['external_network_id', 'address', 'owner_id'], {
   name: 'router_external_address',
   deferrable: 'INITIALLY DEFERRED',
 })

@@ -82,7 +82,7 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
           const { routerId, attached, detached, before } = context.operation.input;
           if (context.step.memo === undefined) {
             const [row] = await context.reader.rows(findRouters, [routerId]);
-            const reversed = row === undefined ? new ChangeSet() : planRouterChange(row, { attach: detached, detach: attached, wanted: before });
+            const reversed = row === undefined ? new ChangeSet() : planRouterChange(row, { attach: detached, detach: attached, wanted: before }, null);
             return wait({
               afterMs: 0,
               blocker: 'The router is being put back as it was.',

@@ -87,15 +87,15 @@ export const changeUplinkOfNetworks = statement<never, [routerId: string, extern
   'UPDATE router_network SET external_network_id = $2 WHERE router_id = $1 AND external_network_id IS DISTINCT FROM $2',
 );
 
-/** What its backend is told has changed. */
+/** What its backend is told has changed; only from the version that was seen. */
 export const changeRouter = statement<
-  never,
-  [id: string, description: string, externalNetworkId: string | null, externalAddress: string | null, sourceNat: boolean]
+  { id: string },
+  [id: string, description: string, externalNetworkId: string | null, externalAddress: string | null, sourceNat: boolean, version: number | null]
 >(
   'router.change',
   `UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,
      desired_revision = desired_revision + 1, version = version + 1
-   WHERE id = $1`,
+   WHERE id = $1 AND ($6::bigint IS NULL OR version = $6) RETURNING id`,
 );
 
 export const markRoutersRealised = statement<never, [realised: string]>(
