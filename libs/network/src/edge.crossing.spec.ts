@@ -16,7 +16,11 @@ describe('changes of routers and floating IPs that others cross', () => {
   const away = async (method: string, resourceId?: string): Promise<void> => {
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method, times: Number.POSITIVE_INFINITY, ...(resourceId === undefined ? {} : { resourceId }) });
   };
+  const refused = (method: string) => bench.center.world.addFault({ kind: 'REFUSED', method });
   const ended = (id: unknown) => bench.center.ended(id);
+  const until = async (id: unknown, state: string): Promise<void> => {
+    await expect.poll(async () => (await bench.center.operation(id)).state, { timeout: 10_000 }).toBe(state);
+  };
   /** An external network with one address to give out. */
   const lastAddress = async (): Promise<string> => bench.makeExternal('192.0.2.0/28', [{ first: LAST, last: LAST }]);
 
@@ -34,5 +38,46 @@ describe('changes of routers and floating IPs that others cross', () => {
     expect(await bench.router(id)).toMatchObject({ external_address: null, description: '' });
     const steal = 'UPDATE router SET external_network_id = $2, external_address = $3 WHERE id = $1';
     await expect(bench.room.database.dataSource.query(steal, [id, external, LAST])).rejects.toMatchObject({ constraint: 'router_external_address' });
+  });
+
+  it('gives back the address of a router that was not made, and takes another when it is tried again', async () => {
+    const { routers, floating, center } = bench;
+    const external = await lastAddress();
+    const projectId = bench.freshProject();
+    const networkId = await bench.makeNetwork(projectId);
+    await refused('ensureRouter');
+    const { result } = await routers.create(access, { projectId, name: 'late', networkIds: [networkId], externalNetwork: external });
+    expect(await ended(result.operationId)).toMatchObject({ state: 'FAILED' });
+    expect(await bench.router(result.id)).toMatchObject({ lifecycle: 'FAILED', external_network_id: external, external_address: null });
+    expect(await bench.held(projectId)).toEqual([]);
+    const other = await bench.makeFloating(bench.freshProject(), external);
+    await expect(center.operations.retry(String(result.operationId))).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+    await bench.succeeded(await floating.delete(access, { id: other }));
+    await center.operations.retry(String(result.operationId));
+    expect(await ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.router(result.id)).toMatchObject({ lifecycle: 'PRESENT', external_address: LAST });
+    expect(await bench.told(result.id)).toMatchObject({ uplink: { address: LAST } });
+  });
+
+  it('leaves no address with routers whose making was cancelled, and deletes them', async () => {
+    const { routers, center } = bench;
+    const external = await lastAddress();
+    const projectId = bench.freshProject();
+    for (const name of ['one', 'two']) {
+      await away('ensureRouter');
+      const { result } = await routers.create(access, { projectId, name, externalNetwork: external });
+      await until(result.operationId, 'WAITING');
+      await center.operations.cancel(String(result.operationId));
+      expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+      expect(await bench.held(projectId)).toEqual([]);
+      await center.world.clearFaults();
+      if (name === 'two') await bench.succeeded(await routers.delete(access, { id: String(result.id) }));
+    }
+    await away('ensureRouter');
+    const { result } = await routers.create(access, { projectId, name: 'three', externalNetwork: external });
+    await until(result.operationId, 'WAITING');
+    await bench.succeeded(await routers.delete(access, { id: String(result.id) }));
+    expect(await bench.held(projectId)).toEqual([]);
+    expect(await bench.usage(projectId)).toEqual({});
   });
 });

@@ -10,6 +10,7 @@ import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { AddressOwners1764504000000 } from './migrations/1764504000000-address-owners.js';
+import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-routers.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
 import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
@@ -46,5 +47,13 @@ export const networkRoom: RoomSchema = {
     FirewallScopeEntity,
     FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000, Firewall1764404000000, AddressOwners1764504000000],
+  migrations: [
+    Network1764001000000,
+    HealthCheckAddresses1764405000000,
+    DnsNames1764405000001,
+    Edge1764403000000,
+    Firewall1764404000000,
+    AddressOwners1764504000000,
+    FailedRouters1764504100000,
+  ],
 };

@@ -54,7 +54,12 @@ export type EdgeClaim =
       wanted: WantedRouter;
     }
   | { action: 'RELEASE_EXTERNAL'; ownerIds: string[] }
-  | { action: 'REMAKE_ROUTER'; routerId: string }
+  | {
+      /** Its making failed and is tried again with this address, which the same change set claims. */
+      action: 'REMAKE_ROUTER';
+      routerId: string;
+      externalAddress: string | null;
+    }
   | { action: 'REMAKE_EXTERNAL_NETWORK'; externalNetworkId: string }
   | {
       /** A floating IP leads to that from now on: to nothing, when all are null. Not when it has another version by now. */
@@ -117,7 +122,7 @@ export async function applyEdgeClaims(transaction: Transaction, items: readonly 
     } else if (item.action === 'RELEASE_EXTERNAL') {
       await transaction.execute(releaseExternalAddresses, item.ownerIds);
     } else if (item.action === 'REMAKE_ROUTER') {
-      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId));
+      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId, item.externalAddress));
     } else if (item.action === 'REMAKE_EXTERNAL_NETWORK') {
       await raise(transaction, ObjectKind.EXTERNAL_NETWORK, await transaction.rows(externalNetworkRemade, item.externalNetworkId));
     } else if (item.action === 'CLOSE_ROUTER') {

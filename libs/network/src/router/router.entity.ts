@@ -5,7 +5,10 @@ import { NetworkEntity } from '../network/network.entity.js';
 
 @Entity('router')
 @Check('router_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
-@Check('router_uplink', '(external_network_id IS NULL) = (external_address IS NULL)')
+@Check(
+  'router_uplink',
+  `(external_network_id IS NULL AND external_address IS NULL) OR (external_network_id IS NOT NULL AND (external_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
+)
 @Index('router_name', ['project_id', 'name'], { unique: true })
 @Index('router_tenant', ['tenant_id'])
 @Index('router_owner', ['owner_id'])

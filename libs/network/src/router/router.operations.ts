@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { MuonError } from '#core';
 import { ChangeSet } from '#database';
 import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
-import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf, refundOf } from '../network/network.operations.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { planRouterChange } from './router-change.js';
-import { chargeOfRouter, planRouterRemoval } from './router-plan.js';
+import { planRouterRemoval, planRouterRetry } from './router-plan.js';
 import { failRouter, findRouters, routerKept, routerMade } from './router.sql.js';
 
 export const ROUTER_CREATE = 'network.router.create';
@@ -56,14 +55,14 @@ function createKind({ edge }: NetworkRealiser): OperationKind<Input> {
       const { routerId: id } = operation.input;
       const failed = await transaction.rows(failRouter, id, JSON.stringify(failureOf(error, 'router')));
       await bury(transaction, ObjectKind.ROUTER, failed, 'undone');
-      await apply(refundOf([id]));
+      await apply(refundOf([id]).add(ADDRESS_CLAIMS, { action: 'RELEASE_EXTERNAL', ownerIds: [id] }));
     },
     async readmit({ operation, reader }) {
       const [row] = await reader.rows(findRouters, [operation.input.routerId]);
       if (row?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a router whose making has failed can be made again.');
-      const changes = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: row.id });
+      const changes = await planRouterRetry(reader, row);
       lockResources(changes, operation.id, [row.id]);
-      return changes.add(CHARGES, chargeOfRouter(row));
+      return changes;
     },
   });
 }

@@ -25,7 +25,7 @@ export interface RouterRow {
   /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
   owner_id: string | null;
   backend_id: string;
-  /** Its uplink; both null for none. */
+  /** Its uplink; both null for none. It has no address while it is FAILED, or when it goes as it failed. */
   external_network_id: string | null;
   external_address: string | null;
   /** Whether machines without a floating IP reach the outside, by the router's address. */
