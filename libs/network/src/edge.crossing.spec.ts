@@ -80,4 +80,44 @@ describe('changes of routers and floating IPs that others cross', () => {
     expect(await bench.held(projectId)).toEqual([]);
     expect(await bench.usage(projectId)).toEqual({});
   });
+
+  it('keeps an address from others until the backend has let go of it', async () => {
+    const { routers, floating, center } = bench;
+    const external = await lastAddress();
+    const projectId = bench.freshProject();
+    const id = await bench.makeRouter(projectId, [], external);
+    const other = { projectId: bench.freshProject(), name: 'fip', externalNetwork: external };
+    await away('ensureRouter');
+    const { result } = await routers.update(access, { id, externalNetwork: null });
+    await until(result.operationId, 'WAITING');
+    await expect(floating.create(access, other)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+    await center.world.clearFaults();
+    expect(await ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.told(id)).toMatchObject({ uplink: null });
+    expect(await bench.held(projectId)).toEqual([]);
+    await bench.succeeded(await floating.create(access, other));
+  });
+
+  it('has its own address again after a move that failed, and keeps the other one until the backend has let go of that', async () => {
+    const { routers, floating, center } = bench;
+    const [from, to] = [await lastAddress(), await lastAddress()];
+    const projectId = bench.freshProject();
+    const id = await bench.makeRouter(projectId, [], from);
+    await refused('ensureRouter');
+    await center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', times: Number.POSITIVE_INFINITY });
+    const { result } = await routers.update(access, { id, externalNetwork: to });
+    await until(result.operationId, 'UNDOING');
+    await expect.poll(async () => (await bench.router(id))?.external_network_id).toBe(from);
+    const place = { projectId: bench.freshProject(), name: 'fip' };
+    for (const externalNetwork of [from, to]) {
+      await expect(floating.create(access, { ...place, externalNetwork })).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+    }
+    await center.world.clearFaults();
+    expect(await ended(result.operationId)).toMatchObject({ state: 'FAILED' });
+    expect(await bench.held(projectId)).toEqual([id]);
+    expect(await bench.told(id)).toMatchObject({ uplink: { externalNetworkId: from, address: LAST } });
+    await bench.succeeded(await floating.create(access, { ...place, externalNetwork: to }));
+    await bench.succeeded(await routers.update(access, { id, externalNetwork: null }));
+    expect(await bench.held(projectId)).toEqual([]);
+  });
 });

@@ -67,7 +67,7 @@ export class ExternalAddressEntity {
   @PrimaryColumn({ type: 'inet', primaryKeyConstraintName: 'external_address_pkey' })
   address!: string;
 
-  /** The router or floating IP that has it. */
+  /** The router or floating IP that has it, or `heldAddress` of a router that has just given it up. */
   @Column({ type: 'text', collation: 'C' })
   owner_id!: string;
 

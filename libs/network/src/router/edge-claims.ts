@@ -4,6 +4,7 @@ import {
   claimExternalAddress,
   countExternalAddresses,
   externalNetworkRemade,
+  handOverExternalAddress,
   lockExternalNetworks,
   releaseExternalAddresses,
   removeExternalNetworks,
@@ -11,6 +12,7 @@ import {
 } from '../external-network/external-network.sql.js';
 import { findFloatingIpsOfNetworks, pointFloatingIp, removeFloatingIps } from '../floating-ip/floating-ip.sql.js';
 import { bury, ObjectKind, raise } from '../tombstones.js';
+import { heldAddresses } from './router.js';
 import {
   attachNetworks,
   changeRouter,
@@ -55,6 +57,12 @@ export type EdgeClaim =
     }
   | { action: 'RELEASE_EXTERNAL'; ownerIds: string[] }
   | {
+      /** What one has is the other's from now on: of `heldAddress`, until the backend has let go of it, and back. */
+      action: 'HAND_OVER_EXTERNAL';
+      from: string;
+      to: string;
+    }
+  | {
       /** Its making failed and is tried again with this address, which the same change set claims. */
       action: 'REMAKE_ROUTER';
       routerId: string;
@@ -97,6 +105,7 @@ export const EDGE_CLAIMS = [
   'CLAIM_EXTERNAL',
   'CHANGE_ROUTER',
   'RELEASE_EXTERNAL',
+  'HAND_OVER_EXTERNAL',
   'REMAKE_ROUTER',
   'REMAKE_EXTERNAL_NETWORK',
   'POINT_FLOATING_IP',
@@ -118,9 +127,11 @@ export async function applyEdgeClaims(transaction: Transaction, items: readonly 
       await transaction.execute(releaseExternalAddresses, item.floatingIpIds);
     } else if (item.action === 'REMOVE_ROUTERS') {
       await bury(transaction, ObjectKind.ROUTER, await transaction.rows(removeRouters, item.routerIds), 'deleted');
-      await transaction.execute(releaseExternalAddresses, item.routerIds);
+      await transaction.execute(releaseExternalAddresses, item.routerIds.flatMap((id) => [id, ...heldAddresses(id)]));
     } else if (item.action === 'RELEASE_EXTERNAL') {
       await transaction.execute(releaseExternalAddresses, item.ownerIds);
+    } else if (item.action === 'HAND_OVER_EXTERNAL') {
+      await transaction.execute(handOverExternalAddress, item.from, item.to);
     } else if (item.action === 'REMAKE_ROUTER') {
       await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId, item.externalAddress));
     } else if (item.action === 'REMAKE_EXTERNAL_NETWORK') {

@@ -6,7 +6,7 @@ import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf, refundOf } from '../network/network.operations.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { bury, ObjectKind } from '../tombstones.js';
-import { planRouterChange } from './router-change.js';
+import { planHeldRelease, planRouterReversal } from './router-change.js';
 import { planRouterRemoval, planRouterRetry } from './router-plan.js';
 import { failRouter, findRouters, routerKept, routerMade } from './router.sql.js';
 
@@ -81,7 +81,7 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
           const { routerId, attached, detached, before } = context.operation.input;
           if (context.step.memo === undefined) {
             const [row] = await context.reader.rows(findRouters, [routerId]);
-            const reversed = row === undefined ? new ChangeSet() : planRouterChange(row, { attach: detached, detach: attached, wanted: before }, null);
+            const reversed = row === undefined ? new ChangeSet() : planRouterReversal(row, { attach: detached, detach: attached, wanted: before });
             return wait({
               afterMs: 0,
               blocker: 'The router is being put back as it was.',
@@ -94,6 +94,12 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
         },
       },
     ],
+    async onSucceeded(_transaction, { operation, apply }) {
+      await apply(planHeldRelease(operation.input.routerId));
+    },
+    async onFailed(_transaction, { operation, apply }) {
+      await apply(planHeldRelease(operation.input.routerId));
+    },
   });
 }
 

@@ -131,7 +131,7 @@ export class RouterService {
     if (isSame) return changes;
     const left = wanted.externalNetworkId === row.external_network_id ? detached.map(({ networkId }) => networkId) : [...known.keys()];
     await refuseNeededRouter(reader, left).catch((error: unknown) => changes.problems.push(toMuonError(error).toRecord()));
-    changes.include(planRouterChange(row, { attach: attached, detach: detached, wanted }, row.version));
+    changes.include(planRouterChange(row, { attach: attached, detach: detached, wanted }));
     const operation = operationId.create();
     lockScopes(changes, { tenantId, projectId }, 'EXISTING');
     lockResources(changes, operation, [id]);

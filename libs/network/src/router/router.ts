@@ -42,6 +42,14 @@ export interface RouterRow {
   updated_at: Date;
 }
 
+/**
+ * Who has an address that a change of the router has given up, or that its undo has: nobody else gets it while the backend
+ * may still answer at it. One change is made at a time.
+ */
+export const heldAddress = (routerId: string, by: 'change' | 'undo'): string => `${routerId}/${by}`;
+
+export const heldAddresses = (routerId: string): string[] => [heldAddress(routerId, 'change'), heldAddress(routerId, 'undo')];
+
 /** A network on a router. */
 export interface RouterNetworkRow {
   network_id: string;
