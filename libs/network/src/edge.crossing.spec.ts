@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
+import { planPortRemoval } from './index.js';
 
 /** What others do between a change's admission and its end. */
 describe('changes of routers and floating IPs that others cross', () => {
@@ -119,5 +120,72 @@ describe('changes of routers and floating IPs that others cross', () => {
     await bench.succeeded(await floating.create(access, { ...place, externalNetwork: to }));
     await bench.succeeded(await routers.update(access, { id, externalNetwork: null }));
     expect(await bench.held(projectId)).toEqual([]);
+  });
+
+  it('lets go of all addresses when it is deleted while it moves', async () => {
+    const { routers, floating, center } = bench;
+    const [from, to] = [await lastAddress(), await lastAddress()];
+    const projectId = bench.freshProject();
+    const id = await bench.makeRouter(projectId, [], from);
+    await away('ensureRouter');
+    await away('removeRouter');
+    const { result } = await routers.update(access, { id, externalNetwork: to });
+    await until(result.operationId, 'WAITING');
+    const deletion = await routers.delete(access, { id });
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    const other = { projectId: bench.freshProject(), name: 'fip', externalNetwork: to };
+    await expect(floating.create(access, other)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+    await center.world.clearFaults();
+    await bench.succeeded(deletion);
+    expect(await bench.held(projectId)).toEqual([]);
+    await bench.succeeded(await floating.create(access, other));
+  });
+
+  it.each(['router', 'floating IP', 'load balancer', 'security group'] as const)('deletes a %s whose update cannot be taken back now', async (noun) => {
+    const { routers, floating, balancers, groups } = bench;
+    const { projectId, networkId, routerId, port } = await bench.routed();
+    const loadBalancerId = await bench.balancerIn(networkId);
+    const floatingIpId = await bench.makeFloating(projectId);
+    const groupId = String((await groups.create(access, { projectId, name: 'web' })).result.id);
+    await bench.succeeded(await groups.updatePort(access, { portId: port.portId, add: [groupId] }));
+    await bench.succeeded(await groups.updatePort(access, { portId: port.portId, remove: [groupId] }));
+    const cases = {
+      router: { method: 'ensureRouter', update: async () => routers.update(access, { id: routerId, detach: [networkId] }), remove: async () => routers.delete(access, { id: routerId }) },
+      'floating IP': {
+        method: 'ensureFloatingIp',
+        update: async () => floating.associate(access, { id: floatingIpId, loadBalancerId }),
+        remove: async () => floating.delete(access, { id: floatingIpId }),
+      },
+      'load balancer': {
+        method: 'ensureLoadBalancer',
+        update: async () => balancers.updateMembers(access, { id: loadBalancerId, add: [port.portId] }),
+        remove: async () => balancers.delete(access, loadBalancerId),
+      },
+      'security group': {
+        method: 'ensureSecurityGroup',
+        update: async () => groups.update(access, { id: groupId, rules: [] }),
+        remove: async () => groups.delete(access, groupId),
+      },
+    };
+    const { method, update, remove } = cases[noun];
+    await away(method);
+    const { result } = await update();
+    await until(result.operationId, 'WAITING');
+    const deletion = await remove();
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    expect(await ended(deletion.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+
+  it('gives up on the groups of a port that is gone', async () => {
+    const { groups, center } = bench;
+    const { projectId, port } = await bench.routed();
+    const groupId = String((await groups.create(access, { projectId, name: 'web' })).result.id);
+    await away('ensurePort');
+    const { result } = await groups.updatePort(access, { portId: port.portId, add: [groupId] });
+    await until(result.operationId, 'WAITING');
+    const driver = await center.drivers.driver(center.backendId);
+    await driver.network.removePort(bench.call('gone'), port.portId);
+    await center.operations.submit(planPortRemoval([port.portId]));
+    expect(await ended(result.operationId)).toMatchObject({ state: 'FAILED', error: { code: 'INVALID_STATE' } });
   });
 });

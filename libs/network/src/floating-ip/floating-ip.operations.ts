@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { defineOperation, done, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import type { FloatingTarget } from './floating-ip.js';
 import { planFloatingIpRemoval } from './floating-ip-plan.js';
-import { floatingIpKept } from './floating-ip.sql.js';
+import { findFloatingIps, floatingIpKept } from './floating-ip.sql.js';
 
 export const FLOATING_IP_ASSOCIATE = 'network.floating_ip.associate';
 export const FLOATING_IP_DISSOCIATE = 'network.floating_ip.dissociate';
@@ -60,6 +61,8 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
               commit: (_transaction, apply) => apply(planPointing(id, isThere ? before : null, null)),
             });
           }
+          const [row] = await context.reader.rows(findFloatingIps, [id]);
+          if (isLeaving(row)) return done();
           const result = await edge.ensureFloatingIps(context, [id]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },

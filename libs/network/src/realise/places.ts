@@ -70,6 +70,11 @@ export function at<Item>(list: readonly Item[], index: number): Item {
   return item;
 }
 
+/** For undos: nothing is put right on backends any more, as it is gone, or its deletion, which comes next, takes it away. */
+export function isLeaving(row: { lifecycle: string } | undefined): boolean {
+  return row === undefined || row.lifecycle === 'DELETING';
+}
+
 export function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
   const byId = new Map(rows.map((row) => [row.id, row]));
   for (const id of ids) {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
 import { ChangeSet } from '#database';
-import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
+import { defineOperation, done, lockResources, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf, refundOf } from '../network/network.operations.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { planHeldRelease, planRouterReversal } from './router-change.js';
 import { planRouterRemoval, planRouterRetry } from './router-plan.js';
@@ -89,6 +90,8 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
               commit: (_transaction, apply) => apply(reversed),
             });
           }
+          const [row] = await context.reader.rows(findRouters, [routerId]);
+          if (isLeaving(row)) return done();
           const result = await edge.ensureRouters(context, [routerId]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
@@ -97,8 +100,11 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
     async onSucceeded(_transaction, { operation, apply }) {
       await apply(planHeldRelease(operation.input.routerId));
     },
-    async onFailed(_transaction, { operation, apply }) {
-      await apply(planHeldRelease(operation.input.routerId));
+    async onFailed(transaction, { operation, apply }) {
+      const { routerId } = operation.input;
+      const [row] = await transaction.rows(findRouters, [routerId]);
+      // While it is there, its backend may answer at what is held.
+      if (!isLeaving(row)) await apply(planHeldRelease(routerId));
     },
   });
 }
@@ -119,8 +125,9 @@ function deleteKind({ edge }: NetworkRealiser): OperationKind<Input> {
     async onSucceeded(_transaction, { operation, apply }) {
       await apply(planRouterRemoval([operation.input.routerId]));
     },
-    async onFailed(transaction, { operation }) {
+    async onFailed(transaction, { operation, apply }) {
       await transaction.execute(routerKept, operation.input.routerId);
+      await apply(planHeldRelease(operation.input.routerId));
     },
   });
 }

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { defineOperation, done, wait, type OperationKind } from '#operations';
 import { refundOf } from '../network/network.operations.js';
+import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { GROUP_CLAIMS } from './group-claims.js';
 import { referencesOf, type SecurityRule } from './security-group.js';
@@ -55,6 +57,8 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
               },
             });
           }
+          const [row] = await context.reader.rows(findSecurityGroups, [id]);
+          if (isLeaving(row)) return done();
           const result = await realiser.security.ensureGroups(context, [id]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
@@ -110,6 +114,8 @@ function secureKind(realiser: NetworkRealiser): OperationKind<SecureInput> {
               commit: (_transaction, apply) => apply(reversed),
             });
           }
+          const [row] = await context.reader.rows(findPorts, [portId]);
+          if (isLeaving(row)) return done();
           const result = await realiser.ensurePorts(context, [portId]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
