@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
-import { planPortRemoval } from './index.js';
+import { findRoutersOfNetworks, planPortRemoval } from './index.js';
 
 /** What others do between a change's admission and its end. */
 describe('changes of routers and floating IPs that others cross', () => {
@@ -187,5 +187,90 @@ describe('changes of routers and floating IPs that others cross', () => {
     await driver.network.removePort(bench.call('gone'), port.portId);
     await center.operations.submit(planPortRemoval([port.portId]));
     expect(await ended(result.operationId)).toMatchObject({ state: 'FAILED', error: { code: 'INVALID_STATE' } });
+  });
+
+  it('leads nowhere when what it led to has got another floating IP meanwhile', async () => {
+    const { floating, center } = bench;
+    const { projectId, networkId, port } = await bench.routed();
+    const loadBalancerId = await bench.balancerIn(networkId);
+    const [one, two] = [await bench.makeFloating(projectId), await bench.makeFloating(projectId)];
+    await bench.succeeded(await floating.associate(access, { id: one, portId: port.portId }));
+    await away('ensureFloatingIp', one);
+    const moved = await floating.associate(access, { id: one, loadBalancerId });
+    await until(moved.result.operationId, 'WAITING');
+    const taken = await floating.associate(access, { id: two, portId: port.portId });
+    await center.operations.cancel(String(moved.result.operationId));
+    expect(await ended(moved.result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    await bench.succeeded(taken);
+    expect(await bench.floatingIp(one)).toMatchObject({ network_id: null, port_id: null, load_balancer_id: null });
+    expect(await bench.objects()).not.toContain(one);
+    expect(await bench.told(two)).toMatchObject({ target: { portId: port.portId } });
+  });
+
+  it('leads nowhere when the router of where it led has gone meanwhile', async () => {
+    const { floating, routers, center } = bench;
+    const { projectId, routerId, port } = await bench.routed();
+    const there = await bench.makeNetwork(projectId);
+    await bench.makeRouter(projectId, [there]);
+    const loadBalancerId = await bench.balancerIn(there);
+    const id = await bench.makeFloating(projectId);
+    await bench.succeeded(await floating.associate(access, { id, portId: port.portId }));
+    await away('ensureFloatingIp', id);
+    await away('removeRouter', routerId);
+    const { result } = await floating.associate(access, { id, loadBalancerId });
+    await until(result.operationId, 'WAITING');
+    const deletion = await routers.delete(access, { id: routerId });
+    await center.operations.cancel(String(result.operationId));
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    expect(await bench.floatingIp(id)).toMatchObject({ network_id: null });
+    await center.world.clearFaults();
+    await bench.succeeded(deletion);
+  });
+
+  it('attaches only networks again that are still free', async () => {
+    const { routers, center } = bench;
+    const projectId = bench.freshProject();
+    const [kept, lost, going] = [await bench.makeNetwork(projectId), await bench.makeNetwork(projectId), await bench.makeNetwork(projectId)];
+    const id = await bench.makeRouter(projectId, [kept, lost, going]);
+    const other = await bench.makeRouter(projectId, []);
+    await away('ensureRouter', id);
+    const moved = await routers.update(access, { id, detach: [kept, lost, going] });
+    await until(moved.result.operationId, 'WAITING');
+    const taken = await routers.update(access, { id: other, attach: [lost] });
+    await away('removeNetwork', going);
+    const gone = await bench.networks.delete(access, { id: going });
+    await center.operations.cancel(String(moved.result.operationId));
+    await until(moved.result.operationId, 'UNDOING');
+    await center.world.clearFaults();
+    expect(await ended(moved.result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    await bench.succeeded(taken);
+    await bench.succeeded(gone);
+    const links = await bench.room.database.rows(findRoutersOfNetworks, [kept, lost, going]);
+    expect(Object.fromEntries(links.map((row) => [row.network_id, row.router_id]))).toEqual({ [kept]: id, [lost]: other });
+    expect(await bench.told(id)).toMatchObject({ networks: [{ networkId: kept, link: 0 }] });
+  });
+
+  it('says which floating IPs have come to need what it takes back, and goes on without them', async () => {
+    const { routers, floating, center } = bench;
+    const projectId = bench.freshProject();
+    const networkId = await bench.makeNetwork(projectId);
+    const port = await bench.makePort(projectId, networkId);
+    const id = await bench.makeRouter(projectId, []);
+    await away('ensureRouter', id);
+    const { result } = await routers.update(access, { id, attach: [networkId] });
+    await until(result.operationId, 'WAITING');
+    const floatingIp = await bench.makeFloating(projectId);
+    const led = await floating.associate(access, { id: floatingIp, portId: port.portId });
+    await center.operations.cancel(String(result.operationId));
+    await until(result.operationId, 'UNDOING');
+    await expect
+      .poll(async () => (await center.operation(result.operationId)).blocker)
+      .toMatchObject({ code: 'INVALID_STATE', data: { floatingIps: [expect.objectContaining({ id: floatingIp })] } });
+    await center.world.clearFaults();
+    await center.operations.cancel(String(led.result.operationId)).catch(() => undefined);
+    await ended(led.result.operationId);
+    await bench.succeeded(await floating.dissociate(access, { id: floatingIp }));
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    expect(await bench.told(id)).toMatchObject({ networks: [] });
   });
 });

@@ -12,7 +12,7 @@ import {
 } from '../external-network/external-network.sql.js';
 import { findFloatingIpsOfNetworks, pointFloatingIp, removeFloatingIps } from '../floating-ip/floating-ip.sql.js';
 import { bury, ObjectKind, raise } from '../tombstones.js';
-import { heldAddresses } from './router.js';
+import { heldAddresses, type RouterRow } from './router.js';
 import {
   attachNetworks,
   changeRouter,
@@ -157,11 +157,7 @@ async function lock(transaction: Transaction, items: readonly EdgeClaim[]): Prom
   const led = items.flatMap((item) =>
     (item.action === 'POINT_FLOATING_IP' || item.action === 'USE_ROUTER_OF') && item.networkId !== null ? [item.networkId] : [],
   );
-  for (const row of led.length === 0 ? [] : await transaction.rows(shareRoutersOfNetworks, led)) {
-    if (row.lifecycle === 'PRESENT' || row.lifecycle === 'CREATING') continue;
-    const message = `The router "${row.name}" is ${row.lifecycle} and takes no floating IPs.`;
-    throw new MuonError('INVALID_STATE', message, { data: { id: row.id, state: row.lifecycle, fact: 'router' } });
-  }
+  for (const row of led.length === 0 ? [] : await transaction.rows(shareRoutersOfNetworks, led)) requireTakesFloatingIps(row);
   const closed = items.flatMap((item) =>
     item.action === 'REMOVE_EXTERNAL_NETWORKS' ? item.externalNetworkIds : item.action === 'CLOSE_EXTERNAL_NETWORK' ? [item.externalNetworkId] : [],
   );
@@ -176,6 +172,13 @@ async function lock(transaction: Transaction, items: readonly EdgeClaim[]): Prom
     const message = `The external network "${row.name}" is ${row.lifecycle} and gives out no addresses.`;
     throw new MuonError('INVALID_STATE', message, { data: { id, state: row.lifecycle, fact: 'external network' } });
   }
+}
+
+/** @throws INVALID_STATE */
+export function requireTakesFloatingIps({ id, name, lifecycle }: Pick<RouterRow, 'id' | 'name' | 'lifecycle'>): void {
+  if (lifecycle === 'PRESENT' || lifecycle === 'CREATING') return;
+  const message = `The router "${name}" is ${lifecycle} and takes no floating IPs.`;
+  throw new MuonError('INVALID_STATE', message, { data: { id, state: lifecycle, fact: 'router' } });
 }
 
 /** @throws INVALID_STATE saying how many addresses are given out */

@@ -35,30 +35,18 @@ export function planRouterChange(row: RouterRow, change: RouterChange): ChangeSe
   return changes.include(changing(row, change, row.version));
 }
 
-/** What makes the row again what it was before a change, with the address that was held for that. */
-export function planRouterReversal(row: RouterRow, change: RouterChange): ChangeSet {
-  const { id: routerId } = row;
-  const changes = new ChangeSet();
-  if (movesAddress(row, change.wanted)) {
-    changes.add(
-      ADDRESS_CLAIMS,
-      { action: 'HAND_OVER_EXTERNAL', from: routerId, to: heldAddress(routerId, 'undo') },
-      { action: 'HAND_OVER_EXTERNAL', from: heldAddress(routerId, 'change'), to: routerId },
-    );
-  }
-  return changes.include(changing(row, change, null));
-}
-
 /** The backend has let go of what a change, or its undo, has given up. */
 export function planHeldRelease(routerId: string): ChangeSet {
   return new ChangeSet().add(ADDRESS_CLAIMS, { action: 'RELEASE_EXTERNAL', ownerIds: heldAddresses(routerId) });
 }
 
-function movesAddress(row: RouterRow, wanted: WantedRouter): boolean {
+/** Whether another address is its own from then on. */
+export function movesAddress(row: RouterRow, wanted: WantedRouter): boolean {
   return wanted.externalNetworkId !== row.external_network_id || wanted.externalAddress !== row.external_address;
 }
 
-function changing(row: RouterRow, change: RouterChange, version: number | null): ChangeSet {
+/** What is written of it, without addresses. @param version that it must still have; null for whichever */
+export function changing(row: RouterRow, change: RouterChange, version: number | null): ChangeSet {
   const { id: routerId, backend_id: backendId } = row;
   const changes = new ChangeSet().add(ADDRESS_CLAIMS, ...change.attach.map(({ networkId }) => ({ action: 'SPAN' as const, networkId, backendId })));
   return changes.add(ADDRESS_CLAIMS, {
