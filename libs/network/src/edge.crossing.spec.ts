@@ -273,4 +273,25 @@ describe('changes of routers and floating IPs that others cross', () => {
     expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
     expect(await bench.told(id)).toMatchObject({ networks: [] });
   });
+
+  it('lets a security group go that rules of before name', async () => {
+    const { groups, center } = bench;
+    const { projectId, port } = await bench.routed();
+    const named = String((await groups.create(access, { projectId, name: 'named' })).result.id);
+    const rules = [{ direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 }, remoteSecurityGroupId: named }] as const;
+    const naming = String((await groups.create(access, { projectId, name: 'naming', rules: [...rules] })).result.id);
+    await bench.succeeded(await groups.updatePort(access, { portId: port.portId, add: [named, naming] }));
+    await bench.succeeded(await groups.updatePort(access, { portId: port.portId, remove: [named] }));
+    await away('ensureSecurityGroup', naming);
+    await away('removeSecurityGroup', named);
+    const { result } = await groups.update(access, { id: naming, rules: [] });
+    await until(result.operationId, 'WAITING');
+    const deletion = await groups.delete(access, named);
+    await center.operations.cancel(String(result.operationId));
+    await until(result.operationId, 'UNDOING');
+    await expect.poll(async () => (await bench.center.operation(result.operationId)).blocker?.code).toBe('UNAVAILABLE');
+    await center.world.clearFaults();
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    await bench.succeeded(deletion);
+  });
 });

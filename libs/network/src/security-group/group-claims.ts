@@ -96,8 +96,10 @@ async function lockGroups(transaction: Transaction, items: readonly GroupClaim[]
   });
   if (closed.length > 0) await transaction.rows(lockSecurityGroups, closed);
   const stored = [...new Set(used)].filter((id) => !made.has(id));
-  if (stored.length === 0) return;
-  const rows = new Map((await transaction.rows(shareSecurityGroups, stored)).map((row) => [row.id, row]));
+  // Looked at again when they are put back: who is going by then is left out.
+  const restored = items.flatMap((item) => (item.action === 'RESTORE_PORT' ? item.add : []));
+  if (stored.length + restored.length === 0) return;
+  const rows = new Map((await transaction.rows(shareSecurityGroups, [...stored, ...restored])).map((row) => [row.id, row]));
   for (const id of stored) {
     const row = rows.get(id);
     if (row === undefined) throw new LostRace('security group', `security group ${id} is gone`);

@@ -8,7 +8,7 @@ import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { GROUP_CLAIMS } from './group-claims.js';
 import { referencesOf, type SecurityRule } from './security-group.js';
-import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept } from './security-group.sql.js';
+import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept, shareSecurityGroups } from './security-group.sql.js';
 
 export const SECURITY_GROUP_UPDATE = 'network.security_group.update';
 export const SECURITY_GROUP_DELETE = 'network.security_group.delete';
@@ -52,8 +52,10 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
               async commit(transaction) {
                 const [row] = await transaction.rows(restoreRules, id, JSON.stringify(before));
                 const named = referencesOf(row?.rules ?? []);
-                const there = (await transaction.rows(findSecurityGroups, named)).map((group) => group.id);
-                await transaction.execute(replaceReferences, id, there);
+                const groups = await transaction.rows(shareSecurityGroups, named);
+                // Who is on its way out is not held up: as if it were nobody already.
+                const staying = groups.filter((group) => group.lifecycle === 'PRESENT' || group.id === id);
+                await transaction.execute(replaceReferences, id, staying.map((group) => group.id));
               },
             });
           }
