@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ChangeSet } from '#database';
+import { findScopes, SCOPES } from '#scopes';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
 import { findRoutersOfNetworks, planPortRemoval } from './index.js';
 
@@ -293,5 +295,44 @@ describe('changes of routers and floating IPs that others cross', () => {
     await center.world.clearFaults();
     expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
     await bench.succeeded(deletion);
+  });
+
+  describe('in a suspended project', () => {
+    async function suspend(projectId: string): Promise<void> {
+      const [scope] = await bench.room.database.rows(findScopes, [projectId]);
+      await bench.center.operations.submit(new ChangeSet().add(SCOPES, { scopeId: projectId, version: scope?.version ?? 0, state: 'SUSPENDED' }));
+    }
+
+    it('lets a router shrink, and not grow', async () => {
+      const { routers } = bench;
+      const { projectId, networkId, routerId } = await bench.routed();
+      const more = await bench.makeNetwork(projectId);
+      const external = await lastAddress();
+      await suspend(projectId);
+      for (const input of [{ attach: [more] }, { externalNetwork: external }]) {
+        await expect(routers.update(access, { id: routerId, ...input })).rejects.toMatchObject({ code: 'INVALID_STATE', data: { state: 'SUSPENDED' } });
+      }
+      await bench.succeeded(await routers.update(access, { id: routerId, detach: [networkId], externalNetwork: null }));
+    });
+
+    it('makes nothing again that failed before', async () => {
+      const { routers, networks, balancers, subnets, center } = bench;
+      const { projectId, networkId } = await bench.routed();
+      const failing = async (method: string, making: () => Promise<{ result: { operationId?: unknown } }>): Promise<string> => {
+        await refused(method);
+        const { result } = await making();
+        expect(await ended(result.operationId)).toMatchObject({ state: 'FAILED' });
+        await center.world.clearFaults();
+        return String(result.operationId);
+      };
+      const failed = [
+        await failing('ensureRouter', async () => routers.create(access, { projectId, name: 'late', externalNetwork: bench.outside })),
+        await failing('ensureNetwork', async () => networks.create(access, { projectId, name: 'late', subnet: {}, zones: [center.zoneId] })),
+        await failing('ensureNetwork', async () => subnets.create(access, { networkId, name: 'late' })),
+        await failing('ensureLoadBalancer', async () => balancers.create(access, { networkId, name: 'late', listeners: [{ port: 443, memberPort: 8443 }] })),
+      ];
+      await suspend(projectId);
+      for (const id of failed) await expect(center.operations.retry(id)).rejects.toMatchObject({ code: 'INVALID_STATE', data: { state: 'SUSPENDED' } });
+    });
   });
 });

@@ -5,6 +5,7 @@ import { defineOperation, done, lockResources, wait, type OperationKind } from '
 import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
+import { lockScopes } from '../network/network-plan.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
@@ -58,6 +59,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
         throw new MuonError('INVALID_STATE', 'Only a load balancer whose making has failed can be made again.');
       }
       const changes = await planLoadBalancerRetry(reader, row);
+      lockScopes(changes, { tenantId: row.tenant_id, projectId: row.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [row.id]);
       return changes;
     },

@@ -4,6 +4,7 @@ import type { Reader } from '#database';
 import { defineOperation, done, lockResources, wait, type OperationKind, type UndoResult } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf, refundOf } from '../network/network.operations.js';
+import { lockScopes } from '../network/network-plan.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { isLeaving, lookingAgain } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
@@ -65,6 +66,7 @@ function createKind({ edge }: NetworkRealiser): OperationKind<Input> {
       const [row] = await reader.rows(findRouters, [operation.input.routerId]);
       if (row?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a router whose making has failed can be made again.');
       const changes = await planRouterRetry(reader, row);
+      lockScopes(changes, { tenantId: row.tenant_id, projectId: row.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [row.id]);
       return changes;
     },
