@@ -335,4 +335,16 @@ describe('changes of routers and floating IPs that others cross', () => {
       for (const id of failed) await expect(center.operations.retry(id)).rejects.toMatchObject({ code: 'INVALID_STATE', data: { state: 'SUSPENDED' } });
     });
   });
+
+  it('refuses a subnet inside of what its router leads to, and chooses none there', async () => {
+    const { subnets, networks } = bench;
+    const projectId = bench.freshProject();
+    // Where blocks are chosen from when nobody names one.
+    const external = await bench.makeExternal('10.32.0.0/16');
+    const networkId = await bench.succeeded(await networks.create(access, { projectId, name: 'empty', zones: [bench.center.zoneId] }));
+    await bench.makeRouter(projectId, [networkId], external);
+    const inside = { networkId, name: 'inside', cidr: '10.32.7.0/24' };
+    await expect(subnets.create(access, inside)).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.cidr' });
+    await bench.succeeded(await subnets.create(access, { networkId, name: 'chosen' }));
+  });
 });
