@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ChangeSet } from '#database';
 import { findScopes, SCOPES } from '#scopes';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
-import { findRoutersOfNetworks, planPortRemoval } from './index.js';
+import { findRoutersOfNetworks, MAX_GROUPS, planPortRemoval } from './index.js';
+import { MAX_MEMBERS } from './load-balancer/load-balancer.js';
 
 /** What others do between a change's admission and its end. */
 describe('changes of routers and floating IPs that others cross', () => {
@@ -346,5 +347,29 @@ describe('changes of routers and floating IPs that others cross', () => {
     const inside = { networkId, name: 'inside', cidr: '10.32.7.0/24' };
     await expect(subnets.create(access, inside)).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.cidr' });
     await bench.succeeded(await subnets.create(access, { networkId, name: 'chosen' }));
+  });
+
+  it('has no more groups on a port, and no more members of a load balancer, than allowed, by however many plans', async () => {
+    const { groups, networks, balancers, center } = bench;
+    const projectId = bench.freshProject();
+    const networkId = await bench.succeeded(await networks.create(access, { projectId, name: 'large', subnet: { cidr: '10.8.0.0/22' }, zones: [center.zoneId] }));
+    const port = await bench.makePort(projectId, networkId);
+    const apply = async (id: string | undefined) => center.commands.applyPlan(access, id ?? '');
+    const made = async (name: string): Promise<string> => String((await groups.create(access, { projectId, name })).result.id);
+    const all: string[] = [];
+    for (let index = 0; index < MAX_GROUPS + 1; index += 1) all.push(await made(`group-${index}`));
+    const halves = [all.slice(0, 8), all.slice(8)];
+    const plans = await Promise.all(halves.map(async (add) => groups.updatePort(access, { portId: port.portId, add }, { dryRun: true })));
+    await bench.succeeded(await apply(plans[0]?.plan?.id));
+    await expect(apply(plans[1]?.plan?.id)).rejects.toMatchObject({ code: 'PLAN_STALE', data: { code: 'LIMIT_EXCEEDED' } });
+    const id = await bench.balancerIn(networkId);
+    const ports = await bench.planPorts(projectId, networkId, MAX_MEMBERS + 1);
+    const add = ports.map(({ portId }) => portId);
+    const adding = [
+      await balancers.updateMembers(access, { id, add: add.slice(0, 128) }, { dryRun: true }),
+      await balancers.updateMembers(access, { id, add: add.slice(128) }, { dryRun: true }),
+    ];
+    await bench.succeeded(await apply(adding[0]?.plan?.id));
+    await expect(apply(adding[1]?.plan?.id)).rejects.toMatchObject({ code: 'PLAN_STALE', data: { code: 'LIMIT_EXCEEDED' } });
   });
 });
