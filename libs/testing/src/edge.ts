@@ -121,7 +121,7 @@ export async function edgeBench(projectCount = 40): Promise<EdgeBench> {
       const ended = await center.ended(result.operationId);
       if (ended.state !== 'SUCCEEDED') throw new Error(`it ended ${JSON.stringify(ended)}`);
     }
-    return String(result.id);
+    return result.id as string;
   }
 
   async function makeExternal(cidr: string, pools?: { first: string; last: string }[]): Promise<string> {
