@@ -284,6 +284,11 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     await network.removeRouter(bench.call('lost'), routerId);
     expect(await look()).toHaveLength(2);
     expect(await bench.objects()).toEqual(expect.arrayContaining([id, routerId]));
+    for (const damaged of [bench.outside, routerId, id]) {
+      await bench.center.world.damagePart(damaged);
+      expect(await look()).toHaveLength(1);
+      expect(await look()).toEqual([]);
+    }
     const before = (await bench.router(routerId))?.gateway_hosts ?? [];
     const first = before[0] ?? '';
     const setIntent = (intent: string) => bench.room.database.dataSource.query('UPDATE host SET intent = $2 WHERE backend_id = $1 AND name = $3', [bench.center.backendId, intent, first]);

@@ -11,6 +11,8 @@ import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-he
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
 import { AddressOwners1764504000000 } from './migrations/1764504000000-address-owners.js';
 import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-routers.js';
+import { BackendsInUse1764505100000 } from './migrations/1764505100000-backends-in-use.js';
+import { ExternalBlocks1764505200000 } from './migrations/1764505200000-external-blocks.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
 import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
@@ -55,5 +57,7 @@ export const networkRoom: RoomSchema = {
     Firewall1764404000000,
     AddressOwners1764504000000,
     FailedRouters1764504100000,
+    BackendsInUse1764505100000,
+    ExternalBlocks1764505200000,
   ],
 };
