@@ -96,8 +96,11 @@ export class Play {
     try {
       if (hold !== undefined) {
         await Promise.race([watch.held, this.judge.untilEnd(stage, id, point.sticks)]);
-        await this.bench.operations.cancel(id);
+        const removal = point.removes === true ? await prepared.remove?.() : undefined;
+        if (removal === undefined) await this.bench.operations.cancel(id);
         watch.release();
+        const end = removal === undefined ? undefined : await this.judge.untilEnd(stage, removal);
+        if (end !== undefined && end.state !== 'SUCCEEDED') return [`its deletion ended ${end.state}: ${JSON.stringify(end.error)}`];
       }
       return await this.untilJudged(stage, point, { id, watch, prepared, onEnd });
     } finally {

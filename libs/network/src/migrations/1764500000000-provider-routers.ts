@@ -11,7 +11,9 @@ export class ProviderRouters1764500000000 implements MigrationInterface {
       ALTER TABLE router
         ADD COLUMN provider_router_id text COLLATE "C",
         ADD COLUMN transit_address inet,
-        ADD CONSTRAINT router_provider_uplink CHECK ((provider_router_id IS NULL) = (transit_address IS NULL)),
+        ADD CONSTRAINT router_provider_uplink CHECK (
+          (provider_router_id IS NULL AND transit_address IS NULL)
+          OR (provider_router_id IS NOT NULL AND (transit_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))),
         ADD CONSTRAINT router_one_uplink CHECK (external_network_id IS NULL OR provider_router_id IS NULL),
         ADD CONSTRAINT router_transit_address FOREIGN KEY (provider_router_id, transit_address)
           REFERENCES transit_address (provider_router_id, address) DEFERRABLE INITIALLY DEFERRED`);

@@ -120,6 +120,12 @@ export const findTransitAddresses = statement<TransitAddressRow, [ownerIds: stri
   'SELECT provider_router_id, host(address) AS address, owner_id FROM transit_address WHERE owner_id = ANY($1) ORDER BY owner_id',
 );
 
+/** As `handOverExternalAddress` does. */
+export const handOverTransitAddress = statement<never, [from: string, to: string]>(
+  'transit_address.hand_over',
+  'UPDATE transit_address SET owner_id = $2 WHERE owner_id = $1',
+);
+
 export const releaseTransitAddresses = statement<never, [ownerIds: string[]]>(
   'transit_address.release',
   'DELETE FROM transit_address WHERE owner_id = ANY($1)',

@@ -1,9 +1,10 @@
 import { MuonError } from '#core';
-import { LostRace, type Reader, type Transaction } from '#database';
+import { LostRace, versionConflict, type Reader, type Transaction } from '#database';
 import {
   claimExternalAddress,
   countExternalAddresses,
   externalNetworkRemade,
+  handOverExternalAddress,
   lockExternalNetworks,
   releaseExternalAddresses,
   removeExternalNetworks,
@@ -14,6 +15,7 @@ import {
   claimTransitAddress,
   countTransitAddresses,
   findTransitAddresses,
+  handOverTransitAddress,
   lockProviderRouters,
   providerRouterRemade,
   releaseTransitAddresses,
@@ -21,6 +23,7 @@ import {
   shareProviderRouters,
 } from '../provider-router/provider-router.sql.js';
 import { bury, ObjectKind, raise } from '../tombstones.js';
+import { heldAddresses, type RouterRow } from './router.js';
 import {
   attachNetworks,
   changeRouter,
@@ -67,19 +70,37 @@ export type EdgeClaim =
       projectId: string;
     }
   | {
-      /** Networks come and go, and the uplink is that from now on; an address of its own that it does not have any more is released. */
+      /** Networks come and go, and the uplink is that from now on. Not when it has another version by now. */
       action: 'CHANGE_ROUTER';
       routerId: string;
+      version: number | null;
       attach: { networkId: string; link: number }[];
       detach: string[];
       wanted: WantedRouter;
     }
   | {
       /** Addresses of their own, of external networks and of transit blocks. */
-      action: 'RELEASE_EXTERNAL' | 'RELEASE_TRANSIT';
+      action: 'RELEASE_EXTERNAL';
       ownerIds: string[];
     }
-  | { action: 'REMAKE_ROUTER'; routerId: string }
+  | {
+      /** A floating IP leads through that provider's router no more. */
+      action: 'RELEASE_TRANSIT';
+      ownerIds: string[];
+    }
+  | {
+      /** What one has is the other's from now on: of `heldAddress`, until the backend has let go of it, and back. */
+      action: 'HAND_OVER_EXTERNAL';
+      from: string;
+      to: string;
+    }
+  | {
+      /** Its making failed and is tried again with the address, which the same change set claims. */
+      action: 'REMAKE_ROUTER';
+      routerId: string;
+      externalAddress: string | null;
+      transitAddress: string | null;
+    }
   | { action: 'REMAKE_PROVIDER_ROUTER'; providerRouterId: string }
   | { action: 'REMAKE_EXTERNAL_NETWORK'; externalNetworkId: string }
   | {
@@ -129,6 +150,7 @@ export const EDGE_CLAIMS = [
   'CHANGE_ROUTER',
   'RELEASE_EXTERNAL',
   'RELEASE_TRANSIT',
+  'HAND_OVER_EXTERNAL',
   'REMAKE_ROUTER',
   'REMAKE_PROVIDER_ROUTER',
   'REMAKE_EXTERNAL_NETWORK',
@@ -156,11 +178,14 @@ export async function applyEdgeClaims(transaction: Transaction, items: readonly 
       await release(transaction, item.floatingIpIds);
     } else if (item.action === 'REMOVE_ROUTERS') {
       await bury(transaction, ObjectKind.ROUTER, await transaction.rows(removeRouters, item.routerIds), 'deleted');
-      await release(transaction, item.routerIds);
+      await release(transaction, item.routerIds.flatMap((id) => [id, ...heldAddresses(id)]));
     } else if (item.action === 'RELEASE_EXTERNAL') {
-      await transaction.execute(releaseExternalAddresses, item.ownerIds);
+      await release(transaction, item.ownerIds);
     } else if (item.action === 'RELEASE_TRANSIT') {
       await transaction.execute(releaseTransitAddresses, item.ownerIds);
+    } else if (item.action === 'HAND_OVER_EXTERNAL') {
+      await transaction.execute(handOverExternalAddress, item.from, item.to);
+      await transaction.execute(handOverTransitAddress, item.from, item.to);
     } else if (item.action === 'REMAKE_PROVIDER_ROUTER') {
       await raise(transaction, ObjectKind.PROVIDER_ROUTER, await transaction.rows(providerRouterRemade, item.providerRouterId));
     } else if (item.action === 'CLOSE_PROVIDER_ROUTER') {
@@ -169,7 +194,7 @@ export async function applyEdgeClaims(transaction: Transaction, items: readonly 
       await bury(transaction, ObjectKind.PROVIDER_ROUTER, await transaction.rows(removeProviderRouters, item.providerRouterIds), 'deleted');
       await transaction.execute(releaseExternalAddresses, item.providerRouterIds);
     } else if (item.action === 'REMAKE_ROUTER') {
-      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId));
+      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId, item.externalAddress, item.transitAddress));
     } else if (item.action === 'REMAKE_EXTERNAL_NETWORK') {
       await raise(transaction, ObjectKind.EXTERNAL_NETWORK, await transaction.rows(externalNetworkRemade, item.externalNetworkId));
     } else if (item.action === 'CLOSE_ROUTER') {
@@ -201,10 +226,7 @@ async function lock(transaction: Transaction, items: readonly EdgeClaim[]): Prom
 async function shareRouter(transaction: Transaction, { networkId, providerRouterId }: Extract<EdgeClaim, { action: 'POINT_FLOATING_IP' | 'USE_ROUTER_OF' }>): Promise<void> {
   const [row] = networkId === null ? [] : await transaction.rows(shareRoutersOfNetworks, [networkId]);
   if (row === undefined) return;
-  if (row.lifecycle !== 'PRESENT' && row.lifecycle !== 'CREATING') {
-    const message = `The router "${row.name}" is ${row.lifecycle} and takes no floating IPs.`;
-    throw new MuonError('INVALID_STATE', message, { data: { id: row.id, state: row.lifecycle, fact: 'router' } });
-  }
+  requireTakesFloatingIps(row);
   if (row.provider_router_id !== providerRouterId) throw new LostRace('router', `router ${row.id} leads elsewhere`);
 }
 
@@ -239,6 +261,13 @@ async function lockExternals(transaction: Transaction, items: readonly EdgeClaim
     const message = `The external network "${row.name}" is ${row.lifecycle} and gives out no addresses.`;
     throw new MuonError('INVALID_STATE', message, { data: { id, state: row.lifecycle, fact: 'external network' } });
   }
+}
+
+/** @throws INVALID_STATE */
+export function requireTakesFloatingIps({ id, name, lifecycle }: Pick<RouterRow, 'id' | 'name' | 'lifecycle'>): void {
+  if (lifecycle === 'PRESENT' || lifecycle === 'CREATING') return;
+  const message = `The router "${name}" is ${lifecycle} and takes no floating IPs.`;
+  throw new MuonError('INVALID_STATE', message, { data: { id, state: lifecycle, fact: 'router' } });
 }
 
 /** @throws INVALID_STATE saying how many addresses are given out */
@@ -287,7 +316,7 @@ async function claim(transaction: Transaction, item: Extract<EdgeClaim, { action
 
 /** @param before the provider's router that it leads to by now */
 async function change(transaction: Transaction, item: Extract<EdgeClaim, { action: 'CHANGE_ROUTER' }>, before: string | null): Promise<void> {
-  const { routerId, attach, detach, wanted } = item;
+  const { routerId, version, attach, detach, wanted } = item;
   // Behind it floating IPs have addresses, elsewhere not. That the external network stays is held by a foreign key.
   if (wanted.providerRouterId !== before) await refuseNeededRouter(transaction, await networksOf(transaction, routerId));
   if (detach.length > 0) await transaction.execute(detachNetworks, routerId, detach);
@@ -298,7 +327,9 @@ async function change(transaction: Transaction, item: Extract<EdgeClaim, { actio
     await transaction.execute(attachNetworks, routerId, networkIds, attach.map(({ link }) => link), externalNetworkId, providerRouterId);
   }
   const { description, sourceNat } = wanted;
-  await transaction.execute(changeRouter, routerId, description, externalNetworkId, externalAddress, sourceNat, providerRouterId, transitAddress);
+  const uplink = [externalNetworkId, externalAddress, sourceNat, providerRouterId, transitAddress] as const;
+  const changed = await transaction.rows(changeRouter, routerId, description, ...uplink, version);
+  if (changed.length === 0 && version !== null) throw versionConflict('router', { id: routerId, version });
 }
 
 async function point(transaction: Transaction, item: Extract<EdgeClaim, { action: 'POINT_FLOATING_IP' }>): Promise<void> {
@@ -309,9 +340,5 @@ async function point(transaction: Transaction, item: Extract<EdgeClaim, { action
     // What it led to before may just have gone, and its address with that.
     if (held?.provider_router_id !== providerRouterId) throw new LostRace('address', `${floatingIpId} has no transit address`);
   }
-  if (changed.length > 0 || version === null) return;
-  throw new MuonError('CONFLICT', `"${floatingIpId}" has changed since version ${version} was read; read it again.`, {
-    field: 'input.expectedVersion',
-    data: { id: floatingIpId, expectedVersion: version },
-  });
+  if (changed.length === 0 && version !== null) throw versionConflict('floating ip', { id: floatingIpId, version });
 }

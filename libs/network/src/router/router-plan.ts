@@ -162,7 +162,19 @@ async function backendOfNetworks(reader: Reader, networkIds: readonly string[], 
   });
 }
 
-export function chargeOfRouter(row: Pick<RouterRow, 'id' | 'tenant_id' | 'project_id'>): Charge {
+/** Another address for a router whose making failed: it gave its own back. */
+export async function planRouterRetry(reader: Reader, row: RouterRow): Promise<ChangeSet> {
+  const { id, tenant_id: tenantId, project_id: projectId } = row;
+  const changes = new ChangeSet();
+  const uplink = await usableUplink(reader, tenantId, { externalNetwork: row.external_network_id, providerRouter: row.provider_router_id }, 'input');
+  const wish = { ownerId: id, tenantId, projectId };
+  const provider = uplink?.providerRouter ?? null;
+  const externalAddress = uplink === null || provider !== null ? null : await claimFreeAddress(reader, changes, uplink.outside, wish);
+  const transitAddress = provider === null ? null : await claimFreeTransitAddress(reader, changes, provider.id, wish);
+  return changes.add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: id, externalAddress, transitAddress }).add(CHARGES, chargeOfRouter(row));
+}
+
+function chargeOfRouter(row: Pick<RouterRow, 'id' | 'tenant_id' | 'project_id'>): Charge {
   return {
     action: 'CHARGE',
     resourceId: row.id,

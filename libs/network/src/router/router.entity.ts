@@ -6,8 +6,14 @@ import { TransitAddressEntity } from '../provider-router/provider-router.entity.
 
 @Entity('router')
 @Check('router_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
-@Check('router_uplink', '(external_network_id IS NULL) = (external_address IS NULL)')
-@Check('router_provider_uplink', '(provider_router_id IS NULL) = (transit_address IS NULL)')
+@Check(
+  'router_uplink',
+  `(external_network_id IS NULL AND external_address IS NULL) OR (external_network_id IS NOT NULL AND (external_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
+)
+@Check(
+  'router_provider_uplink',
+  `(provider_router_id IS NULL AND transit_address IS NULL) OR (provider_router_id IS NOT NULL AND (transit_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
+)
 @Check('router_one_uplink', 'external_network_id IS NULL OR provider_router_id IS NULL')
 @Index('router_name', ['project_id', 'name'], { unique: true })
 @Index('router_tenant', ['tenant_id'])
@@ -15,7 +21,7 @@ import { TransitAddressEntity } from '../provider-router/provider-router.entity.
 @Index('router_of_backend', ['backend_id', 'id'])
 @Index('router_of_external_network', ['external_network_id', 'external_address'])
 @Index('router_of_provider_router', ['provider_router_id', 'transit_address'])
-@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address'], ['external_network_id', 'address'], {
+@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address', 'id'], ['external_network_id', 'address', 'owner_id'], {
   name: 'router_external_address',
   deferrable: 'INITIALLY DEFERRED',
 })

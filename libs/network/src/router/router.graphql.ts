@@ -52,7 +52,7 @@ export class Router extends Node {
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink, and behind a provider router.' })
+  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink, behind a provider router, and when its making has failed.' })
   readonly externalAddress!: string | null;
 
   @Field(() => String, { nullable: true, description: 'Its own IPv4 address in the transit block of the provider router that it leads to; null for none.' })

@@ -9,11 +9,10 @@ import { refuseUsedSubnet } from '../address/users.js';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
-import { requireInside } from '../router/router-plan.js';
 import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
 import { blocksOf, uplinkOf } from '../router/uplink.js';
 import { subnetId, type SubnetRow } from './subnet.js';
-import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema } from './subnet-plan.js';
+import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema, type TakenBlock } from './subnet-plan.js';
 import { SUBNET_CREATE, SUBNET_DELETE } from './subnet.operations.js';
 import { findSubnetsOfNetworks, findVisibleSubnets } from './subnet.sql.js';
 
@@ -51,8 +50,8 @@ export class SubnetService {
       await this.requireRoom(reader, changes, networkId, input.name);
       const isRealised = (await reader.rows(findNetworkBackends, [networkId])).length > 0;
       const lifecycle = isRealised ? 'CREATING' : 'PRESENT';
-      const subnet = await planSubnet(reader, changes, { networkId, tenantId, projectId, lifecycle }, input, 'input');
-      await requireOutsideClear(reader, networkId, { name: input.name, cidr: subnet.cidr });
+      const outside = await outsideOf(reader, networkId);
+      const subnet = await planSubnet(reader, changes, { networkId, tenantId, projectId, lifecycle }, input, 'input', outside);
       changes.add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId });
       const operation = isRealised ? operationId.create() : null;
       if (operation !== null) {
@@ -114,11 +113,11 @@ export class SubnetService {
   }
 }
 
-/** A block that is outside as well could not be told from it. @throws INVALID_INPUT */
-async function requireOutsideClear(reader: Reader, networkId: string, subnet: { name: string; cidr: string }): Promise<void> {
+/** What the network's router leads to. */
+async function outsideOf(reader: Reader, networkId: string): Promise<TakenBlock[]> {
   const [link] = await reader.rows(findRoutersOfNetworks, [networkId]);
   const [router] = link === undefined ? [] : await reader.rows(findRouters, [link.router_id]);
-  if (router !== undefined) requireInside([subnet], blocksOf(await uplinkOf(reader, router)), 'input.cidr');
+  return router === undefined ? [] : blocksOf(await uplinkOf(reader, router));
 }
 
 function newOperation(
