@@ -117,6 +117,32 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     expect(await held()).toEqual([`NETWORK ${networkId}`]);
   });
 
+  it('attaches a disk to a machine that runs, and takes it back; when the machine goes it stays', async () => {
+    const id = await machine('store');
+    const disk = (await done('createDisk', { projectId, name: 'kept', sizeGib: 1, virtualMachineId: id }, 'disk')) ?? '';
+    const seen = async (): Promise<unknown> => {
+      const query = 'query ($id: ID!) { node(id: $id) { ... on Disk { state isRoot virtualMachine { id disks { id isRoot } } } } }';
+      return (await team.request<{ node: unknown }>(query, { id: disk })).node;
+    };
+    const free = { state: 'AVAILABLE', isRoot: false, virtualMachine: null };
+    expect(await seen()).toEqual(free);
+    const attached = { state: 'ATTACHED', isRoot: false, virtualMachine: { id, disks: [{ id: expect.any(String), isRoot: true }, { id: disk, isRoot: false }] } };
+    await done('attachDisk', { diskId: disk, virtualMachineId: id });
+    expect(await seen()).toEqual(attached);
+    await done('resizeDisk', { id: disk, sizeGib: 2 });
+    await done('detachDisk', { diskId: disk });
+    expect(await seen()).toEqual(free);
+    await done('attachDisk', { diskId: disk, virtualMachineId: id });
+    const { errors } = await team.post('mutation ($id: ID!) { deleteDisk(input: { id: $id }) { operation { id } } }', { id: disk });
+    expect(errors.map((error) => error.extensions)).toMatchObject([{ code: 'INVALID_STATE', data: { virtualMachineId: id } }]);
+    await done('deleteVirtualMachine', { id });
+    expect(await seen()).toEqual(free);
+    expect(await held()).toEqual(expect.arrayContaining([`DISK ${disk}`]));
+    await done('deleteDisk', { id: disk });
+    expect(await held()).toEqual([`NETWORK ${networkId}`]);
+    expect(await used('disk.count')).toBe(0);
+  });
+
   it('puts a load balancer before a machine, and before nothing', async () => {
     const backend = await machine('behind');
     const [port] = (await look(backend)).ports;

@@ -103,6 +103,8 @@ const resting = statement<Violation, OfTenant>(
      UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1) AS thing
    WHERE lifecycle NOT IN ('PRESENT', 'FAILED')
    UNION ALL
+   SELECT concat('on its way from or to a machine: ', id, ' ', attachment) FROM disk WHERE tenant_id = $1 AND attachment <> 'ATTACHED'
+   UNION ALL
    SELECT concat('of something that is gone or has failed: ', what, ' ', id) FROM (
      SELECT 'disk' AS what, d.id, d.owner_id FROM disk AS d WHERE d.tenant_id = $1 AND d.owner_id IS NOT NULL
      UNION ALL SELECT 'port', p.id, p.owner_id FROM port AS p WHERE p.tenant_id = $1
@@ -196,9 +198,10 @@ const machines = statement<MachineRow, OfTenant>(
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id WHERE m.tenant_id = $1 AND m.lifecycle = 'PRESENT'`,
 );
 
-const disks = statement<{ id: string; size_gib: number; realised_gib: number }, OfTenant>(
+const disks = statement<{ id: string; size_gib: number; realised_gib: number; holder: string | null }, OfTenant>(
   'faults.disks',
-  `SELECT id, size_gib, realised_gib FROM disk WHERE tenant_id = $1 AND lifecycle = 'PRESENT'`,
+  `SELECT d.id, d.size_gib, d.realised_gib, m.instance_id AS holder
+   FROM disk AS d LEFT JOIN virtual_machine AS m ON m.id = d.owner_id WHERE d.tenant_id = $1 AND d.lifecycle = 'PRESENT'`,
 );
 
 interface PartRow {
@@ -316,7 +319,9 @@ async function differences({ bench, world, tenantId, backendId }: Stage): Promis
   const call = { idempotencyKey: 'faults/look', timeoutMs: 10_000, signal: new AbortController().signal };
   for (const row of await bench.database.rows(disks, tenantId)) {
     const real = await storage.getDisk(call, row.id);
-    if (real === undefined || (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib)) continue;
+    if (real === undefined) continue;
+    if (real.attachedTo !== row.holder) found.push(`disk ${row.id} is attached to ${real.attachedTo} and shall be to ${row.holder}`);
+    if (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib) continue;
     found.push(`disk ${row.id} has ${real.sizeGib} GiB, shall have ${row.size_gib} and is shown with ${row.realised_gib}`);
   }
   const told = new Map((await world.networkParts(tenantId)).map((part) => [part.id, part]));

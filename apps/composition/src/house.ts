@@ -14,6 +14,7 @@ import {
   computeKnownObjects,
   computeOperations,
   computeScopeContents,
+  DiskAttachmentService,
   FlavorService,
   ImageService,
   MACHINE_DRIFT,
@@ -184,6 +185,7 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
 
 function pillarServices({ commands, drivers, ledger, secrets }: Foundation): object[] {
   const networks = new NetworkService(commands, ledger);
+  const disks = new DiskService(commands, ledger);
   const clusters = new ClusterService(commands, ledger, drivers, secrets);
   return [
     networks,
@@ -194,7 +196,8 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
     new FloatingIpService(commands, ledger),
     new SecurityGroupService(commands, ledger, drivers),
     new FirewallPolicyService(commands),
-    new DiskService(commands, ledger),
+    disks,
+    new DiskAttachmentService(commands, disks),
     new FlavorService(commands),
     new ImageService(commands),
     new AffinityGroupService(commands),

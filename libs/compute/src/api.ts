@@ -1,4 +1,5 @@
 import { AffinityGroupResolver } from './affinity-group/affinity-group.graphql.js';
+import { DiskAttachmentResolver } from './disk-attachment/disk-attachment.graphql.js';
 import { FlavorResolver } from './flavor/flavor.graphql.js';
 import { ImageResolver } from './image/image.graphql.js';
 import { VirtualMachineMutations } from './virtual-machine/machine-mutations.graphql.js';
@@ -9,4 +10,4 @@ export { Flavor, loadFlavor } from './flavor/flavor.graphql.js';
 export { Image, loadImage } from './image/image.graphql.js';
 export { loadVirtualMachine, VirtualMachine } from './virtual-machine/virtual-machine.graphql.js';
 
-export const computeResolvers = [FlavorResolver, ImageResolver, AffinityGroupResolver, VirtualMachineResolver, VirtualMachineMutations];
+export const computeResolvers = [FlavorResolver, ImageResolver, AffinityGroupResolver, VirtualMachineResolver, VirtualMachineMutations, DiskAttachmentResolver];

@@ -19,7 +19,11 @@ const DISK_OBJECT = 'disk';
 
 const input = z.strictObject({ diskId: z.string() });
 type Input = z.output<typeof input>;
-const createInput = input.extend({ zoneIds: z.array(z.string()) });
+/** `reach` for one that a machine shall reach. */
+const createInput = input.extend({
+  zoneIds: z.array(z.string()),
+  reach: z.strictObject({ backendId: z.string(), hostId: z.string().nullable() }).optional(),
+});
 type CreateInput = z.output<typeof createInput>;
 const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
 type ResizeInput = z.output<typeof resizeInput>;
@@ -72,7 +76,7 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       const [disk] = await reader.rows(findDisks, [operation.input.diskId]);
       if (disk?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a disk whose making has failed can be made again.');
       const { id, tenant_id: tenantId, project_id: projectId, size_gib: gib } = disk;
-      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib);
+      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib, operation.input.reach);
       const changes = new ChangeSet();
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
       changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib });

@@ -1,9 +1,9 @@
 import { MuonError, toMuonError } from '#core';
 import type { Reader } from '#database';
-import type { DiskSpecification, Outcome } from '#drivers';
+import type { DiskSpecification, DriverCall, Outcome } from '#drivers';
 import { findDatastores, findHosts, installationId, type DriverRegistry } from '#infrastructure';
 import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
-import type { DiskRow } from '../disk/disk.js';
+import { isRootDisk, type DiskRow } from '../disk/disk.js';
 import { findDisks, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
 
 export interface DiskRealiserOptions {
@@ -83,8 +83,8 @@ export class DiskRealiser {
     try {
       const again = await settleAll(
         rows.map(async (row) => {
-          const { storage } = await this.drivers.driver(row.backend_id);
-          return storage.deleteDisk(context.call(looksAgain ? `${row.id}/again` : row.id), row.id);
+          const call = context.call(looksAgain ? `${row.id}/again` : row.id);
+          return this.removeDisk(call, context.call(`${row.id}/detach`), row);
         }),
       );
       if (again !== null) return wait({ afterMs: again, blocker: 'The backend is deleting the disks.', ...memo });
@@ -96,6 +96,20 @@ export class DiskRealiser {
     }
     if (options.settle !== true || looksAgain || rows.length === 0) return done();
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+
+  /** A disk that shall be nobody's may still hang on a machine, by a call that was given up and came late: it is taken from it. */
+  private async removeDisk(call: DriverCall, detach: DriverCall, row: DiskRow): Promise<Outcome<void>> {
+    const { storage, compute } = await this.drivers.driver(row.backend_id);
+    try {
+      return await storage.deleteDisk(call, row.id);
+    } catch (error) {
+      if (!(error instanceof MuonError) || error.code !== 'INVALID_STATE' || row.owner_id !== null || isRootDisk(row)) throw error;
+      const holder = (await storage.getDisk(detach, row.id))?.attachedTo ?? null;
+      if (holder === null) throw error;
+      const detached = await compute.detachDisk(detach, holder, row.id);
+      return detached.state === 'DONE' ? storage.deleteDisk(call, row.id) : detached;
+    }
   }
 }
 
