@@ -89,6 +89,9 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     expect((await look(id)).cpu).toBe(2);
     await done('startVirtualMachine', { id });
     await done('restartVirtualMachine', { id });
+    const read = 'mutation ($id: ID!) { readVirtualMachineConsole(input: { id: $id, lines: 5 }) { output virtualMachine { id } } }';
+    const { readVirtualMachineConsole: shown } = await team.request<{ readVirtualMachineConsole: unknown }>(read, { id });
+    expect(shown).toEqual({ output: expect.any(String), virtualMachine: { id } });
     expect(await look(id)).toMatchObject({ state: 'RUNNING', cpu: 2 });
     await done('deleteVirtualMachine', { id });
     expect(await held()).toEqual([`NETWORK ${networkId}`]);

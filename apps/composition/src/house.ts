@@ -18,6 +18,7 @@ import {
   FlavorService,
   ImageService,
   MACHINE_DRIFT,
+  MachineConsoleService,
   machineDrift,
   machineRecovery,
   MachineHostListener,
@@ -183,7 +184,7 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
   ];
 }
 
-function pillarServices({ commands, drivers, ledger, secrets }: Foundation): object[] {
+function pillarServices({ database, commands, drivers, ledger, secrets }: Foundation): object[] {
   const networks = new NetworkService(commands, ledger);
   const disks = new DiskService(commands, ledger);
   const clusters = new ClusterService(commands, ledger, drivers, secrets);
@@ -202,6 +203,7 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
     new ImageService(commands),
     new AffinityGroupService(commands),
     new VirtualMachineService(commands, ledger, drivers),
+    new MachineConsoleService(database, commands, drivers),
     clusters,
     new NodePoolService(commands, ledger, drivers, clusters),
     new ClusterVersionService(commands),

@@ -28,6 +28,7 @@ export { planRecreation } from './recovery/recreation-plan.js';
 export { computeRoom } from './room.js';
 export { computeScopeContents } from './scope-contents.js';
 export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
+export { MachineConsoleService, type ConsoleOutput, type ReadConsoleInput } from './virtual-machine/machine-console.service.js';
 export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
