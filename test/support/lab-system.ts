@@ -45,7 +45,7 @@ export class LabSystem {
 
   static async start(options: SystemOptions = {}): Promise<LabSystem> {
     const lab = await Lab.find();
-    const fence = `${process.execPath} ${LAB_PROGRAM} --state ${lab.folder.path} host kill`;
+    const fence = JSON.stringify([process.execPath, LAB_PROGRAM, '--state', lab.folder.path, 'host', 'kill']);
     const system = await startSystem({ ...options, environment: { MUON_FENCE_COMMAND: fence, ...options.environment } });
     try {
       const { url, token } = system.owner;

@@ -11,10 +11,21 @@ const networks = z
   .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
   .refine((list) => list.every((each) => isNetwork(each)), { error: 'must be networks such as 10.1.0.0/16, with commas between' });
 
-const words = z
-  .string()
-  .transform((text) => text.split(/\s+/).filter((word) => word !== ''))
-  .refine((list) => list.length > 0, { error: 'must name a program' });
+const NO_WORDS = 'must be a program and its words, with blanks between, or as a list in JSON where one of them has a blank itself';
+const words = z.string().transform((text, context): string[] => {
+  const parsed = z.array(z.string().min(1)).min(1).safeParse(text.trim().startsWith('[') ? listIn(text) : text.split(/\s+/).filter((word) => word !== ''));
+  if (parsed.success) return parsed.data;
+  context.addIssue({ code: 'custom', message: NO_WORDS });
+  return z.NEVER;
+});
+
+function listIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** What every process of Muon is told by its environment; the README lists it. */
 export const configurationSchema = z.object({
@@ -51,8 +62,8 @@ export const configurationSchema = z.object({
   /** What those of all principals of one tenant may. */
   MUON_TENANT_BUDGET: budget.default(200_000_000),
   /**
-   * Turns hosts of Incus backends off: a program and its words, after which the name of the host comes. It ends with 0
-   * only when the host is proven to be off.
+   * Turns hosts of Incus backends off: a program and its words, after which the name of the host comes. A list in JSON
+   * where one of them has a blank. It ends with 0 only when the host is proven to be off.
    */
   MUON_FENCE_COMMAND: words.optional(),
   /**

@@ -60,6 +60,9 @@ describe('a fence by a command', () => {
 it('the fence is words, and nothing but blanks is refused', () => {
   const needed = { MUON_DATABASE_URL: 'postgres://localhost/muon', MUON_SECRET_KEYS: 'k:x' };
   expect(configurationFrom({ ...needed, MUON_FENCE_COMMAND: ' /opt/fence  --now ' }).MUON_FENCE_COMMAND).toEqual(['/opt/fence', '--now']);
+  expect(configurationFrom({ ...needed, MUON_FENCE_COMMAND: '["/opt/my fence", "--now"]' }).MUON_FENCE_COMMAND).toEqual(['/opt/my fence', '--now']);
   expect(configurationFrom(needed).MUON_FENCE_COMMAND).toBeUndefined();
-  expect(() => configurationFrom({ ...needed, MUON_FENCE_COMMAND: '  ' })).toThrow(/MUON_FENCE_COMMAND/);
+  for (const nothing of ['  ', '[]', '["a"', '[1]', '[""]']) {
+    expect(() => configurationFrom({ ...needed, MUON_FENCE_COMMAND: nothing })).toThrow(/MUON_FENCE_COMMAND: must be a program and its words/);
+  }
 });

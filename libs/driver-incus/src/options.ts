@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import { invalidInput, parseInput } from '#core';
-import type { BackendConnection, Capabilities } from '#drivers';
+import { capabilitiesSchema, type BackendConnection } from '#drivers';
 import type { Endpoint } from '#incus';
 
 const MAX_PEM = 64 * 1024;
 const pem = z.string().max(MAX_PEM).startsWith('-----BEGIN ');
-const capability = z.boolean().default(true);
-
 /** What one host has for machines; where it is not said, all that Incus reports. */
 const hostSchema = z.strictObject({
   cpu: z.int().min(1).max(100_000).optional(),
@@ -40,25 +38,8 @@ const optionsSchema = z.strictObject({
   createsPerMember: z.int().min(1).max(100).default(4),
   /** How often a watch looks whether members came or went, of which Incus sends no event. */
   watchIntervalMs: z.int().min(100).max(600_000).default(10_000),
-  /** What machines here can do less than Incus: guests without a shell, for one. */
-  capabilities: z
-    .strictObject({
-      compute: capability,
-      network: capability,
-      storage: capability,
-      suspend: capability,
-      resize: capability,
-      moveStopped: capability,
-      snapshot: capability,
-      guestRun: capability,
-      fence: capability,
-      loadBalancer: capability,
-      /** Not tried yet: only where somebody says so. */
-      kubernetesNodes: z.boolean().default(false),
-      router: capability,
-      firewall: capability,
-    } satisfies Record<keyof Capabilities, z.ZodType>)
-    .prefault({}),
+  /** What machines here can do less than Incus: guests without a shell, for one. Nodes of Kubernetes were not tried here yet: only where somebody says so. */
+  capabilities: capabilitiesSchema.extend({ kubernetesNodes: z.boolean().default(false) }).prefault({}),
 });
 
 export type IncusOptions = z.input<typeof optionsSchema>;

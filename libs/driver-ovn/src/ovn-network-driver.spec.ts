@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestAuthority } from '#ovsdb/testing';
 import { openOvnNetwork, type OvnNetworkOptions } from './index.js';
 import { callOf, DONE, INSTALLATION, networkOf, optionsOf, refused } from './testing/fixtures.js';
 import { ovnIsMissing, TestOvn } from './testing/ovn.js';
@@ -60,5 +61,23 @@ describe.skipIf(ovnIsMissing)('an OVN network', () => {
     expect(await listed('listed_')).toEqual(['listed_a', 'listed_b']);
     expect(await listed('listed_bb')).toEqual(['listed_c', 'listed_d']);
     expect((await listed('listed_d')).filter((id) => networks.some(({ networkId }) => networkId === id))).toEqual([]);
+  });
+});
+
+describe.skipIf(ovnIsMissing)('an OVN network over TLS', () => {
+  it('writes and watches where both sides know each other by certificates, and is UNAVAILABLE without one', async () => {
+    await using authority = await TestAuthority.create();
+    // As `ovs-pki` makes them: without names.
+    const [north, south] = await Promise.all(['north', 'south'].map(async (name) => authority.server(name, await authority.issue(name))));
+    await using ovn = await TestOvn.start({ northbound: north?.options ?? [], southbound: south?.options ?? [] });
+    const tls = { ca: authority.pem, ...(await authority.issue('muon')), serverName: false as const };
+    const options = optionsOf(ovn, { northbound: [north?.endpoint ?? ''], southbound: [south?.endpoint ?? ''], tls });
+    await using driver = await openOvnNetwork(options);
+    const network = networkOf();
+    expect(await driver.ensureNetwork(callOf(), network)).toEqual(DONE);
+    await expect.poll(async () => (await driver.listParts(callOf(), null, 10)).map(({ id }) => id)).toEqual([network.networkId]);
+    expect(await driver.removeNetwork(callOf(), network.networkId)).toEqual(DONE);
+    const error = await refused(openOvnNetwork({ ...options, tls: { ca: authority.pem, serverName: false }, connectTimeoutMs: 300 }), 'UNAVAILABLE');
+    expect(error.data).toMatchObject({ backend: 'backend_1' });
   });
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { invalidInput, parseInput } from '#core';
-import type { BackendConnection, Capabilities } from '#drivers';
+import { capabilitiesSchema, type BackendConnection } from '#drivers';
 import { RANDOM_FAULT_KINDS } from './fault.js';
 
 const DAY_MS = 86_400_000;
@@ -28,31 +28,13 @@ const randomSchema = z.strictObject({
   uncancellable: z.boolean().default(false),
 });
 
-const capability = z.boolean().default(true);
-
 const optionsSchema = z.strictObject({
   /** Of every change. */
   delayMs: delaySchema.optional(),
   /** Of the changes by one method, as `createMachine`; goes before `delayMs`. */
   delaysByMethod: z.record(z.string().max(63), delaySchema).default({}),
   random: randomSchema.optional(),
-  capabilities: z
-    .strictObject({
-      compute: capability,
-      network: capability,
-      storage: capability,
-      suspend: capability,
-      resize: capability,
-      moveStopped: capability,
-      snapshot: capability,
-      guestRun: capability,
-      fence: capability,
-      loadBalancer: capability,
-      kubernetesNodes: capability,
-      router: capability,
-      firewall: capability,
-    } satisfies Record<keyof Capabilities, z.ZodType>)
-    .prefault({}),
+  capabilities: capabilitiesSchema.prefault({}),
   /** Connections to the simulation's database, from each process. */
   poolSize: z.number().int().min(1).max(50).default(8),
   /** How often a watch looks for changes. */

@@ -1,28 +1,8 @@
+import type { Capabilities } from './capabilities.js';
 import type { ComputeDriver } from './compute.js';
 import type { HostDriver } from './host.js';
 import type { NetworkDriver } from './network.js';
 import type { StorageDriver } from './storage.js';
-
-/** What a backend can do; the API refuses up front what it cannot, and a driver answers UNSUPPORTED to it. */
-export interface Capabilities {
-  compute: boolean;
-  network: boolean;
-  storage: boolean;
-  suspend: boolean;
-  /** A machine's size changes without a new machine. */
-  resize: boolean;
-  moveStopped: boolean;
-  snapshot: boolean;
-  guestRun: boolean;
-  fence: boolean;
-  loadBalancer: boolean;
-  /** Its machines can be nodes of Kubernetes. */
-  kubernetesNodes: boolean;
-  /** Routers of tenants, external networks and floating addresses. */
-  router: boolean;
-  /** Security groups, and rules of operators above them. */
-  firewall: boolean;
-}
 
 export interface BackendEvent {
   kind: 'MACHINE' | 'HOST' | 'DISK';

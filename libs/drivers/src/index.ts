@@ -1,4 +1,5 @@
 export * from './call.js';
+export * from './capabilities.js';
 export * from './compute.js';
 export * from './driver.js';
 export * from './edge.js';

@@ -29,7 +29,7 @@ export async function demo({ folder, note }: { folder: StateFolder; note: Note }
   await provideDebian({ folder, note });
   await installPackages(folder.cache, ['docker.io']);
   // A host that falls silent may be turned off: then it is known that nothing runs there.
-  process.env['MUON_FENCE_COMMAND'] ??= `${process.execPath} ${PROGRAM} --state ${folder.path} host kill`;
+  process.env['MUON_FENCE_COMMAND'] ??= JSON.stringify([process.execPath, PROGRAM, '--state', folder.path, 'host', 'kill']);
   const muon = await startStandalone({ dataDirectory: folder.muon, port: 0, issuerPort: 0, logLevel: 'error' });
   const operator = new DemoApi(muon.url, muon.token);
   try {

@@ -29,8 +29,9 @@ export class TestOvn implements AsyncDisposable {
     private northd: ChildProcess,
   ) {}
 
-  static async start(): Promise<TestOvn> {
-    const [northbound, southbound] = await Promise.all([startDatabase('nb'), startDatabase('sb')]);
+  /** @param more options of ovsdb-server(1), for each of the databases */
+  static async start(more: { northbound?: readonly string[]; southbound?: readonly string[] } = {}): Promise<TestOvn> {
+    const [northbound, southbound] = await Promise.all([startDatabase('nb', more.northbound), startDatabase('sb', more.southbound)]);
     const nb = new OvsdbClient<Northbound>({ database: 'OVN_Northbound', endpoints: [northbound.unix] });
     const sb = new OvsdbClient<SouthboundTables>({ database: 'OVN_Southbound', endpoints: [southbound.unix] });
     const ovn = new TestOvn(northbound, southbound, nb, sb, launchNorthd(northbound, southbound));
@@ -101,8 +102,8 @@ export class TestOvn implements AsyncDisposable {
   }
 }
 
-async function startDatabase(name: 'nb' | 'sb'): Promise<TestServer> {
-  return startServer({ create: async (path) => void run('ovsdb-tool', 'create', path, `${SCHEMAS}/ovn-${name}.ovsschema`) });
+async function startDatabase(name: 'nb' | 'sb', options: readonly string[] = []): Promise<TestServer> {
+  return startServer({ options, create: async (path) => void run('ovsdb-tool', 'create', path, `${SCHEMAS}/ovn-${name}.ovsschema`) });
 }
 
 function launchNorthd(northbound: TestServer, southbound: TestServer): ChildProcess {

@@ -1,7 +1,8 @@
 import { typeidUnboxed } from 'typeid-js';
 import type { DriverCall } from '../call.js';
 import type { ComputeDriver, MachineSpecification } from '../compute.js';
-import type { Capabilities, Driver } from '../driver.js';
+import type { Capabilities } from '../capabilities.js';
+import type { Driver } from '../driver.js';
 import type { HostDriver } from '../host.js';
 import type { FirewallDriver } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkDriver } from '../network.js';

@@ -1,4 +1,5 @@
-import type { Capabilities, Driver } from '../driver.js';
+import type { Capabilities } from '../capabilities.js';
+import type { Driver } from '../driver.js';
 import type { MachineSpecification } from '../compute.js';
 
 /** The contracts of a driver. */
