@@ -977,6 +977,97 @@ ORDER BY id LIMIT $3::int;
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
 
+-- disk_snapshot.count_in_scope
+SELECT count(*) AS count FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- disk_snapshot.find
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot WHERE id = ANY($1);
+
+-- disk_snapshot.find_visible
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND s.id = ANY($4);
+
+-- disk_snapshot.list.CREATED#6cb9c489
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) < ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.CREATED#7229a5b1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) > ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.CREATED#8cf716dc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.CREATED#ff37cf7c
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.NAME#5d8c7b0b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.name, t.id) < ($7::text::text, $8::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.NAME#77c5829e
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.NAME#797711b3
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.name, t.id) > ($7::text::text, $8::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.NAME#8e6f230a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.NEWEST#6cb9c489
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) < ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.NEWEST#7229a5b1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) > ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.NEWEST#8cf716dc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.NEWEST#ff37cf7c
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.count#c4b6da19
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t;
+
+-- disk_snapshot.list_in_scope
+SELECT id, name FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- disk_snapshot.mark_failed
+UPDATE disk_snapshot SET failure = $2::jsonb, lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END WHERE id = $1;
+
+-- disk_snapshot.mark_kept
+UPDATE disk_snapshot SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- disk_snapshot.mark_taken
+UPDATE disk_snapshot SET lifecycle = 'PRESENT', taken_at = now(), failure = NULL WHERE id = $1;
+
+-- disk_snapshot.of_disks
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot WHERE disk_id = ANY($1) ORDER BY disk_id, created_at, id;
+
+-- disk_snapshot.remove_rows
+DELETE FROM disk_snapshot WHERE id IN (SELECT id FROM disk_snapshot WHERE id = ANY($1) ORDER BY id FOR UPDATE);
+
 -- edge_drift.backends
 SELECT backend_id FROM external_network UNION SELECT backend_id FROM router ORDER BY backend_id LIMIT $1::int;
 

@@ -146,6 +146,21 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     expect(await used('disk.count')).toBe(0);
   });
 
+  it('takes snapshots of a disk, deletes one, and the other goes with the disk', async () => {
+    const disk = (await done('createDisk', { projectId, name: 'snapped', sizeGib: 1 }, 'disk')) ?? '';
+    const first = await done('createDiskSnapshot', { diskId: disk, name: 'first' }, 'diskSnapshot');
+    await done('createDiskSnapshot', { diskId: disk, name: 'second' }, 'diskSnapshot');
+    const list = async (): Promise<unknown> =>
+      (await team.request<{ diskSnapshots: unknown }>('query ($id: ID!) { diskSnapshots(diskId: $id) { nodes { name state } } }', { id: disk })).diskSnapshots;
+    expect(await list()).toEqual({ nodes: [{ name: 'first', state: 'AVAILABLE' }, { name: 'second', state: 'AVAILABLE' }] });
+    expect(await used('snapshot.count')).toBe(2);
+    await done('deleteDiskSnapshot', { id: first });
+    expect(await list()).toEqual({ nodes: [{ name: 'second', state: 'AVAILABLE' }] });
+    await done('deleteDisk', { id: disk });
+    expect([await list(), await used('snapshot.count')]).toEqual([{ nodes: [] }, 0]);
+    expect(await held()).toEqual([`NETWORK ${networkId}`]);
+  });
+
   it('puts a load balancer before a machine, and before nothing', async () => {
     const backend = await machine('behind');
     const [port] = (await look(backend)).ports;

@@ -54,6 +54,14 @@ async function look(id: string): Promise<DiskNow> {
 /** A container finds its disks in folders of their names. */
 const folderOf = (diskId: string): string => `/mnt/${diskId.replace('_', '-')}`;
 
+/** Names of what Incus has of a disk beside it, on the pool of the host that holds it. */
+async function snapshotsOf(diskId: string): Promise<string[]> {
+  const { storagePools } = muon.incus;
+  const volumes = (await Promise.all((await storagePools.list()).map(async ({ name }) => storagePools.volumes(name)))).flat();
+  const prefix = `${diskId.replace('_', '-')}/`;
+  return volumes.map(({ name }) => name).filter((name) => name.startsWith(prefix));
+}
+
 async function inGuest(machine: LabMachine, script: string): Promise<string> {
   const { exitCode, stdout } = await muon.inGuest(machine.id, 'sh', '-c', script);
   return exitCode === 0 ? stdout.trim() : `exit ${exitCode}`;
@@ -74,6 +82,12 @@ test('a disk goes from one running machine to another of its host, with what was
     input: { diskId: disk, virtualMachineId: other.id },
   });
   expect(errors.map(({ extensions }) => extensions)).toMatchObject([{ code: 'INVALID_STATE', data: { virtualMachineId: one.id } }]);
+  const { createDiskSnapshot } = await tenant.api.request<{ createDiskSnapshot: { operation: { id: string } } }>(
+    'mutation ($id: ID!) { createDiskSnapshot(input: { diskId: $id, name: "noted" }) { operation { id } } }',
+    { id: disk },
+  );
+  await muon.ended(tenant.api, createDiskSnapshot.operation.id);
+  expect(await snapshotsOf(disk)).toHaveLength(1);
   await change('resizeDisk', { id: disk, sizeGib: 2 });
   await change('detachDisk', { diskId: disk });
   expect(await look(disk)).toEqual({ state: 'AVAILABLE', virtualMachine: null });
@@ -87,6 +101,7 @@ test('a disk goes from one running machine to another of its host, with what was
   expect(await inGuest(one, `cat ${folder}/note`)).toBe('written by one');
   await change('detachDisk', { diskId: disk });
   await change('deleteDisk', { id: disk });
+  expect(await snapshotsOf(disk)).toEqual([]);
 });
 
 test('a disk of another host is refused, and the tenant hears of no host', async () => {

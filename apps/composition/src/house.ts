@@ -73,7 +73,7 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
-import { diskDrift, diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
+import { diskDrift, diskHealth, DiskRealiser, DiskService, DiskSnapshotService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
 import { issuerPolicy, layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
@@ -199,6 +199,7 @@ function pillarServices({ database, commands, drivers, ledger, secrets }: Founda
     new FirewallPolicyService(commands),
     disks,
     new DiskAttachmentService(commands, disks),
+    new DiskSnapshotService(commands, ledger, drivers),
     new FlavorService(commands),
     new ImageService(commands),
     new AffinityGroupService(commands),

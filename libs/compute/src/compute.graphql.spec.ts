@@ -5,7 +5,7 @@ import { EventFeed } from '#events';
 import { auditEntries, auditParameters, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
-import { DiskRealiser, DiskService, storageOperations } from '#storage';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations } from '#storage';
 import { storageResolvers } from '#storage/api';
 import { accessWith, computeBench, countStatements, systemAccess, testApi, type BenchProject, type ComputeBench, type TestApi } from '#testing';
 import { computeResolvers } from './api.js';
@@ -67,6 +67,7 @@ describe('compute over GraphQL', () => {
         bench.flavors,
         bench.images,
         disks,
+        new DiskSnapshotService(commands, ledger, drivers),
         new DiskAttachmentService(commands, disks),
         new MachineConsoleService(database, commands, drivers),
         new OperationQueries(),

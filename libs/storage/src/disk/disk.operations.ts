@@ -4,6 +4,7 @@ import { ChangeSet, ROWS } from '#database';
 import { defineOperation, liftTombstones, lockResources, wait, writeTombstones, type OperationKind } from '#operations';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
+import { diskSnapshotOperations, removeSnapshotsOfDisks } from '../disk-snapshot/disk-snapshot.operations.js';
 import type { DiskRealiser } from '../realise/disk-realiser.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDiskRelease, takeBackDiskGrowth } from './disk-plan.js';
@@ -28,9 +29,9 @@ type CreateInput = z.output<typeof createInput>;
 const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
 type ResizeInput = z.output<typeof resizeInput>;
 
-/** Of disks of their own; those of machines are made and deleted with them. */
+/** Of disks of their own, and their snapshots; those of machines are made and deleted with them. */
 export function storageOperations(realiser: DiskRealiser): OperationKind<unknown>[] {
-  return [createKind(realiser), resizeKind(realiser), deleteKind(realiser)] as OperationKind<unknown>[];
+  return [createKind(realiser), resizeKind(realiser), deleteKind(realiser), ...diskSnapshotOperations(realiser)] as OperationKind<unknown>[];
 }
 
 function failureOf(error: ErrorRecord | null): string {
@@ -131,6 +132,7 @@ function deleteKind(realiser: DiskRealiser): OperationKind<Input> {
     ],
     async onSucceeded(transaction, { operation, apply }) {
       const { diskId: id } = operation.input;
+      await removeSnapshotsOfDisks(transaction, [id], apply);
       await transaction.execute(removeDiskRows, [id]);
       await apply(planDiskRelease([id]));
     },
