@@ -7,7 +7,7 @@ import type { Lane, Stage } from './bench/lane.js';
 import type { RecordedCall } from './bench/recording-driver.js';
 import type { Watch } from './bench/control.js';
 import { Judge } from './judge.js';
-import { forwardPoints, Mode, stepsOf, triggerOf, undoPoints, type FaultPoint, type PlannedFault, type Seen, type SeenMethod, type SeenStep } from './points.js';
+import { forwardPoints, Mode, QUEUED, stepsOf, triggerOf, undoPoints, type FaultPoint, type PlannedFault, type Seen, type SeenMethod, type SeenStep } from './points.js';
 import { BaseSpent, type Prepared, type Scenario } from './scenario.js';
 
 interface Relative {
@@ -87,14 +87,14 @@ export class Play {
     const { control, recorder } = this.bench;
     const { stage, prepared } = await this.prepareOn(lane);
     recorder.clear(stage.backendId);
-    const plan = { crash: point.crash, hold: point.cancelAt };
-    const { id, watch } = await control.watch(plan, async () => {
-      const submitted = await prepared.submit();
+    const hold = point.cancelAt === QUEUED ? undefined : point.cancelAt;
+    const { id, watch } = await control.watch({ crash: point.crash, hold }, async () => {
+      const submitted = point.cancelAt === QUEUED ? await this.cancelledAtOnce(() => prepared.submit()) : await prepared.submit();
       for (const fault of point.faults) await stage.world.addFault(scriptOf(fault, submitted));
       return submitted;
     });
     try {
-      if (point.cancelAt !== undefined) {
+      if (hold !== undefined) {
         await Promise.race([watch.held, this.judge.untilEnd(stage, id, point.sticks)]);
         await this.bench.operations.cancel(id);
         watch.release();
@@ -102,6 +102,20 @@ export class Play {
       return await this.untilJudged(stage, point, { id, watch, prepared, onEnd });
     } finally {
       control.forget(id);
+    }
+  }
+
+  /** No worker takes anything up in between. */
+  private async cancelledAtOnce(submit: () => Promise<string>): Promise<string> {
+    const session = this.bench.database.dataSource.createQueryRunner();
+    try {
+      await session.query(`SELECT pg_advisory_lock(hashtext('muon.operation_claim'))`);
+      const id = await submit();
+      await this.bench.operations.cancel(id);
+      return id;
+    } finally {
+      await session.query(`SELECT pg_advisory_unlock(hashtext('muon.operation_claim'))`);
+      await session.release();
     }
   }
 

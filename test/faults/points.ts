@@ -20,13 +20,15 @@ export interface PlannedFault extends Omit<FaultScript, 'keyContains'> {
   part?: string;
 }
 
+export const QUEUED = 'QUEUED';
+
 /** One thing that goes wrong in one run of an operation. */
 export interface FaultPoint {
   mode: Mode;
   label: string;
   crash?: Crash;
-  /** The operation is cancelled while it stands before this step. */
-  cancelAt?: StepPlace;
+  /** The operation is cancelled while it stands before this step, or before any worker has seen it. */
+  cancelAt?: StepPlace | typeof QUEUED;
   faults: PlannedFault[];
   /** It may come to rest STUCK, and must go on when it is told to. */
   sticks: boolean;
@@ -147,7 +149,7 @@ function callPoints(call: Call, given: { trigger: PlannedFault[]; ends: Operatio
 
 /** What goes wrong on the way forward. */
 export function forwardPoints(scenario: Scenario, kind: OperationKind<unknown>, seen: Seen): FaultPoint[] {
-  const points: FaultPoint[] = [];
+  const points: FaultPoint[] = [{ mode: Mode.CANCELLED, label: 'cancelled before it has begun', cancelAt: QUEUED, faults: [], sticks: false, ends: ['CANCELLED'] }];
   for (const step of seen.steps) {
     const before = isBeforePivot(kind, step.step);
     points.push(...crashPoints(step, undefined, 'SUCCEEDED'));

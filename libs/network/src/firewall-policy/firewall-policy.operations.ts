@@ -39,6 +39,7 @@ type Commit = Parameters<typeof wait>[0]['commit'];
 function realising<Given extends Input>(realiser: NetworkRealiser, reverse: (context: StepContext<Given>) => Commit): OperationStep<Given> {
   return {
     name: 'realise',
+    undoesAdmission: true,
     run: (context) => realiser.security.ensureFirewall(context, { tenantId: context.operation.input.tenantId }),
     async undo(context) {
       if (context.step.memo === undefined) {

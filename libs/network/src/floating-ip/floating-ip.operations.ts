@@ -43,6 +43,7 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => edge.ensureFloatingIps(context, [context.operation.input.floatingIpId]),
         async undo(context) {
           const { floatingIpId: id, before } = context.operation.input;

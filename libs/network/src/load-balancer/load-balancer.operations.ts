@@ -72,6 +72,7 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => realiser.ensureLoadBalancers(context, [context.operation.input.loadBalancerId]),
         async undo(context) {
           const { loadBalancerId: id, added, removed } = context.operation.input;

@@ -77,6 +77,7 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => edge.ensureRouters(context, [context.operation.input.routerId]),
         async undo(context) {
           const { routerId, attached, detached, before } = context.operation.input;

@@ -39,6 +39,7 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => realiser.security.ensureGroups(context, [context.operation.input.securityGroupId]),
         async undo(context) {
           const { securityGroupId: id, before } = context.operation.input;
@@ -98,6 +99,7 @@ function secureKind(realiser: NetworkRealiser): OperationKind<SecureInput> {
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => realiser.ensurePorts(context, [context.operation.input.portId]),
         async undo(context) {
           const { portId, added, removed } = context.operation.input;

@@ -29,6 +29,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
     steps: [
       {
         name: 'realise',
+        undoesAdmission: true,
         run: (context) => realiser.ensureNetworks(context, [context.operation.input.networkId]),
         async undo(context) {
           const { subnetId, networkId } = context.operation.input;

@@ -25,7 +25,7 @@ export class HeldOperation {
       const step = kind.steps[index];
       return step?.undo !== undefined || step?.compensate !== undefined;
     };
-    this.progress = { ...row, steps, canUndo };
+    this.progress = { ...row, steps, canUndo, undoesAdmission: kind.steps[0]?.undoesAdmission === true };
     if (row.cancel_requested) this.noticeCancel();
   }
 

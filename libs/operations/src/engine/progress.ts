@@ -24,6 +24,8 @@ export type Progress = Pick<
   steps: Map<number, LoadedStep>;
   /** Whether the kind has something to take back for a step. */
   canUndo(index: number): boolean;
+  /** Whether the undo of the first step is owed even when nothing has begun. */
+  undoesAdmission: boolean;
 };
 
 /** What is to be done next. */
@@ -197,7 +199,8 @@ function backTo(
   const common = { direction: 'UNDO', blocker: null, fan_out: null, error } as const;
   for (let index = from; index >= 0; index -= 1) {
     const step = progress.steps.get(index);
-    if (step === undefined || step.state === StepState.UNDONE) continue;
+    const isOwed = step !== undefined || (index === 0 && progress.undoesAdmission);
+    if (!isOwed || step?.state === StepState.UNDONE) continue;
     if (index !== undone && progress.canUndo(index)) {
       steps.push(patchOf(progress, index, { ...FRESH, ...extra(index) }));
       return still(progress, { ...common, state: 'UNDOING', step_index: index, steps });

@@ -54,6 +54,7 @@ const three = defineOperation<Input>({
   steps: [toyStep('one'), toyStep('two'), toyStep('three')],
   ...finishers,
 });
+const admitted = defineOperation<Input>({ ...three, kind: 'toy.admitted.update', steps: [toyStep('one', { undoesAdmission: true }), toyStep('two')] });
 const brief = defineOperation<Input>({ ...three, kind: 'toy.brief.create', deadlineMs: 150 });
 const pivoting = defineOperation<Input>({
   ...three,
@@ -80,7 +81,7 @@ describe('an operation and its steps', () => {
     room = await roomDatabase([eventsRoom, operationsRoom], async (database) => {
       await database.dataSource.query('CREATE TABLE note (number int GENERATED ALWAYS AS IDENTITY, text text NOT NULL)');
     });
-    bench = new Workbench(room.database, [three, brief, pivoting, mixed]);
+    bench = new Workbench(room.database, [three, admitted, brief, pivoting, mixed]);
   });
   afterEach(async () => {
     await bench.close();
@@ -237,6 +238,16 @@ describe('an operation and its steps', () => {
     bench.engine();
     await bench.untilState(id, 'CANCELLED');
     expect(log).toEqual([]);
+    expect(await noted()).toEqual(['failed ']);
+  });
+
+  it('takes back what the admission has written by the first step’s undo, also when nothing was begun', async () => {
+    const id = await bench.submit('toy.admitted.update');
+    await bench.service.cancel(id);
+    bench.engine();
+    await bench.untilState(id, 'CANCELLED');
+    expect(log).toEqual(['undo one']);
+    expect(await bench.stepStates(id)).toEqual(['one UNDONE']);
     expect(await noted()).toEqual(['failed ']);
   });
 

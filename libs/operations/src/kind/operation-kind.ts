@@ -68,6 +68,11 @@ export interface OperationStep<Input> {
    */
   readonly pivot?: true;
   /**
+   * What the admission has written is taken back by this step's undo, so it also runs when the operation ends before any
+   * step has begun. Only the first step of a kind.
+   */
+  readonly undoesAdmission?: true;
+  /**
    * @throws MuonError retryable: tried again with back-off until the deadline; any other: everything started is undone
    */
   run(context: StepContext<Input>): Promise<StepResult>;
@@ -153,6 +158,8 @@ export function defineOperation<Input extends object = JsonObject>(
   for (const name of stepNames) declared(STEP_NAME.test(name), `step "${name}" of ${kind} must be lower-case words with hyphens`);
   declared(new Set(stepNames).size === stepNames.length, `operation kind "${kind}" has two steps of one name`);
   declared(steps.filter((step) => step.pivot === true).length <= 1, `operation kind "${kind}" has two pivots`);
+  const undoing = steps.filter((step, index) => step.undoesAdmission === true && (index > 0 || step.undo === undefined));
+  declared(undoing.length === 0, `only a first step of ${kind} with an undo can take back what the admission has written`);
   const pivot = steps.findIndex((step) => step.pivot === true);
   return {
     ...definition,
