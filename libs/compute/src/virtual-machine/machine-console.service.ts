@@ -63,7 +63,7 @@ export class MachineConsoleService {
       changes.result = { id: (await find(reader)).id };
       return changes;
     });
-    return { virtualMachineId: String(result.id), ...shown };
+    return { virtualMachineId: result.id as string, ...shown };
   }
 
   private async find(reader: Reader, access: Access, id: string): Promise<VirtualMachineRow> {
