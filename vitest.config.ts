@@ -39,6 +39,8 @@ export default defineConfig({
     // A second, as is usual, is not enough on a busy machine; what comes sooner is seen sooner all the same.
     expect: { poll: { timeout: 10_000 } },
     globalSetup: ['libs/testing/src/postgres/server.ts'],
+    // `--tags-filter='!lengthy'` leaves them out.
+    tags: [{ name: 'lengthy', description: 'Takes minutes of a lab; for those who have them.' }],
     projects: [
       project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),

@@ -86,20 +86,18 @@ DELETE FROM address_allocation WHERE owner_id = ANY($1);
 
 -- affinity_group.broken
 WITH joining AS (
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
+SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
+FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
 ), member AS (
-SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+SELECT group_id, id, host_id, rack_id, zone_id FROM joining
 UNION ALL
 SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
 FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
-WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
-AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
+WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
+AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
 )
-SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
-WHERE g.strength = 'REQUIRE'
-GROUP BY g.id
-HAVING CASE g.policy WHEN 'ANTI_AFFINITY' THEN count(DISTINCT (m.id, CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)) > count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END)
-ELSE count(DISTINCT CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) > 1 END;
+SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
+WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -1154,6 +1152,9 @@ ORDER BY random() LIMIT 1;
 -- external_address.release
 DELETE FROM external_address WHERE owner_id = ANY($1);
 
+-- external_network.count_of_backend
+SELECT count(*) AS count FROM external_network WHERE backend_id = $1;
+
 -- external_network.fail
 UPDATE external_network SET failure = $2::jsonb, realised_revision = 0,
 lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
@@ -1389,6 +1390,9 @@ AND NOT EXISTS (SELECT FROM virtual_machine AS m WHERE m.flavor_id = flavor.id) 
 
 -- floating_ip.count_in_scope
 SELECT count(*) AS count FROM floating_ip WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- floating_ip.count_of_backend
+SELECT count(*) AS count FROM floating_ip AS f JOIN external_network AS e ON e.id = f.external_network_id WHERE e.backend_id = $1;
 
 -- floating_ip.deletable_in_scope
 SELECT id FROM floating_ip WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
@@ -1638,27 +1642,40 @@ WHERE id = $1 AND (health <> 'UP' OR capabilities <> $2::jsonb);
 -- heartbeat.backends
 SELECT id FROM backend ORDER BY id LIMIT 1000;
 
+-- heartbeat.claim_fence
+UPDATE host_heartbeat AS b SET fence_asked_at = now()
+FROM host AS h
+CROSS JOIN (SELECT count(*) FILTER (WHERE health = 'DOWN') AS down, count(*) AS total FROM host WHERE backend_id = $1) AS counts
+WHERE h.id = $3 AND b.host_id = h.id AND h.health = 'DOWN' AND b.beats = 0 AND b.silent_since < now() - $4::float8 * interval '1 millisecond'
+AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
+AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
+RETURNING counts.down, counts.total;
+
 -- heartbeat.record
 WITH seen AS (
 SELECT * FROM jsonb_to_recordset($2::jsonb) AS s (name text, alive boolean, cpu integer, memory_mib integer, traits text[],
 cpu_percent float8, memory_used_mib bigint)
 ), looked AS (
-SELECT h.id, h.intent, h.health, h.fence, h.vacant, h.created_at, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
-s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib, b.last_seen_at,
+SELECT h.id, h.intent, h.health, h.fence, h.vacant, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
+s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
 CASE WHEN coalesce(s.alive, false) THEN least(coalesce(b.beats, 0) + 1, 1000000) ELSE 0 END AS beats,
-CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses
+CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses,
+CASE WHEN s.alive THEN NULL
+WHEN b.observed_at >= now() - $5::float8 * interval '1 millisecond' THEN coalesce(b.silent_since, b.last_seen_at, h.created_at)
+ELSE now() END AS silent_since
 FROM host AS h LEFT JOIN seen AS s ON s.name = h.name LEFT JOIN host_heartbeat AS b ON b.host_id = h.id
 WHERE h.backend_id = $1
 ), beat AS (
-INSERT INTO host_heartbeat (host_id, last_seen_at, beats, misses, cpu_percent, memory_used_mib, observed_at)
-SELECT id, CASE WHEN alive THEN now() END, beats, misses, cpu_percent, memory_used_mib, now() FROM looked ORDER BY id
+INSERT INTO host_heartbeat (host_id, last_seen_at, silent_since, beats, misses, cpu_percent, memory_used_mib, observed_at)
+SELECT id, CASE WHEN alive THEN now() END, silent_since, beats, misses, cpu_percent, memory_used_mib, now() FROM looked ORDER BY id
 ON CONFLICT (host_id) DO UPDATE SET
-last_seen_at = coalesce(excluded.last_seen_at, host_heartbeat.last_seen_at), beats = excluded.beats, misses = excluded.misses,
+last_seen_at = coalesce(excluded.last_seen_at, host_heartbeat.last_seen_at), silent_since = excluded.silent_since,
+beats = excluded.beats, misses = excluded.misses,
 cpu_percent = excluded.cpu_percent, memory_used_mib = excluded.memory_used_mib, observed_at = excluded.observed_at
 ), judged AS (
 SELECT *, CASE
 WHEN alive AND (health = 'UP' OR beats >= $4::int) THEN 'UP'
-WHEN NOT alive AND misses >= 2 AND coalesce(last_seen_at, created_at) < now() - $3::float8 * interval '1 millisecond' THEN 'DOWN'
+WHEN NOT alive AND misses >= 2 AND silent_since < now() - $3::float8 * interval '1 millisecond' THEN 'DOWN'
 ELSE health END AS now_health
 FROM looked
 )
@@ -1683,8 +1700,7 @@ OR (j.alive AND (h.cpu, h.memory_mib, h.traits) IS DISTINCT FROM (j.cpu, j.memor
 RETURNING h.id, j.intent, j.health, j.fence, j.vacant;
 
 -- heartbeat.record_fence
-WITH asked AS (UPDATE host_heartbeat SET fence_asked_at = now() WHERE host_id = $1),
-before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
+WITH before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
 UPDATE host AS h SET fence = $2, fence_source = 'BACKEND', fence_reason = $3,
 fence_since = CASE WHEN h.fence <> $2 THEN now() ELSE h.fence_since END
 FROM before AS b
@@ -1710,11 +1726,10 @@ WHERE b.used_gib <> excluded.used_gib
 UPDATE datastore AS d SET capacity_gib = s.capacity_gib FROM seen AS s WHERE d.id = s.id AND d.capacity_gib <> s.capacity_gib;
 
 -- heartbeat.to_fence
-SELECT h.id, h.name, counts.down, counts.total
-FROM host AS h
-LEFT JOIN host_heartbeat AS b ON b.host_id = h.id
-CROSS JOIN (SELECT count(*) FILTER (WHERE health = 'DOWN') AS down, count(*) AS total FROM host WHERE backend_id = $1) AS counts
-WHERE h.backend_id = $1 AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
+SELECT h.id, h.name
+FROM host AS h JOIN host_heartbeat AS b ON b.host_id = h.id
+WHERE h.backend_id = $1 AND h.health = 'DOWN' AND b.beats = 0 AND b.silent_since < now() - $4::float8 * interval '1 millisecond'
+AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
 AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
 ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int;
 
@@ -2384,6 +2399,9 @@ ORDER BY h.backend_id LIMIT 100;
 
 -- network.count_in_scope
 SELECT count(*) AS count FROM network WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- network.count_of_backend
+SELECT count(*) AS count FROM network_backend WHERE backend_id = $1;
 
 -- network.count_users
 SELECT n.id AS network_id,
@@ -4148,6 +4166,9 @@ FROM router AS r WHERE r.id = ANY($1) ORDER BY r.id;
 -- router.count_in_scope
 SELECT count(*) AS count FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
+-- router.count_of_backend
+SELECT count(*) AS count FROM router WHERE backend_id = $1;
+
 -- router.deletable_in_scope
 SELECT id FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
@@ -4609,6 +4630,9 @@ SELECT
 -- simulated_world.create_hosts
 SELECT hosts_create($1, $2) AS name;
 
+-- simulated_world.damage_part
+SELECT part_damage($1, $2) AS known;
+
 -- simulated_world.get_machine
 SELECT id AS "machineId", hostname, host_name AS "hostName", image_reference AS "imageReference", cpu,
 memory_mib AS "memoryMib", power, boot_count AS "bootCount", port_ids AS "portIds", disk_ids AS "diskIds",
@@ -4642,6 +4666,9 @@ FROM snapshot s JOIN disk d ON d.backend_id = s.backend_id AND d.id = s.disk_id 
 UNION ALL
 SELECT kind, id, installation_id, tenant_id, project_id FROM network_part WHERE backend_id = $1
 ORDER BY 1, 2;
+
+-- simulated_world.lose_part
+SELECT part_lose($1, $2) AS known;
 
 -- simulated_world.network_parts
 SELECT kind, id, tenant_id AS "tenantId", revision::float8 AS revision, specification
@@ -4924,6 +4951,9 @@ SELECT DISTINCT ON (1, 2, 3) "backendId", "objectKind", "objectId", reason
 FROM jsonb_to_recordset($1::jsonb) AS t ("backendId" text, "objectKind" text, "objectId" text, reason text)
 ORDER BY 1, 2, 3
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
+
+-- tombstone.leave_behind
+UPDATE tombstone SET reason = $4 WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) AND reason <> ALL ($5);
 
 -- tombstone.of_sweep
 SELECT backend_id, object_kind, object_id, reason, created_at, settled_at, sweep_operation_id FROM tombstone WHERE backend_id = $1 AND sweep_operation_id = $2 ORDER BY object_kind, object_id;

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { StatusCode } from '#incus';
 import { killHost, partitionHost, startHost } from '../../apps/lab/src/hosts.js';
 import { Lab, until } from '../support/lab.js';
+import { LabEdge } from '../support/lab-edge.js';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 
 /** What becomes of machines when their host dies, or is cut off, and when it returns. */
@@ -11,6 +12,8 @@ const LOST = 'h3';
 /** Incus misses a member after some 20 s; Muon a moment later, and fences it. */
 const NOTICED_MS = 120_000;
 const START_MS = 180_000;
+/** OVN misses a host within seconds; who has its address in mind outside, a little later. */
+const TAKEN_OVER_MS = 60_000;
 const SOON = { MUON_HOST_SILENT_AFTER_MS: '10000' };
 
 interface Told {
@@ -20,6 +23,7 @@ interface Told {
 
 let muon: LabSystem;
 let tenant: LabTenant;
+let networkId: string;
 let anchor: LabMachine;
 let phoenix: LabMachine;
 let patient: LabMachine;
@@ -38,7 +42,7 @@ afterEach(async () => {
 async function setUp(environment: Record<string, string>): Promise<void> {
   muon = await LabSystem.start({ environment: { ...SOON, ...environment } });
   tenant = await muon.onboard('acme');
-  const networkId = await muon.network(tenant, 'net');
+  networkId = await muon.network(tenant, 'net');
   anchor = await muon.machine(tenant, networkId, 'anchor', { zone: 'z2' });
   const stays = await hostIdOf('h1');
   await change('suspendHost', { id: stays, reason: 'The other one shall get the machines.' });
@@ -106,11 +110,24 @@ async function operationsOf({ id }: LabMachine): Promise<string[]> {
 const EVERYBODY = ['anchor', 'patient', 'phoenix'];
 
 describe('a host that dies and returns', () => {
-  beforeAll(() => setUp({}), START_MS);
-  afterAll(() => muon.close(), START_MS);
+  let edge: LabEdge;
 
-  test('what shall be is made anew elsewhere and found at its address, the rest waits and runs again, and nothing runs twice', async () => {
+  beforeAll(async () => {
+    await setUp({});
+    edge = await LabEdge.make({ muon, tenant, networkId, machine: anchor, gateway: LOST });
+  }, START_MS);
+  afterAll(async () => {
+    await edge.close();
+    await muon.close();
+  }, START_MS);
+
+  test('what shall be is made anew elsewhere and found at its address, the rest waits and runs again, nothing runs twice, and another host leads outside meanwhile', async () => {
+    await edge.works(TAKEN_OVER_MS);
+    expect(await edge.gateway()).toBe(LOST);
+    const rows = await edge.rows();
     await killHost(host(muon.lab, LOST));
+    await edge.works(TAKEN_OVER_MS);
+    expect(await edge.gateway()).not.toBe(LOST);
     await hostBecomes('FENCED');
     await becomes(phoenix, 'RUNNING');
     const risen = await muon.look(phoenix.id);
@@ -123,6 +140,9 @@ describe('a host that dies and returns', () => {
 
     await startHost(host(muon.lab, LOST));
     await hostBecomes('ACTIVE');
+    await until(`${LOST} leading outside again`, TAKEN_OVER_MS, async () => ((await edge.gateway()) === LOST ? true : undefined));
+    await edge.works(TAKEN_OVER_MS);
+    expect(await edge.rows()).toEqual(rows);
     await becomes(patient, 'RUNNING');
     await reached(patient.address);
     await until('The end of what the host brought back', NOTICED_MS, async () => ((await muon.instance(phoenix.instanceId)) === undefined ? true : undefined));

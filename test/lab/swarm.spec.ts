@@ -1,35 +1,91 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { StatusCode } from '#incus';
+import { killHost, startHost } from '../../apps/lab/src/hosts.js';
 import { DEBIAN_IMAGE } from '../../apps/lab/src/layout.js';
+import { InstanceKey, LabInventory } from '../support/lab-inventory.js';
 import { until } from '../support/lab.js';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 
 /** A Swarm cluster as users ask for it, on real hosts and a real network, seen through the stock docker client. */
 
 const PATIENCE_MS = 600_000;
+/** Muon and the test speak to the cluster by it, so that it is not the one that is killed. */
+const KEPT_HOST = 'h1';
+/** Until a host that died is missed, and until what it had is replaced. */
+const HEALING_MS = 400_000;
+const SOON = { MUON_HOST_SILENT_AFTER_MS: '10000' };
 const BUNDLE_FOLDER = '/root/bundle';
 /** Everything that a web server of one line needs, out of the node's own image: no registry is reached from the lab. */
 const IMAGE_FILES = 'for file in /bin/sh /bin/nc $(ldd /bin/sh /bin/nc | grep -o "/[^ :]*" | sort -u); do readlink -f $file; echo $file; done | sort -u';
 const WEB = `tar -ch $(${IMAGE_FILES}) 2>/dev/null | docker import -c 'CMD ["/bin/sh", "-c", "while echo served by $HOSTNAME | nc -lN 80; do :; done"]' - lab/web:1`;
 
+interface SwarmNode {
+  id: string;
+  name: string;
+  role: string;
+  state: string;
+  virtualMachine: { id: string; hostId: string | null } | null;
+}
+
 interface Swarm {
   id: string;
   state: string;
+  conditions: { type: string; status: string; reason: string; message: string }[];
   networkId: string;
   apiEndpoint: string;
   nodePools: { id: string; count: number }[];
-  nodes: { id: string; name: string; role: string; state: string; virtualMachine: { id: string; hostId: string | null } | null }[];
+  nodes: SwarmNode[];
+}
+
+/** What is claimed and charged: of hosts, of datastores, of the project. */
+interface Books {
+  hosts: { name: string; machines: number; cpu: number; memoryMib: number }[];
+  datastores: { disks: number; gib: number };
+  quota: Record<string, number>;
 }
 
 let muon: LabSystem;
 let tenant: LabTenant;
+let inventory: LabInventory;
 let cluster: Swarm;
 let client: LabMachine;
+/** Before anything was made. */
+let untouched: { remains: string[]; books: Books };
 
-const FIELDS = `id state networkId apiEndpoint nodePools { id count }
+const FIELDS = `id state conditions { type status reason message } networkId apiEndpoint nodePools { id count }
   nodes { id name role state virtualMachine { id hostId } }`;
 
 async function look(id: string): Promise<Swarm> {
   return (await muon.system.owner.request<{ cluster: Swarm }>(`query ($id: ID!) { cluster(id: $id) { ${FIELDS} } }`, { id })).cluster;
+}
+
+const controlsOf = ({ nodes }: Swarm): SwarmNode[] => nodes.filter((node) => node.role === 'CONTROL');
+const hostsOf = (nodes: readonly SwarmNode[]): Set<unknown> => new Set(nodes.map((node) => node.virtualMachine?.hostId));
+const conditionOf = ({ conditions }: Swarm, type: string) => conditions.find((condition) => condition.type === type);
+
+async function hosts(): Promise<{ id: string; name: string; state: string }[]> {
+  const { hosts: found } = await muon.owner.request<{ hosts: { nodes: { id: string; name: string; state: string }[] } }>('{ hosts(first: 100) { nodes { id name state } } }');
+  return found.nodes;
+}
+
+async function books(): Promise<Books> {
+  const found = await muon.owner.request<{
+    hosts: { nodes: { name: string; capacity: { machines: number; cpuClaimed: number; memoryClaimedMib: number } }[] };
+    datastores: { nodes: { capacity: { disks: number; claimedGib: number } }[] };
+    quota: { lines: { resourceKey: string; zoneId: string | null; used: number }[] };
+  }>(
+    `query ($scopeId: ID!) { hosts(first: 100) { nodes { name capacity { machines cpuClaimed memoryClaimedMib } } }
+      datastores(first: 100) { nodes { capacity { disks claimedGib } } } quota(scopeId: $scopeId) { lines { resourceKey zoneId used } } }`,
+    { scopeId: tenant.projectId },
+  );
+  const pools = found.datastores.nodes.map(({ capacity }) => capacity);
+  return {
+    hosts: found.hosts.nodes
+      .map(({ name, capacity }) => ({ name, machines: capacity.machines, cpu: capacity.cpuClaimed, memoryMib: capacity.memoryClaimedMib }))
+      .sort((one, other) => one.name.localeCompare(other.name)),
+    datastores: { disks: pools.reduce((sum, { disks }) => sum + disks, 0), gib: pools.reduce((sum, { claimedGib }) => sum + claimedGib, 0) },
+    quota: Object.fromEntries(found.quota.lines.filter(({ zoneId, used }) => zoneId === null && used > 0).map(({ resourceKey, used }) => [resourceKey, used])),
+  };
 }
 
 async function change(mutation: string, type: string, input: Record<string, unknown>): Promise<void> {
@@ -44,28 +100,58 @@ async function docker(...words: string[]): Promise<{ exitCode: number; stdout: s
   return muon.inGuest(client.id, 'sh', '-c', `${environment} timeout 30 docker "$@"`, 'docker', ...words);
 }
 
+/** By name, as `Ready Leader`. @throws Error when no manager answers */
 async function nodesSeen(): Promise<Map<string, string>> {
-  const { stdout } = await docker('node', 'ls', '--format', '{{.Hostname}} {{.Status}} {{.ManagerStatus}}');
+  const { exitCode, stdout } = await docker('node', 'ls', '--format', '{{.Hostname}} {{.Status}} {{.ManagerStatus}}');
+  if (exitCode !== 0) throw new Error(`docker node ls ended with ${exitCode}`);
   return new Map(stdout.trim().split('\n').map((line) => [line.split(' ')[0] ?? '', line.split(' ').slice(1).join(' ').trim()]));
 }
 
+/** All that Muon knows of are there for Swarm, and take part. */
+async function allReady(): Promise<Map<string, string>> {
+  const names = cluster.nodes.map((node) => node.name).sort();
+  const seen = await until('All nodes ready', 120_000, async () => {
+    const nodes = await nodesSeen();
+    return [...nodes.keys()].sort().join() === names.join() && [...nodes.values()].every((status) => status.startsWith('Ready')) ? nodes : undefined;
+  });
+  expect([...seen.values()].filter((status) => /Leader|Reachable/.test(status)).sort()).toEqual(['Ready Leader', 'Ready Reachable', 'Ready Reachable']);
+  return seen;
+}
+
 beforeAll(async () => {
-  muon = await LabSystem.start();
+  muon = await LabSystem.start({ environment: SOON });
   const images = await muon.incus.images.aliases();
   if (!images.some(({ name }) => name === DEBIAN_IMAGE)) throw new Error('Nodes are made of the image "debian": npm run lab -- image');
+  inventory = new LabInventory(muon.incus, muon.lab.hosts, muon.installation);
   tenant = await muon.onboard('acme');
+  untouched = { remains: await inventory.remains(), books: await books() };
   const text = `mutation ($input: CreateClusterInput!) { createCluster(input: $input) { cluster { id } operation { id } } }`;
   const nodePools = [{ name: 'workers', flavor: 'node', count: 2, labels: { team: 'shop' } }];
   const input = { projectId: tenant.projectId, name: 'blue', kind: 'SWARM', version: 'swarm', controlPlane: { count: 3, flavor: 'node' }, nodePools };
   const { createCluster } = await tenant.api.request<{ createCluster: { cluster: { id: string }; operation: { id: string } } }>(text, { input });
   await muon.ended(tenant.api, createCluster.operation.id, PATIENCE_MS);
   cluster = await look(createCluster.cluster.id);
-  client = await muon.machine(tenant, cluster.networkId, 'client', { flavor: 'node', image: DEBIAN_IMAGE });
+  client = await onKeptHost(async () => muon.machine(tenant, cluster.networkId, 'client', { flavor: 'node', image: DEBIAN_IMAGE }));
 }, PATIENCE_MS);
 
 afterAll(async () => {
+  await inventory?.close();
   await muon?.close();
 }, PATIENCE_MS);
+
+/** The others get nothing new meanwhile. */
+async function onKeptHost<Made>(make: () => Promise<Made>): Promise<Made> {
+  const others = (await hosts()).filter(({ name }) => name !== KEPT_HOST);
+  const each = async (mutation: string, more = ''): Promise<void> => {
+    for (const { id } of others) await muon.owner.request(`mutation ($id: ID!) { ${mutation}(input: { id: $id${more} }) { host { id } } }`, { id });
+  };
+  await each('suspendHost', ', reason: "One place is wanted."');
+  try {
+    return await make();
+  } finally {
+    await each('resumeHost');
+  }
+}
 
 test('a bundle opens the managers to the stock client, wherever the load balancer leads, and nobody comes in without', async () => {
   const text = `mutation ($id: ID!) { createDockerBundle(input: { id: $id, validMinutes: 30 }) { bundle { host files { name content } } } }`;
@@ -77,12 +163,7 @@ test('a bundle opens the managers to the stock client, wherever the load balance
     const command = ['sh', '-c', `mkdir -p ${BUNDLE_FOLDER}; umask 077; cat > ${BUNDLE_FOLDER}/${name}`];
     await muon.incus.instances.execute(instance.name, { command, input: content, timeoutMs: 30_000 });
   }
-  const seen = await until('All nodes ready', 60_000, async () => {
-    const nodes = await nodesSeen();
-    return nodes.size === 5 && [...nodes.values()].every((status) => status.startsWith('Ready')) ? nodes : undefined;
-  });
-  expect([...seen.keys()].sort()).toEqual(cluster.nodes.map((node) => node.name).sort());
-  expect([...seen.values()].sort()).toEqual(['Ready', 'Ready', 'Ready Leader', 'Ready Reachable', 'Ready Reachable']);
+  await allReady();
   const managers = new Set<string>();
   await until('Every manager asked', 60_000, async () => {
     managers.add((await docker('info', '--format', '{{.Name}}')).stdout.trim());
@@ -94,8 +175,7 @@ test('a bundle opens the managers to the stock client, wherever the load balance
 });
 
 test('managers are on hosts of their own, and nodes carry their labels', async () => {
-  const controls = cluster.nodes.filter((node) => node.role === 'CONTROL');
-  expect(new Set(controls.map((node) => node.virtualMachine?.hostId)).size).toBe(3);
+  expect(hostsOf(controlsOf(cluster)).size).toBe(3);
   const worker = cluster.nodes.find((node) => node.role === 'WORKER')?.name ?? '';
   const { stdout } = await docker('node', 'inspect', worker, '--format', '{{json .Spec.Labels}}');
   expect(JSON.parse(stdout)).toMatchObject({ team: 'shop', 'muon.pool': 'workers' });
@@ -137,21 +217,105 @@ test('a pool grows and shrinks, drained first, and the managers know only who is
   const pool = cluster.nodePools[0]?.id ?? '';
   await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 3 });
   expect((await nodesSeen()).size).toBe(6);
-  await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 1 });
+  await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 2 });
   cluster = await look(cluster.id);
-  expect([...(await nodesSeen()).keys()].sort()).toEqual(cluster.nodes.map((node) => node.name).sort());
+  expect(cluster.nodes).toHaveLength(5);
+  await allReady();
 }, PATIENCE_MS);
 
 test('a manager is replaced, and the others go on agreeing', async () => {
-  const old = cluster.nodes.find((node) => node.role === 'CONTROL');
-  await change('replaceClusterNode', 'ReplaceClusterNodeInput', { id: old?.id });
+  const [old] = controlsOf(cluster);
+  await replace(old);
+  expect(cluster.nodes.map((node) => node.id)).not.toContain(old?.id);
+  expect(hostsOf(controlsOf(cluster)).size).toBe(3);
+}, PATIENCE_MS);
+
+async function replace(node: SwarmNode | undefined): Promise<void> {
+  await change('replaceClusterNode', 'ReplaceClusterNodeInput', { id: node?.id });
   cluster = await look(cluster.id);
   expect(cluster.state).toBe('READY');
-  const seen = await nodesSeen();
-  expect([...seen.keys()].sort()).toEqual(cluster.nodes.map((node) => node.name).sort());
-  expect(seen.has(old?.name ?? '')).toBe(false);
-  expect([...seen.values()].filter((status) => /Leader|Reachable/.test(status))).toHaveLength(3);
-}, PATIENCE_MS);
+  await allReady();
+}
+
+test('the leader’s host dies: the cluster goes on, is made whole on the others and says what that costs; the host returns, and nothing runs twice', { tags: ['lengthy'], timeout: 900_000 }, async () => {
+  const before = await books();
+  const host = await leaderElsewhere();
+  const lost = cluster.nodes.filter((node) => node.virtualMachine?.hostId === host.id);
+  const kept = cluster.nodes.filter((node) => !lost.includes(node));
+  const power = { folder: muon.lab.folder, name: host.name, note: () => undefined };
+  await killHost(power);
+  try {
+    const told = new Set<string>();
+    cluster = await until('The cluster made whole', HEALING_MS, async () => {
+      const now = await look(cluster.id);
+      for (const { type, status, reason } of now.conditions) told.add(`${type} ${status} ${reason}`);
+      told.add(now.state);
+      for (const node of now.nodes) if (lost.some(({ id }) => id === node.id)) told.add(`the old one ${node.state}`);
+      const isWhole = now.state === 'READY' && now.nodes.length === 5 && !now.nodes.some(({ id }) => lost.some((old) => old.id === id));
+      return isWhole ? now : undefined;
+    });
+    expect((await hosts()).find(({ id }) => id === host.id)?.state).toBe('FENCED');
+    for (const one of ['DEGRADED', 'READY FALSE NODES_LOST', 'API_AVAILABLE TRUE QUORUM_READY', 'FAULT_TOLERANT FALSE NO_SPARE_CONTROL_NODE', 'HEALABLE TRUE HEALING']) {
+      expect([...told]).toContain(one);
+    }
+    expect([...told].some((one) => /^the old one (LOST|REMOVING)$/.test(one))).toBe(true);
+    expect([...told]).not.toContain('UNAVAILABLE');
+    await allReady();
+    expect(cluster.nodes).toEqual(expect.arrayContaining(kept.map(({ id, name }) => expect.objectContaining({ id, name }))));
+    // Two on one host is better than two in all, and the cluster says so.
+    const [spread] = [conditionOf(cluster, 'FAULT_TOLERANT')];
+    expect(spread).toMatchObject({ status: 'FALSE', reason: 'CONTROL_NODES_SHARE_HOST' });
+    expect(spread?.message).toMatch(/^"blue-control-\w+" and "blue-control-\w+" are on one host, .* Replace one of them when another host has room\.$/);
+    await oneAtATime(lost.length);
+    const after = await books();
+    expect(after).toMatchObject({ quota: before.quota, datastores: before.datastores });
+    expect(after.hosts.find(({ name }) => name === host.name)?.machines).toBe(0);
+  } finally {
+    await startHost(power);
+  }
+  await muon.lab.settled(muon.incus);
+  await until(`${host.name} back`, 120_000, async () => ((await hosts()).find(({ id }) => id === host.id)?.state === 'ACTIVE' ? true : undefined));
+  const machines = [client.id, ...cluster.nodes.map((node) => node.virtualMachine?.id ?? '')].sort();
+  await until('Nothing of the old machines', 120_000, async () => {
+    const instances = (await inventory.instances()).filter(({ config }) => config[InstanceKey.MACHINE] !== undefined);
+    const running = instances.filter(({ status_code: code }) => code === StatusCode.RUNNING);
+    const ids = (list: typeof instances): string => list.map(({ config }) => config[InstanceKey.MACHINE] ?? '').sort().join();
+    return ids(instances) === machines.join() && ids(running) === machines.join() ? true : undefined;
+  });
+  await allReady();
+  // The next one that is replaced is alone again.
+  await replace(controlsOf(cluster).at(-1));
+  expect(hostsOf(controlsOf(cluster)).size).toBe(3);
+  expect(conditionOf(cluster, 'FAULT_TOLERANT')).toMatchObject({ status: 'TRUE', reason: 'SPARE_CONTROL_NODES' });
+  expect(await books()).toMatchObject({ quota: before.quota, datastores: before.datastores });
+});
+
+/** The host of the leader; where that is the one that is kept, another manager is made leader first. */
+async function leaderElsewhere(): Promise<{ id: string; name: string }> {
+  const known = await hosts();
+  for (let tries = 0; tries < 5; tries += 1) {
+    const [name] = [...(await allReady())].find(([, status]) => status.includes('Leader')) ?? [];
+    const machine = cluster.nodes.find((node) => node.name === name)?.virtualMachine;
+    const host = known.find(({ id }) => id === machine?.hostId);
+    if (host !== undefined && host.name !== KEPT_HOST) return host;
+    await muon.inGuest(machine?.id ?? '', 'systemctl', 'restart', 'docker');
+  }
+  throw new Error(`the leader stays on ${KEPT_HOST}`);
+}
+
+/** Operations that healed the cluster did so one after another. */
+async function oneAtATime(count: number): Promise<void> {
+  const { operations } = await muon.owner.request<{ operations: { nodes: { state: string; startedAt: string; endedAt: string; origin: string }[] } }>(
+    'query ($id: ID!) { operations(resourceId: $id, kind: "clusters.cluster.heal", order: OLDEST, first: 20) { nodes { state origin startedAt endedAt } } }',
+    { id: cluster.id },
+  );
+  const healings = operations.nodes.filter(({ origin }) => origin === 'RECONCILER');
+  expect(healings.map(({ state }) => state)).toEqual(Array.from({ length: count }, () => 'SUCCEEDED'));
+  for (const [index, { startedAt }] of healings.entries()) {
+    const before = healings[index - 1];
+    if (before !== undefined) expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(Date.parse(before.endedAt));
+  }
+}
 
 test('Kubernetes is refused here before anything is made', async () => {
   await muon.system.owner.request('mutation ($input: CreateClusterVersionInput!) { createClusterVersion(input: $input) { clusterVersion { id } } }', {
@@ -162,11 +326,13 @@ test('Kubernetes is refused here before anything is made', async () => {
   expect(refused.extensions).toMatchObject({ code: 'UNSUPPORTED', field: 'input.controlPlane.zones' });
 });
 
-test('a cluster that is deleted leaves nothing in Incus and OVN', async () => {
-  const before = await muon.remains();
+test('a cluster that is deleted leaves nothing in Incus, OVN, quota and placement', async () => {
+  // Six machines, as many ports, and more.
+  expect((await inventory.remains()).length - untouched.remains.length).toBeGreaterThan(2 * 6);
+  await muon.delete(tenant, client.id);
   await change('deleteCluster', 'DeleteClusterInput', { id: cluster.id });
-  const left = await muon.remains();
-  expect(before.length - left.length).toBeGreaterThanOrEqual(2 * 4);
-  // The client's machine and port, and the network, which it is in.
-  expect(left.filter((name) => name.startsWith('vm-'))).toHaveLength(1);
+  expect((await inventory.remains()).sort()).toEqual(untouched.remains.sort());
+  expect(await books()).toEqual(untouched.books);
+  const claimed = untouched.books.hosts.reduce((sum, { machines }) => sum + machines, 0);
+  expect([claimed, untouched.books.datastores.disks]).toEqual([0, 0]);
 }, PATIENCE_MS);

@@ -54,8 +54,9 @@ export class LabInventory {
    */
   async remains(): Promise<string[]> {
     const [objects, rows] = await Promise.all([this.objects(), this.rows()]);
+    const present = objects.filter(({ kind }) => kind !== 'FIREWALL');
     const belonging = rows.filter(({ marks }) => marks.get('muon:kind') !== 'FIREWALL');
-    return [...objects.map(({ kind, id }) => `${kind} ${id}`), ...belonging.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
+    return [...present.map(({ kind, id }) => `${kind} ${id}`), ...belonging.map(({ table, marks }) => `row of ${table} for ${marks.get('muon:id')}`)];
   }
 
   /** Takes away what a test that failed has left, so that it is in nobody's way. */
@@ -83,10 +84,24 @@ function objectOf(kind: WorldObject['kind'], id: string | undefined, config: Rec
   return [{ kind, id, installationId, tenantId, projectId }];
 }
 
+type PartKind = NetworkPartDetail['kind'];
+
+/** Tables with the main rows of each kind of part: others of its rows may say the same kind. */
+const PART_TABLES: Readonly<Record<PartKind, readonly string[]>> = {
+  NETWORK: ['Logical_Router'],
+  PORT: ['Logical_Switch_Port'],
+  LOAD_BALANCER: ['Load_Balancer'],
+  EXTERNAL_NETWORK: ['Logical_Switch'],
+  ROUTER: ['Logical_Router'],
+  FLOATING_IP: ['NAT', 'Load_Balancer'],
+  SECURITY_GROUP: ['Port_Group'],
+  FIREWALL: ['Port_Group'],
+};
+
 /** None for rows that only belong to a part. */
-export function partOf({ marks }: MarkedRow): (WorldObject & { kind: NetworkPartDetail['kind'] })[] {
-  const kind = marks.get('muon:kind');
-  if (kind !== 'NETWORK' && kind !== 'PORT' && kind !== 'LOAD_BALANCER') return [];
+export function partOf({ table, marks }: MarkedRow): (WorldObject & { kind: PartKind })[] {
+  const kind = (Object.keys(PART_TABLES) as PartKind[]).find((each) => each === marks.get('muon:kind'));
+  if (kind === undefined || !PART_TABLES[kind].includes(table)) return [];
   const mark = (name: string): string => marks.get(`muon:${name}`) ?? '';
   return [{ kind, id: mark('id'), installationId: mark('installation'), tenantId: mark('tenant'), projectId: mark('project') }];
 }

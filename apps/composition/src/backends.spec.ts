@@ -26,6 +26,8 @@ describe('an Incus backend', () => {
     ['endpoints that make no sense', { ...NETWORK, northbound: ['h1'] }, {}, 'options.network.northbound.0'],
     ['an unknown option', { ...NETWORK, colour: 'red' }, {}, 'options.network'],
     ['a private key among the options', { ...NETWORK, tls: { privateKey: 'canary' } }, {}, 'options.network.tls.privateKey'],
+    ['a text for what TLS needs', { ...NETWORK, tls: 'canary' }, {}, 'options.network.tls'],
+    ['a yes for what TLS needs', { ...NETWORK, tls: true }, {}, 'options.network.tls'],
     ['a secret of another shape', NETWORK, { network: { password: 'canary' } }, 'secret.network.privateKey'],
   ])('refuses %s, naming the field and never the secret', async (_what, network, secret, field) => {
     const refused = factory?.connect(connection(network, secret));

@@ -10,6 +10,9 @@ import { fenceByCommand } from './fence.js';
 /** With `ssl:` endpoints: what this Muon shows to OVN's databases. */
 const networkSecretSchema = z.strictObject({ privateKey: z.string().min(1) }).optional();
 
+/** Its parts are the driver's to read. */
+const tlsSchema = z.record(z.string(), z.unknown()).default({});
+
 /** The backends that a deployment can drive; this is the only place that names them. */
 export function driversOf(configuration: Pick<Configuration, 'MUON_FENCE_COMMAND'>, log: Logger): DriverFactory[] {
   const command = configuration.MUON_FENCE_COMMAND;
@@ -27,7 +30,7 @@ async function openNetworkOf(
   secret: unknown,
   log: Logger,
 ): Promise<OpenedNetwork> {
-  const tls = (options['tls'] ?? {}) as Record<string, unknown>;
+  const tls = parseInput(tlsSchema, options['tls'], 'options.network.tls');
   if ('privateKey' in tls) throw invalidInput('options.network.tls.privateKey', 'Private keys belong into the secret, as "network": {"privateKey": …}.');
   const { privateKey } = parseInput(networkSecretSchema, secret, 'secret.network') ?? {};
   const all = { ...options, backendId, installationId, ...(privateKey === undefined ? {} : { tls: { ...tls, privateKey } }) };

@@ -57,10 +57,13 @@ import {
 import {
   FirewallPolicyService,
   LoadBalancerService,
+  EDGE_DRIFT,
   edgeDrift,
   ExternalNetworkService,
   FloatingIpService,
+  NETWORK_DRIFT,
   networkDrift,
+  networkBackendUsers,
   networkKnownObjects,
   networkOperations,
   NetworkRealiser,
@@ -123,6 +126,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   const usage = new InfrastructureUsage();
   usage.register(machinesInZones);
   usage.register(claimUsers);
+  for (const users of networkBackendUsers) usage.register(users);
   const contents = new ScopeContentsRegistry().register(
     new ClusterContents(),
     ...computeScopeContents,
@@ -174,7 +178,7 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
     orphans,
     new ZoneService(commands, usage),
     new RackService(commands),
-    new BackendService(database, commands, drivers, secrets),
+    new BackendService(database, commands, drivers, secrets, usage),
     new DatastoreService(database, commands, drivers, usage),
     new HostService(commands, occupancy),
     new HostRegistration(database, commands, drivers),
@@ -224,7 +228,11 @@ function backgroundWork(
   const { MUON_AUDIT_DAYS: auditDays, MUON_HOST_SILENT_AFTER_MS: silentAfterMs } = configuration;
   const { silence, beats, looks } = paces(attention, silentAfterMs);
   const heartbeat = new Heartbeat(database, drivers, news, log, silence);
-  const watch = new BackendWatch(database, drivers, log).wake('HOST', HOST_HEARTBEAT).wake('MACHINE', MACHINE_DRIFT);
+  const watch = new BackendWatch(database, drivers, log)
+    .wake('HOST', HOST_HEARTBEAT)
+    .wake('MACHINE', MACHINE_DRIFT)
+    .wake('NETWORK', NETWORK_DRIFT)
+    .wake('NETWORK', EDGE_DRIFT);
   return {
     reconcilers: [
       ...housekeeping({ database, feed, commands, budgets, operations, auditDays }),

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { cableOf, EXTERNAL, isLabLink, layoutOf, MAX_HOSTS, NETWORKS } from './layout.js';
+import { bridgeMac, cableOf, EXTERNAL, isLabLink, layoutOf, MAX_HOSTS, NETWORKS } from './layout.js';
 import { CommandFailure, run } from './machine/command.js';
 import { withLock } from './machine/lock.js';
 import { refusalOf } from './machine/requirements.js';
@@ -26,6 +26,11 @@ describe('the layout', () => {
     expect(hosts.every(({ rack, zone }) => zones.get(rack) === zone)).toBe(true);
     const addresses = [controller, ...hosts].map(({ managementAddress }) => managementAddress);
     expect(new Set(addresses).size).toBe(MAX_HOSTS + 1);
+  });
+
+  test('gives each bridge a hardware address of its own that is no vendor’s', () => {
+    expect(bridgeMac(EXTERNAL)).toBe('02:00:c6:33:64:01');
+    expect(new Set(NETWORKS.map(bridgeMac)).size).toBe(NETWORKS.length);
   });
 
   test('knows its own links, all of which have names that Linux takes', () => {

@@ -23,6 +23,12 @@ export const NETWORKS: readonly Network[] = [MANAGEMENT, UNDERLAY, EXTERNAL];
 export const cidrOf = ({ prefix }: Network): string => `${prefix}.0/24`;
 export const machineAddress = ({ prefix }: Network): string => `${prefix}.1`;
 
+/** A bridge's own hardware address, locally administered. */
+export function bridgeMac({ prefix }: Network): string {
+  const bytes = [2, 0, ...prefix.split('.').map(Number), 1];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
 export interface Floating {
   first: string;
   last: string;

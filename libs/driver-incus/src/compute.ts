@@ -23,6 +23,7 @@ import { isShared, usersOf } from './disk.js';
 import { runInGuest } from './guest-run.js';
 import { dataDiskNames, diskDevice, diskSettings, machineIdOf, machineSettings, observedMachine, powerOf, sizeConfig } from './machine.js';
 import { idsOf, Key, nameOf } from './names.js';
+import { Pages } from './pages.js';
 import { MachinePower } from './power.js';
 import { mibOf } from './sizes.js';
 
@@ -31,6 +32,7 @@ const CONSOLE_CHARACTERS = 64 * 1024;
 /** Machines as instances of Incus; what a root disk is, `machine.ts` tells. */
 export class IncusCompute implements ComputeDriver {
   private readonly power: MachinePower;
+  private readonly pages = new Pages<ObservedMachine>(({ machineId }) => machineId);
 
   constructor(
     private readonly backend: IncusBackend,
@@ -138,13 +140,9 @@ export class IncusCompute implements ComputeDriver {
 
   /** Without addresses: Incus would ask each guest for them. */
   async listMachines(call: DriverCall, after: string | null, limit: number): Promise<ObservedMachine[]> {
-    return this.backend.ask(call, 'listMachines', ['compute'], async (budget) => {
-      const machines = (await this.catalog.list(budget)).flatMap((instance) => observedMachine(instance) ?? []);
-      return machines
-        .filter(({ machineId }) => after === null || machineId > after)
-        .sort((a, b) => (a.machineId < b.machineId ? -1 : 1))
-        .slice(0, limit);
-    });
+    return this.backend.ask(call, 'listMachines', ['compute'], async (budget) =>
+      this.pages.page(after, limit, async () => (await this.catalog.list(budget)).flatMap((instance) => observedMachine(instance) ?? [])),
+    );
   }
 
   private async onMachine<Value>(

@@ -4,7 +4,7 @@ import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { SUPERVISOR, WRAPPER } from './guest-script.js';
 
-const RUN_ID = /^[A-Za-z0-9_-]{1,100}$/;
+const RUN_ID = /^[A-Za-z0-9_-]{1,200}$/;
 const MAX_SCRIPT_BYTES = 64 * 1024;
 const POLL_MS = 300;
 /** Kept back for the answer's way. */
@@ -12,6 +12,8 @@ const MARGIN_MS = 100;
 const SHORTEST_MS = 100;
 /** What a shell says of a process that was killed. */
 const KILLED = 137;
+/** `EX_CANTCREAT` of sysexits.h. */
+const CANNOT_CREATE = 73;
 
 /** Starts the run or finds it, and tells how it stands. */
 export async function runInGuest(backend: IncusBackend, instance: string, run: GuestRun, budget: Budget): Promise<Outcome<GuestRunResult>> {
@@ -20,7 +22,7 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
   // All of what is left: a wrapper that is killed before its input has come has begun nothing.
   const timeoutMs = Math.max(SHORTEST_MS, budget.leftMs - MARGIN_MS);
   const answer = await backend.client.instances.execute(instance, {
-    command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR],
+    command: ['/bin/sh', '-c', WRAPPER, 'muon-guest-run', run.runId, hashOf(run.script), String(run.timeoutSeconds), run.script, SUPERVISOR, run.brief === true ? 'BRIEF' : 'KEPT'],
     input: run.standardInput ?? '',
     timeoutMs,
     signal: budget.signal,
@@ -37,6 +39,8 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
     case 'LOST':
       // As when its time is over: by a power cut, mostly. Whether it may be run again is the caller's to say, under another id.
       return done({ exitCode: KILLED, standardOutput: '', standardError: 'The script was cut off before it ended.' });
+    case 'FULL':
+      return done({ exitCode: CANNOT_CREATE, standardOutput: '', standardError: 'Nothing can be written in the guest: its disk is full, or only read.' });
     default:
       // The run goes on, but its outputs were lost on the way.
       if (answer.exitCode === 0) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });

@@ -1,4 +1,4 @@
-import { aborted } from '#core';
+import { aborted, allInOrder } from '#core';
 import type { BackendConnection, BackendEvent, Capabilities, Driver, DriverFactory, NetworkDriver } from '#drivers';
 import { IncusClient } from '#incus';
 import { IncusBackend } from './backend.js';
@@ -10,10 +10,8 @@ import { readEndpoint, readNetworkSecret, readOptions, type IncusOptions, type I
 import { IncusStorage } from './storage.js';
 import { Watch } from './watch.js';
 
-/** A network that was opened for a backend, and what somebody has to do for it all the time. */
-export interface OpenedNetwork extends NetworkDriver, AsyncDisposable {
-  tend(signal: AbortSignal): Promise<void>;
-}
+/** A network that was opened for a backend, what it hints at, and what somebody has to do for it all the time. */
+export interface OpenedNetwork extends NetworkDriver, AsyncDisposable, Pick<Driver, 'watch' | 'tend'> {}
 
 /** What an Incus cluster does not bring itself. */
 export interface IncusCompanions {
@@ -52,7 +50,12 @@ class IncusDriver implements Driver {
   }
 
   async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
-    await this.follow(new Watch(this.backend, onEvent, AbortSignal.any([signal, this.closing.signal])).run());
+    const ended = new AbortController();
+    const ending = AbortSignal.any([signal, this.closing.signal, ended.signal]);
+    const watches = [new Watch(this.backend, onEvent, ending).run(), ...(this.opened === undefined ? [] : [this.opened.watch(onEvent, ending)])];
+    // With one that fails both begin anew: hints of one half alone would look as if nothing happened in the other.
+    const both = watches.map(async (watch) => watch.finally(() => ended.abort()));
+    await this.follow(allInOrder(both).then(() => undefined));
   }
 
   async tend(signal: AbortSignal): Promise<void> {

@@ -17,6 +17,7 @@ import { BUSY_RETRY_MS, ifNotFound, isBusy, RUNNING_RETRY_MS, type Catalog, type
 import { diskConfig, observedRoot, observedVolume, type PooledVolume } from './disk.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
+import { Pages } from './pages.js';
 import { asGib } from './sizes.js';
 
 const FINGERPRINT = /^[0-9a-f]{12,64}$/;
@@ -26,6 +27,8 @@ type FoundDisk = { kind: 'ROOT'; root: Found } | { kind: 'VOLUME'; volume: Poole
 
 /** Disks as custom volumes of Incus's pools and, where they begin as images, as instances. */
 export class IncusStorage implements StorageDriver {
+  private readonly pages = new Pages<ObservedDisk>(({ diskId }) => diskId);
+
   constructor(
     private readonly backend: IncusBackend,
     private readonly catalog: Catalog,
@@ -124,12 +127,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]> {
-    return this.ask(call, 'listDisks', [], async (budget) =>
-      (await this.observeAll(budget))
-        .filter(({ diskId }) => after === null || diskId > after)
-        .sort((a, b) => (a.diskId < b.diskId ? -1 : 1))
-        .slice(0, limit),
-    );
+    return this.ask(call, 'listDisks', [], async (budget) => this.pages.page(after, limit, async () => this.observeAll(budget)));
   }
 
   private async ask<Value>(

@@ -5,6 +5,8 @@ import type { IncusBackend } from './backend.js';
 import { idsOf } from './names.js';
 
 const SOURCE = /^\/1\.0\/(instances|storage-pools\/[^/]+\/volumes\/custom|cluster\/members)\/([^/?]+)/;
+/** Of Incus's lifecycle actions, those that change nothing that is told of here; health checks make one each. */
+const CHANGES_NOTHING = /^instance-(exec$|console|file-|log-|metadata-|backup-)|^storage-volume-backup-|-retrieved$/;
 const LOOK_TIMEOUT_MS = 15_000;
 
 /** Tells of changes in the cluster: from Incus's events, and from looks at what those leave out. */
@@ -26,7 +28,7 @@ export class Watch {
       {
         // What happened before is lost, so everything is looked at.
         onConnected: () => void this.look(),
-        onEvent: (event) => this.hear(event),
+        onEvent: (event) => eventsOf(event).forEach((each) => this.tell(each)),
       },
       { types: ['lifecycle'] },
     );
@@ -40,18 +42,6 @@ export class Watch {
 
   private tell(event: BackendEvent): void {
     if (!this.signal.aborted) this.onEvent(event);
-  }
-
-  private hear(event: IncusEvent): void {
-    if (event.type !== 'lifecycle') return;
-    const [, kind, encoded] = SOURCE.exec(event.metadata.source) ?? [];
-    if (kind === undefined || encoded === undefined) return;
-    const name = decodeURIComponent(encoded);
-    if (kind === 'cluster/members') return this.tell({ kind: 'HOST', id: name });
-    this.tellOf(name);
-    // Of a new name, the machine that was on it before.
-    const before = event.metadata.context?.['old_name'];
-    if (typeof before === 'string') this.tellOf(before);
   }
 
   /** Tells what is not as it was when it was last seen; nothing at the first look. */
@@ -89,12 +79,30 @@ export class Watch {
   }
 
   private tellOf(name: string): void {
-    const { diskId, machineId } = idsOf(name) ?? {};
-    if (diskId !== undefined) this.tell({ kind: 'DISK', id: diskId });
-    if (machineId !== undefined) this.tell({ kind: 'MACHINE', id: machineId });
+    for (const event of eventsOfName(name)) this.tell(event);
   }
 
   private get limits() {
     return { signal: this.signal, timeoutMs: LOOK_TIMEOUT_MS };
   }
+}
+
+/** What an event of Incus says has changed. */
+export function eventsOf(event: IncusEvent): BackendEvent[] {
+  if (event.type !== 'lifecycle' || CHANGES_NOTHING.test(event.metadata.action)) return [];
+  const [, kind, encoded] = SOURCE.exec(event.metadata.source) ?? [];
+  if (kind === undefined || encoded === undefined) return [];
+  const name = decodeURIComponent(encoded);
+  if (kind === 'cluster/members') return [{ kind: 'HOST', id: name }];
+  // Of a new name, the machine that was on it before.
+  const before = event.metadata.context?.['old_name'];
+  return [name, ...(typeof before === 'string' ? [before] : [])].flatMap(eventsOfName);
+}
+
+function eventsOfName(name: string): BackendEvent[] {
+  const { diskId, machineId } = idsOf(name) ?? {};
+  return [
+    ...(diskId === undefined ? [] : [{ kind: 'DISK', id: diskId } as const]),
+    ...(machineId === undefined ? [] : [{ kind: 'MACHINE', id: machineId } as const]),
+  ];
 }

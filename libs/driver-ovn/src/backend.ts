@@ -35,8 +35,18 @@ export class CallTime {
   }
 }
 
+/** Where the parts of a network are read and made as they shall be. */
+export interface Store {
+  /** For errors: the backend. */
+  readonly id: string;
+  readonly settings: OvnNetworkSettings;
+  read(time: CallTime, transaction: Transaction<Northbound>): Promise<Committed>;
+  /** @param plan reads, and says what has to change; it throws what makes the call impossible */
+  settle(time: CallTime, plan: () => Promise<Draft | undefined>): Promise<Outcome<void>>;
+}
+
 /** Both databases as one process sees them: the single way in which every driver call goes. */
-export class OvnBackend {
+export class OvnBackend implements Store {
   readonly northbound: OvsdbClient<Northbound>;
   readonly southbound: OvsdbClient<Southbound>;
 
@@ -73,7 +83,6 @@ export class OvnBackend {
   /**
    * Reads and writes until what is there is as it shall be: again when another writer came in between, and when an answer
    * was lost, as then only a look tells what became of it.
-   * @param plan reads, and says what has to change; it throws what makes the call impossible
    */
   async settle(time: CallTime, plan: () => Promise<Draft | undefined>): Promise<Outcome<void>> {
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {

@@ -1,15 +1,19 @@
 import { describe } from 'vitest';
 import { Database } from '#database';
-import type { Driver, DriverCall, NetworkDriver } from '#drivers';
+import type { Driver, DriverCall, NetworkDriver, ObservedNetworkPart } from '#drivers';
 import { driverConformance, type ConformanceSubject } from '#drivers/conformance';
+import type { Transaction } from '#ovsdb';
 import { Proxy } from '#ovsdb/testing';
 import { testDatabase } from '#testing';
 import { openOvnNetwork, type OvnNetworkDriver } from './index.js';
+import { carries } from './marks.js';
+import { rowUuid } from './names.js';
+import type { Northbound } from './schema/northbound.js';
 import { INSTALLATION, optionsOf } from './testing/fixtures.js';
 import { ovnIsMissing, TestOvn } from './testing/ovn.js';
 import { TestHost } from './testing/test-host.js';
 
-type Network = Pick<OvnNetworkDriver, keyof NetworkDriver | 'tend' | typeof Symbol.asyncDispose>;
+type Network = Pick<OvnNetworkDriver, keyof NetworkDriver | 'tend' | 'watch' | typeof Symbol.asyncDispose>;
 
 /** Short, and yet enough for a transaction. */
 const LOST_AFTER_MS = 500;
@@ -47,11 +51,25 @@ function alone(network: Network): Driver {
     get hosts() {
       return other();
     },
-    watch: async () => undefined,
+    watch: async (onEvent, signal) => network.watch(onEvent, signal),
     tend: async (signal) => network.tend(signal),
     close: async () => network[Symbol.asyncDispose](),
   };
 }
+
+type Damage = (transaction: Transaction<Northbound>) => unknown;
+
+/** What somebody may do to a part by hand. */
+const DAMAGES: Record<ObservedNetworkPart['kind'], (id: string) => Damage> = {
+  NETWORK: (id) => (transaction) => transaction.mutate('DHCP_Options', [carries({ NETWORK: id })], [['options', 'delete', ['router']]]),
+  PORT: (id) => (transaction) => transaction.update('Logical_Switch_Port', [['name', '==', id]], { addresses: ['unknown'] }),
+  LOAD_BALANCER: (id) => (transaction) => transaction.update('Load_Balancer', [['name', '==', id]], { vips: {} }),
+  EXTERNAL_NETWORK: (id) => (transaction) => transaction.mutate('Logical_Switch', [['name', '==', id]], [['ports', 'delete', [rowUuid('Logical_Switch_Port', `${id}-outside`)]]]),
+  ROUTER: (id) => (transaction) => transaction.update('Logical_Router', [['name', '==', id]], { static_routes: [] }),
+  FLOATING_IP: (id) => (transaction) => transaction.update('NAT', [['_uuid', '==', rowUuid('NAT', id)]], { external_ip: '198.51.100.99' }),
+  SECURITY_GROUP: (id) => (transaction) => transaction.update('ACL', [carries({ ID: id }), ['action', '==', 'drop']], { action: 'allow' }),
+  FIREWALL: () => (transaction) => transaction.update('Port_Group', [carries({ KIND: 'FIREWALL_SCOPE' })], { acls: [] }),
+};
 
 /** Begins to disturb. @returns what ends it */
 type Disturbance = () => () => void;
@@ -122,6 +140,8 @@ async function setup(): Promise<ConformanceSubject> {
         }),
       killHost: async (name) => hostOf(name).kill(),
       returnHost: async (name) => hostOf(name).revive(),
+      damagePart: async ({ kind, id }) => ovn.write(DAMAGES[kind](id)),
+      losePart: async ({ id }) => ovn.write((transaction) => transaction.mutate('Logical_Switch', [], [['ports', 'delete', [rowUuid('Logical_Switch_Port', id)]]])),
     },
     async teardown() {
       await opened[Symbol.asyncDispose]();

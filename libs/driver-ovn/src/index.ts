@@ -13,7 +13,9 @@
  * | floating address | a row of `NAT`, or a second `Load_Balancer` |
  *
  * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its
- * resource's id. Each write is one transaction that holds only while what it was decided on is still so.
+ * resource's id. Each write is one transaction that holds only while what it was decided on is still so. The main row of a
+ * part also carries what was told of it: with that a replica of the rows shows whether to tell it again would change
+ * anything, which is how what somebody has changed by hand is seen.
  */
 export { openOvnNetwork, OvnNetworkDriver, type OvnCapabilities } from './ovn-network-driver.js';
 export type { OvnNetworkOptions } from './options.js';

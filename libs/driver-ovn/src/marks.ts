@@ -27,6 +27,8 @@ export const Mark = {
   /** Of a floating address: the port or load balancer that it leads to. */
   TARGET: 'muon:target',
   SCOPE: 'muon:scope',
+  /** Of a part's main row: what was told of it, see `specification.ts`. */
+  SPECIFICATION: 'muon:specification',
 } as const;
 
 /** Beside the kinds of parts: rows that only belong to one. */
@@ -96,7 +98,7 @@ const PART_KINDS: readonly string[] = [
 const isPartKind = (kind: string | undefined): kind is ObservedNetworkPart['kind'] => kind !== undefined && PART_KINDS.includes(kind);
 
 /** The part that a row shows, or undefined when it is not the main row of one. */
-export function partOf(externalIds: ExternalIds): ObservedNetworkPart | undefined {
+export function partOf(externalIds: ExternalIds): Omit<ObservedNetworkPart, 'isIntact'> | undefined {
   const kind = externalIds.get(Mark.KIND);
   const id = externalIds.get(Mark.ID);
   const installationId = externalIds.get(Mark.INSTALLATION);

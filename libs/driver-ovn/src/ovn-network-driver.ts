@@ -1,5 +1,6 @@
 import type { Logger } from '#core';
 import type {
+  BackendEvent,
   DriverCall,
   ExternalNetworkSpecification,
   FirewallSpecification,
@@ -16,21 +17,15 @@ import type {
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
+import { DriftWatch } from './drift-watch.js';
 import { toDriverError } from './errors.js';
-import { readExternalNetwork, readFloatingIp, readRouter } from './edge-input.js';
-import { readFirewall, readSecurityGroup } from './firewall/input.js';
-import { readLoadBalancer, readNetwork, readPort } from './input.js';
+import { Intact } from './intact.js';
 import { readOptions, type OvnNetworkOptions } from './options.js';
-import { ExternalNetworks } from './part/external-networks.js';
-import { Firewalls } from './part/firewalls.js';
-import { FloatingIps } from './part/floating-ips.js';
-import { LoadBalancers } from './part/load-balancers.js';
-import { Networks } from './part/networks.js';
-import { Ports } from './part/ports.js';
-import { Routers } from './part/routers.js';
-import { SecurityGroups } from './part/security-groups.js';
-import { PARTS_REQUEST, PartsList } from './parts-list.js';
+import { Parts, type PartKind } from './part/parts.js';
+import { PartsList } from './parts-list.js';
 import { Realisation } from './realise/realisation.js';
+import { Removals } from './removals.js';
+import { ReplicaStore, replicaRequest } from './replica.js';
 import type { Northbound } from './schema/northbound.js';
 import type { Southbound } from './schema/southbound.js';
 
@@ -42,33 +37,23 @@ export interface OvnCapabilities {
 
 /** The network of a backend, on OVN: what is desired is in the northbound database, with its revision, and nowhere else. */
 export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
-  readonly #networks: Networks;
-  readonly #ports: Ports;
-  readonly #loadBalancers: LoadBalancers;
-  readonly #externalNetworks: ExternalNetworks;
-  readonly #routers: Routers;
-  readonly #floatingIps: FloatingIps;
-  readonly #securityGroups: SecurityGroups;
-  readonly #firewalls: Firewalls;
+  readonly #parts: Parts;
+  readonly #intact: Intact;
   readonly #list: PartsList;
+  readonly #removals = new Removals();
   readonly #realisation: Realisation;
 
   private constructor(
     private readonly backend: OvnBackend,
     readonly capabilities: OvnCapabilities,
-    private readonly parts: Monitor<Northbound>,
+    private readonly replica: Monitor<Northbound>,
     chassis: Monitor<Southbound>,
     private readonly log: Logger | undefined,
   ) {
-    this.#networks = new Networks(backend);
-    this.#ports = new Ports(backend);
-    this.#loadBalancers = new LoadBalancers(backend);
-    this.#externalNetworks = new ExternalNetworks(backend);
-    this.#routers = new Routers(backend, chassis);
-    this.#floatingIps = new FloatingIps(backend);
-    this.#securityGroups = new SecurityGroups(backend, capabilities.aclTier);
-    this.#firewalls = new Firewalls(backend, capabilities.aclTier);
-    this.#list = new PartsList(parts);
+    const { id, settings } = backend;
+    this.#parts = new Parts(backend, chassis, capabilities.aclTier);
+    this.#intact = new Intact(new Parts(new ReplicaStore(id, settings, replica), chassis, capabilities.aclTier), settings.installationId);
+    this.#list = new PartsList(replica, this.#intact);
     this.#realisation = new Realisation(backend, chassis);
   }
 
@@ -77,16 +62,16 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     const backend = new OvnBackend(readOptions(options), log);
     try {
       const within = { timeoutMs: backend.settings.connectTimeoutMs };
-      const [schema, parts, chassis] = await Promise.all([
-        backend.northbound.schema(within),
-        backend.northbound.monitor(PARTS_REQUEST, within),
+      const schema = await backend.northbound.schema(within);
+      const [replica, chassis] = await Promise.all([
+        backend.northbound.monitor(replicaRequest(schema, backend.settings.installationId), within),
         backend.southbound.monitor(
           { SB_Global: { columns: ['nb_cfg'] }, Chassis: { columns: ['name', 'hostname'] }, Chassis_Private: { columns: ['name', 'nb_cfg'] } },
           within,
         ),
       ]);
       const capabilities = { aclTier: schema.tables.get('ACL')?.columns.has('tier') === true };
-      return new OvnNetworkDriver(backend, capabilities, parts, chassis, log);
+      return new OvnNetworkDriver(backend, capabilities, replica, chassis, log);
     } catch (error) {
       await backend.close();
       throw toDriverError(backend.id, error);
@@ -94,67 +79,67 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   }
 
   async ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureNetwork', async (time) => this.#networks.ensure(time, readNetwork(network)));
+    return this.#ensure(call, 'ensureNetwork', 'NETWORK', network);
   }
 
   async removeNetwork(call: DriverCall, networkId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeNetwork', async (time) => this.#networks.remove(time, networkId));
+    return this.#remove(call, 'removeNetwork', 'NETWORK', networkId);
   }
 
   async ensurePort(call: DriverCall, port: PortSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensurePort', async (time) => this.#ports.ensure(time, readPort(port)));
+    return this.#ensure(call, 'ensurePort', 'PORT', port);
   }
 
   async removePort(call: DriverCall, portId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removePort', async (time) => this.#ports.remove(time, portId));
+    return this.#remove(call, 'removePort', 'PORT', portId);
   }
 
   async ensureLoadBalancer(call: DriverCall, loadBalancer: LoadBalancerSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureLoadBalancer', async (time) => this.#loadBalancers.ensure(time, readLoadBalancer(loadBalancer)));
+    return this.#ensure(call, 'ensureLoadBalancer', 'LOAD_BALANCER', loadBalancer);
   }
 
   async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeLoadBalancer', async (time) => this.#loadBalancers.remove(time, loadBalancerId));
+    return this.#remove(call, 'removeLoadBalancer', 'LOAD_BALANCER', loadBalancerId);
   }
 
   async ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureExternalNetwork', async (time) => this.#externalNetworks.ensure(time, readExternalNetwork(externalNetwork)));
+    return this.#ensure(call, 'ensureExternalNetwork', 'EXTERNAL_NETWORK', externalNetwork);
   }
 
   async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeExternalNetwork', async (time) => this.#externalNetworks.remove(time, externalNetworkId));
+    return this.#remove(call, 'removeExternalNetwork', 'EXTERNAL_NETWORK', externalNetworkId);
   }
 
   async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureRouter', async (time) => this.#routers.ensure(time, readRouter(router)));
+    return this.#ensure(call, 'ensureRouter', 'ROUTER', router);
   }
 
   async removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeRouter', async (time) => this.#routers.remove(time, routerId));
+    return this.#remove(call, 'removeRouter', 'ROUTER', routerId);
   }
 
   async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureFloatingIp', async (time) => this.#floatingIps.ensure(time, readFloatingIp(floatingIp)));
+    return this.#ensure(call, 'ensureFloatingIp', 'FLOATING_IP', floatingIp);
   }
 
   async removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeFloatingIp', async (time) => this.#floatingIps.remove(time, floatingIpId));
+    return this.#remove(call, 'removeFloatingIp', 'FLOATING_IP', floatingIpId);
   }
 
   async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureSecurityGroup', async (time) => this.#securityGroups.ensure(time, readSecurityGroup(group)));
+    return this.#ensure(call, 'ensureSecurityGroup', 'SECURITY_GROUP', group);
   }
 
   async removeSecurityGroup(call: DriverCall, securityGroupId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeSecurityGroup', async (time) => this.#securityGroups.remove(time, securityGroupId));
+    return this.#remove(call, 'removeSecurityGroup', 'SECURITY_GROUP', securityGroupId);
   }
 
   async ensureFirewall(call: DriverCall, firewall: FirewallSpecification): Promise<Outcome<void>> {
-    return this.backend.work(call, 'ensureFirewall', async (time) => this.#firewalls.ensure(time, readFirewall(firewall)));
+    return this.#ensure(call, 'ensureFirewall', 'FIREWALL', firewall);
   }
 
   async removeFirewall(call: DriverCall, firewallId: string): Promise<Outcome<void>> {
-    return this.backend.work(call, 'removeFirewall', async (time) => this.#firewalls.remove(time, firewallId));
+    return this.#remove(call, 'removeFirewall', 'FIREWALL', firewallId);
   }
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
@@ -163,18 +148,35 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {
     return this.backend.work(call, 'listParts', async (time) => {
-      await this.parts.until((parts) => (parts.isCurrent ? true : undefined), time.options());
+      await this.replica.until((replica) => (replica.isCurrent ? true : undefined), time.options());
       return this.#list.page(after, limit);
     });
   }
 
   /** Binds ports on the hosts that the option `switches` names, until the signal aborts. */
   async tend(signal: AbortSignal): Promise<void> {
-    await new PortBinder(this.backend.settings, this.parts, this.log).run(signal);
+    await new PortBinder(this.backend.settings, this.replica, this.log).run(signal);
+  }
+
+  /** Hints at parts that are no longer as they were made. */
+  async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
+    const { replica, log } = this;
+    const { installationId } = this.backend.settings;
+    const parts = { replica, list: this.#list, intact: this.#intact, installationId, removals: this.#removals, onEvent, log };
+    await new DriftWatch(parts).run(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.backend.close();
+  }
+
+  async #ensure(call: DriverCall, method: string, kind: PartKind, specification: object): Promise<Outcome<void>> {
+    return this.backend.work(call, method, async (time) => this.#parts.ensure(time, kind, specification));
+  }
+
+  async #remove(call: DriverCall, method: string, kind: PartKind, id: string): Promise<Outcome<void>> {
+    this.#removals.add(id);
+    return this.backend.work(call, method, async (time) => this.#parts.remove(time, kind, id));
   }
 }
 

@@ -1,68 +1,74 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ObservedNetworkPart } from '#drivers';
-import type { Monitor, MonitorRequest } from '#ovsdb';
-import { carries, partOf } from './marks.js';
-import type { MarkedTable, Northbound } from './schema/northbound.js';
+import type { Monitor } from '#ovsdb';
+import type { Intact } from './intact.js';
+import { partOf, type ExternalIds } from './marks.js';
+import { PART_TABLES, type PartTable } from './replica.js';
+import type { Northbound } from './schema/northbound.js';
 
-/** The kinds of part that each table holds main rows of. */
-const PART_TABLES = {
-  Logical_Router: ['NETWORK', 'ROUTER'],
-  Logical_Switch: ['EXTERNAL_NETWORK'],
-  Logical_Switch_Port: ['PORT'],
-  Load_Balancer: ['LOAD_BALANCER', 'FLOATING_IP'],
-  NAT: ['FLOATING_IP'],
-  Port_Group: ['SECURITY_GROUP', 'FIREWALL'],
-} as const satisfies Partial<Record<MarkedTable, readonly ObservedNetworkPart['kind'][]>>;
+type Listed = { part: Omit<ObservedNetworkPart, 'isIntact'>; marks: ExternalIds };
 
-const request = (table: keyof typeof PART_TABLES) => ({
-  columns: ['external_ids' as const],
-  where: PART_TABLES[table].map((kind) => carries({ KIND: kind })),
-});
-
-/** What the list needs to see: the marks of every part, and of nothing else. */
-export const PARTS_REQUEST: MonitorRequest<Northbound> = {
-  Logical_Router: request('Logical_Router'),
-  Logical_Switch: request('Logical_Switch'),
-  Logical_Switch_Port: request('Logical_Switch_Port'),
-  Load_Balancer: request('Load_Balancer'),
-  NAT: request('NAT'),
-  Port_Group: request('Port_Group'),
-};
+/** After so many parts others get a turn. */
+const AT_ONCE = 50;
 
 /** The parts in the order of their ids, from a replica: a page costs the database nothing. */
 export class PartsList {
-  #sorted: ObservedNetworkPart[] | undefined;
+  #sorted: Listed[] | undefined;
+  /** What was found since the last change. */
+  #intact = new Map<string, boolean>();
 
-  constructor(private readonly monitor: Monitor<Northbound>) {
-    monitor.on('changes', () => {
+  constructor(
+    private readonly replica: Monitor<Northbound>,
+    private readonly intact: Intact,
+  ) {
+    replica.on('changes', () => {
       this.#sorted = undefined;
+      this.#intact = new Map();
     });
   }
 
-  page(after: string | null, limit: number): ObservedNetworkPart[] {
-    const parts = (this.#sorted ??= this.#read());
-    const start = after === null ? 0 : firstAfter(parts, after);
-    return parts.slice(start, start + limit);
+  async page(after: string | null, limit: number): Promise<ObservedNetworkPart[]> {
+    const listed = (this.#sorted ??= this.#read());
+    const start = after === null ? 0 : firstAfter(listed, after);
+    const page: ObservedNetworkPart[] = [];
+    for (const { part, marks } of listed.slice(start, start + limit)) {
+      page.push({ ...part, isIntact: await this.#isIntact(part.id, marks) });
+      if (page.length % AT_ONCE === 0) await setImmediate();
+    }
+    return page;
   }
 
-  #read(): ObservedNetworkPart[] {
-    const parts = new Map<string, ObservedNetworkPart>();
-    for (const table of Object.keys(PART_TABLES) as (keyof typeof PART_TABLES)[]) {
-      for (const { external_ids: marks } of this.monitor.rows(table).values()) {
+  /** The marks of the main row of each part, by id. */
+  marks(): ReadonlyMap<string, ExternalIds> {
+    return new Map((this.#sorted ??= this.#read()).map(({ part, marks }) => [part.id, marks]));
+  }
+
+  async #isIntact(id: string, marks: ExternalIds): Promise<boolean> {
+    const known = this.#intact;
+    const isIntact = known.get(id) ?? (await this.intact.isIntact(marks));
+    known.set(id, isIntact);
+    return isIntact;
+  }
+
+  #read(): Listed[] {
+    const parts = new Map<string, Listed>();
+    for (const table of Object.keys(PART_TABLES) as PartTable[]) {
+      for (const { external_ids: marks } of this.replica.rows(table).values()) {
         const part = partOf(marks);
-        if (part !== undefined) parts.set(part.id, part);
+        if (part !== undefined) parts.set(part.id, { part, marks });
       }
     }
-    return [...parts.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+    return [...parts.values()].sort((one, other) => (one.part.id < other.part.id ? -1 : 1));
   }
 }
 
 /** Where the first id above begins. */
-function firstAfter(parts: readonly ObservedNetworkPart[], after: string): number {
+function firstAfter(listed: readonly Listed[], after: string): number {
   let low = 0;
-  let high = parts.length;
+  let high = listed.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((parts[middle]?.id ?? '') > after) high = middle;
+    if ((listed[middle]?.part.id ?? '') > after) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -37,6 +37,8 @@ async function setup(options: SimulatedOptions): Promise<ConformanceSubject> {
       killHost: async (hostName) => world.setHost(hostName, 'DEAD'),
       cutOffHost: async (hostName) => world.setHost(hostName, 'PARTITIONED'),
       returnHost: async (hostName) => world.setHost(hostName, 'ALIVE'),
+      damagePart: async ({ id }) => world.damagePart(id),
+      losePart: async ({ id }) => world.losePart(id),
     },
     async teardown() {
       await driver.close();

@@ -1,4 +1,5 @@
 import { statement } from '#database';
+import type { BackendEvent } from '#drivers';
 
 /** What the functions of the world answer to a call. */
 export interface Answer {
@@ -31,7 +32,7 @@ export const latestEvent = statement<{ latest: number }>(
 );
 
 export const eventsAfter = statement<
-  { latest: number; events: { kind: 'MACHINE' | 'HOST' | 'DISK'; id: string }[] },
+  { latest: number; events: BackendEvent[] },
   [backendId: string, after: number]
 >(
   'simulation.events_after',

@@ -17,6 +17,16 @@ export const setPoolHealth = statement<{ name: string }, [backendId: string, nam
   `UPDATE pool SET health = $3 WHERE backend_id = $1 AND name = $2 RETURNING name`,
 );
 
+export const damagePart = statement<{ known: boolean }, [backendId: string, id: string]>(
+  'simulated_world.damage_part',
+  `SELECT part_damage($1, $2) AS known`,
+);
+
+export const losePart = statement<{ known: boolean }, [backendId: string, id: string]>(
+  'simulated_world.lose_part',
+  `SELECT part_lose($1, $2) AS known`,
+);
+
 export const addFault = statement<{ id: number }, [backendId: string, fault: string]>(
   'simulated_world.add_fault',
   `SELECT fault_add($1, $2) AS id`,

@@ -142,6 +142,20 @@ export class SimulatedWorld {
     if (rows.length === 0) throw notFound('simulated pool', name);
   }
 
+  /** Makes a part of a network another one than it was made, behind everybody's back. @throws NOT_FOUND */
+  async damagePart(id: string): Promise<void> {
+    await this.settle();
+    const [row] = await this.simulation.rows(sql.damagePart, this.backendId, id);
+    if (row?.known !== true) throw notFound('simulated part of a network', id);
+  }
+
+  /** Takes a part of a network away, behind everybody's back. @throws NOT_FOUND */
+  async losePart(id: string): Promise<void> {
+    await this.settle();
+    const [row] = await this.simulation.rows(sql.losePart, this.backendId, id);
+    if (row?.known !== true) throw notFound('simulated part of a network', id);
+  }
+
   /** Every process that uses the backend meets it from now on. Of several that match a call, the oldest acts. */
   async addFault(fault: FaultScript): Promise<number> {
     await this.settle();

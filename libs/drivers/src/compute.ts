@@ -45,10 +45,12 @@ export interface ObservedMachine {
 }
 
 /**
- * A script that the guest's wrapper runs at most once under its run id, keeping status and output in the guest. One that was
- * cut off, by a power cut or because its time was over, has ended with exit code 137.
+ * A script that the guest's wrapper runs at most once under its run id, keeping status and output in the guest for a week
+ * after it has ended; later it may be forgotten, and would run again. One that was cut off, by a power cut or because its
+ * time was over, has ended with exit code 137.
  */
 export interface GuestRun {
+  /** At most 200 letters, digits, hyphens and underscores. */
   runId: string;
   machineId: string;
   /** `/bin/sh` text, at most 64 KiB. */
@@ -61,6 +63,8 @@ export interface GuestRun {
    */
   answers?: readonly string[];
   timeoutSeconds: number;
+  /** It only looks, as a readiness check does, so an hour is enough to keep it. The same for all who ask for the run. */
+  brief?: boolean;
 }
 
 export interface GuestRunResult {

@@ -5,7 +5,8 @@ import type { NetworkDriver } from './network.js';
 import type { StorageDriver } from './storage.js';
 
 export interface BackendEvent {
-  kind: 'MACHINE' | 'HOST' | 'DISK';
+  /** NETWORK is a part of the network that is gone, or no longer as it was made; changes by drivers themselves need no hint. */
+  kind: 'MACHINE' | 'HOST' | 'DISK' | 'NETWORK';
   id: string;
 }
 

@@ -59,6 +59,12 @@ export type ObservedNetworkPart = {
   id: string;
   installationId: string;
   revision: number;
+  /**
+   * Whether all of it is there as it was told with this revision: what it consists of, where it belongs, and what others have
+   * been told since that concerns it. Where it is not, `ensure` with the same revision mends it. True of what belongs to
+   * other installations.
+   */
+  isIntact: boolean;
 };
 
 /**

@@ -4,6 +4,7 @@ import { DatastoreEntity, DatastoreHeartbeatEntity } from './datastore/datastore
 import { HostEntity, HostHeartbeatEntity } from './host/host.entity.js';
 import { InstallationEntity } from './installation/installation.entity.js';
 import { Infrastructure1764000700000 } from './migrations/1764000700000-infrastructure.js';
+import { HostSilence1764505000000 } from './migrations/1764505000000-host-silence.js';
 import { RackEntity } from './rack/rack.entity.js';
 import { ZoneEntity } from './zone/zone.entity.js';
 
@@ -20,5 +21,5 @@ export const infrastructureRoom: RoomSchema = {
     DatastoreEntity,
     DatastoreHeartbeatEntity,
   ],
-  migrations: [Infrastructure1764000700000],
+  migrations: [Infrastructure1764000700000, HostSilence1764505000000],
 };

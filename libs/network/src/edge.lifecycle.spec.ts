@@ -411,6 +411,11 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     await network.removeRouter(call('lost'), routerId);
     expect(await look()).toHaveLength(2);
     expect(await objects()).toEqual(expect.arrayContaining([id, routerId]));
+    for (const damaged of [outside, routerId, id]) {
+      await center.world.damagePart(damaged);
+      expect(await look()).toHaveLength(1);
+      expect(await look()).toEqual([]);
+    }
     const before = (await router(routerId))?.gateway_hosts ?? [];
     const first = before[0] ?? '';
     const setIntent = (intent: string) => room.database.dataSource.query('UPDATE host SET intent = $2 WHERE backend_id = $1 AND name = $3', [center.backendId, intent, first]);

@@ -15,10 +15,11 @@ import { applyGroupClaims, GROUP_CLAIMS } from './security-group/group-claims.js
 import { securityGroupOperations } from './security-group/security-group.operations.js';
 import { subnetOperations } from './subnet/subnet.operations.js';
 
+export { networkBackendUsers } from './backend-users.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
-export { networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
+export { EDGE_DRIFT, NETWORK_DRIFT, networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
 export { edgeDrift } from './drift/edge.reconciler.js';
 export { usableExternalNetwork } from './external-network/external-address.js';
 export * from './external-network/external-network.js';

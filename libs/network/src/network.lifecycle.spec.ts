@@ -439,5 +439,14 @@ describe('networks on a simulated datacenter', () => {
     expect(await objects()).toEqual(expect.arrayContaining([one, String(front.result.id)]));
     await run();
     expect(submitted).toHaveLength(1);
+    // Of what is still there with its revision, and yet no longer as it was told.
+    for (const id of [made.id, one ?? '', String(front.result.id)]) {
+      await center.world.damagePart(id);
+      await run();
+      expect(await center.ended(submitted.at(-1))).toMatchObject({ state: 'SUCCEEDED', kind: 'network.network.repair' });
+    }
+    expect(submitted).toHaveLength(4);
+    await run();
+    expect(submitted).toHaveLength(4);
   });
 });

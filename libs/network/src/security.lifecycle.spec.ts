@@ -300,6 +300,11 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     expect(await told(id)).toBeDefined();
     expect(await told(portId)).toMatchObject({ specification: part?.specification });
     expect(await told(await firewallId())).toMatchObject({ specification: { policies: [{ scope: { projectId } }] } });
+    for (const damaged of [id, portId, await firewallId()]) {
+      await center.world.damagePart(damaged);
+      expect(await drift()).toHaveLength(1);
+      expect(await drift()).toEqual([]);
+    }
     await succeeded((await policies.delete(access, String(policy.result.id))).result.operationId);
   });
 

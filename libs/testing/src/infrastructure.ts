@@ -66,7 +66,7 @@ export async function infrastructureBench(room: RoomDatabase): Promise<Infrastru
     news,
     zones: new rooms.ZoneService(commands, usage),
     racks: new rooms.RackService(commands),
-    backends: new rooms.BackendService(database, commands, drivers, secrets),
+    backends: new rooms.BackendService(database, commands, drivers, secrets, usage),
     registration: new rooms.HostRegistration(database, commands, drivers),
     hosts: new rooms.HostService(commands, occupancy),
     maintenance: new rooms.HostMaintenanceService(commands, occupancy),

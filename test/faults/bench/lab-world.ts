@@ -68,17 +68,17 @@ export class LabWorld implements World {
   }
 
   private async rowsOf(tenantId: string): Promise<MarkedRow[]> {
-    return (await this.parts.inventory.rows()).filter(({ marks }) => marks.get('muon:tenant') === tenantId);
+    return (await this.parts.inventory.rows()).filter(({ marks }) => (marks.get('muon:tenant') ?? '') === tenantId);
   }
 
-  /** Rows that only belong to a network must not outlive it; what a router of ours holds must say whose it is. */
+  /** Rows that belong to parts must not outlive them; what a router of ours holds must say whose it is. */
   private async strayRows(tenantId: string): Promise<string[]> {
     const rows = await this.rowsOf(tenantId);
-    const networks = new Set(rows.filter(({ marks }) => marks.get('muon:kind') === 'NETWORK').map(({ marks }) => marks.get('muon:id')));
-    const strays = rows.filter(({ marks }) => !networks.has(marks.get('muon:network')));
+    const parts = new Set(rows.flatMap((row) => partOf(row).map(({ id }) => id)));
+    const strays = rows.filter(({ marks }) => ownersOf(marks).some((id) => !parts.has(id)));
     const unmarked = await this.parts.inventory.network.unmarkedTranslations(rows);
     return [
-      ...strays.map(({ table, marks }) => `row of ${table} that outlived its network: ${marks.get('muon:kind')} ${marks.get('muon:id')}`),
+      ...strays.map(({ table, marks }) => `row of ${table} that outlived what it belongs to: ${marks.get('muon:kind')} ${marks.get('muon:id')}`),
       ...unmarked.map((uuid) => `row of NAT that says not whose it is: ${uuid}`),
     ];
   }
@@ -123,9 +123,17 @@ export class LabWorld implements World {
   }
 }
 
-/** What OVN was told of a part, in the words of a specification. */
+/** The parts that a row belongs to or builds on. */
+function ownersOf(marks: MarkedRow['marks']): string[] {
+  const names = ['network', 'router', 'target', ...(marks.get('muon:kind') === 'RULE' ? ['id'] : [])];
+  return names.flatMap((name) => marks.get(`muon:${name}`) ?? []);
+}
+
+/** What OVN was told of a part, in the words of a specification: of networks and ports from their rows, of others as it was noted there. */
 function told({ marks, columns }: MarkedRow, all: readonly MarkedRow[]): Record<string, unknown> {
-  if (marks.get('muon:kind') === 'NETWORK') {
+  const kind = marks.get('muon:kind');
+  if (kind !== 'NETWORK' && kind !== 'PORT') return JSON.parse(marks.get('muon:specification') ?? '{}') as Record<string, unknown>;
+  if (kind === 'NETWORK') {
     const own = all.filter((row) => row.table === 'DHCP_Options' && row.marks.get('muon:network') === marks.get('muon:id'));
     return { subnets: own.map((row) => ({ subnetId: row.marks.get('muon:id'), cidr: row.columns['cidr'] })) };
   }

@@ -11,6 +11,7 @@ import { startLastingPostgres } from '../support/installation.js';
 import { Report } from '../support/report.js';
 import { measureMachines } from './machines.js';
 import { measurePorts } from './ports.js';
+import { measureSwarm } from './swarm.js';
 
 export interface LabBench {
   muon: LabSystem;
@@ -19,7 +20,7 @@ export interface LabBench {
   rounds: (count: number) => number;
 }
 
-const MEASURES: Record<string, (bench: LabBench) => Promise<void>> = { machines: measureMachines, ports: measurePorts };
+const MEASURES: Record<string, (bench: LabBench) => Promise<void>> = { machines: measureMachines, ports: measurePorts, swarm: measureSwarm };
 const QUICK_SHARE = 5;
 
 const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean', default: false } }, allowPositionals: true });

@@ -12,6 +12,8 @@ export interface Blueprint {
   readonly apiPort: number;
   /** How many control nodes a cluster of this kind may have. */
   readonly controlCounts: readonly number[];
+  /** Whether control nodes may join at the same time, and workers beside them; otherwise each changes who must agree, one after another. */
+  readonly joinsTogether: boolean;
   /** What a backend must be able to do to run nodes of this kind. */
   readonly needs: readonly (keyof Capabilities)[];
   /** Where the API answers at a name or address, as the kind's own tools write it. */
@@ -40,7 +42,7 @@ export interface Blueprint {
    */
   closeJoining?(cluster: BlueprintCluster, joined: readonly BlueprintNode[]): GuestScript;
   /** On the node itself: exit code 0 says that it takes its part in the cluster. */
-  checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript;
+  checkReady(cluster: BlueprintCluster, node: BlueprintNode): GuestScript & { brief: true };
   /** On a control node: takes what runs on the node elsewhere and keeps new things off it. */
   drain(cluster: BlueprintCluster, node: BlueprintNode, options: DrainOptions): GuestScript;
   /** On a control node: takes `drain` back. */
@@ -110,6 +112,8 @@ export interface GuestScript {
    */
   answers?: readonly string[];
   timeoutSeconds: number;
+  /** It only looks: the guest need not remember for long that it has run. */
+  brief?: boolean;
 }
 
 export interface DrainOptions {

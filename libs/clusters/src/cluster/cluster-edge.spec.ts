@@ -3,6 +3,7 @@ import { clusterState } from '#clusters';
 import { FaultKind } from '#driver-simulated';
 import { ExternalNetworkService, findFloatingIpsOfOwners, findRoutersOfOwners, NetworkService } from '#network';
 import { OperationRequests } from '#operations';
+import { QuotaService } from '#quota';
 import { clustersBench, systemAccess, type ClustersBench } from '#testing';
 
 describe('clusters that are reached from outside', () => {
@@ -61,6 +62,17 @@ describe('clusters that are reached from outside', () => {
     expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
     expect(clusterState(await bench.cluster(result.id))).toBe('READY');
     expect((await edge(String(result.id))).floatingIps).toHaveLength(1);
+  });
+
+  it('is planned with what its nodes would take, once, also where the external network is full', async () => {
+    const projectId = bench.emptyProject();
+    const full = { name: 'full', backendId: bench.center.backendId, physicalNetwork: 'physnet2', cidr: '203.0.113.0/24', gateway: '203.0.113.1', pools: [{ first: '203.0.113.2', last: '203.0.113.2' }] };
+    const made = await new ExternalNetworkService(bench.center.commands).create(access, full);
+    expect(await bench.center.ended(made.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    await new QuotaService(bench.room.database, bench.center.commands).setQuota(access, { scopeId: projectId, lines: [{ resourceKey: 'vm.count', limit: 5 }] });
+    const { plan } = await bench.clusters.create(access, bench.request(projectId, 'blue', { externalNetwork: 'full' }), { dryRun: true });
+    expect(plan?.changes.problems.map((problem) => problem.code)).toEqual(['INSUFFICIENT_CAPACITY']);
+    expect(plan?.changes.reasons.map((reason) => reason.message)).toContainEqual(expect.stringMatching(/^vm\.count of project .*: 0 of 5 used, 5 requested\.$/));
   });
 
   it('on a network of the project needs that to be on a router already, and says so', async () => {

@@ -83,7 +83,10 @@ export async function conditionsNow(reader: Reader, clusterId: string, healable?
   const pools = await reader.rows(findNodePoolsOfClusters, [clusterId]);
   if (cluster === undefined) return [];
   const workers = pools.reduce((sum, pool) => sum + (pool.lifecycle === 'FAILED' ? 0 : pool.count), 0);
-  const now = nodeConditions(nodes, { controls: cluster.control_count, workers });
+  const machines = await reader.rows(findVirtualMachines, nodes.filter((node) => node.role === 'CONTROL').map((node) => node.machine_id));
+  const hosts = new Map(machines.map((machine) => [machine.id, machine.host_id]));
+  const placed = nodes.map((node) => ({ ...node, hostId: hosts.get(node.machine_id) ?? null }));
+  const now = nodeConditions(placed, { controls: cluster.control_count, workers });
   const last = cluster.conditions.find((condition) => condition.type === 'HEALABLE');
   const nothing = { type: 'HEALABLE', status: 'TRUE', reason: 'NOTHING_TO_HEAL', message: 'No node needs to be replaced.' } as const;
   return foldConditions(cluster.conditions, [...now, healable ?? last ?? nothing], new Date());

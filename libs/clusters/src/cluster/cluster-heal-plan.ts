@@ -6,17 +6,20 @@ import { lockResources, operationId, OPERATIONS } from '#operations';
 import { CHARGES, findCharges, type ChargeRow, type NewCharge } from '#quota';
 import type { ClusterFacts, NodeFacts } from '../guest/cluster-facts.js';
 import type { HealingTarget } from '../health/healing.js';
-import { newNodes, type NodeKind } from '../node/node-plan.js';
-import { homeOf, lockIdsOfMachines, planNewNodes } from '../node-pool/node-pool-plan.js';
+import { isServing, type NodeRole } from '../node/cluster-node.js';
+import { newNodes, type NodeHome, type NodeKind } from '../node/node-plan.js';
+import { homeOf, lockIdsOfMachines, planNewNodes, type PlannedGrowth } from '../node-pool/node-pool-plan.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
 import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
-import { clusterId } from './cluster.js';
+import { clusterId, quorum } from './cluster.js';
 
 /**
  * Plans the replacement of one node as one change set: the new machine with everything it stands on, which takes over what
- * the lost one was charged, and the operation. What has no place, or more than the quota, is a problem of the plan.
+ * the lost one was charged, and the operation. What has no place, or more than the quota, is a problem of the plan. A lost
+ * control node is rather replaced beside another one than not at all.
  * @param access null when the reconciler asks
- * @throws INVALID_STATE while it is not proven that the lost machine is off or its deletion can prove it
+ * @throws INVALID_STATE while it is not proven that the lost machine is off or its deletion can prove it, and when too few
+ *   control nodes would be left to agree
  */
 export async function planHealing(
   reader: Reader,
@@ -29,7 +32,10 @@ export async function planHealing(
   const place = { tenantId: row.tenant_id, projectId: row.project_id };
   await requireActiveScopes(reader, place);
   const lost = target.type === 'NODE' ? facts.nodes.find((node) => node.row.id === target.nodeId) : undefined;
-  if (lost !== undefined) refuseUnproven(lost);
+  if (lost !== undefined) {
+    refuseUnproven(lost);
+    refuseWithoutQuorum(facts, lost);
+  }
   const pool = target.poolId === null ? undefined : pools.find((each) => each.id === target.poolId);
   const flavorId = pool?.flavor_id ?? row.control_flavor_id;
   const flavor = (await flavorsById(reader, [flavorId])).get(flavorId);
@@ -45,7 +51,9 @@ export async function planHealing(
   const [node] = newNodes(row.name, kind, 1);
   assert(node !== undefined, 'one node was asked for');
   const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
-  const planned = await planNewNodes(reader, access, drivers, await homeOf(reader, row), [replacing]);
+  const home = await homeOf(reader, row);
+  const mayShare = lost === undefined || !isServing(lost.row);
+  const planned = await planReplacement((inHome) => planNewNodes(reader, access, drivers, inHome, [replacing]), home, target.role, mayShare);
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();
@@ -71,6 +79,24 @@ export async function planHealing(
   return changes;
 }
 
+/** Where nodes must be apart and there is no such place, beside another one if it may share. */
+async function planReplacement(
+  plan: (home: NodeHome) => Promise<PlannedGrowth>,
+  home: NodeHome,
+  role: NodeRole,
+  mayShare: boolean,
+): Promise<PlannedGrowth> {
+  const apart = await plan(home);
+  const group = home.groups[role];
+  if (apart.changes.problems.length === 0 || group.strength !== 'REQUIRE' || !mayShare) return apart;
+  const shared = await plan({ ...home, groups: { ...home.groups, [role]: { ...group, strength: 'PREFER' } } });
+  if (shared.changes.problems.length === 0) {
+    const message = 'No host without another control node has room, so this one shares its host until one of them is replaced again.';
+    shared.changes.reasons.push({ subject: 'placement', message });
+  }
+  return shared;
+}
+
 /** Nothing is started elsewhere while the machine might still run and nobody could stop it. */
 function refuseUnproven({ row, machine, hostState }: NodeFacts): void {
   const unknown = hostState === 'DOWN' || hostState === 'UNKNOWN';
@@ -78,6 +104,19 @@ function refuseUnproven({ row, machine, hostState }: NodeFacts): void {
   throw new MuonError('INVALID_STATE', `Node "${row.name}" cannot be replaced before its host is proven to be off: it may still run.`, {
     fault: 'OPERATOR',
     data: { nodeId: row.id, hostId: machine.host_id, hostState: hostState ?? 'UNKNOWN' },
+  });
+}
+
+/** The old control node goes first, and until the new one has joined the others must agree without it. */
+function refuseWithoutQuorum({ row, nodes }: ClusterFacts, lost: NodeFacts): void {
+  if (lost.row.role !== 'CONTROL' || row.control_count === 1) return;
+  const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node !== lost);
+  const serving = others.filter((node) => isServing(node.row)).length;
+  const needed = quorum(others.length);
+  if (serving >= needed) return;
+  throw new MuonError('INVALID_STATE', `Control node "${lost.row.name}" cannot be replaced: ${serving} of the others are ready, and ${needed} must agree without it.`, {
+    fault: 'OPERATOR',
+    data: { nodeId: lost.row.id, ready: serving, needed },
   });
 }
 

@@ -6,7 +6,7 @@ import { defineOperation, done, fanOut, UNDO_ALL, wait, type ApplyChanges, type 
 import { CHARGES } from '#quota';
 import { readOneCluster } from '../guest/cluster-facts.js';
 import { setNodePhase } from '../node/cluster-node.sql.js';
-import { forget } from '../node/member-steps.js';
+import { forget, turnOff } from '../node/member-steps.js';
 import { awaitReady, childOn, closeJoining, inviteStep, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
 import { healingFailed, healingSucceeded } from '../health/observation.sql.js';
 import { dropDeletedNodes, removeUnmadeNodes, settleCluster } from './cluster-ends.js';
@@ -66,7 +66,13 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
       {
         name: 'join',
         run: async (context) => join(tools, context, await facts(context), context.operation.input.role, replacement(context)),
-        undo: async (context) => forget(tools, context, context.operation.input.clusterId, [context.operation.input.replacementMachineId]),
+        undo: async (context) => {
+          const { clusterId, replacementMachineId, role } = context.operation.input;
+          if (role === 'WORKER') return forget(tools, context, clusterId, [replacementMachineId]);
+          // Its machine goes next, and a vote without a machine is one that no look at the nodes finds any more.
+          const turning = await turnOff(tools, context, clusterId, replacementMachineId);
+          return turning ?? forget(tools, context, clusterId, [replacementMachineId], { forgetting: 'INSIST' });
+        },
       },
       { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), replacement(context)) },
       membershipStep(tools),
@@ -109,7 +115,7 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
         });
       }
       // A control node that keeps its vote would weaken the others; a worker is only a wrong entry in a list.
-      return forget(tools, context, clusterId, [lostMachineId], { insist: role === 'CONTROL', concerned: [replacementMachineId] });
+      return forget(tools, context, clusterId, [lostMachineId], { forgetting: role === 'CONTROL' ? 'FAIL' : 'GIVE_UP', concerned: [replacementMachineId] });
     },
     undo: async (context) => {
       const { lostMachineId } = context.operation.input;

@@ -86,8 +86,11 @@ export async function planTree(
   const own = [clusterId, control.group.id, worker.group.id, ...(shape.networkId === null ? [networkId] : []), ...shape.pools.map((pool) => pool.id)];
   addClusterCharge(changes, shape);
   const tree = { changes, networkId, controlGroupId: control.group.id, workerGroupId: worker.group.id };
+  let unplaced = unplacedCharges(shape, nodes);
   try {
     const set = await planNodes(reader, access, home, nodes, changes, options);
+    // They are in the changes: what has no place from here on is something else.
+    unplaced = [];
     const controls = set.machines.slice(0, shape.control.count);
     const backendId = controls[0]?.backendId ?? '';
     for (const each of new Set(set.machines.map((machine) => machine.backendId))) {
@@ -116,11 +119,11 @@ export async function planTree(
     const outside = { clusterId, name, tenantId, projectId, networkId, ownsNetwork: shape.networkId === null, loadBalancerId };
     const { externalNetworkId: externalNetwork } = shape;
     const edge = externalNetwork === null ? { routers: [], floatingIps: [] } : await planEdge(reader, access, { ...outside, externalNetwork }, changes);
-    return { ...tree, loadBalancerId, lockIds: [...own, loadBalancerId, ...edge.routers, ...edge.floatingIps, ...set.lockIds], unplaced: [] };
+    return { ...tree, loadBalancerId, lockIds: [...own, loadBalancerId, ...edge.routers, ...edge.floatingIps, ...set.lockIds], unplaced };
   } catch (error) {
     if (!(error instanceof MuonError) || error.code !== 'INSUFFICIENT_CAPACITY') throw error;
     changes.problems.push(error.toRecord());
-    return { ...tree, loadBalancerId: null, lockIds: own, unplaced: unplacedCharges(shape, nodes) };
+    return { ...tree, loadBalancerId: null, lockIds: own, unplaced };
   }
 }
 

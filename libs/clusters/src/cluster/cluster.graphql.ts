@@ -32,7 +32,7 @@ registerEnumType(ConditionType, {
     API_AVAILABLE: { description: 'Whether enough control nodes are ready to agree, so that the cluster\'s API answers.' },
     CONTROL_NODES_READY: { description: 'Whether all control nodes are ready.' },
     WORKERS_READY: { description: 'Whether all workers are ready.' },
-    FAULT_TOLERANT: { description: 'Whether one more control node may be lost and the API still answers.' },
+    FAULT_TOLERANT: { description: 'Whether one more control node may be lost, or a host with all that it has, and the API still answers.' },
     HEALABLE: { description: 'Whether lost nodes can be replaced; what would stand in the way shows before it is needed.' },
   },
 });
@@ -50,6 +50,7 @@ const REASONS: Record<ConditionReason, string> = {
   SPARE_CONTROL_NODES: 'There are more control nodes than must agree.',
   SINGLE_CONTROL_NODE: 'There is one control node only.',
   NO_SPARE_CONTROL_NODE: 'There are just as many control nodes as must agree.',
+  CONTROL_NODES_SHARE_HOST: 'So many control nodes are on one host that the API would go with it.',
   NOTHING_TO_HEAL: 'No node needs to be replaced.',
   HEALING: 'A node is being replaced.',
   TOO_MANY_SICK: 'So many nodes are sick at once that the fault may lie elsewhere.',

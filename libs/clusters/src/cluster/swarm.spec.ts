@@ -1,11 +1,18 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { clusterState, nodeState, type ClusterNodeRow, type ClusterRow, type CreateClusterInput } from '#clusters';
 import { statement } from '#database';
+import { FaultKind } from '#driver-simulated';
 import { clustersBench, findCanary, systemAccess, type ClustersBench } from '#testing';
 
 const secretsOf = statement<{ purpose: string }, [ownerId: string]>(
   'spec.swarm_secrets',
   'SELECT purpose FROM secret WHERE owner_id = $1 ORDER BY purpose',
+);
+
+const setHealth = statement<{ id: string }, [hostId: string, health: string, fence: string]>(
+  'spec.swarm_host',
+  'UPDATE host SET health = $2, fence = $3 WHERE id = $1 RETURNING id',
 );
 
 const VERBS: readonly [word: string, pattern: RegExp][] = [
@@ -26,6 +33,7 @@ describe('Swarm clusters on a simulated datacenter', () => {
     bench = await clustersBench();
   });
   afterEach(async () => {
+    await bench.center.world.clearFaults();
     await bench.center.world.onGuestRun({ pattern: 'swarm join --token|join-token --rotate', exitCode: 0 });
   });
   afterAll(() => bench.close());
@@ -67,6 +75,17 @@ describe('Swarm clusters on a simulated datacenter', () => {
     expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await bench.leftOf(cluster.project_id)).toEqual([]);
   });
+
+  it('have nodes join at the same time, managers too: one that is late keeps nobody waiting', async () => {
+    const { result } = await bench.clusters.create(access, bench.request(bench.emptyProject(), 'hasty', swarm));
+    const [, late] = await bench.nodes(result.id);
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'runInGuest', keyContains: `-join-${late?.machine_id}`, times: 100_000 });
+    const joining = async (): Promise<string[]> => (await bench.nodes(result.id)).filter((node) => node.phase === 'JOINING').map((node) => node.id);
+    for (const end = Date.now() + 15_000; (await joining()).length > 1; await pause(20)) expect(Date.now()).toBeLessThan(end);
+    expect(await joining()).toEqual([late?.id]);
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+  }, 60_000);
 
   it('grow, shrink by drained nodes, and have a lost manager replaced, each with tokens of its own', async () => {
     const cluster = await made('sized');
@@ -124,12 +143,46 @@ describe('Swarm clusters on a simulated datacenter', () => {
     expect(await secrets(cluster)).toEqual(['cluster.foundation']);
   });
 
+  it('run what managers do once, also when the answer of the one that was asked is lost', async () => {
+    const cluster = await made('mute');
+    const asked = async (verb: string): Promise<number> => {
+      const controls = (await bench.nodes(cluster.id)).filter((node) => node.role === 'CONTROL');
+      return (await Promise.all(controls.map(verbs))).flat().filter((each) => each === verb).length;
+    };
+    const before = [await asked('rotate'), await asked('drain')];
+    for (const keyContains of ['-close-', '-drain-']) await bench.center.world.addFault({ kind: FaultKind.LOST_ANSWER, method: 'runInGuest', keyContains });
+    await scaled(cluster, 3);
+    await scaled(cluster, 2);
+    expect((await bench.center.world.faults()).map((fault) => fault.fired)).toEqual([1, 1]);
+    expect([await asked('rotate'), await asked('drain')]).toEqual(before.map((times) => times + 1));
+  });
+
+  it('have another manager do what the one that was asked cannot do any more', async () => {
+    const cluster = await made('orphaned');
+    const [control] = await bench.nodes(cluster.id);
+    const { host_id: hostId } = await bench.machine(control?.machine_id);
+    const [pool] = await bench.poolsOf(cluster.id);
+    await bench.center.world.addFault({ kind: FaultKind.HANG, method: 'runInGuest', keyContains: '-close-', resourceId: String(control?.machine_id), times: 1000 });
+    const { result } = await bench.pools.scale(access, { id: String(pool?.id), count: 3 });
+    // It does not answer, and may do it or not: it is asked again, and nobody else is.
+    while (((await bench.center.world.faults())[0]?.fired ?? 0) < 3) await pause(20);
+    expect(await bench.center.operation(result.operationId)).toMatchObject({ state: 'WAITING' });
+    await bench.room.database.rows(setHealth, hostId, 'DOWN', 'PROVEN_OFF');
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+    await bench.room.database.rows(setHealth, hostId, 'UP', 'NONE');
+    expect((await workers(cluster)).map(nodeState)).toEqual(['READY', 'READY', 'READY']);
+  }, 60_000);
+
   it('fail when the tokens cannot be made worthless, which keeps nobody from undoing', async () => {
     const cluster = await made('stubborn', { controlPlane: { count: 1, flavor: 'small' } });
     await bench.center.world.onGuestRun({ pattern: 'join-token --rotate', exitCode: 1, standardError: 'no leader' });
     const { error } = await scaled(cluster, 3, 'FAILED');
     expect(error).toMatchObject({ code: 'BACKEND_FAILED', data: { output: 'no leader' } });
     expect(error?.message).toContain('let no more nodes join');
+    // Its undo has tried for itself, as often: the nodes that were to join have had the tokens.
+    const [control] = await bench.nodes(cluster.id);
+    const rotations = (await runs(control)).filter((run) => run.script.includes('join-token --rotate'));
+    expect(rotations.map((run) => run.exitCode)).toEqual([0, 1, 1, 1, 1, 1, 1, 1, 1]);
     expect((await workers(cluster)).map(nodeState)).toEqual(['READY', 'READY']);
     expect(await secrets(cluster)).toEqual(['cluster.foundation']);
   });

@@ -42,17 +42,28 @@ type AnyContext = StepContext<unknown>;
 /** How often each node has failed, or how many control nodes were tried: what the step's memo keeps. */
 type Rounds = Record<string, number>;
 
+/** The control node on which the round's script may be running, and since when: beside the rounds in the memo. */
+interface Begun {
+  machineId: string;
+  /** By `Date.now()`. */
+  since: number;
+}
+
 const DEFAULT_RETRY_MS = 1500;
+/** How far the wait between rounds grows where nothing bounds their number, in times of the shortest. */
+const MAX_RETRY_FACTOR = 40;
 const NEXT_BATCH_MS = 5;
+/** How long a script may be on its way to the guest before its own time begins. */
+const ON_ITS_WAY_MS = 30_000;
 
 export interface GuestRunnerOptions {
-  /** How long to wait before a script that failed runs again, and before a guest that does not answer is asked again. */
+  /** How long to wait, at first, before a script that failed runs again, and before a guest that does not answer is asked again. */
   retryMs?: number;
 }
 
 /**
- * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, purpose, node and
- * round, so that a repeated step finds its run again, and only a new round runs the script once more.
+ * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, direction, purpose,
+ * node and round, so that a repeated step finds its run again, and only a new round, or the way back, runs the script once more.
  */
 export class GuestRunner {
   private readonly retryMs: number;
@@ -84,7 +95,9 @@ export class GuestRunner {
   }
 
   /**
-   * Runs a script on one of the control nodes: on the next one when one fails or does not answer.
+   * Runs a script on one of the control nodes, and on the next one when it fails there. One that does not answer is left for
+   * the next only when the script cannot be running there any more: two that run at once, or one that comes late, could undo
+   * what the other, or a later operation, has done.
    * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
    * @param request.keep seals what the script answers, and says how to keep that: it is secret, and goes nowhere else
    */
@@ -97,25 +110,32 @@ export class GuestRunner {
       keep?: (answers: Answers) => Promise<CommitWork>;
     },
   ): Promise<StepDone | StepWait> {
-    const { controls, key } = request;
+    const { controls, key, script } = request;
     const rounds = roundsOf(context);
     const round = rounds[key] ?? 0;
-    const control = controls[round % Math.max(1, controls.length)];
+    const before = begunOf(context);
+    const control = before === undefined ? controls[round % Math.max(1, controls.length)] : controls.find((each) => each.row.machine_id === before.machineId);
     const outcome: Outcome =
       control === undefined
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
-        : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script: request.script }, { [control.row.machine_id]: round });
+        : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script }, { [control.row.machine_id]: round });
     throwBroken([outcome]);
     if (outcome.type === 'DONE') {
       const commit = await request.keep?.(outcome.answers);
       return done(commit === undefined ? {} : { commit });
     }
-    const { afterMs, blocker } = waitReason([outcome], request, this.retryMs);
-    if (outcome.type === 'PENDING') return wait({ afterMs, blocker, memo: rounds as JsonValue });
+    const { afterMs, blocker } = waitReason([outcome], request, this.retryAfter(round, request));
+    const begun = before ?? (mayRun(outcome) ? { machineId: outcome.machineId, since: Date.now() } : undefined);
+    const isOpen = outcome.type === 'PENDING' || (outcome.type === 'AWAY' && begun !== undefined && canStillRun(control, script, begun));
+    if (isOpen) return wait({ afterMs, blocker, memo: { ...rounds, ...(begun === undefined ? {} : { begun: { ...begun } }) } });
     if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
       throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
     }
     return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
+  }
+
+  private retryAfter(round: number, { maxFailures }: Pick<RunOnEach, 'maxFailures'>): number {
+    return this.retryMs * (maxFailures === undefined ? Math.min(2 ** round, MAX_RETRY_FACTOR) : 1);
   }
 
   private async runOne(
@@ -126,7 +146,8 @@ export class GuestRunner {
   ): Promise<Outcome> {
     const { id, attempt } = context.operation;
     const machineId = task.node.row.machine_id;
-    const runId = `${id}-${attempt}-${request.purpose}-${machineId}-${rounds[machineId] ?? 0}`;
+    const purpose = context.step.direction === 'UNDO' ? `undo-${request.purpose}` : request.purpose;
+    const runId = `${id}-${attempt}-${purpose}-${machineId}-${rounds[machineId] ?? 0}`;
     try {
       const compute = await this.compute(task.node);
       const answer = await runScript(compute, context.call(runId), { runId, machineId, ...task.script });
@@ -183,6 +204,17 @@ function throwBroken(outcomes: readonly Outcome[]): void {
   if (broken !== undefined) throw broken.error;
 }
 
+/** A call that had no answer in time may have had its effect; one that was refused had none. */
+function mayRun(outcome: Outcome): boolean {
+  return outcome.type === 'PENDING' || (outcome.type === 'AWAY' && outcome.error.code === 'TIMEOUT');
+}
+
+/** Nothing runs on a host that is off, and no script for longer than it may. */
+function canStillRun(control: NodeFacts | undefined, script: GuestScript, { since }: Begun): boolean {
+  if (control?.machine === undefined || control.hostState === 'FENCED') return false;
+  return Date.now() - since < script.timeoutSeconds * 1000 + ON_ITS_WAY_MS;
+}
+
 function scriptFailed(node: NodeFacts, words: string, answer: { exitCode: number; output: string }): MuonError {
   const { name, id } = node.row;
   return new MuonError('BACKEND_FAILED', `Node "${name}" could not ${words}: the script in its guest ended with exit code ${answer.exitCode}.`, {
@@ -212,6 +244,14 @@ function waitReason(
 function blockerOf(error: MuonError): BlockerReason {
   const { code, message, fault, data } = error;
   return data === undefined ? { code, message, fault } : { code, message, fault, data };
+}
+
+function begunOf(context: AnyContext): Begun | undefined {
+  const { memo } = context.step;
+  const begun = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo['begun'] : undefined;
+  if (typeof begun !== 'object' || begun === null || Array.isArray(begun)) return undefined;
+  const { machineId, since } = begun;
+  return typeof machineId === 'string' && typeof since === 'number' ? { machineId, since } : undefined;
 }
 
 function roundsOf(context: AnyContext): Rounds {

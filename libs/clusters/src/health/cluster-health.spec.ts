@@ -203,4 +203,27 @@ describe('clusters that lose nodes', () => {
     expect(await bench.nodes(cluster.id)).toHaveLength(3);
     expect((await auditCounters(bench.room.database)).drift).toEqual([]);
   }, 60_000);
+
+  it('take back the vote of a new control node that is not to stay, however long no manager can be asked', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'unwelcome');
+    const before = await nodesOf(cluster, 'CONTROL');
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'runInGuest', times: 100_000, keyContains: '-ready-' });
+    const { result } = await bench.clusters.replaceNode(access, String(before[1]?.id));
+    const newcomer = async () => (await nodesOf(cluster, 'CONTROL')).find((node) => !before.some((old) => old.id === node.id));
+    while ((await newcomer())?.phase !== 'JOINED') await pause(20);
+    const { machine_id: machineId = '', name = '' } = (await newcomer()) ?? {};
+    await bench.center.world.addFault({ kind: FaultKind.UNAVAILABLE, method: 'runInGuest', times: 100_000, keyContains: `forget-${machineId}` });
+    await bench.center.operations.cancel(String(result.operationId));
+    while (((await bench.center.world.faults()).at(-1)?.fired ?? 0) < 6) await pause(20);
+    // What it may still do to join does not come after it was forgotten.
+    const { compute } = await bench.center.drivers.driver(bench.center.backendId);
+    const call = { idempotencyKey: 'a look', timeoutMs: 5000, signal: AbortSignal.timeout(5000) };
+    expect(await compute.getMachine(call, machineId)).toMatchObject({ power: 'STOPPED' });
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'CANCELLED' });
+    const left = await nodesOf(cluster, 'CONTROL');
+    expect(left.map((node) => node.id)).toEqual([before[0]?.id, before[2]?.id]);
+    const asked = (await Promise.all(left.map((node) => bench.center.world.guestRuns(node.machine_id)))).flat().map((run) => run.script);
+    expect(asked.filter((script) => script.includes('etcdctl member remove') && script.includes(name))).toHaveLength(1);
+  }, 60_000);
 });

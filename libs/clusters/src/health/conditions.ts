@@ -7,7 +7,7 @@ export const ConditionType = {
   API_AVAILABLE: 'API_AVAILABLE',
   CONTROL_NODES_READY: 'CONTROL_NODES_READY',
   WORKERS_READY: 'WORKERS_READY',
-  /** One more control node may be lost and the API still answers. */
+  /** One more control node may be lost, or a host with all that it has, and the API still answers. */
   FAULT_TOLERANT: 'FAULT_TOLERANT',
   /** Nothing is in the way of replacing lost nodes: what would block the next healing shows here before it is needed. */
   HEALABLE: 'HEALABLE',
@@ -28,6 +28,8 @@ export const ConditionReason = {
   SPARE_CONTROL_NODES: 'SPARE_CONTROL_NODES',
   SINGLE_CONTROL_NODE: 'SINGLE_CONTROL_NODE',
   NO_SPARE_CONTROL_NODE: 'NO_SPARE_CONTROL_NODE',
+  /** So many are on one host that the API would go with it: they were replaced when no other host was there. */
+  CONTROL_NODES_SHARE_HOST: 'CONTROL_NODES_SHARE_HOST',
   NOTHING_TO_HEAL: 'NOTHING_TO_HEAL',
   HEALING: 'HEALING',
   /** Too many nodes are sick at once: replacing them would make it worse if the fault lies elsewhere. */
@@ -53,7 +55,10 @@ export interface ClusterCondition {
 
 export type ConditionNow = Omit<ClusterCondition, 'since'>;
 
-type NodeFacts = Pick<ClusterNodeRow, 'role' | 'phase' | 'health'>;
+type NodeFacts = Pick<ClusterNodeRow, 'name' | 'role' | 'phase' | 'health'> & {
+  /** Null where it does not matter, or nobody knows. */
+  hostId: string | null;
+};
 
 /** What is wanted of the cluster. */
 export interface WantedNodes {
@@ -124,12 +129,27 @@ function apiCondition(controls: readonly NodeFacts[], wanted: number): Condition
 
 function faultTolerance(controls: readonly NodeFacts[], wanted: number): ConditionNow {
   const type = ConditionType.FAULT_TOLERANT;
-  const spare = countOf(controls, 'READY') - majority(wanted);
   if (wanted === 1) {
     return { type, status: 'FALSE', reason: 'SINGLE_CONTROL_NODE', message: 'The cluster has one control node, and its state is lost with it.' };
   }
-  if (spare > 0) return { type, status: 'TRUE', reason: 'SPARE_CONTROL_NODES', message: `${spare} control nodes may be lost and the API still answers.` };
-  return { type, status: 'FALSE', reason: 'NO_SPARE_CONTROL_NODE', message: 'The loss of another control node would stop the API.' };
+  const ready = controls.filter((node) => node.health === 'READY');
+  const spare = ready.length - majority(wanted);
+  if (spare <= 0) return { type, status: 'FALSE', reason: 'NO_SPARE_CONTROL_NODE', message: 'The loss of another control node would stop the API.' };
+  const sharing = largestShare(ready);
+  const names = sharing.map((node) => `"${node.name}"`).join(' and ');
+  if (sharing.length > spare) {
+    const message = `${names} are on one host, whose loss would stop the API. Replace one of them when another host has room.`;
+    return { type, status: 'FALSE', reason: 'CONTROL_NODES_SHARE_HOST', message };
+  }
+  const besides = sharing.length > 1 ? ` ${names} are on one host.` : '';
+  return { type, status: 'TRUE', reason: 'SPARE_CONTROL_NODES', message: `${spare} control nodes may be lost and the API still answers.${besides}` };
+}
+
+/** Those of the host that has the most of them. */
+function largestShare(nodes: readonly NodeFacts[]): NodeFacts[] {
+  const placed = nodes.filter((node) => node.hostId !== null);
+  const [largest = []] = [...Map.groupBy(placed, (node) => node.hostId).values()].sort((one, other) => other.length - one.length);
+  return largest;
 }
 
 /** Keeps the times of what has not changed. */

@@ -13,6 +13,7 @@ function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { 
   const base = { id: `n${made}`, name: `node-${made}`, role, phase: 'JOINED', pool_id: pool, health: 'READY', health_reason: 'NODE_READY', health_since: ago(60) } as const;
   return { row: { ...base, ...row }, hostState: host };
 }
+const onHostOfItsOwn = ({ row }: HealingNode) => ({ ...row, hostId: `host-of-${row.id}` });
 const several = (count: number, make: () => HealingNode): HealingNode[] => Array.from({ length: count }, make);
 const lost = (role: 'CONTROL' | 'WORKER', since = ago(1)): HealingNode => node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED' });
 
@@ -88,7 +89,7 @@ describe('healing', () => {
 
 describe('conditions', () => {
   const statuses = (list: readonly ConditionNow[]) => Object.fromEntries(list.map((each) => [each.type, `${each.status} ${each.reason}`]));
-  const of = (nodes: readonly HealingNode[], controls: number, workers: number) => statuses(nodeConditions(nodes.map((each) => each.row), { controls, workers }));
+  const of = (nodes: readonly HealingNode[], controls: number, workers: number) => statuses(nodeConditions(nodes.map(onHostOfItsOwn), { controls, workers }));
 
   it('say what the nodes are', () => {
     expect(of([...several(3, () => node('CONTROL')), node('WORKER')], 3, 1)).toEqual({
@@ -118,6 +119,20 @@ describe('conditions', () => {
     });
   });
 
+  it('count a host with its control nodes as one that may be lost', () => {
+    const on = (hosts: readonly string[]) => {
+      const controls = hosts.map((hostId, index) => ({ ...node('CONTROL', { name: `control-${index}` }).row, hostId }));
+      return nodeConditions(controls, { controls: hosts.length, workers: 0 }).find((each) => each.type === 'FAULT_TOLERANT');
+    };
+    expect(on(['a', 'b', 'b'])).toMatchObject({
+      status: 'FALSE',
+      reason: 'CONTROL_NODES_SHARE_HOST',
+      message: '"control-1" and "control-2" are on one host, whose loss would stop the API. Replace one of them when another host has room.',
+    });
+    expect(on(['a', 'b', 'c', 'c', 'd'])).toMatchObject({ status: 'TRUE', reason: 'SPARE_CONTROL_NODES', message: expect.stringContaining('"control-2" and "control-3" are on one host.') });
+    expect(on(['a', 'b', 'c', 'c', 'c'])).toMatchObject({ status: 'FALSE', reason: 'CONTROL_NODES_SHARE_HOST' });
+  });
+
   it('do not call a cluster degraded that grows or shrinks, but one that is being healed', () => {
     const growing = [node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'JOINING', health: 'UNKNOWN' })];
     expect(of(growing, 1, 2)).toMatchObject({ READY: 'TRUE ALL_READY', WORKERS_READY: 'TRUE ALL_READY' });
@@ -128,8 +143,8 @@ describe('conditions', () => {
   });
 
   it('keep the time since when they hold for the same reason', () => {
-    const before = foldConditions([], nodeConditions([node('CONTROL').row], { controls: 1, workers: 0 }), ago(5));
-    const after = foldConditions(before, nodeConditions([lost('CONTROL').row], { controls: 1, workers: 0 }), now);
+    const before = foldConditions([], nodeConditions([onHostOfItsOwn(node('CONTROL'))], { controls: 1, workers: 0 }), ago(5));
+    const after = foldConditions(before, nodeConditions([onHostOfItsOwn(lost('CONTROL'))], { controls: 1, workers: 0 }), now);
     const since = Object.fromEntries(after.map((each) => [each.type, each.since]));
     expect(since).toMatchObject({ READY: now.toISOString(), WORKERS_READY: ago(5).toISOString(), FAULT_TOLERANT: ago(5).toISOString() });
   });

@@ -146,6 +146,7 @@ class ClusterLook {
       // What is decided on was read before the guests were asked.
       const now = await readOneCluster(context.reader, facts.row.id);
       if (now.row.lifecycle !== 'PRESENT') return null;
+      takeOver(facts, now);
       const changes = await planHealing(context.reader, null, this.drivers, now, target);
       const [problem] = changes.problems;
       if (problem !== undefined) throw MuonError.fromRecord(problem);
@@ -170,6 +171,15 @@ class ClusterLook {
       await transaction.execute(setSuspects, id, JSON.stringify(suspects));
       await transaction.execute(setClusterConditions, id, JSON.stringify(await conditionsNow(transaction, id, healable)));
     });
+  }
+}
+
+/** What this look has seen is not written yet. */
+function takeOver(seen: ClusterFacts, now: ClusterFacts): void {
+  const rows = new Map(seen.nodes.map(({ row }) => [row.id, row]));
+  for (const { row } of now.nodes) {
+    const { health = row.health, health_reason = row.health_reason, health_since = row.health_since } = rows.get(row.id) ?? {};
+    Object.assign(row, { health, health_reason, health_since });
   }
 }
 

@@ -1,10 +1,10 @@
-import type { JsonValue } from '#core';
+import { toMuonError, type JsonValue } from '#core';
 import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
-/** A dead cluster must not keep its owner from getting rid of machines: its own list of nodes is left wrong then. */
+/** A dead cluster must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
 const MAX_FORGET_FAILURES = 3;
 
 type AnyContext = StepContext<unknown>;
@@ -71,26 +71,51 @@ function memoNumber(memo: JsonValue | undefined, key: string): number {
 }
 
 /**
- * Makes the cluster forget nodes that go.
- * @param options.insist fails when it cannot be done; otherwise the nodes are left to the cluster
+ * Turns off a machine that is about to be taken back. Until then whatever its guest has begun goes on, also what an ended
+ * script has asked of a daemon, and a join may come to its end after the cluster has forgotten the node.
+ * @returns undefined when it is off, or cannot be reached
  */
+export async function turnOff(tools: ClusterTools, context: AnyContext, clusterId: string, machineId: string): Promise<StepWait | undefined> {
+  const node = (await readOneCluster(context.reader, clusterId)).nodes.find(ofMachines([machineId]));
+  if (node?.machine === undefined || node.hostState === 'FENCED' || node.hostState === 'DOWN') return undefined;
+  const { compute } = await tools.drivers.driver(node.machine.backend_id);
+  try {
+    const outcome = await compute.stopMachine(context.call(machineId), node.machine.instance_id, true);
+    if (outcome.state === 'DONE') return undefined;
+    const { memo } = context.step;
+    return wait({ afterMs: outcome.retryAfterMs, blocker: `"${node.row.name}" is being turned off.`, ...(memo === undefined ? {} : { memo }) });
+  } catch (error) {
+    const known = toMuonError(error);
+    if (known.retryable || context.signal.aborted) throw error;
+    if (known.code !== 'NOT_FOUND') context.log.warn({ err: error, nodeId: node.row.id }, 'a machine could not be turned off before its cluster forgets it');
+    return undefined;
+  }
+}
+
+/**
+ * What becomes of nodes that the cluster cannot be made to forget: they are left to it after a few failures, or the step fails
+ * then, or it is tried until it is done, which in an undo has no deadline.
+ */
+export type Forgetting = 'GIVE_UP' | 'FAIL' | 'INSIST';
+
+/** Makes the cluster forget nodes that go. */
 export async function forget(
   tools: ClusterTools,
   context: AnyContext,
   clusterId: string,
   machineIds: readonly string[],
-  options: { insist?: boolean; concerned?: readonly string[] } = {},
+  options: { forgetting?: Forgetting; concerned?: readonly string[] } = {},
 ): Promise<Answer> {
+  const { forgetting = 'GIVE_UP', concerned = [] } = options;
   const facts = await readOneCluster(context.reader, clusterId);
   if (facts.row.lifecycle !== 'PRESENT') return done();
   const leaving = ofMachines(machineIds);
   const cluster = clusterForBlueprint({ ...facts, apiAddress: facts.apiAddress ?? '' });
-  return onMembers(tools, context, facts, ofMachines([...machineIds, ...(options.concerned ?? [])]), {
+  return onMembers(tools, context, facts, ofMachines([...machineIds, ...concerned]), {
     purpose: 'forget',
     words: 'forget',
     members: facts.nodes.filter((node) => leaving(node) && node.blueprintNode !== undefined),
     script: (node) => facts.blueprint.remove(cluster, told(node)),
-    maxFailures: MAX_FORGET_FAILURES,
-    giveUp: options.insist !== true,
+    ...(forgetting === 'INSIST' ? {} : { maxFailures: MAX_FORGET_FAILURES, giveUp: forgetting === 'GIVE_UP' }),
   });
 }

@@ -169,7 +169,7 @@ export async function initialise(tools: ClusterTools, context: AnyContext, facts
   });
 }
 
-/** Control nodes join one after another, because each changes who must agree; workers a few at once. */
+/** Workers join a few at once; control nodes only where the blueprint allows it, and then workers join beside them. */
 export async function join(
   tools: ClusterTools,
   context: AnyContext,
@@ -177,7 +177,9 @@ export async function join(
   role: 'CONTROL' | 'WORKER',
   concerned: Concerned,
 ): Promise<Answer> {
-  const waiting = facts.nodes.filter((node) => node.row.role === role && node.row.phase === 'JOINING' && concerned(node));
+  const { joinsTogether } = facts.blueprint;
+  const takesPart = (node: NodeFacts): boolean => node.row.role === role || (joinsTogether && role === 'CONTROL');
+  const waiting = facts.nodes.filter((node) => takesPart(node) && node.row.phase === 'JOINING' && concerned(node));
   if (waiting.length === 0) return done();
   const secrets = await openSecrets(tools, context, facts);
   const cluster = clusterForBlueprint(facts);
@@ -186,7 +188,7 @@ export async function join(
     purpose: 'join',
     words: 'join the cluster',
     tasks: await Promise.all(tasks),
-    parallel: role === 'CONTROL' ? 1 : PARALLEL_JOINS,
+    parallel: role === 'CONTROL' && !joinsTogether ? 1 : PARALLEL_JOINS,
     maxFailures: MAX_SCRIPT_FAILURES,
     commit: joined,
   });

@@ -41,29 +41,28 @@ export const lockAffinityGroups = statement<{ id: string }, [ids: string[]]>(
 );
 
 /** As the scheduler has it: hosts without a rack are one rack a zone. */
-const DOMAIN = `CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END`;
+const domain = (member: string): string =>
+  `CASE g.scope WHEN 'HOST' THEN ${member}.host_id WHEN 'RACK' THEN coalesce(${member}.rack_id, ${member}.zone_id) ELSE ${member}.zone_id END`;
 
 /**
- * Groups whose REQUIRE rule the present members and the new ones would break together; seen under the group's lock. A member
- * that is being moved counts at both of its places.
+ * Groups whose REQUIRE rule a new member would break with another, present or new; seen under the group's lock. A member that
+ * is being moved counts at both of its places. Members that were let in against the rule keep nobody else out.
  */
 export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
   `WITH joining AS (
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text)
+     SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
+     FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
    ), member AS (
-     SELECT "groupId" AS group_id, "resourceId" AS id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id FROM joining
+     SELECT group_id, id, host_id, rack_id, zone_id FROM joining
      UNION ALL
      SELECT v.affinity_group_id, v.id, h.id, h.rack_id, h.zone_id
      FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host AS h ON h.id = c.host_id
-     WHERE v.affinity_group_id IN (SELECT "groupId" FROM joining) AND v.lifecycle <> 'FAILED'
-       AND NOT EXISTS (SELECT FROM joining WHERE v.id IN ("resourceId", "replacesId"))
+     WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
+       AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
    )
-   SELECT g.id, g.name FROM affinity_group AS g JOIN member AS m ON m.group_id = g.id
-   WHERE g.strength = 'REQUIRE'
-   GROUP BY g.id
-   HAVING CASE g.policy WHEN 'ANTI_AFFINITY' THEN count(DISTINCT (m.id, ${DOMAIN})) > count(DISTINCT ${DOMAIN})
-     ELSE count(DISTINCT ${DOMAIN}) > 1 END`,
+   SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
+   WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (${domain('j')} = ${domain('m')}) = (g.policy = 'ANTI_AFFINITY')`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];

@@ -59,6 +59,6 @@ export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow
   assert(placement !== undefined, `machine ${id} was not placed`);
   const { hostId, rackId, zoneId } = placement;
   const claims = new ChangeSet().add(HOST_CLAIMS, { action: 'MOVE', resourceId: id, hostId });
-  claims.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null })));
+  claims.add(AFFINITY_GROUPS, ...groups.map((group) => ({ groupId: group.id, resourceId: id, hostId, rackId, zoneId, replacesId: null, strength: group.strength })));
   return { placement, claims };
 }

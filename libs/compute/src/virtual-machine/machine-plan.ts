@@ -30,6 +30,7 @@ export interface MachineRequest {
   securityGroupIds?: readonly string[];
   /** One of them is chosen; none means any zone that the tenant may use. */
   zoneIds: readonly string[];
+  /** Its strength may be less than the group's own, for a machine that is better in the wrong place than nowhere. */
   affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
   /** Where there are several racks and zones, the members of its group are spread over those, too. */
   spreads?: boolean;
@@ -199,7 +200,7 @@ function addMachine(
   const { hostId, zoneId, rackId, backendId } = placement;
   changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
   if (affinityGroup !== null) {
-    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null });
+    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null, strength: affinityGroup.strength });
   }
   const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
   if (machine.existingVersion === undefined) {

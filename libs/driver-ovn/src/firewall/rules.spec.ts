@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { FirewallPolicyRule, SecurityGroupRule } from '#drivers';
+import { DHCP_SERVER } from '../dhcp.js';
 import { blockOf, cidrOf } from './packets.js';
 import { groupAcls, operatorAcls, Priority, type Acl } from './rules.js';
+
+const ASKS_FOR_ADDRESS = `inport == @g && ip4.dst == {255.255.255.255, ${DHCP_SERVER}} && udp.src == 68 && udp.dst == 67`;
 
 interface Packet {
   direction: 'INGRESS' | 'EGRESS';
@@ -140,7 +143,7 @@ describe('rules of operators', () => {
   it('with tiers are one row each, above those of groups, and pass by themselves', () => {
     const rules = [rule({ action: 'PASS', protocol: 'TCP', ports: { from: 443, to: 443 } }), rule({ action: 'ALLOW', remoteCidr: '10.0.0.0/8' }), rule()];
     expect(operatorAcls('g', rules, true)).toEqual([
-      { direction: 'from-lport', priority: 32_767, match: 'inport == @g && ip4 && udp.src == 68 && udp.dst == 67', action: 'allow', tier: 0 },
+      { direction: 'from-lport', priority: 32_767, match: ASKS_FOR_ADDRESS, action: 'allow', tier: 0 },
       { direction: 'to-lport', priority: 32_000, match: 'outport == @g && ip4 && tcp.dst == 443', action: 'pass', tier: 0 },
       { direction: 'to-lport', priority: 31_999, match: 'outport == @g && ip4 && ip4.src == 10.0.0.0/8', action: 'allow-related', tier: 0 },
       { direction: 'to-lport', priority: 31_998, match: 'outport == @g && ip4', action: 'drop', tier: 0 },
@@ -166,7 +169,7 @@ describe('rules of a security group', () => {
   it('allow what they name and leave nothing else, below all that operators say', () => {
     const rules = [groupRule({ remoteSecurityGroupId: 'other' }), groupRule({ direction: 'EGRESS', protocol: 'ICMP', ports: null, remoteCidr: '10.0.0.77/8' })];
     expect(groupAcls('g', rules, (id) => `muon_${id}`, false)).toEqual([
-      { direction: 'from-lport', priority: 32_767, match: 'inport == @g && ip4 && udp.src == 68 && udp.dst == 67', action: 'allow' },
+      { direction: 'from-lport', priority: 32_767, match: ASKS_FOR_ADDRESS, action: 'allow' },
       { direction: 'to-lport', priority: 2_000, match: 'outport == @g && ip4 && tcp.dst >= 80 && tcp.dst <= 90 && ip4.src == $muon_other_ip4', action: 'allow-related' },
       { direction: 'from-lport', priority: 2_000, match: 'inport == @g && ip4 && icmp4 && ip4.dst == 10.0.0.0/8', action: 'allow-related' },
       { direction: 'to-lport', priority: 1_000, match: 'outport == @g && ip', action: 'drop' },

@@ -1,4 +1,5 @@
 import type { FirewallDirection, FirewallMatch, FirewallPolicyRule, SecurityGroupRule } from '#drivers';
+import { DHCP_SERVER } from '../dhcp.js';
 import { ALL_PORTS, ANYWHERE, blockOf, cidrOf, without, type Packets, type Protocol } from './packets.js';
 
 /** A row of OVN's table of rules (ovn-nb(5), ACL), as far as it is said here. */
@@ -83,12 +84,12 @@ export function operatorAcls(group: string, rules: readonly FirewallPolicyRule[]
 
 const OVN_ACTION = { ALLOW: 'allow-related', DENY: 'drop', PASS: 'pass' } as const;
 
-/** Guests ask for their address before they have one; the answer comes from the switch itself and meets no rule. */
+/** Guests ask for their address before they have one, and nobody but OVN; the answer comes from the switch itself and meets no rule. */
 function dhcpAcl(group: string, tiers: boolean): Acl {
   return {
     direction: 'from-lport',
     priority: Priority.PLATFORM,
-    match: `inport == @${group} && ip4 && udp.src == 68 && udp.dst == 67`,
+    match: `inport == @${group} && ip4.dst == {255.255.255.255, ${DHCP_SERVER}} && udp.src == 68 && udp.dst == 67`,
     action: 'allow',
     ...(tiers ? { tier: Tier.OPERATOR } : {}),
   };

@@ -1,11 +1,12 @@
 import { Transaction, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import type { Draft } from '../draft.js';
 import type { Network } from '../input.js';
 import { carries, Mark, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { networkEndUuid, writeSubnetPaths, type SubnetPaths } from './router-links.js';
+import type { SubnetRows } from './subnets.js';
 
 /** The router that a network is on, as far as the network's subnets concern it. */
 export interface Attachment extends SubnetPaths {
@@ -16,7 +17,7 @@ export interface Attachment extends SubnetPaths {
 }
 
 /** @returns undefined when it is on none */
-export async function readAttachment(backend: OvnBackend, time: CallTime, networkId: string): Promise<Attachment | undefined> {
+export async function readAttachment(backend: Store, time: CallTime, networkId: string): Promise<Attachment | undefined> {
   const looking = new Transaction<Northbound>();
   const ends = looking.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]], ['external_ids']);
   const [end] = (await backend.read(time, looking)).of(ends);
@@ -35,8 +36,11 @@ export async function readAttachment(backend: OvnBackend, time: CallTime, networ
   return { end, router, routes: found.of(routes), nats: found.of(nats), balancers: found.of(balancers) };
 }
 
-/** The router keeps up with the network's subnets, and new switches get the floating load balancers of all of its networks. */
-export function writeAttachment(draft: Draft, network: Network, attachment: Attachment): void {
+/**
+ * The router keeps up with the network's subnets, and new switches get the floating load balancers of all of its networks.
+ * @param seen what there is of the network's subnets, in their order
+ */
+export function writeAttachment(draft: Draft, network: Network, attachment: Attachment, seen: readonly SubnetRows[]): void {
   const { end, router, balancers } = attachment;
   const { networkId, ownership, subnets } = network;
   const routerId = routerOf(end);
@@ -45,7 +49,10 @@ export function writeAttachment(draft: Draft, network: Network, attachment: Atta
   const linked = { routerId, revision: revisionOf(router.external_ids), ownership, sourceNat: router.external_ids.get(Mark.SOURCE_NAT) ?? '' };
   writeSubnetPaths(draft, linked, { networkId, link: Number(end.external_ids.get(Mark.LINK)) }, subnets, attachment);
   for (const { _uuid: balancer } of balancers) {
-    for (const { subnetId } of subnets) draft.join('Logical_Switch', rowUuid('Logical_Switch', subnetId), 'load_balancer', balancer);
+    subnets.forEach(({ subnetId }, index) => {
+      if (seen[index]?.switch?.load_balancer.has(balancer) === true) return;
+      draft.join('Logical_Switch', rowUuid('Logical_Switch', subnetId), 'load_balancer', balancer);
+    });
   }
 }
 

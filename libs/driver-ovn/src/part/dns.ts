@@ -1,6 +1,6 @@
 import { notFound } from '#core';
 import { Transaction, type Outcome } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import type { Draft } from '../draft.js';
 import type { Network } from '../input.js';
 import { carries, Mark, marksOf, type ExternalIds } from '../marks.js';
@@ -89,7 +89,7 @@ export function writeDns(draft: Draft, network: Network, { records: seen, holder
 
 /** The names of networks, as those that have them come, change and go. */
 export class Names {
-  constructor(private readonly backend: OvnBackend) {}
+  constructor(private readonly backend: Store) {}
 
   /**
    * Adds to a draft what it means for the names of a network.

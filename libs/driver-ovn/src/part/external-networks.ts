@@ -1,11 +1,12 @@
 import type { ExternalNetworkSpecification, Outcome, Ownership } from '#drivers';
 import { Transaction } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { inUse } from '../errors.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 
 /** It is the installation's, no tenant's. */
 const ownershipOf = (installationId: string): Ownership => ({ installationId, tenantId: '', projectId: '' });
@@ -14,7 +15,7 @@ const cableOf = (externalNetworkId: string): string => `${externalNetworkId}-out
 
 /** An external network is a logical switch with a port of type `localnet`, which every host has that knows the physical network. */
 export class ExternalNetworks {
-  constructor(private readonly backend: OvnBackend) {}
+  constructor(private readonly backend: Store) {}
 
   async ensure(time: CallTime, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
     const { externalNetworkId: id, revision, installationId, cidr, gatewayAddress } = externalNetwork;
@@ -32,7 +33,7 @@ export class ExternalNetworks {
       const resource = { id, revision, ownership: ownershipOf(installationId) };
       draft.ensure('Logical_Switch', uuid, ownSwitch, {
         name: id,
-        external_ids: marksOf({ ...resource, kind: 'EXTERNAL_NETWORK' }, { [Mark.CIDR]: cidr, [Mark.GATEWAY]: gatewayAddress }),
+        external_ids: marksOf({ ...resource, kind: 'EXTERNAL_NETWORK' }, { [Mark.CIDR]: cidr, [Mark.GATEWAY]: gatewayAddress, ...told(externalNetwork) }),
       });
       draft.ensure('Logical_Switch_Port', cableUuid, found.of(cables)[0], {
         name: cableOf(id),

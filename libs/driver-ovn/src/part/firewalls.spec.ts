@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { FirewallSpecification, NetworkSpecification, PortSpecification } from '#drivers';
 import { Transaction } from '#ovsdb';
+import { DHCP_SERVER } from '../dhcp.js';
 import { openOvnNetwork, type OvnNetworkDriver } from '../index.js';
-import { groupName, rowUuid } from '../names.js';
+import { gatewayMac, groupName, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { callOf, DONE, finish, firewallOf, groupOf, networkOf, optionsOf, OWNERSHIP, policyRule, portOf, refused } from '../testing/fixtures.js';
 import { ovnIsMissing, TestOvn } from '../testing/ovn.js';
@@ -89,6 +90,11 @@ describe.skipIf(ovnIsMissing)('security groups and the firewall', () => {
     expect(await passes()).toBe(false);
     const discover = 'udp.src == 68 && udp.dst == 67 && ip4.src == 0.0.0.0 && ip4.dst == 255.255.255.255 && eth.dst == ff:ff:ff:ff:ff:ff';
     expect(ovn.detail(`inport == "${client.portId}" && eth.src == ${client.macAddress} && ${discover} && ip.ttl == 64`)).toContain('offerip = 10.0.0.10');
+    // Nor is it a way to another guest, which a lease is not renewed at.
+    const asking = 'udp.src == 68 && udp.dst == 67';
+    expect(await passes(asking)).toBe(false);
+    const renewal = `${asking} && ip4.src == 10.0.0.10 && ip4.dst == ${DHCP_SERVER} && eth.dst == ${gatewayMac(client.subnetId)}`;
+    expect(ovn.detail(`inport == "${client.portId}" && eth.src == ${client.macAddress} && ${renewal} && ip.ttl == 64`)).toContain('offerip = 10.0.0.10');
     await driver.ensureSecurityGroup(callOf(), { ...groupOf([{ direction: 'EGRESS', protocol: 'ANY', remoteCidr: '10.0.0.8/30' }]), securityGroupId: closed.securityGroupId, revision: 2 });
     expect(await passes()).toBe(true);
   });

@@ -1,12 +1,13 @@
 import { invalidInput } from '#core';
 import type { FirewallPolicyRule, FirewallScope, FirewallSpecification, Outcome } from '#drivers';
 import { Transaction } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { MAX_ACLS, operatorAcls, type Acl } from '../firewall/rules.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid, scopeName, scopeSeed } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { ensureAcls } from './acls.js';
 
 /** The scope of what is said of all ports. */
@@ -32,7 +33,7 @@ export const scopesOf = (tenantId: string, projectId: string): string[] => [proj
  */
 export class Firewalls {
   constructor(
-    private readonly backend: OvnBackend,
+    private readonly backend: Store,
     private readonly tiers: boolean,
   ) {}
 
@@ -109,7 +110,10 @@ export class Firewalls {
       if (strange.length > 0) draft.leave('Port_Group', uuid, 'ports', ...strange);
     }
     const uuid = rowUuid('Port_Group', id);
-    draft.ensure('Port_Group', uuid, found.main, { name: scopeName(uuid), external_ids: marksOf({ kind: 'FIREWALL', id, revision, ownership: { installationId } }) });
+    draft.ensure('Port_Group', uuid, found.main, {
+      name: scopeName(uuid),
+      external_ids: marksOf({ kind: 'FIREWALL', id, revision, ownership: { installationId } }, told(firewall)),
+    });
     return draft;
   }
 

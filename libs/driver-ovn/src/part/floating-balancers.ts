@@ -40,6 +40,7 @@ export function writeFloatingBalancer(draft: Draft, floating: FloatingBalancer, 
   for (const vip of checked) {
     const checkUuid = healthCheckUuid(floatingIpId, vip);
     const external_ids = new Map([...marks, [Mark.KIND, 'HEALTH_CHECK']]);
+    external_ids.delete(Mark.SPECIFICATION);
     draft.ensure('Load_Balancer_Health_Check', checkUuid, floating.checks.get(checkUuid), { vip, options: HEALTH_CHECK_OPTIONS, external_ids });
   }
   writeMappings(draft, uuid, seen?.ip_port_mappings, balanced.mappings);

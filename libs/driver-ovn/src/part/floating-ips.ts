@@ -1,11 +1,12 @@
 import { MuonError, notFound } from '#core';
 import type { FloatingIpSpecification, Outcome } from '#drivers';
 import { Transaction, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { writeFloatingBalancer } from './floating-balancers.js';
 import { gatewayUuid, networkEndUuid } from './router-links.js';
 
@@ -25,6 +26,8 @@ interface Found {
   router: Northbound['Logical_Router'] | undefined;
   /** The networks of the router. */
   networkIds: Set<string>;
+  /** Their switches, where a load balancer is led to. */
+  switches: string[];
   end: Northbound['Logical_Router_Port'] | undefined;
   port: Pick<Northbound['Logical_Switch_Port'], 'external_ids'> | undefined;
   balanced: Northbound['Load_Balancer'] | undefined;
@@ -38,7 +41,7 @@ interface Found {
  * from addresses of their own.
  */
 export class FloatingIps {
-  constructor(private readonly backend: OvnBackend) {}
+  constructor(private readonly backend: Store) {}
 
   async ensure(time: CallTime, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => this.#plan(floatingIp, await this.#read(time, floatingIp)));
@@ -64,6 +67,7 @@ export class FloatingIps {
     const balanced = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', loadBalancerId))]);
     const checks = reading.select('Load_Balancer_Health_Check', [carries({ ID: floatingIpId })]);
     const found = await this.backend.read(time, reading);
+    const networkIds = new Set(found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? ''));
     return {
       nat: found.of(nats)[0],
       holders: found.of(holders).map(({ _uuid }) => _uuid),
@@ -75,12 +79,20 @@ export class FloatingIps {
       nats: found.of(otherNats),
       balancers: found.of(otherBalancers),
       router: found.of(routers)[0],
-      networkIds: new Set(found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '')),
+      networkIds,
+      switches: target.kind === 'PORT' ? [] : await this.#switchesOf(time, networkIds),
       end: found.of(ends)[0],
       port: found.of(ports)[0],
       balanced: found.of(balanced)[0],
       checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
     };
+  }
+
+  async #switchesOf(time: CallTime, networkIds: ReadonlySet<string>): Promise<string[]> {
+    const reading = new Transaction<Northbound>();
+    const switches = [...networkIds].map((networkId) => reading.select('Logical_Switch', [subnetsOf(networkId)], ['name']));
+    const found = await this.backend.read(time, reading);
+    return switches.flatMap((select) => found.of(select).map(({ _uuid }) => _uuid));
   }
 
   /** @returns undefined when a newer revision is there */
@@ -121,8 +133,9 @@ export class FloatingIps {
     }
   }
 
-  #marks({ floatingIpId: id, revision, ownership, networkId, routerId, address }: FloatingIpSpecification, target: string): ExternalIds {
-    const more = { [Mark.ROUTER]: routerId, [Mark.TARGET]: target, [Mark.ADDRESS]: address };
+  #marks(floatingIp: FloatingIpSpecification, target: string): ExternalIds {
+    const { floatingIpId: id, revision, ownership, networkId, routerId, address } = floatingIp;
+    const more = { [Mark.ROUTER]: routerId, [Mark.TARGET]: target, [Mark.ADDRESS]: address, ...told(floatingIp) };
     return marksOf({ kind: 'FLOATING_IP', id, revision, networkId, ownership }, more);
   }
 
@@ -152,9 +165,11 @@ export class FloatingIps {
     for (const place of found.balancing) {
       if (place.uuid !== routerUuid && !found.networkIds.has(place.networkId)) draft.leave(place.table, place.uuid, 'load_balancer', uuid);
     }
-    draft.join('Logical_Router', routerUuid, 'load_balancer', uuid);
+    const holders = new Set(found.balancing.map((place) => place.uuid));
+    if (!holders.has(routerUuid)) draft.join('Logical_Router', routerUuid, 'load_balancer', uuid);
+    if (found.switches.every((each) => holders.has(each))) return;
     // Clients inside are served where they are.
-    for (const networkId of found.networkIds) draft.joinAll('Logical_Switch', carries({ KIND: 'SUBNET', NETWORK: networkId }), 'load_balancer', uuid);
+    for (const networkId of found.networkIds) draft.joinAll('Logical_Switch', subnetsOf(networkId), 'load_balancer', uuid);
   }
 
   async remove(time: CallTime, floatingIpId: string): Promise<Outcome<void>> {
@@ -187,6 +202,8 @@ export class FloatingIps {
     placeOthers(draft, others.nats, others.balancers.some(({ _uuid }) => _uuid !== balancer._uuid));
   }
 }
+
+const subnetsOf = (networkId: string): ReturnType<typeof carries> => carries({ KIND: 'SUBNET', NETWORK: networkId });
 
 const uuidIs = (uuid: string): readonly ['_uuid', '==', string] => ['_uuid', '==', uuid];
 

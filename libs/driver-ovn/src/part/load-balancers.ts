@@ -1,11 +1,12 @@
 import { notFound } from '#core';
 import type { LoadBalancerSpecification, Outcome } from '#drivers';
 import { Transaction, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { holderOf, nameMarks, Names } from './dns.js';
 import { writeFloatingBalancer, writeMappings } from './floating-balancers.js';
 import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
@@ -34,7 +35,7 @@ interface Members {
 export class LoadBalancers {
   readonly #names: Names;
 
-  constructor(private readonly backend: OvnBackend) {
+  constructor(private readonly backend: Store) {
     this.#names = new Names(backend);
   }
 
@@ -115,7 +116,7 @@ export class LoadBalancers {
       // Clients hear at once that nobody serves them.
       options: new Map([['reject', 'true']]),
       health_check: new Set(checked.map((vip) => healthCheckUuid(loadBalancerId, vip))),
-      external_ids: marks('LOAD_BALANCER', nameMarks(balancer)),
+      external_ids: marks('LOAD_BALANCER', { ...nameMarks(balancer), ...told(balancer) }),
     });
     for (const vip of checked) {
       const checkUuid = healthCheckUuid(loadBalancerId, vip);

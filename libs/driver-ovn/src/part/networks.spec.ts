@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkSpecification } from '#drivers';
 import { Transaction } from '#ovsdb';
+import { DHCP_SERVER } from '../dhcp.js';
 import { openOvnNetwork, type OvnNetworkDriver } from '../index.js';
 import { gatewayMac, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
@@ -66,7 +67,7 @@ describe.skipIf(ovnIsMissing)('networks', () => {
     const discover = 'udp.src == 68 && udp.dst == 67 && ip4.src == 0.0.0.0 && ip4.dst == 255.255.255.255 && eth.dst == ff:ff:ff:ff:ff:ff';
     const flow = ovn.detail(`inport == "${port.portId}" && eth.src == ${port.macAddress} && ${discover} && ip.ttl == 64`);
     expect(flow).toContain('offerip = 10.0.0.10');
-    for (const option of ['lease_time = 3600', 'mtu = 1400', 'router = 10.0.0.1', 'server_id = 10.0.0.1', 'dns_server = {192.0.2.1, 192.0.2.2}']) {
+    for (const option of ['lease_time = 3600', 'mtu = 1400', 'router = 10.0.0.1', `server_id = ${DHCP_SERVER}`, 'dns_server = {192.0.2.1, 192.0.2.2}']) {
       expect(flow).toContain(option);
     }
     expect(flow).toContain(`eth.src = ${gatewayMac(subnetId)}`);

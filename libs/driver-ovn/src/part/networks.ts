@@ -1,12 +1,13 @@
 import { backendRefused, type Outcome } from '#drivers';
 import { Transaction } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { inUse } from '../errors.js';
 import type { Network } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { dnsUuid, readDns, writeDns, type DnsRows } from './dns.js';
 import { readAttachment, writeAttachment, type Attachment } from './attachment.js';
 import { networkEndUuid } from './router-links.js';
@@ -40,7 +41,7 @@ interface Found {
  * another, so networks may have the same addresses.
  */
 export class Networks {
-  constructor(private readonly backend: OvnBackend) {}
+  constructor(private readonly backend: Store) {}
 
   async ensure(time: CallTime, network: Network): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => {
@@ -58,7 +59,7 @@ export class Networks {
       const where = [carries({ KIND: SUBNET_TABLES[table], NETWORK: networkId })];
       return { table, rows: reading.select(table, where, ['external_ids']) };
     });
-    const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['name']);
+    const balancers = reading.select('Load_Balancer', [carries({ KIND: 'LOAD_BALANCER', NETWORK: networkId })], ['name']);
     const dns = readDns(reading, networkId);
     const found = await this.backend.read(time, reading);
     const wanted = new Set(subnets.map(({ subnetId }) => subnetId));
@@ -95,7 +96,7 @@ export class Networks {
     const routerUuid = rowUuid('Logical_Router', networkId);
     draft.ensure('Logical_Router', routerUuid, found.router, {
       name: networkId,
-      external_ids: marksOf({ kind: 'NETWORK', id: networkId, revision, networkId, ownership }, { [Mark.DOMAIN]: domain ?? '' }),
+      external_ids: marksOf({ kind: 'NETWORK', id: networkId, revision, networkId, ownership }, { [Mark.DOMAIN]: domain ?? '', ...told(network) }),
     });
     writeDns(draft, network, found.dns);
     network.subnets.forEach((subnet, index) => {
@@ -114,14 +115,14 @@ export class Networks {
     }
     this.#attachBalancers(draft, network, found);
     draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.attachment?.end);
-    if (found.attachment !== undefined) writeAttachment(draft, network, found.attachment);
+    if (found.attachment !== undefined) writeAttachment(draft, network, found.attachment, found.subnets);
     return draft;
   }
 
-  /** Clients anywhere in the network reach its load balancers, also from subnets that come later. */
+  /** Clients anywhere in the network reach its load balancers, also from subnets that come later. Those under floating addresses are the router's. */
   #attachBalancers(draft: Draft, { networkId, subnets }: Network, { balancers, router, subnets: seen }: Found): void {
     // One that comes meanwhile would not be on a new switch.
-    draft.expectRows('Load_Balancer', carries({ NETWORK: networkId }), 'name', balancers);
+    draft.expectRows('Load_Balancer', carries({ KIND: 'LOAD_BALANCER', NETWORK: networkId }), 'name', balancers);
     const routerUuid = rowUuid('Logical_Router', networkId);
     for (const { _uuid: balancer } of balancers) {
       if (router?.load_balancer.has(balancer) !== true) draft.join('Logical_Router', routerUuid, 'load_balancer', balancer);

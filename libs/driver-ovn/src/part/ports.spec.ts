@@ -41,6 +41,8 @@ describe.skipIf(ovnIsMissing)('ports', () => {
   it('has its address and no other, DHCP, one host, and its marks', async () => {
     const port = portOf(network, { macAddress: '02:00:00:00:00:AB', revision: 7, name: 'web' });
     expect(await driver.ensurePort(callOf(), port)).toEqual(DONE);
+    const { portId, networkId, subnetId, ipAddress, hostName } = port;
+    const told = { portId, networkId, subnetId, macAddress: '02:00:00:00:00:ab', ipAddress, hostName, securityGroupIds: [], name: 'web' };
     expect(await rowOf(port.portId)).toMatchObject({
       type: '',
       addresses: new Set(['02:00:00:00:00:ab 10.0.0.10']),
@@ -57,6 +59,7 @@ describe.skipIf(ovnIsMissing)('ports', () => {
         ['muon:network', network.networkId],
         ['muon:project', OWNERSHIP.projectId],
         ['muon:revision', '7'],
+        ['muon:specification', JSON.stringify(told)],
         ['muon:subnet', port.subnetId],
         ['muon:tenant', OWNERSHIP.tenantId],
       ]),

@@ -1,12 +1,13 @@
 import { notFound } from '#core';
 import type { Outcome } from '#drivers';
 import { Transaction } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import type { Port } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { holderOf, nameMarks, Names } from './dns.js';
 import { removeNat } from './floating-ips.js';
 import { mapPort, unmapPort } from './health-checks.js';
@@ -19,7 +20,7 @@ const floatingOf = (portId: string): ReturnType<typeof carries> => carries({ KIN
 export class Ports {
   readonly #names: Names;
 
-  constructor(private readonly backend: OvnBackend) {
+  constructor(private readonly backend: Store) {
     this.#names = new Names(backend);
   }
 
@@ -61,7 +62,7 @@ export class Ports {
     draft.expect('Logical_Switch', switchUuid, ownSwitch);
     const marks = marksOf(
       { kind: 'PORT', id: portId, revision, networkId, ownership },
-      { [Mark.SUBNET]: subnetId, [Mark.HOST]: port.hostName, ...nameMarks({ name: port.name, address: port.ipAddress }) },
+      { [Mark.SUBNET]: subnetId, [Mark.HOST]: port.hostName, ...nameMarks({ name: port.name, address: port.ipAddress }), ...told(port) },
     );
     const address = `${port.macAddress} ${port.ipAddress}`;
     draft.ensure('Logical_Switch_Port', uuid, row, {

@@ -1,13 +1,14 @@
 import { notFound } from '#core';
 import type { Outcome, RouterSpecification, UplinkSpecification } from '#drivers';
 import { Transaction, type Monitor, type Row } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { inUse } from '../errors.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds, type RowKind } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
 import type { MarkedTable, Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
+import { told } from '../specification.js';
 import {
   gatewayName,
   gatewayUuid,
@@ -60,7 +61,7 @@ const HIGHEST_PRIORITY = 1_000;
  */
 export class Routers {
   constructor(
-    private readonly backend: OvnBackend,
+    private readonly backend: Store,
     private readonly southbound: Monitor<Southbound>,
   ) {}
 
@@ -126,7 +127,7 @@ export class Routers {
     const sourceNat = uplink !== null && uplink.sourceNat ? uplink.address : '';
     draft.ensure('Logical_Router', routerUuid, found.router, {
       name: routerId,
-      external_ids: marksOf({ kind: 'ROUTER', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat }),
+      external_ids: marksOf({ kind: 'ROUTER', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat, ...told(router) }),
     });
     // A floating address that comes meanwhile would not be on all networks, or need what goes.
     const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });

@@ -1,18 +1,19 @@
 import { MuonError } from '#core';
 import type { Outcome, SecurityGroupSpecification } from '#drivers';
 import { Transaction } from '#ovsdb';
-import type { CallTime, OvnBackend } from '../backend.js';
+import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { groupAcls } from '../firewall/rules.js';
 import { carries, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { groupName, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import { told } from '../specification.js';
 import { ensureAcls } from './acls.js';
 
 /** A security group is a port group: its rules stand on it, and ports join and leave it themselves. */
 export class SecurityGroups {
   constructor(
-    private readonly backend: OvnBackend,
+    private readonly backend: Store,
     private readonly tiers: boolean,
   ) {}
 
@@ -32,7 +33,7 @@ export class SecurityGroups {
       draft.ensure('Port_Group', uuid, row, {
         name,
         acls: ensureAcls(draft, uuid, groupAcls(name, rules, groupName, this.tiers), found.of(acls), { id, revision, ownership }),
-        external_ids: marksOf({ kind: 'SECURITY_GROUP', id, revision, ownership }),
+        external_ids: marksOf({ kind: 'SECURITY_GROUP', id, revision, ownership }, told(group)),
       });
       return draft;
     });

@@ -1,4 +1,5 @@
 import type { Outcome, Transaction } from '#ovsdb';
+import { DHCP_SERVER } from '../dhcp.js';
 import type { Draft } from '../draft.js';
 import type { Network, Subnet } from '../input.js';
 import { Mark, marksOf, type ExternalIds, type RowKind } from '../marks.js';
@@ -71,7 +72,7 @@ function dhcpOptions({ subnetId, gatewayAddress }: Subnet, domain: string | unde
   // OVN answers names of the network on the way to any server. At the gateway is none, so that others fail at once.
   const servers = domain === undefined || dnsServers.length > 0 ? dnsServers : [gatewayAddress];
   return new Map([
-    ['server_id', gatewayAddress],
+    ['server_id', DHCP_SERVER],
     ['server_mac', gatewayMac(subnetId)],
     ['router', gatewayAddress],
     ['lease_time', String(dhcpLeaseSeconds)],

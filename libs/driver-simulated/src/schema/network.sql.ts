@@ -8,7 +8,7 @@ BEGIN
   IF FOUND THEN
     IF p.kind <> a ->> 'kind' OR p.installation_id <> a ->> 'installationId' THEN RETURN conflicting('part', i); END IF;
     -- A request that was overtaken by a newer one changes nothing.
-    IF p.revision > new_revision OR (p.revision = new_revision AND p.specification = a -> 'specification') THEN
+    IF p.revision > new_revision OR (p.revision = new_revision AND p.specification = a -> 'specification' AND NOT p.damaged) THEN
       RETURN unchanged();
     END IF;
   END IF;
@@ -29,7 +29,7 @@ BEGIN
     a ->> 'hostName', a -> 'specification', needed)
   ON CONFLICT (backend_id, id) DO UPDATE
   SET revision = excluded.revision, network_id = excluded.network_id, host_name = excluded.host_name,
-    specification = excluded.specification, builds_on = excluded.builds_on;
+    specification = excluded.specification, builds_on = excluded.builds_on, damaged = false;
   RETURN changed();
 END $$;
 
@@ -102,7 +102,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION part_list(b text, after text, most int) RETURNS jsonb LANGUAGE sql AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'id', p.id, 'installationId', p.installation_id,
-    'revision', p.revision) ORDER BY p.id), '[]')
+    'revision', p.revision, 'isIntact', NOT p.damaged) ORDER BY p.id), '[]')
   FROM (SELECT * FROM network_part WHERE backend_id = b AND id > coalesce(after, '') ORDER BY id LIMIT most) p
 $$;
 `;

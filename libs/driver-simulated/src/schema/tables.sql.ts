@@ -116,6 +116,8 @@ CREATE INDEX IF NOT EXISTS network_part_network ON network_part (backend_id, net
 -- What routers and floating addresses build on: other parts.
 ALTER TABLE network_part ADD COLUMN IF NOT EXISTS builds_on text[] NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS network_part_builds_on ON network_part USING gin (builds_on);
+-- Somebody has changed it behind everybody's back; to ensure it mends that.
+ALTER TABLE network_part ADD COLUMN IF NOT EXISTS damaged boolean NOT NULL DEFAULT false;
 
 -- What was accepted and takes effect later. Hidden work is a request that got lost on its way and arrives late: the
 -- backend itself does not know of it until then.

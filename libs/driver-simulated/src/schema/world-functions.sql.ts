@@ -36,6 +36,21 @@ BEGIN
   RETURN made;
 END $$;
 
+-- Behind everybody's back, as by hand.
+CREATE OR REPLACE FUNCTION part_damage(b text, i text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE network_part SET damaged = true WHERE backend_id = b AND id = i;
+  IF FOUND THEN PERFORM tell(b, 'NETWORK', i); END IF;
+  RETURN FOUND;
+END $$;
+
+CREATE OR REPLACE FUNCTION part_lose(b text, i text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM network_part WHERE backend_id = b AND id = i;
+  IF FOUND THEN PERFORM tell(b, 'NETWORK', i); END IF;
+  RETURN FOUND;
+END $$;
+
 CREATE OR REPLACE FUNCTION world_reset(b text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE name text;
 BEGIN

@@ -226,7 +226,7 @@ function guestConformance(bench: Bench): void {
   it('runs once under its run id and answers the same ever after', async (context) => {
     bench.needs(context, 'compute', 'guestRun');
     const { machineId } = await bench.runningMachine();
-    const run = { runId: typeidUnboxed('run'), machineId, script, timeoutSeconds: 30 };
+    const run = { runId: typeidUnboxed('run').padEnd(200, '-of-a-step'), machineId, script, timeoutSeconds: 30 };
     const first = await bench.finish(async (call) => bench.driver.compute.runInGuest(call, run));
     expect(first.exitCode).toBe(0);
     expect(await bench.finish(async (call) => bench.driver.compute.runInGuest(call, run))).toEqual(first);

@@ -29,7 +29,7 @@ export function edgeConformance(bench: Bench): void {
       ['FLOATING_IP', floatingIp.floatingIpId],
     ] as const) {
       await bench.showsPart(id, 1);
-      expect(await bench.part(id)).toEqual({ kind, id, installationId, revision: 1 });
+      expect(await bench.part(id)).toEqual({ kind, id, installationId, revision: 1, isIntact: true });
     }
   });
 

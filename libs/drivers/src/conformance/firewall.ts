@@ -13,7 +13,7 @@ export function firewallConformance(bench: Bench): void {
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, group));
     const { securityGroupId: id } = group;
     await bench.showsPart(id, 1);
-    expect(await bench.part(id)).toEqual({ kind: 'SECURITY_GROUP', id, installationId: bench.ownership.installationId, revision: 1 });
+    expect(await bench.part(id)).toEqual({ kind: 'SECURITY_GROUP', id, installationId: bench.ownership.installationId, revision: 1, isIntact: true });
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, { ...group, revision: 3, rules: [] }));
     await bench.finish(async (call) => driver.ensureSecurityGroup(call, group));
     await bench.showsPart(id, 3);

@@ -4,6 +4,7 @@ import { callConformance } from './calls.js';
 import { computeConformance } from './compute.js';
 import { firewallConformance } from './firewall.js';
 import { hostConformance } from './hosts.js';
+import { intactConformance } from './intact.js';
 import { listingConformance } from './listings.js';
 import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
@@ -19,6 +20,7 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
     networkConformance(bench);
     describe('edge', () => edgeConformance(bench));
     describe('firewall', () => firewallConformance(bench));
+    describe('behind its back', () => intactConformance(bench));
   },
   hosts: hostConformance,
 };

@@ -19,6 +19,7 @@ export function networkConformance(bench: Bench): void {
       id: network.networkId,
       installationId: bench.ownership.installationId,
       revision: 1,
+      isIntact: true,
     });
   });
 

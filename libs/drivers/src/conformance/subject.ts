@@ -1,6 +1,7 @@
 import type { Capabilities } from '../capabilities.js';
 import type { Driver } from '../driver.js';
 import type { MachineSpecification } from '../compute.js';
+import type { ObservedNetworkPart } from '../network.js';
 
 /** The contracts of a driver. */
 export const CONTRACTS = ['compute', 'storage', 'network', 'hosts'] as const;
@@ -43,4 +44,8 @@ export interface ConformanceHooks {
   /** Nobody can reach it, but its machines run on. */
   cutOffHost?(hostName: string): Promise<void>;
   returnHost?(hostName: string): Promise<void>;
+  /** Changes something that this part of the network consists of, or takes it away, as somebody would by hand. */
+  damagePart?(part: ObservedNetworkPart): Promise<void>;
+  /** Takes the part itself away. */
+  losePart?(part: ObservedNetworkPart): Promise<void>;
 }

@@ -214,7 +214,7 @@ export class BackendResolver {
     return { ...toPayload(outcome), backend: await loadBackend(this.database, context, input.id) };
   }
 
-  @Mutation(() => BackendPayload, { description: 'For operators: deletes a backend; in use, it takes nothing new and goes with its last host.' })
+  @Mutation(() => BackendPayload, { description: 'For operators: deletes a backend; in use, it takes nothing new and goes with the last of what is on it.' })
   async deleteBackend(
     @Args('input', { type: () => DeleteBackendInput, description: 'Which.' }) input: DeleteBackendInput,
     @Context() context: GraphqlContext,

@@ -6,12 +6,15 @@ import { Action, SYSTEM_PLACE, type Access, type CommandOptions, type CommandRes
 import { sealedSecretRow, type SealedSecret, type SecretService } from '#secrets';
 import type { DriverRegistry } from '../driver/driver-registry.js';
 import { planRemoval } from '../usage/removal.js';
+import type { InfrastructureUsage } from '../usage/usage.js';
 import { usesOfBackend } from '../usage/usage.sql.js';
 import { backendId, type BackendRow } from './backend.js';
 import { findBackends } from './backend.sql.js';
+import { withoutSecrets } from './redaction.js';
 
 constraintMeans('backend_name', () => new MuonError('ALREADY_EXISTS', 'A backend of this name exists already.', { field: 'input.name' }));
-const backendGone = (): MuonError =>
+/** For whoever stands on backends: by a foreign key, the last word against a removal that comes at the same time. */
+export const backendGone = (): MuonError =>
   new MuonError('CONFLICT', 'The backend was deleted, or came into use, at the same time; read it again.', { data: { fact: 'backend' } });
 for (const constraint of ['host_backend', 'datastore_backend']) constraintMeans(constraint, backendGone);
 
@@ -65,6 +68,7 @@ export class BackendService {
     private readonly commands: CommandRunner,
     private readonly drivers: DriverRegistry,
     private readonly secrets: SecretService,
+    private readonly usage: InfrastructureUsage,
   ) {}
 
   /** @throws UNSUPPORTED for an unknown kind; UNAVAILABLE, INVALID_INPUT when the backend does not answer to it */
@@ -97,7 +101,7 @@ export class BackendService {
       changes.result = { id };
       return changes;
     };
-    return this.commands.runPrepared({ access, name: 'createBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
+    return this.commands.runPrepared({ access, name: 'createBackend', ...withoutSecrets(input as JsonObject), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
   async update(access: Access, raw: UpdateBackendInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -135,15 +139,16 @@ export class BackendService {
       changes.result = { id: row.id };
       return changes;
     };
-    return this.commands.runPrepared({ access, name: 'updateBackend', ...withoutSecret(input), place: SYSTEM_PLACE, ...options }, prepare, plan);
+    return this.commands.runPrepared({ access, name: 'updateBackend', ...withoutSecrets(input as JsonObject), place: SYSTEM_PLACE, ...options }, prepare, plan);
   }
 
-  /** In use, it takes no new hosts and machines and goes with the last of them. */
+  /** In use, it takes nothing new and goes with the last of what is on it. */
   async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       access.requireSystem(Action.DELETE, 'backend');
       const row = await requireBackend(reader, id, 'input.id');
-      return planRemoval('backend', row, await reader.rows(usesOfBackend, id));
+      const uses = [...(await reader.rows(usesOfBackend, id)), ...(await this.usage.of(reader, 'backend', id))];
+      return planRemoval('backend', row, uses);
     };
     return this.commands.run({ access, name: 'deleteBackend', input: { id }, place: SYSTEM_PLACE, ...options }, plan);
   }
@@ -173,13 +178,6 @@ function inputOfDriver(error: unknown): unknown {
   if (!(error instanceof MuonError) || error.code !== 'INVALID_INPUT' || error.field === undefined) return error;
   const field = error.field.startsWith('input.') ? error.field : `input.${error.field}`;
   return MuonError.fromRecord({ ...error.toRecord(), field });
-}
-
-/** What the audit log sees: that there was a secret, never which. */
-function withoutSecret(input: { secret?: string | null | undefined }): { input: JsonObject; hidden?: JsonObject } {
-  const { secret, ...rest } = input;
-  if (typeof secret !== 'string') return { input: input as JsonObject };
-  return { input: { ...rest, secret: '[secret]' }, hidden: { secret } };
 }
 
 async function requireBackend(reader: Reader, id: string, field: string): Promise<BackendRow> {

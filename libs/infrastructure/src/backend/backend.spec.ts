@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { statement } from '#database';
 import { eventsRoom } from '#events';
@@ -6,7 +7,7 @@ import { findBackends, infrastructureRoom, PendingRemoval } from '#infrastructur
 import { operationsRoom } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
-import { accessWith, infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
+import { accessWith, findCanary, infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
 
 let room: RoomDatabase;
 let bench: InfrastructureBench;
@@ -90,6 +91,20 @@ it('answers a repeat without asking the backend, and tells the same key with ano
   // A wrong secret would be refused by the backend if it were asked.
   await bench.backends.update(access, { id, secret: bench.password }, { idempotencyKey: 'changed' });
   await expect(bench.backends.update(access, { id, secret: 'another' }, { idempotencyKey: 'changed' })).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+});
+
+it('audits no secret that was put among the options, refused or not', async () => {
+  const canary = `canary-${randomBytes(12).toString('hex')}`;
+  const pem = `-----BEGIN PRIVATE KEY-----\n${canary}\n-----END PRIVATE KEY-----\n`;
+  const options = { network: { tls: { privateKey: canary, ca: [pem] } }, apiToken: { value: canary }, passwords: [canary], note: `as ${pem} here` };
+  const refused = bench.backends.create(access, { ...input('careless'), options });
+  await expect(refused).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  const { result } = await bench.backends.create(access, input('careful'));
+  await expect(bench.backends.update(access, { id: String(result.id), options })).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  expect(await findCanary(canary, { databaseUrls: [room.url], log: '' })).toEqual([]);
+  const texts = (await room.database.rows(auditTexts)).map(({ text }) => text).filter((text) => text.includes('"careless"'));
+  expect(texts.join()).toContain('as [secret]');
+  expect(texts.join()).toContain('"privateKey": "[secret]"');
 });
 
 it('is applied as it was planned, with its sealed secret', async () => {

@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventsRoom } from '#events';
-import type { DriverCall } from '#drivers';
+import { simulatedDriverFactory } from '#driver-simulated';
+import type { Driver, DriverCall } from '#drivers';
 import { identityRoom } from '#identity';
 import { infrastructureRoom } from '#infrastructure';
 import { operationsRoom } from '#operations';
@@ -101,4 +103,27 @@ it('does not blame the backend for one thing that is silent', async () => {
     expect(outcome.data?.cause).toBeUndefined();
   }
   expect(await driver.hosts.listHosts(call())).toHaveLength(1);
+});
+
+it('closes a connection that opens when nobody waits for it any more', async () => {
+  const factory = simulatedDriverFactory({ poolSize: 1 });
+  const [opened, closed]: [Driver[], Driver[]] = [[], []];
+  bench.drivers.register({
+    kind: 'late',
+    async connect(connection) {
+      await pause(400);
+      const driver = await factory.connect(connection);
+      const close = driver.close.bind(driver);
+      driver.close = async () => {
+        closed.push(driver);
+        return close();
+      };
+      opened.push(driver);
+      return driver;
+    },
+  });
+  const late = { name: 'late', kind: 'late', endpoint: bench.endpoint, secret: bench.password, callTimeoutMs: 100 };
+  await expect(bench.backends.create(access, late)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  await expect.poll(() => opened, { timeout: 5000 }).toHaveLength(1);
+  await expect.poll(() => closed, { timeout: 2000 }).toEqual(opened);
 });

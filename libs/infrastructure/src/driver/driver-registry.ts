@@ -175,9 +175,12 @@ export class DriverRegistry {
       secret,
       options: backend.options,
     };
+    const opening = factory.connect(connection);
     try {
-      return await withTimeout(`"${backend.name}"`, backend.call_timeout_ms, () => factory.connect(connection));
+      return await withTimeout(`"${backend.name}"`, backend.call_timeout_ms, () => opening);
     } catch (error) {
+      // One that opens all the same is nobody's.
+      void opening.then((raw) => this.closeRaw(backend.id, raw), () => undefined);
       const failure = toMuonError(error);
       this.log.warn({ err: failure, backend: backend.id }, 'a backend could not be opened');
       throw failure;

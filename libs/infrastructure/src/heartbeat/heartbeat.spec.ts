@@ -25,6 +25,19 @@ const hostEvents = statement<{ events: number }, [backendId: string]>(
   `SELECT count(*) AS events FROM event AS e JOIN host AS h ON h.id = e.resource_id WHERE h.backend_id = $1`,
 );
 
+/** Nobody has looked for ten minutes, nor asked a fence. */
+const lookAway = statement<never, [backendId: string]>(
+  'spec.heartbeat_gap',
+  `UPDATE host_heartbeat SET observed_at = observed_at - interval '10 minutes', last_seen_at = last_seen_at - interval '10 minutes',
+     silent_since = silent_since - interval '10 minutes', fence_asked_at = fence_asked_at - interval '10 minutes'
+   WHERE host_id IN (SELECT id FROM host WHERE backend_id = $1)`,
+);
+/** A minute passes, with looks in it. */
+const passMinute = statement<never, [backendId: string]>(
+  'spec.heartbeat_minute',
+  `UPDATE host_heartbeat SET silent_since = silent_since - interval '1 minute' WHERE host_id IN (SELECT id FROM host WHERE backend_id = $1)`,
+);
+
 beforeAll(async () => {
   room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, operationsRoom, infrastructureRoom]);
   bench = await infrastructureBench(room);
@@ -41,6 +54,8 @@ afterAll(async () => {
 async function hostsOf(backendId: string): Promise<HostRow[]> {
   return (await hosts.page(room.database, [null, null, backendId, null, null], 'NAME', {})).rows;
 }
+const write = async (text: typeof lookAway, backendId: string): Promise<void> =>
+  room.database.transaction(async (transaction) => void (await transaction.execute(text, backendId)));
 const statesOf = async (backendId: string): Promise<string[]> => (await hostsOf(backendId)).map(hostState);
 const news = (backendId: string): string[] =>
   told.filter((change) => change.host.backend_id === backendId).map((change) => `${change.host.name}: ${change.before} → ${change.after}`);
@@ -66,6 +81,32 @@ it('does not take a short silence for death, nor a single missed beat', async ()
   await strict.lookAt(backendId, signal);
   expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE']);
   expect(news(backendId)).toEqual([]);
+});
+
+it('gives a host the whole time to answer when nobody has looked for long', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await patient.lookAt(backendId, signal);
+  await world.setHost('host-1', 'DEAD');
+  await write(lookAway, backendId);
+  for (let look = 0; look < 3; look += 1) await patient.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
+  await write(passMinute, backendId);
+  await patient.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['FENCED', 'ACTIVE', 'ACTIVE']);
+});
+
+it('does not fence a host that was down before nobody looked for long, until it had the time to answer', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'PARTITIONED');
+  for (let look = 0; look < 2; look += 1) await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'DEAD');
+  await write(lookAway, backendId);
+  for (let look = 0; look < 3; look += 1) await patient.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'DOWN', fence: 'UNKNOWN' });
+  await write(passMinute, backendId);
+  await patient.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'DOWN', fence: 'PROVEN_OFF' });
 });
 
 it('finds a dead host down, proves it off, and takes it back when it was seen three times in a row', async () => {
@@ -99,6 +140,37 @@ it('never claims that a host which is cut off is off; an operator may', async ()
   await bench.hosts.attestOff(systemAccess(), { id: cut.id, reason: 'pulled both plugs' });
   await strict.lookAt(backendId, signal);
   expect((await hostsOf(backendId))[0]).toMatchObject({ fence: 'PROVEN_OFF', fence_source: 'OPERATOR', fence_reason: 'pulled both plugs' });
+});
+
+it('does not turn off a host that has begun to answer again', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 3 });
+  await strict.lookAt(backendId, signal);
+  await world.setHost('host-1', 'PARTITIONED');
+  for (let look = 0; look < 2; look += 1) await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'DOWN', fence: 'UNKNOWN' });
+  await world.setHost('host-1', 'ALIVE');
+  for (let look = 0; look < 3; look += 1) await strict.lookAt(backendId, signal);
+  expect((await hostsOf(backendId))[0]).toMatchObject({ health: 'UP', fence: 'NONE' });
+  expect(news(backendId)).toEqual(['host-1: ACTIVE → DOWN', 'host-1: DOWN → ACTIVE']);
+});
+
+it('looks on while it fences, and lets those alone that have come back meanwhile', async () => {
+  const { backendId, world } = await bench.datacenter({ count: 5 });
+  await bench.backends.update(systemAccess(), { id: backendId, callTimeoutMs: 5000 });
+  await strict.lookAt(backendId, signal);
+  for (const number of [1, 2]) await world.setHost(`host-${number}`, 'DEAD');
+  await strict.lookAt(backendId, signal);
+  await world.addFault({ kind: 'HANG', method: 'fence' });
+  const hasty = bench.heartbeat({ silentAfterMs: 0, beatsToReturn: 3, patienceMs: 50 });
+  await hasty.run(signal);
+  await expect.poll(async () => (await world.faults())[0]?.fired, { timeout: 4000 }).toBe(1);
+  for (const number of [1, 2]) await world.setHost(`host-${number}`, 'ALIVE');
+  await hasty.run(signal);
+  await hasty.lookAt(backendId, signal);
+  await hasty.lookAt(backendId, signal);
+  expect((await room.database.rows(heard, backendId)).map(({ beats }) => beats > 0)).toEqual([true, true, true, true, true]);
+  await hasty.lookAt(backendId, signal);
+  expect(await statesOf(backendId)).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE']);
 });
 
 it('turns nothing off by itself when most hosts fall silent at once', async () => {

@@ -21,33 +21,38 @@ export const findLiveBackends = statement<Pick<BackendRow, 'id'>>('heartbeat.bac
 /**
  * Records one look at a backend's hosts: heartbeats of all, and changes of the few that changed. Silent for longer than
  * the threshold and missed at least twice, a host is DOWN; seen often enough in a row, it is UP again and its fence
- * forgotten. What was not looked at (the backend was away) counts as neither.
+ * forgotten. What was not looked at (no worker ran, the backend was away) counts as neither: after such a gap a host has
+ * the whole threshold again to answer in.
  */
 export const recordBeat = statement<
   ChangedHost,
-  [backendId: string, beats: string, silentAfterMs: number, beatsToReturn: number]
+  [backendId: string, beats: string, silentAfterMs: number, beatsToReturn: number, gapAfterMs: number]
 >(
   'heartbeat.record',
   `WITH seen AS (
      SELECT * FROM jsonb_to_recordset($2::jsonb) AS s (name text, alive boolean, cpu integer, memory_mib integer, traits text[],
        cpu_percent float8, memory_used_mib bigint)
    ), looked AS (
-     SELECT h.id, h.intent, h.health, h.fence, h.vacant, h.created_at, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
-       s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib, b.last_seen_at,
+     SELECT h.id, h.intent, h.health, h.fence, h.vacant, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
+       s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
        CASE WHEN coalesce(s.alive, false) THEN least(coalesce(b.beats, 0) + 1, 1000000) ELSE 0 END AS beats,
-       CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses
+       CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses,
+       CASE WHEN s.alive THEN NULL
+         WHEN b.observed_at >= now() - $5::float8 * interval '1 millisecond' THEN coalesce(b.silent_since, b.last_seen_at, h.created_at)
+         ELSE now() END AS silent_since
      FROM host AS h LEFT JOIN seen AS s ON s.name = h.name LEFT JOIN host_heartbeat AS b ON b.host_id = h.id
      WHERE h.backend_id = $1
    ), beat AS (
-     INSERT INTO host_heartbeat (host_id, last_seen_at, beats, misses, cpu_percent, memory_used_mib, observed_at)
-     SELECT id, CASE WHEN alive THEN now() END, beats, misses, cpu_percent, memory_used_mib, now() FROM looked ORDER BY id
+     INSERT INTO host_heartbeat (host_id, last_seen_at, silent_since, beats, misses, cpu_percent, memory_used_mib, observed_at)
+     SELECT id, CASE WHEN alive THEN now() END, silent_since, beats, misses, cpu_percent, memory_used_mib, now() FROM looked ORDER BY id
      ON CONFLICT (host_id) DO UPDATE SET
-       last_seen_at = coalesce(excluded.last_seen_at, host_heartbeat.last_seen_at), beats = excluded.beats, misses = excluded.misses,
+       last_seen_at = coalesce(excluded.last_seen_at, host_heartbeat.last_seen_at), silent_since = excluded.silent_since,
+       beats = excluded.beats, misses = excluded.misses,
        cpu_percent = excluded.cpu_percent, memory_used_mib = excluded.memory_used_mib, observed_at = excluded.observed_at
    ), judged AS (
      SELECT *, CASE
          WHEN alive AND (health = 'UP' OR beats >= $4::int) THEN 'UP'
-         WHEN NOT alive AND misses >= 2 AND coalesce(last_seen_at, created_at) < now() - $3::float8 * interval '1 millisecond' THEN 'DOWN'
+         WHEN NOT alive AND misses >= 2 AND silent_since < now() - $3::float8 * interval '1 millisecond' THEN 'DOWN'
          ELSE health END AS now_health
      FROM looked
    )
@@ -131,31 +136,46 @@ export const recordBackendSilent = statement<ChangedHost, [backendId: string, re
    RETURNING h.id, h.intent, 'UP' AS health, h.fence, h.vacant`,
 );
 
-export interface HostToFence {
-  id: string;
-  name: string;
-  /** How many of the backend's hosts are down, and how many it has. */
+/**
+ * Silent for the threshold and at the last look too, not proven to be off, and not asked for a while: one that has begun to
+ * answer again, or has not had the time to since it is looked at again, is on its way back and must not be turned off. An
+ * empty one in maintenance may be off.
+ */
+const TO_BE_FENCED = `h.health = 'DOWN' AND b.beats = 0 AND b.silent_since < now() - $4::float8 * interval '1 millisecond'
+     AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
+     AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')`;
+
+export const findHostsToFence = statement<
+  Pick<HostRow, 'id' | 'name'>,
+  [backendId: string, againAfterMs: number, limit: number, silentAfterMs: number]
+>(
+  'heartbeat.to_fence',
+  `SELECT h.id, h.name
+   FROM host AS h JOIN host_heartbeat AS b ON b.host_id = h.id
+   WHERE h.backend_id = $1 AND ${TO_BE_FENCED}
+   ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int`,
+);
+
+/** How many of the backend's hosts are down, and how many it has. */
+export interface SilentHosts {
   down: number;
   total: number;
 }
 
-/** Silent hosts that nobody has proven to be off and that were not asked for a while. An empty one in maintenance may be off. */
-export const findHostsToFence = statement<HostToFence, [backendId: string, againAfterMs: number, limit: number]>(
-  'heartbeat.to_fence',
-  `SELECT h.id, h.name, counts.down, counts.total
+/** Immediately before the fence: whoever gets a row asks for this host, and nobody else does meanwhile. */
+export const claimFence = statement<SilentHosts, [backendId: string, againAfterMs: number, hostId: string, silentAfterMs: number]>(
+  'heartbeat.claim_fence',
+  `UPDATE host_heartbeat AS b SET fence_asked_at = now()
    FROM host AS h
-   LEFT JOIN host_heartbeat AS b ON b.host_id = h.id
    CROSS JOIN (SELECT count(*) FILTER (WHERE health = 'DOWN') AS down, count(*) AS total FROM host WHERE backend_id = $1) AS counts
-   WHERE h.backend_id = $1 AND h.health = 'DOWN' AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
-     AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
-   ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int`,
+   WHERE h.id = $3 AND b.host_id = h.id AND ${TO_BE_FENCED}
+   RETURNING counts.down, counts.total`,
 );
 
 /** What asking came to; an operator's word that came in between stands, and a host that returned is left alone. */
 export const recordFence = statement<ChangedHost, [hostId: string, result: string, reason: string]>(
   'heartbeat.record_fence',
-  `WITH asked AS (UPDATE host_heartbeat SET fence_asked_at = now() WHERE host_id = $1),
-   before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
+  `WITH before AS (SELECT id, intent, health, fence, vacant FROM host WHERE id = $1)
    UPDATE host AS h SET fence = $2, fence_source = 'BACKEND', fence_reason = $3,
      fence_since = CASE WHEN h.fence <> $2 THEN now() ELSE h.fence_since END
    FROM before AS b

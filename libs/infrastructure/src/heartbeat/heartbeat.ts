@@ -8,6 +8,7 @@ import type { HostStateNews } from '../host/host-state-listener.js';
 import { hostState } from '../host/host.js';
 import { findHosts } from '../host/host.sql.js';
 import {
+  claimFence,
   findHostsToFence,
   findLiveBackends,
   recordBackendSilent,
@@ -18,11 +19,14 @@ import {
   type Beat,
   type ChangedHost,
   type PoolBeat,
+  type SilentHosts,
 } from './heartbeat.sql.js';
 
 export interface HeartbeatOptions {
   /** How long a host or backend may be silent before it counts as down. */
   silentAfterMs?: number;
+  /** Not looked at for longer than this, a host counts as silent only from the next look on. */
+  gapAfterMs?: number;
   /** How often in a row a host that was down must be seen before it gets machines again. */
   beatsToReturn?: number;
   /** How long until a host that could not be proven off is asked about again. */
@@ -37,10 +41,17 @@ const FENCES_A_RUN = 20;
 /** More hosts down than this at once, and more than half of all: then it is rather the network or the backend that is sick. */
 const FENCE_BRAKE = 3;
 
+interface SeenBackend {
+  backend: BackendRow;
+  driver: Driver;
+  call: DriverCall;
+}
+
 /** Looks at every backend's hosts: what they are, how loaded they are, whether they live; and fences those that do not. */
 export class Heartbeat {
   private readonly options: Required<HeartbeatOptions>;
-  private readonly underWay = new Map<string, Promise<void>>();
+  private readonly looks = new Map<string, Promise<void>>();
+  private readonly fences = new Map<string, Promise<void>>();
 
   constructor(
     private readonly database: Database,
@@ -49,27 +60,50 @@ export class Heartbeat {
     private readonly log: Logger,
     options: HeartbeatOptions = {},
   ) {
-    this.options = { ...DEFAULTS, ...options };
+    const { silentAfterMs = DEFAULTS.silentAfterMs } = options;
+    this.options = { ...DEFAULTS, gapAfterMs: Math.max(silentAfterMs, DEFAULTS.silentAfterMs), ...options };
   }
 
-  /** One look at all backends, side by side: a slow one keeps nobody waiting but itself. */
+  /** One look at all backends, side by side: a slow one keeps nobody waiting but itself, and fences keep no look waiting. */
   async run(signal: AbortSignal): Promise<void> {
     for (const { id } of await this.database.rows(findLiveBackends)) {
-      if (this.underWay.has(id)) continue;
-      const look = this.lookAt(id, signal)
-        .catch((error: unknown) => {
-          this.log.error({ err: toMuonError(error), backend: id }, 'a heartbeat could not be recorded');
-        })
-        .finally(() => this.underWay.delete(id));
-      this.underWay.set(id, look);
+      void this.once(this.looks, id, async () => {
+        const seen = await this.look(id, signal);
+        if (seen !== undefined) void this.once(this.fences, id, async () => this.fence(seen));
+      });
     }
-    await Promise.race([Promise.all(this.underWay.values()), sleep(this.options.patienceMs, signal)]);
+    await Promise.race([this.untilIdle(), sleep(this.options.patienceMs, signal)]);
   }
 
-  /** One look at one backend, recorded when it returns. */
+  /** One look at one backend, recorded when it returns, and the fences that follow from it. */
   async lookAt(backendId: string, signal: AbortSignal): Promise<void> {
+    const seen = await this.look(backendId, signal);
+    if (seen !== undefined) await this.once(this.fences, backendId, async () => this.fence(seen));
+  }
+
+  /** Nothing when one is under way for this backend. */
+  private async once(underWay: Map<string, Promise<void>>, backendId: string, work: () => Promise<void>): Promise<void> {
+    let running = underWay.get(backendId);
+    if (running === undefined) {
+      running = work()
+        .catch((error: unknown) => {
+          this.log.error({ err: toMuonError(error), backend: backendId }, 'a heartbeat could not be recorded');
+        })
+        .finally(() => underWay.delete(backendId));
+      underWay.set(backendId, running);
+    }
+    return running;
+  }
+
+  private async untilIdle(): Promise<void> {
+    await Promise.all(this.looks.values());
+    await Promise.all(this.fences.values());
+  }
+
+  /** @returns what was seen, if the backend has answered */
+  private async look(backendId: string, signal: AbortSignal): Promise<SeenBackend | undefined> {
     const [backend] = await this.database.rows(findBackends, [backendId]);
-    if (backend === undefined) return;
+    if (backend === undefined) return undefined;
     const call: DriverCall = {
       idempotencyKey: `heartbeat/${backend.id}`,
       timeoutMs: Math.min(MAX_CALL_MS, backend.call_timeout_ms),
@@ -80,12 +114,13 @@ export class Heartbeat {
       const hosts = await driver.hosts.listHosts(call);
       const load = await this.loadOf(driver, call, backend);
       await this.record(backend, driver, hosts, load);
-      await this.fence(backend, driver, call);
+      return { backend, driver, call };
     } catch (error) {
       const failure = toMuonError(error);
-      if (failure.code === 'CANCELLED' || signal.aborted) return;
+      if (failure.code === 'CANCELLED' || signal.aborted) return undefined;
       if (failure.code === 'INTERNAL') throw failure;
       await this.silence(backend, failure);
+      return undefined;
     }
   }
 
@@ -107,10 +142,10 @@ export class Heartbeat {
   ): Promise<void> {
     const beats = JSON.stringify(hosts.map((host) => beatOf(host, load.get(host.hostName))));
     const pools = JSON.stringify(poolBeats(hosts));
-    const { silentAfterMs, beatsToReturn } = this.options;
+    const { silentAfterMs, beatsToReturn, gapAfterMs } = this.options;
     const changed = await this.database.transaction(async (transaction) => {
       await transaction.execute(recordBackendUp, backend.id, JSON.stringify(driver.capabilities));
-      const rows = await transaction.rows(recordBeat, backend.id, beats, silentAfterMs, beatsToReturn);
+      const rows = await transaction.rows(recordBeat, backend.id, beats, silentAfterMs, beatsToReturn, gapAfterMs);
       await transaction.execute(recordPools, backend.id, pools);
       return rows;
     });
@@ -126,21 +161,20 @@ export class Heartbeat {
     await this.tell(changed);
   }
 
-  private async fence(backend: BackendRow, driver: Driver, call: DriverCall): Promise<void> {
-    const silent = await this.database.rows(findHostsToFence, backend.id, this.options.fenceAgainAfterMs, FENCES_A_RUN);
-    const [first] = silent;
-    if (first === undefined) return;
-    const isBraked = first.down > FENCE_BRAKE && first.down * 2 > first.total;
-    const changed: ChangedHost[] = [];
-    for (const host of silent) {
-      const { result, reason } = isBraked
-        ? { result: 'UNKNOWN', reason: `${first.down} of ${first.total} hosts are silent at once: none is turned off without an operator.` }
-        : await this.askFence(driver, call, host.name);
-      changed.push(
-        ...(await this.database.transaction(async (transaction) => transaction.rows(recordFence, host.id, result, reason))),
+  /** One host after the other, each by what the last look has shown of it: looks go on meanwhile. */
+  private async fence({ backend, driver, call }: SeenBackend): Promise<void> {
+    const { fenceAgainAfterMs, silentAfterMs } = this.options;
+    for (const host of await this.database.rows(findHostsToFence, backend.id, fenceAgainAfterMs, FENCES_A_RUN, silentAfterMs)) {
+      if (call.signal.aborted) return;
+      const [silent] = await this.database.transaction(async (transaction) =>
+        transaction.rows(claimFence, backend.id, fenceAgainAfterMs, host.id, silentAfterMs),
       );
+      if (silent === undefined) continue;
+      const { result, reason } = isBraked(silent)
+        ? { result: 'UNKNOWN', reason: `${silent.down} of ${silent.total} hosts are silent at once: none is turned off without an operator.` }
+        : await this.askFence(driver, call, host.name);
+      await this.tell(await this.database.transaction(async (transaction) => transaction.rows(recordFence, host.id, result, reason)));
     }
-    await this.tell(changed);
   }
 
   private async askFence(driver: Driver, call: DriverCall, hostName: string): Promise<{ result: string; reason: string }> {
@@ -165,6 +199,8 @@ export class Heartbeat {
     );
   }
 }
+
+const isBraked = ({ down, total }: SilentHosts): boolean => down > FENCE_BRAKE && down * 2 > total;
 
 function beatOf(host: ObservedHost, load: HostLoad | undefined): Beat {
   return {

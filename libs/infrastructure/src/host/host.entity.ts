@@ -98,6 +98,9 @@ export class HostHeartbeatEntity {
   @Column('timestamptz', { name: 'last_seen_at', nullable: true })
   lastSeenAt!: Date | null;
 
+  @Column('timestamptz', { name: 'silent_since', nullable: true })
+  silentSince!: Date | null;
+
   @Column('integer', { default: 0 })
   beats!: number;
 

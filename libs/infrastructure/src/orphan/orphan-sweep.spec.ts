@@ -121,6 +121,8 @@ const stone = ({ kind, id }: BackendObject) => ({ backendId: center.backendId, o
 async function bury(...objects: BackendObject[]): Promise<void> {
   await room.database.transaction((transaction) => writeTombstones(transaction, objects.map(stone)));
 }
+const setHealth = async (health: string): Promise<void> =>
+  room.database.transaction(async (transaction) => void (await transaction.execute(setHostHealth, center.backendId, health)));
 const look = (beforeSubmit = async (): Promise<void> => undefined): Promise<OrphanReport> => {
   const context: ReconcilerContext = {
     signal: new AbortController().signal,
@@ -189,12 +191,12 @@ it('sweeps nothing when it would be too much, and says so', async () => {
 });
 
 it('does not count what the return of a host has brought back after it was made anew elsewhere', async () => {
-  const objects = Array.from({ length: 15 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-returned-${index}` }));
+  const objects = Array.from({ length: 15 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-returned-${index + 10}` }));
   for (const { id } of objects) await makeDisk(id);
   const stones = objects.map((object) => ({ ...stone(object), reason: RECREATED }));
   await room.database.transaction((transaction) => writeTombstones(transaction, stones));
   const report = await look();
-  expect(report).toMatchObject({ refusal: null, returned: 15 });
+  expect(report).toMatchObject({ refusal: null, returned: objects });
   await ended(report.operationId);
   expect(await present()).toEqual([]);
 });
@@ -203,8 +205,6 @@ it('leaves what only a host that is down could delete until that returns', async
   const [machine, disk] = (await makeMachine('out')).filter(({ kind }) => kind === 'machine' || kind === 'disk').reverse() as [BackendObject, BackendObject];
   for (const id of ['net-out', 'prt-out']) rows.add(id);
   await bury(machine, disk);
-  const setHealth = async (health: string): Promise<void> =>
-    room.database.transaction(async (transaction) => void (await transaction.execute(setHostHealth, center.backendId, health)));
   await setHealth('DOWN');
   expect(await look()).toMatchObject({ orphans: [], outOfReach: [machine, disk], operationId: null });
   await setHealth('UP');
@@ -212,6 +212,36 @@ it('leaves what only a host that is down could delete until that returns', async
   expect(report).toMatchObject({ orphans: [machine, disk], outOfReach: [] });
   expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await present()).toEqual(['net-out', 'prt-out']);
+});
+
+it('sweeps what was deleted while its host was down when that returns, however much it is, and whatever else is too much', async () => {
+  const left = Array.from({ length: 15 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-left-${index + 10}` }));
+  for (const { id } of left) await makeDisk(id);
+  await bury(...left);
+  await setHealth('DOWN');
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: left });
+  await setHealth('UP');
+  const mistaken = Array.from({ length: 15 }, (_none, index) => ({ kind: 'disk' as const, id: `dsk-mistaken-${index + 10}` }));
+  for (const { id } of mistaken) await makeDisk(id);
+  await bury(...mistaken);
+  const report = await look();
+  expect(report).toMatchObject({ refusal: 'TOO_MANY', returned: left });
+  expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await present()).toEqual(mistaken.map(({ id }) => id));
+});
+
+it('does not take for gone what a backend lists without its owner while its host is down', async () => {
+  const hidden = { kind: 'disk' as const, id: 'dsk-hidden' };
+  await makeDisk(hidden.id, '');
+  await makeDisk('dsk-hidden-too', '');
+  await bury(hidden);
+  await setHealth('DOWN');
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: [hidden], unknown: [], operationId: null });
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toMatchObject([{ object_id: hidden.id }]);
+  await setHealth('UP');
+  // Whose it is is not told: it is left alone, and not taken for gone either.
+  expect(await look()).toMatchObject({ orphans: [], outOfReach: [], unknown: [], operationId: null });
+  expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toMatchObject([{ object_id: hidden.id }]);
 });
 
 it('goes on past what cannot be deleted, names it, and tries again the next time', async () => {

@@ -5,13 +5,14 @@ import {
   defineReconciler,
   findTombstones,
   lockResources,
+  markTombstonesLeftBehind,
   markTombstonesSettled,
   nudgeReconcilers,
   operationId,
   OPERATIONS,
   pruneTombstones,
   readUnsettledTombstones,
-  RECREATED,
+  RETURNING,
   type Reconciler,
   type ReconcilerContext,
 } from '#operations';
@@ -40,12 +41,12 @@ export interface OrphanReport {
   orphans: BackendObject[];
   /** Must be gone, and are on hosts that are down: they are deleted when those return. */
   outOfReach: BackendObject[];
-  /** Of the orphans, those that the return of a host has brought: the brake does not count them. */
-  returned: number;
+  /** Of the orphans, those that the return of a host has brought: the brake neither counts nor keeps them. */
+  returned: BackendObject[];
   /** Carry this installation's mark, and nothing is known of them. They are left alone. */
   unknown: BackendObject[];
   operationId: string | null;
-  /** Why nothing is deleted though there are orphans. */
+  /** Why orphans are not deleted: none of them, or, where it is too many, none but those that have returned. */
   refusal: 'TOO_MANY' | 'BUSY' | null;
 }
 
@@ -105,26 +106,33 @@ export class OrphanSweep {
     const driver = await this.drivers.driver(backendId);
     // Read before the listing: what is buried later may well be listed still.
     const unsettled = await context.reader.rows(readUnsettledTombstones, backendId, MAX_SETTLED);
-    const listed = await listAll(context, driver, backendId);
-    const report: OrphanReport = { backendId, listed: listed.length, orphans: [], outOfReach: [], returned: 0, unknown: [], operationId: null, refusal: null };
-    const isOut = outOfReach(listed, await context.reader.rows(findDownHostNames, backendId));
+    const all = await listAll(context, driver, backendId);
+    const down = new Set((await context.reader.rows(findDownHostNames, backendId)).map((host) => host.name));
+    const installation = await installationId(context.reader);
+    const listed = all.filter((object) => object.installationId === installation || isHidden(object, down));
+    const ours = listed.filter((object) => object.installationId === installation).length;
+    const report: OrphanReport = { backendId, listed: ours, orphans: [], outOfReach: [], returned: [], unknown: [], operationId: null, refusal: null };
+    const isOut = outOfReach(listed, down);
     for (const [kind, objects] of Map.groupBy(listed, (object) => object.kind)) {
       for (let from = 0; from < objects.length; from += PAGE) {
         const page = objects.slice(from, from + PAGE);
         const ids = page.map((object) => object.id);
         const buried = new Map((await context.reader.rows(findTombstones, backendId, kind, ids)).map((row) => [row.object_id, row.reason]));
-        const unburied = ids.filter((id) => !buried.has(id));
+        // Of what is hidden, only the tombstone tells that it was ours.
+        const unburied = page.filter((object) => !buried.has(object.id) && object.installationId === installation).map(({ id }) => id);
         const known = await this.known.find(context.reader, kind, unburied);
         for (const object of page.filter(({ id }) => buried.has(id))) {
           (isOut(object) ? report.outOfReach : report.orphans).push({ kind, id: object.id });
-          if (!isOut(object) && buried.get(object.id) === RECREATED) report.returned += 1;
+          if (!isOut(object) && RETURNING.includes(buried.get(object.id) ?? '')) report.returned.push({ kind, id: object.id });
         }
         report.unknown.push(...unburied.filter((id) => !known.has(id)).map((id) => ({ kind, id })));
       }
     }
     this.tell(context, report);
-    if (report.orphans.length > 0 && report.refusal === null) await this.remove(context, report);
-    await this.settle(backendId, unsettled, listed);
+    const objects = report.refusal === null ? report.orphans : report.returned;
+    if (objects.length > 0) await this.remove(context, report, objects);
+    await this.leaveBehind(report);
+    await this.settle(backendId, unsettled, all);
     return report;
   }
 
@@ -134,16 +142,16 @@ export class OrphanSweep {
       const first = unknown.slice(0, MAX_NAMED);
       context.log.warn({ backendId, objects: unknown.length, first }, 'a backend holds objects of ours that nobody knows; they are left alone');
     }
-    if (orphans.length - returned <= Math.max(ALWAYS_ALLOWED, listed * LARGEST_SHARE)) return;
+    if (orphans.length - returned.length <= Math.max(ALWAYS_ALLOWED, listed * LARGEST_SHARE)) return;
     report.refusal = 'TOO_MANY';
-    const first = orphans.slice(0, MAX_NAMED);
-    context.log.error({ backendId, orphans: orphans.length, listed, first }, 'ALARM: too much of a backend would be swept away; nothing is');
+    const first = orphans.filter(({ id }) => !returned.some((each) => each.id === id)).slice(0, MAX_NAMED);
+    context.log.error({ backendId, orphans: orphans.length, listed, first }, 'ALARM: too much of a backend would be swept away; only what a host has brought back is');
   }
 
-  private async remove(context: ReconcilerContext, report: OrphanReport): Promise<void> {
+  private async remove(context: ReconcilerContext, report: OrphanReport, orphans: readonly BackendObject[]): Promise<void> {
     const { backendId } = report;
     const rank = (object: BackendObject): number => DELETION_ORDER.indexOf(object.kind);
-    const objects = [...report.orphans].sort((one, other) => rank(one) - rank(other)).slice(0, MAX_ORPHANS_AT_ONCE);
+    const objects = [...orphans].sort((one, other) => rank(one) - rank(other)).slice(0, MAX_ORPHANS_AT_ONCE);
     const id = operationId.create();
     const changes = new ChangeSet();
     lockResources(changes, id, [backendId]);
@@ -154,11 +162,21 @@ export class OrphanSweep {
     try {
       await context.submit(changes);
       report.operationId = id;
-      context.log.warn({ backendId, orphans: report.orphans.length, first: objects.slice(0, MAX_NAMED) }, 'orphans are being removed');
+      context.log.warn({ backendId, orphans: orphans.length, first: objects.slice(0, MAX_NAMED) }, 'orphans are being removed');
     } catch (error) {
       if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
-      report.refusal = 'BUSY';
+      report.refusal ??= 'BUSY';
     }
+  }
+
+  /** Deleted while its host was down, it will be there when that returns, perhaps with much else. */
+  private async leaveBehind({ backendId, outOfReach: left }: OrphanReport): Promise<void> {
+    if (left.length === 0) return;
+    await this.database.transaction(async (transaction) => {
+      for (const [kind, objects] of Map.groupBy(left, (object) => object.kind)) {
+        await markTombstonesLeftBehind(transaction, backendId, kind, objects.map(({ id }) => id));
+      }
+    });
   }
 
   /** Tombstones stay also when their object is gone, in case a late effect brings it back. */
@@ -179,11 +197,15 @@ export class OrphanSweep {
   }
 }
 
+const isOnOneOf = (hosts: ReadonlySet<string>, { hostName }: ListedObject): boolean => hostName !== null && hosts.has(hostName);
+
+/** Of what is on a host that is down, its backend may tell no more than that it has it. */
+const isHidden = (object: ListedObject, down: ReadonlySet<string>): boolean => object.installationId === '' && isOnOneOf(down, object);
+
 /** What only a host that is down could delete: machines and disks on it, and disks that such a machine has. */
-function outOfReach(listed: readonly ListedObject[], down: readonly { name: string }[]): (object: ListedObject) => boolean {
-  const names = new Set(down.map((host) => host.name));
-  if (names.size === 0) return () => false;
-  const isOn = ({ hostName }: ListedObject): boolean => hostName !== null && names.has(hostName);
+function outOfReach(listed: readonly ListedObject[], down: ReadonlySet<string>): (object: ListedObject) => boolean {
+  if (down.size === 0) return () => false;
+  const isOn = (object: ListedObject): boolean => isOnOneOf(down, object);
   const machines = new Set(listed.filter((object) => object.kind === 'machine' && isOn(object)).map((object) => object.id));
   return (object) => isOn(object) || (object.attachedTo !== null && machines.has(object.attachedTo));
 }
@@ -200,9 +222,8 @@ export class ReturningHosts implements HostStateListener {
   }
 }
 
-/** Everything of this installation; what others have there is none of our business. */
+/** Everything that it has, of whomever. */
 async function listAll(context: ReconcilerContext, driver: Driver, backendId: string): Promise<ListedObject[]> {
-  const installation = await installationId(context.reader);
   const found: ListedObject[] = [];
   for (const [number, list] of listingsOf(driver).entries()) {
     let after: string | null = null;
@@ -214,7 +235,7 @@ async function listAll(context: ReconcilerContext, driver: Driver, backendId: st
         signal: context.signal,
       };
       const objects: ListedObject[] = await list(call, after, PAGE);
-      for (const object of objects) if (object.installationId === installation) found.push(object);
+      found.push(...objects);
       const last = objects.at(-1);
       if (last === undefined || objects.length < PAGE) break;
       after = last.id;

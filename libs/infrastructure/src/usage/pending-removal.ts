@@ -16,7 +16,7 @@ export class PendingRemoval {
     let removed = 0;
     for (const { kind, id } of await this.database.rows(findRemovable)) {
       if (signal.aborted) break;
-      const uses = kind === 'zone' || kind === 'datastore' ? await this.usage.of(this.database, kind, id) : [];
+      const uses = kind === 'rack' ? [] : await this.usage.of(this.database, kind, id);
       if (uses.length > 0) continue;
       try {
         removed += await this.database.transaction(async (transaction) => transaction.execute(removePending[kind], id));

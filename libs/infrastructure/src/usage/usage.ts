@@ -2,9 +2,9 @@ import { assert } from '#core';
 import type { Reader } from '#database';
 
 /** What rooms above can hold on to. */
-export type UsedNoun = 'zone' | 'datastore';
+export type UsedNoun = 'zone' | 'backend' | 'datastore';
 
-/** A room above whose things stand in zones or datastores; what it counts keeps them from going at once. */
+/** A room above whose things stand in zones, backends or datastores; what it counts keeps them from going at once. */
 export interface InfrastructureUsers {
   /** What it counts, in the plural and for people, as `disks`. */
   readonly name: string;

@@ -41,10 +41,11 @@ it('makes the heartbeat look as soon as a backend says that a host has changed',
   try {
     await expect.poll(async () => database.first(looks, backendId), { timeout: 10_000 }).toEqual({ beats: 2, misses: 0 });
     await expect.poll(() => keepers.held, { timeout: 10_000 }).toHaveLength(1);
-    // The watch tells only of what happens after it has begun.
+    // The watch tells only of what happens after it has begun, which is a little after its keeper is held.
     await expect
       .poll(
         async () => {
+          await world.setHost('host-1', 'ALIVE');
           await world.setHost('host-1', 'DEAD');
           return (await database.first(looks, backendId))?.misses;
         },

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MuonError } from '#core';
-import { applyRows, ChangeSet, ROWS, statement } from '#database';
+import { applyRows, ChangeSet, insertRows, ROWS, statement } from '#database';
 import { eventsRoom } from '#events';
 import { CommandRunner, identityRoom } from '#identity';
+import { infrastructureRoom } from '#infrastructure';
 import { operationsRoom } from '#operations';
 import { quotaRoom, registerQuotaSections, QuotaLedger } from '#quota';
 import { registerScopeSections, scopesRoom } from '#scopes';
+import { secretsRoom } from '#secrets';
 import { accessWith, newTenant, roomDatabase, systemAccess, type RoomDatabase, type TestTenant } from '#testing';
 import { planNetwork, planPorts, planPortRemoval, registerNetworkSections, networkRoom, type PortRequest } from '../index.js';
 import { planSubnet, subnetSchema } from '../subnet/subnet-plan.js';
@@ -33,7 +35,9 @@ describe('addresses', () => {
   let owners = 0;
 
   beforeAll(async () => {
-    room = await roomDatabase([eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, networkRoom]);
+    room = await roomDatabase([secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, networkRoom]);
+    const backend = { id: 'bck_1', name: 'spec', kind: 'none', endpoint: 'none' };
+    await room.database.transaction((transaction) => insertRows(transaction, 'backend', [backend]));
     room.applier.register(ROWS, applyRows);
     registerScopeSections(room.applier);
     registerQuotaSections(room.applier, new QuotaLedger());

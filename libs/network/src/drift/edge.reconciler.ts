@@ -5,7 +5,7 @@ import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconcil
 import { GATEWAY_HOSTS } from '../realise/edge-specifications.js';
 import { findBackendsWithEdge, findExpectedEdgeParts, findMovedGateways, type ExpectedEdgePart } from './edge-drift.sql.js';
 import { EDGE_REPAIR } from './edge-repair.operations.js';
-import { listRevisions, type NetworkDriftOptions } from './network.reconciler.js';
+import { EDGE_DRIFT, listRevisions, type NetworkDriftOptions } from './network.reconciler.js';
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
@@ -24,7 +24,7 @@ type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id
 export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
   return defineReconciler({
-    name: 'edge-drift',
+    name: EDGE_DRIFT,
     everyMs,
     timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
     async run(context) {

@@ -9,6 +9,10 @@ import { findBackendsInUse, findExpectedParts, type ExpectedPart } from './drift
 import { checkSecurity } from './security-drift.js';
 import { MAX_REPAIRED_PARTS, NETWORK_REPAIR } from './repair.operations.js';
 
+/** Whoever hears that the network of a backend is not as it was made wakes these. */
+export const NETWORK_DRIFT = 'network-drift';
+export const EDGE_DRIFT = 'edge-drift';
+
 export interface NetworkDriftOptions {
   everyMs?: number;
   /** What changed later is left alone: listings may lag behind. */
@@ -25,13 +29,13 @@ const MAX_BACKENDS = 1000;
 const MAX_REPAIRS = 50;
 
 /**
- * Compares what backends have with what they shall have, part by part, and repairs by operations what differs, or is
- * not known to be there because whoever brought it did not come to an end.
+ * Compares what backends have with what they shall have, part by part, and repairs by operations what differs, has been
+ * changed by somebody else, or is not known to be there because whoever brought it did not come to an end.
  */
 export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
   return defineReconciler({
-    name: 'network-drift',
+    name: NETWORK_DRIFT,
     everyMs,
     timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
     async run(context) {
@@ -69,13 +73,14 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   await checkSecurity(context, backendId, seen, unchangedSince);
 }
 
+/** The revision that a backend has of each part; none of it where that is no longer as it was told. */
 export async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {
   const seen = new Map<string, number>();
   let after: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     const call: DriverCall = { idempotencyKey: `network-drift/${backendId}/${page}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
     const parts = await driver.listParts(call, after, PAGE);
-    for (const part of parts) seen.set(part.id, part.revision);
+    for (const part of parts) if (part.isIntact) seen.set(part.id, part.revision);
     const last = parts.at(-1);
     if (last === undefined || parts.length < PAGE) return seen;
     after = last.id;

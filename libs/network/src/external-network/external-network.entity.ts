@@ -1,10 +1,11 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, Exclusion, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
 
 @Entity('external_network')
 @Check('external_network_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('external_network_vlan', 'vlan BETWEEN 1 AND 4094')
 @Check('external_network_gateway_inside', 'gateway << cidr')
+@Exclusion('external_network_overlap', 'USING gist (backend_id WITH =, physical_network WITH =, cidr inet_ops WITH &&)')
 @Index('external_network_name', ['name'], { unique: true })
 @Index('external_network_of_backend', ['backend_id', 'id'])
 export class ExternalNetworkEntity extends RowTimes {
@@ -23,6 +24,7 @@ export class ExternalNetworkEntity extends RowTimes {
   @Column('text', { default: '' })
   description!: string;
 
+  @ForeignKey('backend', { name: 'external_network_backend' })
   @Column({ type: 'text', collation: 'C' })
   backend_id!: string;
 

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parseInput, toMuonError } from '#core';
-import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
-import { findBackends } from '#infrastructure';
+import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
+import { requireActiveBackend } from '#infrastructure';
 import { Action, CommandRunner, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
@@ -16,6 +16,7 @@ import { findExternalNetworks, findExternalNetworksByReference, findNeighbouring
 const nameTaken = (): MuonError =>
   new MuonError('ALREADY_EXISTS', 'An external network of this name exists already.', { field: 'input.name' });
 constraintMeans('external_network_name', nameTaken);
+constraintMeans('external_network_overlap', (detail) => new LostRace('external network', detail));
 
 const addressText = z.string().max(15);
 const createSchema = z.strictObject({
@@ -41,13 +42,12 @@ export type DeleteExternalNetworkInput = z.input<typeof deleteSchema>;
 export class ExternalNetworkService {
   constructor(private readonly commands: CommandRunner) {}
 
-  /** @throws FORBIDDEN; NOT_FOUND, UNSUPPORTED of the backend; ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools */
+  /** @throws FORBIDDEN; NOT_FOUND, INVALID_STATE, UNSUPPORTED of the backend; ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools */
   async create(access: Access, raw: CreateExternalNetworkInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(createSchema, raw);
     return this.commands.run({ access, name: 'createExternalNetwork', input, place: SYSTEM_PLACE, ...options }, async (reader) => {
       access.requireSystem(Action.CREATE_CHILD, 'external network');
-      const [backend] = await reader.rows(findBackends, [input.backendId]);
-      if (backend === undefined) throw notFound('backend', input.backendId, 'input.backendId');
+      const backend = await requireActiveBackend(reader, input.backendId, 'input.backendId');
       await requireRouters(reader, backend.id, 'input.backendId');
       const changes = new ChangeSet();
       if ((await reader.rows(findExternalNetworksByReference, [input.name])).length > 0) changes.problems.push(nameTaken().toRecord());

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
 
 @Entity('firewall_policy')
@@ -70,6 +70,7 @@ export class FirewallScopeEntity {
 /** What a backend was last known to have. */
 @Entity('firewall_backend')
 export class FirewallBackendEntity {
+  @ForeignKey('backend', { name: 'firewall_backend_known', onDelete: 'CASCADE' })
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'firewall_backend_pkey' })
   backend_id!: string;
 

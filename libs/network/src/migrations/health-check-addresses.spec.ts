@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { Database, databaseRoom, migrate, statement } from '#database';
 import { eventsRoom } from '#events';
+import { infrastructureRoom } from '#infrastructure';
+import { secretsRoom } from '#secrets';
 import { testDatabase } from '#testing';
 import { networkRoom } from '../room.js';
 
@@ -31,7 +33,7 @@ test('subnets of before keep a free address, where another stays free, and their
   const home = await testDatabase();
   const open = async (migrations: number): Promise<Database> => {
     const room = { ...networkRoom, migrations: networkRoom.migrations.slice(0, migrations) };
-    return Database.open({ url: home.url, rooms: [databaseRoom, eventsRoom, room], poolSize: 2 });
+    return Database.open({ url: home.url, rooms: [databaseRoom, secretsRoom, eventsRoom, infrastructureRoom, room], poolSize: 2 });
   };
   const [before, after] = [await open(1), await open(2)];
   try {

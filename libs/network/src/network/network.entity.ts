@@ -39,6 +39,7 @@ export class NetworkBackendEntity {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_backend_pkey' })
   network_id!: string;
 
+  @ForeignKey('backend', { name: 'network_backend_known' })
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'network_backend_pkey' })
   backend_id!: string;
 

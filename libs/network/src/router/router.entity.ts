@@ -34,6 +34,7 @@ export class RouterEntity extends RowTimes {
   @Column({ type: 'text', collation: 'C', nullable: true })
   owner_id!: string | null;
 
+  @ForeignKey('backend', { name: 'router_backend' })
   @Column({ type: 'text', collation: 'C' })
   backend_id!: string;
 

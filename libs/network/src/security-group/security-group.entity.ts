@@ -40,6 +40,7 @@ export class SecurityGroupBackendEntity {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'security_group_backend_pkey' })
   security_group_id!: string;
 
+  @ForeignKey('backend', { name: 'security_group_backend_known', onDelete: 'CASCADE' })
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'security_group_backend_pkey' })
   backend_id!: string;
 

@@ -87,13 +87,14 @@ async function firstOf<Result>(
 
 function contextOf(held: HeldOperation, options: ExecutionOptions, signal: AbortSignal): StepContext<unknown> {
   const step = held.stepAt(held.progress.step_index);
-  const part = held.progress.direction === 'FORWARD' ? step.name : `undo-${step.name}`;
+  const { direction } = held.progress;
+  const part = direction === 'FORWARD' ? step.name : `undo-${step.name}`;
   return {
     operation: held.view,
     reader: options.reader,
     outputs: held.outputs,
     parentOutputs: held.row.parent_outputs,
-    step: { name: step.name, tries: step.tries, since: new Date(step.since), memo: step.memo ?? undefined },
+    step: { name: step.name, direction, tries: step.tries, since: new Date(step.since), memo: step.memo ?? undefined },
     signal,
     log: options.log,
     call(resourceId: string): DriverCall {

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { ErrorRecord, JsonObject, JsonValue, Logger } from '#core';
 import type { ChangeSet, Reader, Transaction } from '#database';
 import type { DriverCall } from '#drivers';
-import type { ChildOutcome, Leftover, OperationOrigin } from '../operation/operation.js';
+import type { ChildOutcome, Direction, Leftover, OperationOrigin } from '../operation/operation.js';
 import { declared } from './declared.js';
 import type { ApplyChanges, ChildOperation, StepResult, UndoResult } from './step-result.js';
 
@@ -37,6 +37,8 @@ export interface StepContext<Input> {
   readonly parentOutputs: Readonly<Record<string, JsonValue | undefined>>;
   readonly step: {
     readonly name: string;
+    /** Whether this is its run or its undo. */
+    readonly direction: Direction;
     /** How often this step (or its undo) has ended in a retryable error or in a wait before. */
     readonly tries: number;
     /** When the step was first started; for an undo, when its undo was. */

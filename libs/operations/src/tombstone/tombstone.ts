@@ -7,12 +7,18 @@ export interface Tombstone {
   /** The backend's kind of thing, as `machine`, `disk`, `port`. */
   objectKind: string;
   objectId: string;
-  /** `deleted`, `undone`, or `RECREATED`: for people, and for the brake of the sweep. */
+  /** `deleted`, `undone`, or one of `RETURNING`: for people, and for the brake of the sweep. */
   reason: string;
 }
 
 /** Of what was made anew elsewhere: when its host returns, much of that is to go at once, and that is no mistake. */
 export const RECREATED = 'recreated';
+
+/** Of what was still there, out of reach on a host that was down, when it was to be gone already. */
+export const LEFT_BEHIND = 'left behind';
+
+/** What a host brings back when it returns. */
+export const RETURNING: readonly string[] = [RECREATED, LEFT_BEHIND];
 
 export interface TombstoneRow {
   backend_id: string;
@@ -93,6 +99,11 @@ const settleTombstones = statement<never, [backendId: string, kind: string, ids:
    WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) AND settled_at IS NULL`,
 );
 
+const leaveBehind = statement<never, [backendId: string, kind: string, ids: string[], reason: string, returning: readonly string[]]>(
+  'tombstone.leave_behind',
+  `UPDATE tombstone SET reason = $4 WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) AND reason <> ALL ($5)`,
+);
+
 /** Of the objects that a backend lists, those that must be gone. */
 export const findTombstones = statement<TombstoneRow, [backendId: string, objectKind: string, objectIds: string[]]>(
   'tombstone.find',
@@ -157,3 +168,7 @@ export async function markTombstonesSettled(
   await transaction.execute(settleTombstones, backendId, objectKind, [...objectIds]);
 }
 
+/** What is buried and on a host that is down: once that returns, it is no mistake that it goes. */
+export async function markTombstonesLeftBehind(transaction: Transaction, backendId: string, kind: string, ids: string[]): Promise<void> {
+  await transaction.execute(leaveBehind, backendId, kind, ids, LEFT_BEHIND, RETURNING);
+}

@@ -52,6 +52,39 @@ describe.skipIf(ovsdbIsMissing)('monitors on a real server', () => {
     expect(monitor.isCurrent).toBe(true);
   });
 
+  it('answer selects as the server does, also after changes, and refuse to change anything', async () => {
+    const monitor = await client.monitor({ Thing: {} });
+    const both = async (build: (reading: Transaction<Play>) => ReturnType<Transaction<Play>['select']>): Promise<string[][]> => {
+      const reading = new Transaction<Play>();
+      const select = build(reading);
+      const answers = [await other.transact(reading), monitor.answer(reading)];
+      return answers.map((answer) => answer.of(select).map((row) => (row as unknown as Play['Thing']).name).toSorted());
+    };
+    const selects: [build: Parameters<typeof both>[0], expected: string[]][] = [
+      [(reading) => reading.select('Thing', []), ['t1', 't2', 't3', 't4']],
+      [(reading) => reading.select('Thing', [['name', '==', 't2']]), ['t2']],
+      [(reading) => reading.select('Thing', [['tags', 'includes', ['a', 'c']]]), ['t4']],
+      [(reading) => reading.select('Thing', [['tags', 'includes', 'b'], ['counts', 'includes', { n: 2, m: 0 }]]), ['t2']],
+      [(reading) => reading.select('Thing', [['counts', 'includes', { n: 9 }]]), []],
+      [(reading) => reading.select('Thing', [['_uuid', '==', [...monitor.rows('Thing').keys()][0] ?? '']]), ['t1']],
+    ];
+    // What an index knew before.
+    expect(await both((reading) => reading.select('Thing', [['tags', 'includes', 'c']]))).toEqual([[], []]);
+    await transact((transaction) => transaction.insert('Thing', { name: 't4', size: 4, tags: ['a', 'c'] }));
+    await shows(monitor, 't1', 't2', 't3', 't4');
+    const [first] = [...monitor.rows('Thing').values()];
+    for (const [build, expected] of selects) {
+      const wanted = expected.join() === 't1' ? [first?.name ?? ''] : expected;
+      expect(await both(build)).toEqual([wanted, wanted]);
+    }
+    const changing = new Transaction<Play>();
+    changing.delete('Thing', []);
+    expect(() => monitor.answer(changing)).toThrow(InvalidArgumentError);
+    const strange = new Transaction<Play>();
+    strange.select('Thing', [['size', '>', 1]]);
+    expect(() => monitor.answer(strange)).toThrow(InvalidArgumentError);
+  });
+
   it('tell inserts, modifications with old values, and deletions', async () => {
     const monitor = await client.monitor({ Thing: {}, Part: { columns: ['label'] } });
     monitor.on('changes', onChanges);

@@ -11,6 +11,9 @@ import { isList, type Json } from '../wire/json.js';
 import { monitorTopic } from '../wire/notification-router.js';
 import type { RpcSession } from '../wire/rpc-session.js';
 import { Replica, type ReplicaChange, type UpdateFormat } from './replica.js';
+import type { Transaction } from '../transaction/transaction.js';
+import { Outcome } from '../transaction/outcome.js';
+import { Selection } from './selection.js';
 import { encodeConditions, encodeRequest, resolveTables, type Change, type Conditions, type MonitorRequest, type RequestedColumns } from './request.js';
 
 /** Hears of changes, those of one transaction at once. */
@@ -47,6 +50,7 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   readonly #host: Host;
   readonly #columns: RequestedColumns;
   readonly #replica = new Replica(new Map());
+  readonly #selection = new Selection((table) => this.#replica.rows(table));
   readonly #closing = new AbortController();
   #wanted: Conditions;
   /** What the server goes by; undefined while that is not known for sure. */
@@ -78,6 +82,24 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   rows<Table extends TableName<Tables>>(table: Table): ReadonlyMap<string, Row<Tables[Table]>> {
     if (!this.#columns.has(table)) throw new InvalidArgumentError('table', `"${table}" is not monitored`);
     return this.#replica.rows(table) as unknown as ReadonlyMap<string, Row<Tables[Table]>>;
+  }
+
+  /**
+   * Answers a transaction of selects from the replica, with the rows and columns that are monitored: at once, and without
+   * asking the server. Of conditions it knows `==` and `includes`.
+   * @throws InvalidArgumentError when it does anything else
+   */
+  answer(transaction: Transaction<Tables>): Outcome {
+    return new Outcome(
+      new Map(
+        transaction.operations.map((operation) => {
+          const { name, table, where } = operation;
+          if (where === undefined || table === undefined) throw new InvalidArgumentError('operations', `a replica does not do "${name}"`);
+          if (!this.#columns.has(table)) throw new InvalidArgumentError('table', `"${table}" is not monitored`);
+          return [operation, this.#selection.rows(table, where)];
+        }),
+      ),
+    );
   }
 
   /**
@@ -221,7 +243,9 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   /** After an update that does not fit, only a whole dump can help. */
   #applied(apply: () => ReplicaChange[]): ReplicaChange[] {
     try {
-      return apply();
+      const changes = apply();
+      for (const table of new Set(changes.map((change) => change.table))) this.#selection.forget(table);
+      return changes;
     } catch (error) {
       this.#lastTransaction = NO_TRANSACTION;
       throw error;

@@ -18,6 +18,8 @@ export interface Operation<Result> {
   encode(context: OperationContext): JsonObject;
   /** @throws ProtocolError */
   decode(result: JsonObject, schema: DatabaseSchema): Result;
+  /** Of a select: the rows that it asks for. */
+  readonly where?: readonly unknown[];
 }
 
 /** An insert, which other operations of the same transaction may refer to. Its result is the new row's UUID. */

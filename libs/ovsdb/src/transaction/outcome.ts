@@ -7,7 +7,8 @@ import type { Operation } from './operation.js';
 export class Outcome {
   readonly #results: ReadonlyMap<Operation<unknown>, unknown>;
 
-  private constructor(results: ReadonlyMap<Operation<unknown>, unknown>) {
+  /** @internal */
+  constructor(results: ReadonlyMap<Operation<unknown>, unknown>) {
     this.#results = results;
   }
 

@@ -69,6 +69,7 @@ export class Transaction<Tables extends object = AnyTables> {
     return this.#add({
       name: 'select',
       table,
+      where,
       encode: (context) => {
         const schema = tableOf(context, table);
         const names = ['_uuid', ...encodeColumns(schema, wanted(schema), context)];

@@ -56,7 +56,7 @@ async function checkBackend(context: ReconcilerContext, storage: StorageDriver, 
     const rows = await context.reader.rows(findRestingDisks, backendId, after, PAGE, unchangedSince);
     for (const row of rows) {
       const seen = listed.get(row.id);
-      if (seen?.sizeGib === row.size_gib) continue;
+      if (seen?.sizeGib === row.size_gib || isHidden(seen)) continue;
       if (seen === undefined || seen.sizeGib < row.size_gib) {
         context.log.error({ diskId: row.id, backendId, gib: seen?.sizeGib ?? null, shallHaveGib: row.size_gib }, 'a disk is missing or too small');
       } else if (grown < MAX_GROWN) {
@@ -69,6 +69,9 @@ async function checkBackend(context: ReconcilerContext, storage: StorageDriver, 
     after = last.id;
   }
 }
+
+/** Of a disk whose host is away the backend may tell no more than that it has it. */
+const isHidden = (seen: ObservedDisk | undefined): boolean => seen?.installationId === '';
 
 async function listDisks(context: ReconcilerContext, storage: StorageDriver, backendId: string): Promise<Map<string, ObservedDisk>> {
   const seen = new Map<string, ObservedDisk>();

@@ -31,6 +31,7 @@ export const kubernetesBlueprint: Blueprint = {
   kind: 'KUBERNETES',
   apiPort: API_PORT,
   controlCounts: [1, 3, 5],
+  joinsTogether: false,
   needs: ['guestRun', 'kubernetesNodes'],
   apiEndpoint,
 
@@ -57,7 +58,7 @@ export const kubernetesBlueprint: Blueprint = {
     return { script: joinScript(), standardInput: standardInputOf(files), timeoutSeconds: 10 * MINUTE };
   },
 
-  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30 }),
+  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30, brief: true }),
 
   drain: (_cluster, node, { unreachable }) => {
     const timeoutSeconds = unreachable ? MINUTE : DRAIN_SECONDS;

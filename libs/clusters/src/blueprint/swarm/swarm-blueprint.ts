@@ -38,6 +38,8 @@ export const swarmBlueprint: Blueprint = {
   kind: 'SWARM',
   apiPort: API_PORT,
   controlCounts: [1, 3, 5],
+  // Managers put those who come at once in an order of their own.
+  joinsTogether: true,
   needs: ['guestRun'],
   apiEndpoint,
 
@@ -67,7 +69,7 @@ export const swarmBlueprint: Blueprint = {
     return { script: closeJoiningScript(), standardInput, timeoutSeconds: 5 * MINUTE };
   },
 
-  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30 }),
+  checkReady: (_cluster, node) => ({ script: readyScript(node), timeoutSeconds: 30, brief: true }),
 
   drain: (_cluster, node, { unreachable }) => ({
     script: drainScript(node, { unreachable, timeoutSeconds: DRAIN_SECONDS }),
