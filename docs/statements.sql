@@ -1149,6 +1149,9 @@ WHERE every.address <> every.gateway AND NOT every.address = ANY($2::inet[])
 AND NOT EXISTS (SELECT FROM external_address AS a WHERE a.external_network_id = every.id AND a.address = every.address)
 ORDER BY random() LIMIT 1;
 
+-- external_address.hand_over
+UPDATE external_address SET owner_id = $2 WHERE owner_id = $1;
+
 -- external_address.release
 DELETE FROM external_address WHERE owner_id = ANY($1);
 
@@ -2172,6 +2175,10 @@ RETURNING id, backend_id;
 -- load_balancer_listener.find
 SELECT load_balancer_id, port, member_port FROM load_balancer_listener WHERE load_balancer_id = ANY($1)
 ORDER BY load_balancer_id, port;
+
+-- load_balancer_member.crowded
+SELECT load_balancer_id AS id FROM load_balancer_member WHERE load_balancer_id = ANY($1)
+GROUP BY load_balancer_id HAVING count(*) > $2::int ORDER BY load_balancer_id;
 
 -- load_balancer_member.delete
 DELETE FROM load_balancer_member AS m USING unnest($1::text[], $2::text[]) AS g (load_balancer_id, port_id)
@@ -3327,6 +3334,9 @@ ORDER BY id FOR UPDATE);
 -- port.remove
 DELETE FROM port WHERE id IN (SELECT id FROM port WHERE id = ANY($1) ORDER BY id FOR UPDATE) RETURNING id, backend_id;
 
+-- port_security_group.crowded
+SELECT port_id AS id FROM port_security_group WHERE port_id = ANY($1) GROUP BY port_id HAVING count(*) > $2::int ORDER BY port_id;
+
 -- port_security_group.delete
 DELETE FROM port_security_group AS m USING unnest($1::text[], $2::text[]) AS g (port_id, security_group_id)
 WHERE m.port_id = g.port_id AND m.security_group_id = g.security_group_id;
@@ -4155,7 +4165,7 @@ FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHE
 -- router.change
 UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,
 desired_revision = desired_revision + 1, version = version + 1
-WHERE id = $1;
+WHERE id = $1 AND ($6::bigint IS NULL OR version = $6) RETURNING id;
 
 -- router.choose_gateways
 SELECT r.id AS router_id, ARRAY(
@@ -4173,7 +4183,7 @@ SELECT count(*) AS count FROM router WHERE backend_id = $1;
 SELECT id FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- router.fail
-UPDATE router SET failure = $2::jsonb, realised_revision = 0,
+UPDATE router SET failure = $2::jsonb, external_address = NULL, realised_revision = 0,
 lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
 WHERE id = $1 RETURNING id, backend_id;
 
@@ -4324,7 +4334,7 @@ host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle
 version, revision, created_at, updated_at FROM router WHERE owner_id = ANY($1) ORDER BY owner_id, id;
 
 -- router.remade
-UPDATE router SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
+UPDATE router SET lifecycle = 'CREATING', failure = NULL, external_address = $2::inet, desired_revision = desired_revision + 1
 WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
 
 -- router.remove

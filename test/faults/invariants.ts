@@ -73,8 +73,11 @@ const claims = statement<Violation, OfTenant>(
    UNION ALL
    SELECT concat('external address without its owner: ', host(a.address), ' of ', a.owner_id)
    FROM external_address AS a WHERE a.tenant_id = $1
-     AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = a.owner_id AND r.external_address = a.address)
-     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)`,
+     AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = a.owner_id AND r.external_address = a.address AND r.lifecycle <> 'FAILED')
+     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)
+   UNION ALL
+   SELECT concat('router with an uplink without its address: ', r.id) FROM router AS r
+   WHERE r.tenant_id = $1 AND r.lifecycle <> 'FAILED' AND r.external_network_id IS NOT NULL AND r.external_address IS NULL`,
 );
 
 const operations = statement<Violation, [tenantId: string, rootId: string]>(

@@ -29,6 +29,8 @@ export interface FaultPoint {
   crash?: Crash;
   /** The operation is cancelled while it stands before this step, or before any worker has seen it. */
   cancelAt?: StepPlace | typeof QUEUED;
+  /** By a deletion of what it changes, which comes next. */
+  removes?: true;
   faults: PlannedFault[];
   /** It may come to rest STUCK, and must go on when it is told to. */
   sticks: boolean;
@@ -156,6 +158,9 @@ export function forwardPoints(scenario: Scenario, kind: OperationKind<unknown>, 
     if (before) {
       const cancelAt = { step: step.step, direction: 'FORWARD' as const };
       points.push({ mode: Mode.CANCELLED, label: `cancelled before "${step.step}"`, cancelAt, faults: [], sticks: false, ends: ['CANCELLED'] });
+      if (scenario.removable === true) {
+        points.push({ mode: Mode.CANCELLED, label: `deleted before "${step.step}"`, cancelAt, removes: true, faults: [], sticks: false, ends: ['CANCELLED', 'FAILED'] });
+      }
     }
     for (const { method, own, sticks } of step.methods) {
       const refused = refusalOf(scenario, { part: step.step, method, own, sticks });

@@ -5,6 +5,8 @@ import type { Stage } from './bench/lane.js';
 export interface Prepared {
   /** Starts it by the service that people use. @returns the operation's id */
   submit(): Promise<string>;
+  /** Deletes what it changes. @returns the deletion's operation */
+  remove?(): Promise<string>;
   /** Once it has ended and before all is judged: what was away while it ran comes back, and is swept and mended. */
   returns?(): Promise<void>;
   /** What must hold besides the invariants of the house, for how it ended; each text is a violation. */
@@ -33,6 +35,8 @@ export interface Scenario {
   readonly waitsForPeople?: true;
   /** Own calls whose failure, even for good, does not keep the operation from going on. `part` is a step, or `undo-` and a step. */
   readonly bears?: readonly { part: string; method: string; because: string }[];
+  /** What it changes can be deleted meanwhile: `Prepared.remove` does. */
+  readonly removable?: true;
   /** What it could not do is done by the next look for orphans and drift, as after every late effect. */
   readonly mendedLater?: true;
 }

@@ -9,6 +9,8 @@ import { Network1764001000000 } from './migrations/1764001000000-network.js';
 import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
+import { AddressOwners1764504000000 } from './migrations/1764504000000-address-owners.js';
+import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-routers.js';
 import { BackendsInUse1764505100000 } from './migrations/1764505100000-backends-in-use.js';
 import { ExternalBlocks1764505200000 } from './migrations/1764505200000-external-blocks.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
@@ -47,5 +49,15 @@ export const networkRoom: RoomSchema = {
     FirewallScopeEntity,
     FirewallBackendEntity,
   ],
-  migrations: [Network1764001000000, HealthCheckAddresses1764405000000, DnsNames1764405000001, Edge1764403000000, Firewall1764404000000, BackendsInUse1764505100000, ExternalBlocks1764505200000],
+  migrations: [
+    Network1764001000000,
+    HealthCheckAddresses1764405000000,
+    DnsNames1764405000001,
+    Edge1764403000000,
+    Firewall1764404000000,
+    AddressOwners1764504000000,
+    FailedRouters1764504100000,
+    BackendsInUse1764505100000,
+    ExternalBlocks1764505200000,
+  ],
 };

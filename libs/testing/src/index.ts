@@ -10,5 +10,6 @@ export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './ten
 export { besides } from './besides.js';
 export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
 export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';
+export { edgeBench, type EdgeBench, type RoutedNetwork } from './edge.js';
 export { computeBench, type BenchProject, type ComputeBench, type ComputeBenchOptions } from './compute.js';
 export { clustersBench, type ClustersBench } from './clusters.js';

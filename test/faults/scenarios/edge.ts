@@ -68,13 +68,18 @@ export const edgeScenarios: readonly Scenario[] = [
   },
   {
     kind: 'network.router.update',
+    removable: true,
     async prepare(stage) {
       const { bench } = stage;
       const outside = await finished(stage, await startExternalNetwork(stage));
       const [one, two] = [await makeNetwork(stage), await makeNetwork(stage)];
       const id = await finished(stage, await startRouter(stage, [one], outside));
       const input = { id, attach: [two], detach: [one], externalNetwork: null };
-      return { submit: async () => startedBy(await bench.service(RouterService).update(bench.access, input)).operationId };
+      const service = bench.service(RouterService);
+      return {
+        submit: async () => startedBy(await service.update(bench.access, input)).operationId,
+        remove: async () => startedBy(await service.delete(bench.access, { id })).operationId,
+      };
     },
   },
   {
@@ -109,20 +114,30 @@ export const edgeScenarios: readonly Scenario[] = [
   },
   {
     kind: 'network.floating_ip.associate',
+    removable: true,
     async prepare(stage) {
       const { bench } = stage;
       const around = await reached(stage);
       const id = await makeFloatingIp(stage, around, true);
       const input = { id, loadBalancerId: around.loadBalancerId };
-      return { submit: async () => startedBy(await bench.service(FloatingIpService).associate(bench.access, input)).operationId };
+      const service = bench.service(FloatingIpService);
+      return {
+        submit: async () => startedBy(await service.associate(bench.access, input)).operationId,
+        remove: async () => startedBy(await service.delete(bench.access, { id })).operationId,
+      };
     },
   },
   {
     kind: 'network.floating_ip.dissociate',
+    removable: true,
     async prepare(stage) {
       const { bench } = stage;
       const id = await makeFloatingIp(stage, await reached(stage), true);
-      return { submit: async () => startedBy(await bench.service(FloatingIpService).dissociate(bench.access, { id })).operationId };
+      const service = bench.service(FloatingIpService);
+      return {
+        submit: async () => startedBy(await service.dissociate(bench.access, { id })).operationId,
+        remove: async () => startedBy(await service.delete(bench.access, { id })).operationId,
+      };
     },
   },
   {

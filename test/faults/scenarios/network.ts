@@ -93,12 +93,14 @@ export const networkScenarios: readonly Scenario[] = [
   {
     kind: 'network.load_balancer.update',
     base: neighbourhood,
+    removable: true,
     async prepare(stage, base) {
       const { bench } = stage;
       const { networkId, portId } = base as Neighbourhood;
       const id = await finished(stage, await startLoadBalancer(stage, networkId));
       return {
         submit: async () => startedBy(await bench.service(LoadBalancerService).updateMembers(bench.access, { id, add: [portId] })).operationId,
+        remove: async () => startedBy(await bench.service(LoadBalancerService).delete(bench.access, id)).operationId,
       };
     },
   },

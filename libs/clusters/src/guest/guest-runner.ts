@@ -39,8 +39,9 @@ export type Answers = Readonly<Record<string, string>>;
 
 type AnyContext = StepContext<unknown>;
 
-/** How often each node has failed, or how many control nodes were tried: what the step's memo keeps. */
+/** How often each node has failed, or how many control nodes were tried, and how often that counts: what the step's memo keeps. */
 type Rounds = Record<string, number>;
+const FAILURES = 'failures';
 
 /** The control node on which the round's script may be running, and since when: beside the rounds in the memo. */
 interface Begun {
@@ -99,6 +100,7 @@ export class GuestRunner {
    * the next only when the script cannot be running there any more: two that run at once, or one that comes late, could undo
    * what the other, or a later operation, has done.
    * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
+   * @param request.patient that nobody answers does not count: the next one is asked, until the operation's deadline
    * @param request.keep seals what the script answers, and says how to keep that: it is secret, and goes nowhere else
    */
   async onOneOf(
@@ -107,6 +109,7 @@ export class GuestRunner {
       controls: readonly NodeFacts[];
       script: GuestScript;
       key: string;
+      patient?: boolean;
       keep?: (answers: Answers) => Promise<CommitWork>;
     },
   ): Promise<StepDone | StepWait> {
@@ -128,10 +131,12 @@ export class GuestRunner {
     const begun = before ?? (mayRun(outcome) ? { machineId: outcome.machineId, since: Date.now() } : undefined);
     const isOpen = outcome.type === 'PENDING' || (outcome.type === 'AWAY' && begun !== undefined && canStillRun(control, script, begun));
     if (isOpen) return wait({ afterMs, blocker, memo: { ...rounds, ...(begun === undefined ? {} : { begun: { ...begun } }) } });
-    if (round + 1 > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
+    const counts = outcome.type === 'FAILED' || request.patient !== true;
+    const failures = (rounds[FAILURES] ?? 0) + (counts ? 1 : 0);
+    if (failures > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
       throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
     }
-    return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1 } as JsonValue });
+    return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1, [FAILURES]: failures } as JsonValue });
   }
 
   private retryAfter(round: number, { maxFailures }: Pick<RunOnEach, 'maxFailures'>): number {

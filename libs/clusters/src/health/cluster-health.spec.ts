@@ -204,6 +204,18 @@ describe('clusters that lose nodes', () => {
     expect((await auditCounters(bench.room.database)).drift).toEqual([]);
   }, 60_000);
 
+  it('have a lost control node forgotten by whichever other one answers, also after all were silent for a while', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'taciturn');
+    const [lost, first, second] = (await nodesOf(cluster, 'CONTROL')).map((node) => node.machine_id);
+    const silent = { kind: FaultKind.UNAVAILABLE, method: 'runInGuest', keyContains: `forget-${lost}` };
+    await bench.center.world.addFault({ ...silent, resourceId: String(first), times: 2 });
+    await bench.center.world.addFault({ ...silent, resourceId: String(second), times: 100_000 });
+    const [node] = await nodesOf(cluster, 'CONTROL');
+    const { result } = await bench.clusters.replaceNode(access, String(node?.id));
+    expect(await bench.center.ended(result.operationId, 20_000)).toMatchObject({ state: 'SUCCEEDED' });
+    expect((await bench.center.world.faults()).map((fault) => fault.fired)).toEqual([2, 2]);
+  }, 60_000);
+
   it('take back the vote of a new control node that is not to stay, however long no manager can be asked', async () => {
     const cluster = await bench.made(bench.emptyProject(), 'unwelcome');
     const before = await nodesOf(cluster, 'CONTROL');

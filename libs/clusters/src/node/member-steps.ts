@@ -17,9 +17,9 @@ export interface OnMembers {
   words: string;
   members: readonly NodeFacts[];
   script: (node: NodeFacts) => GuestScript;
-  /** Also bounds how often no control node answers. Without it, until the operation's deadline. */
+  /** How often the script may fail; without it, until the operation's deadline. */
   maxFailures?: number;
-  /** With `maxFailures`: leaves a member that cannot be served and goes on. */
+  /** With `maxFailures`, which then also bounds how often none answers: leaves a member that cannot be served and goes on. */
   giveUp?: boolean;
 }
 
@@ -56,6 +56,7 @@ async function onOneMember(
       key: member.row.machine_id,
       controls: helpers(facts, concerned),
       script: request.script(member),
+      patient: giveUp !== true,
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {

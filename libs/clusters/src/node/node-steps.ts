@@ -113,6 +113,7 @@ export async function invite(tools: ClusterTools, context: AnyContext, facts: Cl
   return tools.guests.onOneOf(context, {
     ...request,
     maxFailures: failuresOf(request.controls),
+    patient: true,
     ...(script.answers === undefined ? {} : { keep: async (answers) => keepToken(tools, facts, JSON.stringify(answers)) }),
   });
 }
@@ -146,7 +147,7 @@ export async function closeJoining(tools: ClusterTools, context: AnyContext, fac
   const script = facts.blueprint.closeJoining?.(clusterForBlueprint(facts), joined);
   if (script === undefined) return done();
   const request = { purpose: 'close', words: 'let no more nodes join', key: 'close', controls: joinedControls(facts), script };
-  return tools.guests.onOneOf(context, { ...request, maxFailures: failuresOf(request.controls) });
+  return tools.guests.onOneOf(context, { ...request, maxFailures: failuresOf(request.controls), patient: context.step.direction === 'FORWARD' });
 }
 
 function failuresOf(controls: readonly NodeFacts[]): number {

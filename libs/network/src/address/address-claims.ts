@@ -1,7 +1,9 @@
 import { allInOrder, MuonError } from '#core';
 import { LostRace, ROWS, type ApplyContext, type Section, type Statement, type Transaction } from '#database';
+import { MAX_MEMBERS } from '../load-balancer/load-balancer.js';
 import {
   deleteMembers,
+  findCrowdedLoadBalancers,
   findLoadBalancersOfPorts,
   insertMembers,
   loadBalancerRemade,
@@ -228,6 +230,13 @@ async function changeMembers(transaction: Transaction, items: readonly AddressCl
     if (pairs.length === 0) continue;
     const query = action === 'ADD_MEMBERS' ? insertMembers : deleteMembers;
     await transaction.execute(query, pairs.map(([id]) => id), pairs.map(([, portId]) => portId));
+  }
+  // They are locked: others that add members come before, or see these.
+  const grown = changes.flatMap((change) => (change.action === 'ADD_MEMBERS' ? [change.loadBalancerId] : []));
+  const [crowded] = grown.length === 0 ? [] : await transaction.rows(findCrowdedLoadBalancers, grown, MAX_MEMBERS);
+  if (crowded !== undefined) {
+    const data = { id: crowded.id, maximum: MAX_MEMBERS, fact: 'load balancer' };
+    throw new MuonError('LIMIT_EXCEEDED', `A load balancer has at most ${MAX_MEMBERS} members.`, { data });
   }
   await transaction.execute(raiseLoadBalancerRevision, ids);
 }

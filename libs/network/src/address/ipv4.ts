@@ -155,3 +155,9 @@ export function holdsAddress(cidr: string, address: string): boolean {
   const block = blockOf(numberOf(first) ?? 0, Number(prefixLength));
   return value >= block.first && value <= block.last;
 }
+
+/** Of a block that is stored, whatever it is for. */
+export function blockOfCidr(cidr: string, field: string): Block {
+  const [address = '', prefixLength = ''] = cidr.split('/');
+  return blockOf(parseAddress(address, field), Number(prefixLength));
+}

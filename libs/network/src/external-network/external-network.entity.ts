@@ -60,6 +60,7 @@ export class ExternalNetworkEntity extends RowTimes {
 @Entity('external_address')
 @Check('external_address_one_host', 'masklen(address) = 32')
 @Index('external_address_owner', ['owner_id'], { unique: true })
+@Index('external_address_of_owner', ['external_network_id', 'address', 'owner_id'], { unique: true })
 export class ExternalAddressEntity {
   @ForeignKey(() => ExternalNetworkEntity, { name: 'external_address_network' })
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'external_address_pkey' })
@@ -68,7 +69,7 @@ export class ExternalAddressEntity {
   @PrimaryColumn({ type: 'inet', primaryKeyConstraintName: 'external_address_pkey' })
   address!: string;
 
-  /** The router or floating IP that has it. */
+  /** The router or floating IP that has it, or `heldAddress` of a router that has just given it up. */
   @Column({ type: 'text', collation: 'C' })
   owner_id!: string;
 

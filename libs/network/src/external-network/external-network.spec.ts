@@ -78,7 +78,7 @@ describe('external networks', () => {
     const ends = await Promise.allSettled(plans.map(async (plan) => center.commands.applyPlan(access, plan)));
     expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ code: 'PLAN_STALE' });
-    const late = externals.create(access, inputOf('late', '192.0.2.0/25'));
+    const late = externals.create(access, inputOf('late', '192.0.2.0/24'));
     await expect(late).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'input.cidr' });
     const elsewhere = { ...inputOf('elsewhere', '192.0.2.0/24'), physicalNetwork: 'other-cables' };
     expect(await center.ended((await externals.create(access, elsewhere)).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });

@@ -93,6 +93,12 @@ export const claimExternalAddress = statement<
    ON CONFLICT (external_network_id, address) DO NOTHING RETURNING host(address) AS address`,
 );
 
+/** Given up, but not free: the backend is still to let go of it. */
+export const handOverExternalAddress = statement<never, [from: string, to: string]>(
+  'external_address.hand_over',
+  'UPDATE external_address SET owner_id = $2 WHERE owner_id = $1',
+);
+
 export const releaseExternalAddresses = statement<never, [ownerIds: string[]]>(
   'external_address.release',
   'DELETE FROM external_address WHERE owner_id = ANY($1)',

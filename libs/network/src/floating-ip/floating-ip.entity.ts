@@ -16,7 +16,7 @@ import { RouterNetworkEntity } from '../router/router.entity.js';
 @Index('floating_ip_owner', ['owner_id'])
 @Index('floating_ip_of_network', ['network_id', 'external_network_id'])
 @Index('floating_ip_of_address', ['external_network_id', 'address'])
-@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'address'], ['external_network_id', 'address'], {
+@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'address', 'id'], ['external_network_id', 'address', 'owner_id'], {
   name: 'floating_ip_address',
   deferrable: 'INITIALLY DEFERRED',
 })

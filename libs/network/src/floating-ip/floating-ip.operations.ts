@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { ChangeSet, type Reader } from '#database';
+import { defineOperation, done, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
-import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
-import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
-import type { FloatingTarget } from './floating-ip.js';
-import { planFloatingIpRemoval } from './floating-ip-plan.js';
-import { floatingIpKept } from './floating-ip.sql.js';
+import { ifStillFree, isLeaving, lookingAgain } from '../realise/places.js';
+import { requireTakesFloatingIps } from '../router/edge-claims.js';
+import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
+import type { FloatingIpRow, FloatingTarget } from './floating-ip.js';
+import { planFloatingIpRemoval, reachableTarget, requireSameNetwork } from './floating-ip-plan.js';
+import { findFloatingIps, floatingIpKept } from './floating-ip.sql.js';
 
 export const FLOATING_IP_ASSOCIATE = 'network.floating_ip.associate';
 export const FLOATING_IP_DISSOCIATE = 'network.floating_ip.dissociate';
@@ -48,25 +49,35 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
         async undo(context) {
           const { floatingIpId: id, before } = context.operation.input;
           if (context.step.memo === undefined) {
-            // What it led to may have gone meanwhile.
-            const isThere =
-              before === null ||
-              (before.portId !== null
-                ? (await context.reader.rows(findPorts, [before.portId])).length > 0
-                : (await context.reader.rows(findLoadBalancers, [before.loadBalancerId ?? ''])).length > 0);
+            const [row] = await context.reader.rows(findFloatingIps, [id]);
+            if (row === undefined) return done();
+            const back = before === null ? undefined : await ifStillFree(targetAgain(context.reader, row, before));
+            const isLost = before !== null && back === undefined;
             return wait({
               afterMs: 0,
-              blocker: 'The floating IP is being led to where it led before.',
+              blocker: isLost ? 'What the floating IP led to before is not to be had any more: it leads nowhere.' : 'The floating IP is being led to where it led before.',
               memo: REVERSED,
-              commit: (_transaction, apply) => apply(planPointing(id, isThere ? before : null, null)),
+              commit: (_transaction, apply) => lookingAgain(apply(planPointing(id, back ?? null, null))),
             });
           }
+          const [row] = await context.reader.rows(findFloatingIps, [id]);
+          if (isLeaving(row)) return done();
           const result = await edge.ensureFloatingIps(context, [id]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
       },
     ],
   });
+}
+
+/** Where it led before. @throws as `reachableTarget` does, when it cannot lead there any more */
+async function targetAgain(reader: Reader, row: FloatingIpRow, before: FloatingTarget): Promise<FloatingTarget> {
+  const request = before.portId === null ? { loadBalancerId: before.loadBalancerId ?? '' } : { portId: before.portId };
+  const found = await reachableTarget(reader, row.project_id, request, { field: 'input', floatingIpId: row.id });
+  await requireSameNetwork(reader, found, row, 'input');
+  const routers = (await reader.rows(findRoutersOfNetworks, [before.networkId])).map((link) => link.router_id);
+  for (const router of await reader.rows(findRouters, routers)) requireTakesFloatingIps(router);
+  return before;
 }
 
 function deleteKind({ edge }: NetworkRealiser): OperationKind<Input> {

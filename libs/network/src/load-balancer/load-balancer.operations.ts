@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
 import { ChangeSet } from '#database';
-import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
+import { defineOperation, done, lockResources, wait, type OperationKind } from '#operations';
 import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
+import { lockScopes } from '../network/network-plan.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { planLoadBalancerRemoval, planLoadBalancerRetry, planMemberChange } from './load-balancer-plan.js';
 import { failLoadBalancer, findLoadBalancers, loadBalancerKept, loadBalancerMade } from './load-balancer.sql.js';
@@ -57,6 +59,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
         throw new MuonError('INVALID_STATE', 'Only a load balancer whose making has failed can be made again.');
       }
       const changes = await planLoadBalancerRetry(reader, row);
+      lockScopes(changes, { tenantId: row.tenant_id, projectId: row.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [row.id]);
       return changes;
     },
@@ -84,6 +87,8 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
               commit: (_transaction, apply) => apply(planMemberChange(id, { add: removed, remove: added })),
             });
           }
+          const [row] = await context.reader.rows(findLoadBalancers, [id]);
+          if (isLeaving(row)) return done();
           const result = await realiser.ensureLoadBalancers(context, [id]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },

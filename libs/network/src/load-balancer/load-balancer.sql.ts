@@ -99,6 +99,13 @@ export const insertMembers = statement<never, [loadBalancerIds: string[], portId
    ON CONFLICT (load_balancer_id, port_id) DO NOTHING`,
 );
 
+/** Load balancers with more members than that. */
+export const findCrowdedLoadBalancers = statement<{ id: string }, [ids: string[], maximum: number]>(
+  'load_balancer_member.crowded',
+  `SELECT load_balancer_id AS id FROM load_balancer_member WHERE load_balancer_id = ANY($1)
+   GROUP BY load_balancer_id HAVING count(*) > $2::int ORDER BY load_balancer_id`,
+);
+
 export const deleteMembers = statement<never, [loadBalancerIds: string[], portIds: string[]]>(
   'load_balancer_member.delete',
   `DELETE FROM load_balancer_member AS m USING unnest($1::text[], $2::text[]) AS g (load_balancer_id, port_id)

@@ -8,6 +8,7 @@ import { NETWORK_COUNT } from '../quota-keys.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { bury, networkPartsOf, ObjectKind } from '../tombstones.js';
 import { networkId } from './network.js';
+import { lockScopes } from './network-plan.js';
 import {
   countNetworkUsers,
   findNetworks,
@@ -70,6 +71,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
         throw new MuonError('INVALID_STATE', 'Only a network whose making has failed can be made again.');
       }
       const changes = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'REMAKE_NETWORK', networkId: network.id });
+      lockScopes(changes, { tenantId: network.tenant_id, projectId: network.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [network.id]);
       return changes.add(CHARGES, {
         action: 'CHARGE',

@@ -70,6 +70,38 @@ export function at<Item>(list: readonly Item[], index: number): Item {
   return item;
 }
 
+/** For undos: nothing is put right on backends any more, as it is gone, or its deletion, which comes next, takes it away. */
+export function isLeaving(row: { lifecycle: string } | undefined): boolean {
+  return row === undefined || row.lifecycle === 'DELETING';
+}
+
+/** For commits of undos: what others have changed since it was looked at is looked at again; it is not the end. */
+export async function lookingAgain(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const { code, message, data = {}, fault } = error;
+    throw new MuonError(code, message, { data, fault, cause: error, retryable: true });
+  }
+}
+
+/** For undos, of what was given up at admission: undefined when it is gone, going, or somebody else's by now. */
+export async function ifStillFree<Found>(looking: Promise<Found>): Promise<Found | undefined> {
+  try {
+    return await looking;
+  } catch (error) {
+    if (isRefusal(error)) return undefined;
+    throw error;
+  }
+}
+
+const REFUSALS = new Set(['INVALID_INPUT', 'NOT_FOUND', 'INVALID_STATE', 'CONFLICT', 'UNSUPPORTED']);
+
+function isRefusal(error: unknown): error is MuonError {
+  return error instanceof MuonError && REFUSALS.has(error.code);
+}
+
 export function requireAll(noun: string, ids: readonly string[], rows: readonly { id: string; lifecycle: string }[]): void {
   const byId = new Map(rows.map((row) => [row.id, row]));
   for (const id of ids) {

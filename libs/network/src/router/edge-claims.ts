@@ -1,9 +1,10 @@
 import { MuonError } from '#core';
-import { LostRace, type Reader, type Transaction } from '#database';
+import { LostRace, versionConflict, type Reader, type Transaction } from '#database';
 import {
   claimExternalAddress,
   countExternalAddresses,
   externalNetworkRemade,
+  handOverExternalAddress,
   lockExternalNetworks,
   releaseExternalAddresses,
   removeExternalNetworks,
@@ -11,6 +12,7 @@ import {
 } from '../external-network/external-network.sql.js';
 import { findFloatingIpsOfNetworks, pointFloatingIp, removeFloatingIps } from '../floating-ip/floating-ip.sql.js';
 import { bury, ObjectKind, raise } from '../tombstones.js';
+import { heldAddresses, type RouterRow } from './router.js';
 import {
   attachNetworks,
   changeRouter,
@@ -45,15 +47,27 @@ export type EdgeClaim =
       projectId: string;
     }
   | {
-      /** Networks come and go, and the uplink is that from now on; an address of its own that it does not have any more is released. */
+      /** Networks come and go, and the uplink is that from now on. Not when it has another version by now. */
       action: 'CHANGE_ROUTER';
       routerId: string;
+      version: number | null;
       attach: { networkId: string; link: number }[];
       detach: string[];
       wanted: WantedRouter;
     }
   | { action: 'RELEASE_EXTERNAL'; ownerIds: string[] }
-  | { action: 'REMAKE_ROUTER'; routerId: string }
+  | {
+      /** What one has is the other's from now on: of `heldAddress`, until the backend has let go of it, and back. */
+      action: 'HAND_OVER_EXTERNAL';
+      from: string;
+      to: string;
+    }
+  | {
+      /** Its making failed and is tried again with this address, which the same change set claims. */
+      action: 'REMAKE_ROUTER';
+      routerId: string;
+      externalAddress: string | null;
+    }
   | { action: 'REMAKE_EXTERNAL_NETWORK'; externalNetworkId: string }
   | {
       /** A floating IP leads to that from now on: to nothing, when all are null. Not when it has another version by now. */
@@ -91,6 +105,7 @@ export const EDGE_CLAIMS = [
   'CLAIM_EXTERNAL',
   'CHANGE_ROUTER',
   'RELEASE_EXTERNAL',
+  'HAND_OVER_EXTERNAL',
   'REMAKE_ROUTER',
   'REMAKE_EXTERNAL_NETWORK',
   'POINT_FLOATING_IP',
@@ -112,11 +127,13 @@ export async function applyEdgeClaims(transaction: Transaction, items: readonly 
       await transaction.execute(releaseExternalAddresses, item.floatingIpIds);
     } else if (item.action === 'REMOVE_ROUTERS') {
       await bury(transaction, ObjectKind.ROUTER, await transaction.rows(removeRouters, item.routerIds), 'deleted');
-      await transaction.execute(releaseExternalAddresses, item.routerIds);
+      await transaction.execute(releaseExternalAddresses, item.routerIds.flatMap((id) => [id, ...heldAddresses(id)]));
     } else if (item.action === 'RELEASE_EXTERNAL') {
       await transaction.execute(releaseExternalAddresses, item.ownerIds);
+    } else if (item.action === 'HAND_OVER_EXTERNAL') {
+      await transaction.execute(handOverExternalAddress, item.from, item.to);
     } else if (item.action === 'REMAKE_ROUTER') {
-      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId));
+      await raise(transaction, ObjectKind.ROUTER, await transaction.rows(routerRemade, item.routerId, item.externalAddress));
     } else if (item.action === 'REMAKE_EXTERNAL_NETWORK') {
       await raise(transaction, ObjectKind.EXTERNAL_NETWORK, await transaction.rows(externalNetworkRemade, item.externalNetworkId));
     } else if (item.action === 'CLOSE_ROUTER') {
@@ -140,11 +157,7 @@ async function lock(transaction: Transaction, items: readonly EdgeClaim[]): Prom
   const led = items.flatMap((item) =>
     (item.action === 'POINT_FLOATING_IP' || item.action === 'USE_ROUTER_OF') && item.networkId !== null ? [item.networkId] : [],
   );
-  for (const row of led.length === 0 ? [] : await transaction.rows(shareRoutersOfNetworks, led)) {
-    if (row.lifecycle === 'PRESENT' || row.lifecycle === 'CREATING') continue;
-    const message = `The router "${row.name}" is ${row.lifecycle} and takes no floating IPs.`;
-    throw new MuonError('INVALID_STATE', message, { data: { id: row.id, state: row.lifecycle, fact: 'router' } });
-  }
+  for (const row of led.length === 0 ? [] : await transaction.rows(shareRoutersOfNetworks, led)) requireTakesFloatingIps(row);
   const closed = items.flatMap((item) =>
     item.action === 'REMOVE_EXTERNAL_NETWORKS' ? item.externalNetworkIds : item.action === 'CLOSE_EXTERNAL_NETWORK' ? [item.externalNetworkId] : [],
   );
@@ -159,6 +172,13 @@ async function lock(transaction: Transaction, items: readonly EdgeClaim[]): Prom
     const message = `The external network "${row.name}" is ${row.lifecycle} and gives out no addresses.`;
     throw new MuonError('INVALID_STATE', message, { data: { id, state: row.lifecycle, fact: 'external network' } });
   }
+}
+
+/** @throws INVALID_STATE */
+export function requireTakesFloatingIps({ id, name, lifecycle }: Pick<RouterRow, 'id' | 'name' | 'lifecycle'>): void {
+  if (lifecycle === 'PRESENT' || lifecycle === 'CREATING') return;
+  const message = `The router "${name}" is ${lifecycle} and takes no floating IPs.`;
+  throw new MuonError('INVALID_STATE', message, { data: { id, state: lifecycle, fact: 'router' } });
 }
 
 /** @throws INVALID_STATE saying how many addresses are given out */
@@ -189,21 +209,19 @@ async function claim(transaction: Transaction, item: Extract<EdgeClaim, { action
 }
 
 async function change(transaction: Transaction, item: Extract<EdgeClaim, { action: 'CHANGE_ROUTER' }>): Promise<void> {
-  const { routerId, attach, detach, wanted } = item;
+  const { routerId, version, attach, detach, wanted } = item;
   if (detach.length > 0) await transaction.execute(detachNetworks, routerId, detach);
   await transaction.execute(changeUplinkOfNetworks, routerId, wanted.externalNetworkId);
   if (attach.length > 0) {
     await transaction.execute(attachNetworks, routerId, attach.map(({ networkId }) => networkId), attach.map(({ link }) => link), wanted.externalNetworkId);
   }
-  await transaction.execute(changeRouter, routerId, wanted.description, wanted.externalNetworkId, wanted.externalAddress, wanted.sourceNat);
+  const { description, externalNetworkId, externalAddress, sourceNat } = wanted;
+  const changed = await transaction.rows(changeRouter, routerId, description, externalNetworkId, externalAddress, sourceNat, version);
+  if (changed.length === 0 && version !== null) throw versionConflict('router', { id: routerId, version });
 }
 
 async function point(transaction: Transaction, item: Extract<EdgeClaim, { action: 'POINT_FLOATING_IP' }>): Promise<void> {
   const { floatingIpId, networkId, portId, loadBalancerId, version } = item;
   const changed = await transaction.rows(pointFloatingIp, floatingIpId, networkId, portId, loadBalancerId, version);
-  if (changed.length > 0 || version === null) return;
-  throw new MuonError('CONFLICT', `"${floatingIpId}" has changed since version ${version} was read; read it again.`, {
-    field: 'input.expectedVersion',
-    data: { id: floatingIpId, expectedVersion: version },
-  });
+  if (changed.length === 0 && version !== null) throw versionConflict('floating ip', { id: floatingIpId, version });
 }

@@ -151,7 +151,16 @@ async function backendOfNetworks(reader: Reader, networkIds: readonly string[], 
   });
 }
 
-export function chargeOfRouter(row: Pick<RouterRow, 'id' | 'tenant_id' | 'project_id'>): Charge {
+/** Another address for a router whose making failed: it gave its own back. */
+export async function planRouterRetry(reader: Reader, row: RouterRow): Promise<ChangeSet> {
+  const { id, tenant_id: tenantId, project_id: projectId, external_network_id: reference } = row;
+  const changes = new ChangeSet();
+  const outside = reference === null ? null : await usableExternalNetwork(reader, tenantId, reference, 'input.externalNetwork');
+  const externalAddress = outside === null ? null : await claimFreeAddress(reader, changes, outside, { ownerId: id, tenantId, projectId });
+  return changes.add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: id, externalAddress }).add(CHARGES, chargeOfRouter(row));
+}
+
+function chargeOfRouter(row: Pick<RouterRow, 'id' | 'tenant_id' | 'project_id'>): Charge {
   return {
     action: 'CHARGE',
     resourceId: row.id,

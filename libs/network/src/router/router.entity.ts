@@ -5,13 +5,16 @@ import { NetworkEntity } from '../network/network.entity.js';
 
 @Entity('router')
 @Check('router_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
-@Check('router_uplink', '(external_network_id IS NULL) = (external_address IS NULL)')
+@Check(
+  'router_uplink',
+  `(external_network_id IS NULL AND external_address IS NULL) OR (external_network_id IS NOT NULL AND (external_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
+)
 @Index('router_name', ['project_id', 'name'], { unique: true })
 @Index('router_tenant', ['tenant_id'])
 @Index('router_owner', ['owner_id'])
 @Index('router_of_backend', ['backend_id', 'id'])
 @Index('router_of_external_network', ['external_network_id', 'external_address'])
-@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address'], ['external_network_id', 'address'], {
+@ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address', 'id'], ['external_network_id', 'address', 'owner_id'], {
   name: 'router_external_address',
   deferrable: 'INITIALLY DEFERRED',
 })

@@ -52,7 +52,7 @@ export class Router extends Node {
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink.' })
+  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink, and when its making has failed.' })
   readonly externalAddress!: string | null;
 
   @Field(() => Boolean, { description: 'Whether machines without a floating IP reach the outside, by the router’s address.' })

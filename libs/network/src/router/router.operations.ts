@@ -1,14 +1,17 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
-import { ChangeSet } from '#database';
-import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
-import { CHARGES } from '#quota';
+import type { Reader } from '#database';
+import { defineOperation, done, lockResources, wait, type OperationKind, type UndoResult } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf, refundOf } from '../network/network.operations.js';
+import { lockScopes } from '../network/network-plan.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving, lookingAgain } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
-import { planRouterChange } from './router-change.js';
-import { chargeOfRouter, planRouterRemoval } from './router-plan.js';
+import type { RouterRow } from './router.js';
+import { planHeldRelease, type RouterChange } from './router-change.js';
+import { planRouterRemoval, planRouterRetry } from './router-plan.js';
+import { planRouterReversal } from './router-reversal.js';
 import { failRouter, findRouters, routerKept, routerMade } from './router.sql.js';
 
 export const ROUTER_CREATE = 'network.router.create';
@@ -17,6 +20,7 @@ export const ROUTER_DELETE = 'network.router.delete';
 
 const MINUTE_MS = 60_000;
 const REVERSED = 'reversed';
+const NEEDED_LOOK_MS = 1000;
 
 const input = z.strictObject({ routerId: z.string() });
 type Input = z.output<typeof input>;
@@ -56,14 +60,15 @@ function createKind({ edge }: NetworkRealiser): OperationKind<Input> {
       const { routerId: id } = operation.input;
       const failed = await transaction.rows(failRouter, id, JSON.stringify(failureOf(error, 'router')));
       await bury(transaction, ObjectKind.ROUTER, failed, 'undone');
-      await apply(refundOf([id]));
+      await apply(refundOf([id]).add(ADDRESS_CLAIMS, { action: 'RELEASE_EXTERNAL', ownerIds: [id] }));
     },
     async readmit({ operation, reader }) {
       const [row] = await reader.rows(findRouters, [operation.input.routerId]);
       if (row?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a router whose making has failed can be made again.');
-      const changes = new ChangeSet().add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: row.id });
+      const changes = await planRouterRetry(reader, row);
+      lockScopes(changes, { tenantId: row.tenant_id, projectId: row.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [row.id]);
-      return changes.add(CHARGES, chargeOfRouter(row));
+      return changes;
     },
   });
 }
@@ -81,21 +86,36 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
         run: (context) => edge.ensureRouters(context, [context.operation.input.routerId]),
         async undo(context) {
           const { routerId, attached, detached, before } = context.operation.input;
-          if (context.step.memo === undefined) {
-            const [row] = await context.reader.rows(findRouters, [routerId]);
-            const reversed = row === undefined ? new ChangeSet() : planRouterChange(row, { attach: detached, detach: attached, wanted: before });
-            return wait({
-              afterMs: 0,
-              blocker: 'The router is being put back as it was.',
-              memo: REVERSED,
-              commit: (_transaction, apply) => apply(reversed),
-            });
-          }
+          const [row] = await context.reader.rows(findRouters, [routerId]);
+          if (row === undefined) return done();
+          if (context.step.memo === undefined) return takeBack(context.reader, row, { attach: detached, detach: attached, wanted: before });
+          if (isLeaving(row)) return done();
           const result = await edge.ensureRouters(context, [routerId]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
       },
     ],
+    async onSucceeded(_transaction, { operation, apply }) {
+      await apply(planHeldRelease(operation.input.routerId));
+    },
+    async onFailed(transaction, { operation, apply }) {
+      const { routerId } = operation.input;
+      const [row] = await transaction.rows(findRouters, [routerId]);
+      // While it is there, its backend may answer at what is held.
+      if (!isLeaving(row)) await apply(planHeldRelease(routerId));
+    },
+  });
+}
+
+async function takeBack(reader: Reader, row: RouterRow, change: RouterChange): Promise<UndoResult> {
+  const reversal = await planRouterReversal(reader, row, change);
+  if (reversal.needed !== null) return wait({ afterMs: NEEDED_LOOK_MS, blocker: reversal.needed });
+  const without = reversal.lost.length === 0 ? '' : `, without networks that are on other routers, or going, by now: ${reversal.lost.join(', ')}`;
+  return wait({
+    afterMs: 0,
+    blocker: `The router is being put back as it was${without}.`,
+    memo: REVERSED,
+    commit: (_transaction, apply) => lookingAgain(apply(reversal.changes)),
   });
 }
 
@@ -115,8 +135,9 @@ function deleteKind({ edge }: NetworkRealiser): OperationKind<Input> {
     async onSucceeded(_transaction, { operation, apply }) {
       await apply(planRouterRemoval([operation.input.routerId]));
     },
-    async onFailed(transaction, { operation }) {
+    async onFailed(transaction, { operation, apply }) {
       await transaction.execute(routerKept, operation.input.routerId);
+      await apply(planHeldRelease(operation.input.routerId));
     },
   });
 }

@@ -133,7 +133,8 @@ export class RouterService {
     await refuseNeededRouter(reader, left).catch((error: unknown) => changes.problems.push(toMuonError(error).toRecord()));
     changes.include(planRouterChange(row, { attach: attached, detach: detached, wanted }));
     const operation = operationId.create();
-    lockScopes(changes, { tenantId, projectId }, 'EXISTING');
+    const grows = attached.length > 0 || (wanted.externalNetworkId !== null && wanted.externalNetworkId !== row.external_network_id);
+    lockScopes(changes, { tenantId, projectId }, grows ? 'ACTIVE' : 'EXISTING');
     lockResources(changes, operation, [id]);
     changes.add(OPERATIONS, newOperation(operation, ROUTER_UPDATE, row, { routerId: id, attached, detached, before }));
     const data = { attached: coming, detached: detached.map(({ networkId }) => networkId), externalAddress: wanted.externalAddress };

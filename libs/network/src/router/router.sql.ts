@@ -87,15 +87,15 @@ export const changeUplinkOfNetworks = statement<never, [routerId: string, extern
   'UPDATE router_network SET external_network_id = $2 WHERE router_id = $1 AND external_network_id IS DISTINCT FROM $2',
 );
 
-/** What its backend is told has changed. */
+/** What its backend is told has changed; only from the version that was seen. */
 export const changeRouter = statement<
-  never,
-  [id: string, description: string, externalNetworkId: string | null, externalAddress: string | null, sourceNat: boolean]
+  { id: string },
+  [id: string, description: string, externalNetworkId: string | null, externalAddress: string | null, sourceNat: boolean, version: number | null]
 >(
   'router.change',
   `UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,
      desired_revision = desired_revision + 1, version = version + 1
-   WHERE id = $1`,
+   WHERE id = $1 AND ($6::bigint IS NULL OR version = $6) RETURNING id`,
 );
 
 export const markRoutersRealised = statement<never, [realised: string]>(
@@ -119,18 +119,18 @@ export const routerMade = statement<never, [id: string]>(
   `UPDATE router SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING'`,
 );
 
-/** Its making failed and was undone: it keeps its name, networks and address for another attempt. */
+/** Its making failed and was undone: it keeps its name and networks for another attempt, and no address. */
 export const failRouter = statement<{ id: string; backend_id: string }, [id: string, failure: string]>(
   'router.fail',
-  `UPDATE router SET failure = $2::jsonb, realised_revision = 0,
+  `UPDATE router SET failure = $2::jsonb, external_address = NULL, realised_revision = 0,
      lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
    WHERE id = $1 RETURNING id, backend_id`,
 );
 
 /** To be made once more, from `FAILED`. */
-export const routerRemade = statement<{ id: string; backend_id: string }, [id: string]>(
+export const routerRemade = statement<{ id: string; backend_id: string }, [id: string, externalAddress: string | null]>(
   'router.remade',
-  `UPDATE router SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
+  `UPDATE router SET lifecycle = 'CREATING', failure = NULL, external_address = $2::inet, desired_revision = desired_revision + 1
    WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id`,
 );
 

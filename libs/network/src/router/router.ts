@@ -25,7 +25,7 @@ export interface RouterRow {
   /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
   owner_id: string | null;
   backend_id: string;
-  /** Its uplink; both null for none. */
+  /** Its uplink; both null for none. It has no address while it is FAILED, or when it goes as it failed. */
   external_network_id: string | null;
   external_address: string | null;
   /** Whether machines without a floating IP reach the outside, by the router's address. */
@@ -41,6 +41,14 @@ export interface RouterRow {
   created_at: Date;
   updated_at: Date;
 }
+
+/**
+ * Who has an address that a change of the router has given up, or that its undo has: nobody else gets it while the backend
+ * may still answer at it. One change is made at a time.
+ */
+export const heldAddress = (routerId: string, by: 'change' | 'undo'): string => `${routerId}/${by}`;
+
+export const heldAddresses = (routerId: string): string[] => [heldAddress(routerId, 'change'), heldAddress(routerId, 'undo')];
 
 /** A network on a router. */
 export interface RouterNetworkRow {

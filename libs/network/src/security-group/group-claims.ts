@@ -1,9 +1,11 @@
 import { MuonError } from '#core';
 import { LostRace, ROWS, type ApplyContext, type Section, type Transaction } from '#database';
 import { raiseFirewallRevision, raiseRevisionOfPolicy, remakePolicy } from '../firewall-policy/firewall-policy.sql.js';
+import { MAX_GROUPS } from './security-group.js';
 import {
   deleteMemberships,
   dropReferences,
+  findCrowdedPorts,
   findGroupUsers,
   insertMemberships,
   lockPorts,
@@ -96,8 +98,10 @@ async function lockGroups(transaction: Transaction, items: readonly GroupClaim[]
   });
   if (closed.length > 0) await transaction.rows(lockSecurityGroups, closed);
   const stored = [...new Set(used)].filter((id) => !made.has(id));
-  if (stored.length === 0) return;
-  const rows = new Map((await transaction.rows(shareSecurityGroups, stored)).map((row) => [row.id, row]));
+  // Looked at again when they are put back: who is going by then is left out.
+  const restored = items.flatMap((item) => (item.action === 'RESTORE_PORT' ? item.add : []));
+  if (stored.length + restored.length === 0) return;
+  const rows = new Map((await transaction.rows(shareSecurityGroups, [...stored, ...restored])).map((row) => [row.id, row]));
   for (const id of stored) {
     const row = rows.get(id);
     if (row === undefined) throw new LostRace('security group', `security group ${id} is gone`);
@@ -130,7 +134,16 @@ async function changePorts(transaction: Transaction, items: readonly GroupClaim[
       await transaction.execute(spanGroups, add, add.map(() => port.backend_id));
     }
   }
+  const joined = changes.filter(({ action, add }) => action === 'CHANGE_PORT' && add.length > 0).map(({ portId }) => portId);
+  if (joined.length > 0) await refuseCrowdedPorts(transaction, joined);
   await transaction.execute(raisePortRevision, [...ports.keys()]);
+}
+
+/** The ports are locked: others that join groups come before, or see these. @throws LIMIT_EXCEEDED */
+async function refuseCrowdedPorts(transaction: Transaction, portIds: string[]): Promise<void> {
+  const [crowded] = await transaction.rows(findCrowdedPorts, portIds, MAX_GROUPS);
+  if (crowded === undefined) return;
+  throw new MuonError('LIMIT_EXCEEDED', `A port is in at most ${MAX_GROUPS} security groups.`, { data: { id: crowded.id, maximum: MAX_GROUPS, fact: 'port' } });
 }
 
 /** @throws INVALID_STATE listing who is in the group or names it */

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { ChangeSet } from '#database';
-import { defineOperation, wait, type OperationKind } from '#operations';
+import { defineOperation, done, wait, type OperationKind } from '#operations';
 import { refundOf } from '../network/network.operations.js';
+import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { GROUP_CLAIMS } from './group-claims.js';
 import { referencesOf, type SecurityRule } from './security-group.js';
-import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept } from './security-group.sql.js';
+import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept, shareSecurityGroups } from './security-group.sql.js';
 
 export const SECURITY_GROUP_UPDATE = 'network.security_group.update';
 export const SECURITY_GROUP_DELETE = 'network.security_group.delete';
@@ -51,11 +53,15 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
               async commit(transaction) {
                 const [row] = await transaction.rows(restoreRules, id, JSON.stringify(before));
                 const named = referencesOf(row?.rules ?? []);
-                const there = (await transaction.rows(findSecurityGroups, named)).map((group) => group.id);
-                await transaction.execute(replaceReferences, id, there);
+                const groups = await transaction.rows(shareSecurityGroups, named);
+                // Who is on its way out is not held up: as if it were nobody already.
+                const staying = groups.filter((group) => group.lifecycle === 'PRESENT' || group.id === id);
+                await transaction.execute(replaceReferences, id, staying.map((group) => group.id));
               },
             });
           }
+          const [row] = await context.reader.rows(findSecurityGroups, [id]);
+          if (isLeaving(row)) return done();
           const result = await realiser.security.ensureGroups(context, [id]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
@@ -112,6 +118,8 @@ function secureKind(realiser: NetworkRealiser): OperationKind<SecureInput> {
               commit: (_transaction, apply) => apply(reversed),
             });
           }
+          const [row] = await context.reader.rows(findPorts, [portId]);
+          if (isLeaving(row)) return done();
           const result = await realiser.ensurePorts(context, [portId]);
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },

@@ -133,6 +133,12 @@ export const insertMemberships = statement<never, [portIds: string[], securityGr
    ON CONFLICT (port_id, security_group_id) DO NOTHING`,
 );
 
+/** Ports that are in more groups than that. */
+export const findCrowdedPorts = statement<{ id: string }, [portIds: string[], maximum: number]>(
+  'port_security_group.crowded',
+  'SELECT port_id AS id FROM port_security_group WHERE port_id = ANY($1) GROUP BY port_id HAVING count(*) > $2::int ORDER BY port_id',
+);
+
 export const deleteMemberships = statement<never, [portIds: string[], securityGroupIds: string[]]>(
   'port_security_group.delete',
   `DELETE FROM port_security_group AS m USING unnest($1::text[], $2::text[]) AS g (port_id, security_group_id)

@@ -4,6 +4,7 @@ import { constraintMeans, LostRace, ROWS, type ChangeSet, type Reader } from '#d
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import {
   addressToKeep,
+  blockOfCidr,
   checkGateway,
   checkPools,
   defaultGateway,
@@ -62,10 +63,17 @@ export interface PlannedSubnet {
   healthCheckAddress: string | null;
 }
 
+/** A block that no subnet may overlap, called as in `the subnet "front"`. */
+export interface TakenBlock {
+  called: string;
+  cidr: string;
+}
+
 /**
  * Adds a subnet's row to the change set, and the claim of the address that it keeps for health checks.
  * @param field path of the subnet's input
- * @throws INVALID_INPUT naming what is wrong with block, gateway or pools, or which subnet of the project it overlaps
+ * @param outside what the network's router leads to: a block inside of that could not be told from it
+ * @throws INVALID_INPUT naming what is wrong with block, gateway or pools, or what it overlaps
  */
 export async function planSubnet(
   reader: Reader,
@@ -73,8 +81,9 @@ export async function planSubnet(
   place: SubnetPlace,
   input: z.output<typeof subnetSchema>,
   field: string,
+  outside: readonly TakenBlock[] = [],
 ): Promise<PlannedSubnet> {
-  const known = await knownBlocks(reader, changes, place.projectId);
+  const known = [...(await knownBlocks(reader, changes, place.projectId)), ...outside.map(({ called, cidr }) => ({ ...blockOfCidr(cidr, field), called }))];
   const block = input.cidr === undefined ? freeBlock(known, `${field}.cidr`) : chosenBlock(known, input.cidr, `${field}.cidr`);
   const gateway = input.gateway === undefined ? defaultGateway(block) : parseAddress(input.gateway, `${field}.gateway`);
   checkGateway(block, gateway, `${field}.gateway`);
@@ -117,20 +126,20 @@ export async function planSubnet(
 }
 
 interface KnownBlock extends Block {
-  name: string;
+  called: string;
 }
 
 async function knownBlocks(reader: Reader, changes: ChangeSet, projectId: string): Promise<KnownBlock[]> {
   const stored = await reader.rows(findBlocksOfProject, projectId);
   const planned = changes.items(ROWS).flatMap((row) => ('insert' in row && row.table === 'subnet' ? [row.insert] : []));
-  return [...stored, ...planned].map((row) => ({ ...parseBlock(String(row.cidr), 'cidr'), name: String(row.name) }));
+  return [...stored, ...planned].map((row) => ({ ...parseBlock(String(row.cidr), 'cidr'), called: `the subnet "${String(row.name)}" (${String(row.cidr)}) of this project` }));
 }
 
 function chosenBlock(known: readonly KnownBlock[], cidr: string, field: string): Block {
   const block = parseBlock(cidr, field);
   const other = known.find((candidate) => overlap(candidate, block));
   if (other === undefined) return block;
-  throw invalidInput(field, `"${cidr}" overlaps the subnet "${other.name}" (${formatBlock(other)}) of this project; choose another block.`, {
+  throw invalidInput(field, `"${cidr}" overlaps ${other.called}; choose another block.`, {
     overlaps: formatBlock(other),
   });
 }

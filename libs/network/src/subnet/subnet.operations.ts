@@ -4,6 +4,7 @@ import { ChangeSet } from '#database';
 import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
+import { lockScopes } from '../network/network-plan.js';
 import { raiseNetworkRevision } from '../network/network.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { findSubnets, moveSubnet, removeSubnet } from './subnet.sql.js';
@@ -63,6 +64,7 @@ function createKind(realiser: NetworkRealiser): OperationKind<Input> {
         { action: 'REMAKE_SUBNET', networkId, subnetId },
         { action: 'EXTEND_NETWORK', networkId },
       );
+      lockScopes(changes, { tenantId: subnet.tenant_id, projectId: subnet.project_id }, 'ACTIVE');
       lockResources(changes, operation.id, [networkId, subnetId]);
       return changes;
     },

@@ -6,11 +6,13 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { refuseUsedSubnet } from '../address/users.js';
+import { findExternalNetworks } from '../external-network/external-network.sql.js';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
+import { findRoutersOfNetworks } from '../router/router.sql.js';
 import { subnetId, type SubnetRow } from './subnet.js';
-import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema } from './subnet-plan.js';
+import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema, type TakenBlock } from './subnet-plan.js';
 import { SUBNET_CREATE, SUBNET_DELETE } from './subnet.operations.js';
 import { findSubnetsOfNetworks, findVisibleSubnets } from './subnet.sql.js';
 
@@ -48,7 +50,8 @@ export class SubnetService {
       await this.requireRoom(reader, changes, networkId, input.name);
       const isRealised = (await reader.rows(findNetworkBackends, [networkId])).length > 0;
       const lifecycle = isRealised ? 'CREATING' : 'PRESENT';
-      const subnet = await planSubnet(reader, changes, { networkId, tenantId, projectId, lifecycle }, input, 'input');
+      const outside = await outsideOf(reader, networkId);
+      const subnet = await planSubnet(reader, changes, { networkId, tenantId, projectId, lifecycle }, input, 'input', outside);
       changes.add(ADDRESS_CLAIMS, { action: 'EXTEND_NETWORK', networkId });
       const operation = isRealised ? operationId.create() : null;
       if (operation !== null) {
@@ -108,6 +111,13 @@ export class SubnetService {
     const taken = new MuonError('ALREADY_EXISTS', 'A subnet of this name exists already in the network.', { field: 'input.name' });
     changes.problems.push(taken.toRecord());
   }
+}
+
+/** What the network's router leads to. */
+async function outsideOf(reader: Reader, networkId: string): Promise<TakenBlock[]> {
+  const ids = (await reader.rows(findRoutersOfNetworks, [networkId])).flatMap((row) => row.external_network_id ?? []);
+  const rows = await reader.rows(findExternalNetworks, ids);
+  return rows.map(({ name, cidr }) => ({ called: `the external network "${name}" (${cidr})`, cidr }));
 }
 
 function newOperation(

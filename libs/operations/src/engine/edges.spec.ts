@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { MuonError } from '#core';
-import { statement } from '#database';
+import { constraintMeans, LostRace, statement } from '#database';
 import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
 import {
@@ -27,6 +27,8 @@ const revisions = statement<{ revision: number; change: string }, [id: string]>(
   'edges.events',
   'SELECT revision, change FROM event WHERE resource_id = $1 ORDER BY sequence',
 );
+
+const insertPart = statement<never>('edges.insert_part', "INSERT INTO spec_part VALUES ('somebody')");
 
 let log: string[] = [];
 let behaviour: Record<string, (context: StepContext<unknown>) => unknown> = {};
@@ -165,6 +167,20 @@ describe('at the edges', () => {
     const waiting = await bench.untilState(id, 'WAITING');
     expect(waiting.blocker).toMatchObject({ code: 'INTERNAL' });
     text = 'fine';
+    await bench.untilState(id, 'SUCCEEDED');
+  });
+
+  it('shows what a constraint refuses at the commit, and tries it again', async () => {
+    const { dataSource } = room.database;
+    await dataSource.query('CREATE TABLE spec_owner (id text PRIMARY KEY)');
+    await dataSource.query('CREATE TABLE spec_part (owner_id text CONSTRAINT spec_part_owner REFERENCES spec_owner DEFERRABLE INITIALLY DEFERRED)');
+    constraintMeans('spec_part_owner', () => new LostRace('owner', 'the owner is gone'));
+    behaviour.one = async () => done({ commit: async (transaction) => void (await transaction.execute(insertPart)) });
+    bench.engine();
+    const id = await bench.submit('toy.edge.create');
+    const waiting = await bench.untilState(id, 'WAITING');
+    expect(waiting.blocker).toMatchObject({ code: 'CONFLICT', data: { fact: 'owner' } });
+    await dataSource.query("INSERT INTO spec_owner VALUES ('somebody')");
     await bench.untilState(id, 'SUCCEEDED');
   });
 

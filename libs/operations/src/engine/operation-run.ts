@@ -71,15 +71,18 @@ export class OperationRun {
     }
   }
 
-  /** A write that PostgreSQL has refused for good is a defect: it is shown on the operation, which is tried again. */
+  /**
+   * A write that PostgreSQL has refused for good is a defect; one that a constraint refuses at the commit is in the way of
+   * others. Nothing was written: it is shown on the operation, which is tried again.
+   */
   private async nextOrShow(): Promise<Move | undefined> {
     try {
       return await this.next();
     } catch (error) {
-      if (!isDefect(error)) throw error;
+      const refused = isDefect(error) ? new MuonError('INTERNAL', 'An internal error occurred.', { cause: error }) : error;
+      if (!(refused instanceof MuonError) || refused.code === 'UNAVAILABLE') throw error;
       this.options.log.error({ err: error }, 'an outcome could not be written');
-      const failure = failureOf(new MuonError('INTERNAL', 'An internal error occurred.', { cause: error }));
-      const wait = { afterMs: this.options.retry.maxMs, blocker: blockerFrom(failure.record) };
+      const wait = { afterMs: this.options.retry.maxMs, blocker: blockerFrom(failureOf(refused).record) };
       return this.write(() => tryAgain(this.held.progress, wait));
     }
   }

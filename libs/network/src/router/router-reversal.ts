@@ -1,0 +1,61 @@
+import { MuonError } from '#core';
+import { ChangeSet, type Reader } from '#database';
+import type { BlockerReason } from '#operations';
+import { ADDRESS_CLAIMS } from '../address/address-claims.js';
+import { findExternalNetworks } from '../external-network/external-network.sql.js';
+import { ifStillFree } from '../realise/places.js';
+import { refuseNeededRouter } from './edge-claims.js';
+import { heldAddress, type RouterRow } from './router.js';
+import { changing, movesAddress, type RouterChange } from './router-change.js';
+import { attachable } from './router-plan.js';
+import { findNetworksOfRouters } from './router.sql.js';
+
+export interface RouterReversal {
+  changes: ChangeSet;
+  /** Networks that it is not on again: they are on other routers, or going, by now. */
+  lost: string[];
+  /** Floating IPs that have come to lead through what is to be taken back: then nothing can be done before they lead elsewhere. */
+  needed: BlockerReason | null;
+}
+
+/** What makes the row again what it was before a change, as far as others let it, with the address that was held for that. */
+export async function planRouterReversal(reader: Reader, row: RouterRow, change: RouterChange): Promise<RouterReversal> {
+  const { id: routerId } = row;
+  const attach = await stillFree(reader, row, change);
+  const changes = new ChangeSet();
+  if (movesAddress(row, change.wanted)) {
+    changes.add(
+      ADDRESS_CLAIMS,
+      { action: 'HAND_OVER_EXTERNAL', from: routerId, to: heldAddress(routerId, 'undo') },
+      { action: 'HAND_OVER_EXTERNAL', from: heldAddress(routerId, 'change'), to: routerId },
+    );
+  }
+  changes.include(changing(row, { ...change, attach }, null));
+  const lost = change.attach.filter((each) => !attach.includes(each)).map(({ networkId }) => networkId);
+  return { changes, lost, needed: await neededBy(reader, row, change) };
+}
+
+async function stillFree(reader: Reader, row: RouterRow, { attach, wanted }: RouterChange): Promise<RouterChange['attach'][number][]> {
+  const { id: routerId, tenant_id: tenantId, project_id: projectId } = row;
+  const [outside = null] = wanted.externalNetworkId === null ? [] : await reader.rows(findExternalNetworks, [wanted.externalNetworkId]);
+  const free = [];
+  for (const each of attach) {
+    const wish = { tenantId, projectId, networkIds: [each.networkId], outside, routerId, field: 'input.detach' };
+    if ((await ifStillFree(attachable(reader, null, wish))) !== undefined) free.push(each);
+  }
+  return free;
+}
+
+async function neededBy(reader: Reader, row: RouterRow, { detach, wanted }: RouterChange): Promise<BlockerReason | null> {
+  const leaving = new Set(detach.map(({ networkId }) => networkId));
+  const networks = (await reader.rows(findNetworksOfRouters, [row.id])).map((link) => link.network_id);
+  const isMoving = wanted.externalNetworkId !== row.external_network_id;
+  try {
+    await refuseNeededRouter(reader, networks.filter((id) => isMoving || leaving.has(id)));
+    return null;
+  } catch (error) {
+    if (!(error instanceof MuonError) || error.code !== 'INVALID_STATE') throw error;
+    const { code, message, fault, data = {} } = error;
+    return { code, message, fault, data };
+  }
+}
