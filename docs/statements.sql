@@ -681,6 +681,7 @@ WHERE c.state = 'ACTIVE' AND c.limit_gib - c.claimed_gib >= $2
 AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY($1)
 WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
 ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
+AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5)))
 ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int;
 
 -- datastore.find
@@ -692,7 +693,8 @@ SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
 FROM datastore_capacity AS c
 LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
 WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
-AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1));
+AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
+AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3)));
 
 -- datastore.list.NAME#085381de
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
@@ -797,122 +799,133 @@ SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR
 SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- disk.find
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
 
 -- disk.find_by_name
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
 
 -- disk.find_visible
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
 
--- disk.list.CREATED#37606b1e
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+-- disk.free
+UPDATE disk SET owner_id = NULL, position = 0, attachment = NULL, version = version + 1
+WHERE id = $1 AND owner_id = $2 AND attachment = $3;
 
--- disk.list.CREATED#7ea49d5c
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+-- disk.free_of_owners
+UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
+FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id;
 
--- disk.list.CREATED#ada2dbdf
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
-
--- disk.list.CREATED#fe5e0a94
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#236b1160
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NAME#0a135570
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#43f7b835
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- disk.list.NAME#183b9b18
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.NAME#4c3800ef
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#8fb1502a
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
 
--- disk.list.NAME#e39c5576
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#d0c57638
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- disk.list.NAME#0e1015b9
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NEWEST#37606b1e
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- disk.list.NEWEST#7ea49d5c
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#1ccaece7
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
 
--- disk.list.NEWEST#ada2dbdf
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#694ad7d8
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
 
--- disk.list.NEWEST#fe5e0a94
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#c81acc85
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.NEWEST#236b1160
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.count#5e81a130
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#43f7b835
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- disk.list.NEWEST#8fb1502a
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- disk.list.NEWEST#d0c57638
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- disk.list.count#1bb4f30a
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
 
 -- disk.list_in_scope
 SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- disk.mark_attached
+UPDATE disk SET attachment = 'ATTACHED' WHERE id = $1 AND owner_id = $2 AND attachment IN ('ATTACHING', 'DETACHING');
 
 -- disk.mark_failed
 UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
@@ -938,8 +951,8 @@ WHERE d.id = seen.id AND d.lifecycle = 'PRESENT' AND d.health <> seen.health
 RETURNING d.id, d.health;
 
 -- disk.of_owners
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
 
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
@@ -953,14 +966,105 @@ SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
 
 -- disk.resting
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 AND updated_at < $4
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
 ORDER BY id LIMIT $3::int;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
+
+-- disk_snapshot.count_in_scope
+SELECT count(*) AS count FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
+
+-- disk_snapshot.find
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot WHERE id = ANY($1);
+
+-- disk_snapshot.find_visible
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND s.id = ANY($4);
+
+-- disk_snapshot.list.CREATED#6cb9c489
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) < ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.CREATED#7229a5b1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) > ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.CREATED#8cf716dc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.CREATED#ff37cf7c
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.NAME#5d8c7b0b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.name, t.id) < ($7::text::text, $8::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.NAME#77c5829e
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.NAME#797711b3
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.name, t.id) > ($7::text::text, $8::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.NAME#8e6f230a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.NEWEST#6cb9c489
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) < ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
+
+-- disk_snapshot.list.NEWEST#7229a5b1
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t WHERE (t.created_at, t.id) > ($7::text::timestamptz, $8::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+
+-- disk_snapshot.list.NEWEST#8cf716dc
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $7::int;
+
+-- disk_snapshot.list.NEWEST#ff37cf7c
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $7::int;
+
+-- disk_snapshot.list.count#c4b6da19
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot AS s
+WHERE ($1::boolean OR s.tenant_id = ANY($2::text[]) OR s.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR disk_id = $5) AND ($6::text IS NULL OR name = $6)) AS t;
+
+-- disk_snapshot.list_in_scope
+SELECT id, name FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- disk_snapshot.mark_failed
+UPDATE disk_snapshot SET failure = $2::jsonb, lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END WHERE id = $1;
+
+-- disk_snapshot.mark_kept
+UPDATE disk_snapshot SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- disk_snapshot.mark_taken
+UPDATE disk_snapshot SET lifecycle = 'PRESENT', taken_at = now(), failure = NULL WHERE id = $1;
+
+-- disk_snapshot.of_disks
+SELECT id, tenant_id, project_id, disk_id, name, size_gib, lifecycle, taken_at, failure, version, revision, created_at, updated_at FROM disk_snapshot WHERE disk_id = ANY($1) ORDER BY disk_id, created_at, id;
+
+-- disk_snapshot.remove_rows
+DELETE FROM disk_snapshot WHERE id IN (SELECT id FROM disk_snapshot WHERE id = ANY($1) ORDER BY id FOR UPDATE);
 
 -- edge_drift.backends
 SELECT backend_id FROM external_network UNION SELECT backend_id FROM router ORDER BY backend_id LIMIT $1::int;
@@ -2109,9 +2213,27 @@ SELECT DISTINCT backend_id FROM virtual_machine WHERE lifecycle = 'PRESENT' ORDE
 -- machine_drift.count
 SELECT drift ->> 'code' AS code, count(*) AS count FROM virtual_machine WHERE drift IS NOT NULL GROUP BY 1 ORDER BY 1;
 
--- machine_drift.machines
-SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
+-- machine_drift.disks_to_put_right
+SELECT d.id AS disk_id, m.id AS machine_id, d.tenant_id, d.project_id, d.backend_id, d.owner_id IS NOT DISTINCT FROM m.id AS is_missing
 FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+CROSS JOIN LATERAL jsonb_array_elements_text((m.drift -> 'missingDiskIds') || (m.drift -> 'surplusDiskIds')) AS differs (id)
+JOIN disk AS d ON d.id = differs.id AND d.lifecycle = 'PRESENT' AND d.image_reference IS NULL
+WHERE m.lifecycle = 'PRESENT' AND m.drift ->> 'code' = 'DISKS_DIFFER' AND m.observed_power IN ('RUNNING', 'STOPPED') AND h.health = 'UP'
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (m.id, d.id))
+AND NOT EXISTS (
+SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+ORDER BY m.id, d.id LIMIT $1::int;
+
+-- machine_drift.machines
+SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
+coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
+FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+LEFT JOIN LATERAL (
+SELECT array_agg(o.id) FILTER (WHERE o.attachment IS NULL) AS root_ids,
+array_agg(o.id ORDER BY o.id) FILTER (WHERE o.attachment IS NOT NULL) AS data_ids
+FROM disk AS o WHERE o.owner_id = m.id
+) AS d ON true
 WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
 AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
@@ -5225,12 +5347,17 @@ FROM locked WHERE m.id = locked.id RETURNING m.id;
 -- virtual_machine.move_to_host
 UPDATE virtual_machine SET host_id = $2, rack_id = $3 WHERE id = $1;
 
+-- virtual_machine.note_disks_changed
+UPDATE virtual_machine SET observed_at = now(), drift = CASE drift ->> 'code' WHEN 'DISKS_DIFFER' THEN NULL ELSE drift END
+WHERE id = $1 AND lifecycle = 'PRESENT';
+
 -- virtual_machine.on_host
 SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
-coalesce(local.ids, '{}') AS local_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
+coalesce(local.ids, '{}') AS local_disk_ids, coalesce(local.data_ids, '{}') AS local_data_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
 FROM virtual_machine AS m
 LEFT JOIN LATERAL (
-SELECT array_agg(d.id ORDER BY d.id) AS ids FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
+SELECT array_agg(d.id ORDER BY d.id) AS ids, array_agg(d.id ORDER BY d.id) FILTER (WHERE d.attachment IS NOT NULL) AS data_ids
+FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
 ) AS local ON true
 LEFT JOIN LATERAL (
 SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id

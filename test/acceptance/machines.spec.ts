@@ -89,6 +89,9 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     expect((await look(id)).cpu).toBe(2);
     await done('startVirtualMachine', { id });
     await done('restartVirtualMachine', { id });
+    const read = 'mutation ($id: ID!) { readVirtualMachineConsole(input: { id: $id, lines: 5 }) { output virtualMachine { id } } }';
+    const { readVirtualMachineConsole: shown } = await team.request<{ readVirtualMachineConsole: unknown }>(read, { id });
+    expect(shown).toEqual({ output: expect.any(String), virtualMachine: { id } });
     expect(await look(id)).toMatchObject({ state: 'RUNNING', cpu: 2 });
     await done('deleteVirtualMachine', { id });
     expect(await held()).toEqual([`NETWORK ${networkId}`]);
@@ -114,6 +117,47 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     expect(node).toEqual({ state: 'AVAILABLE', sizeGib: 2 });
     expect(await held()).toContain(`DISK ${id}`);
     await done('deleteDisk', { id });
+    expect(await held()).toEqual([`NETWORK ${networkId}`]);
+  });
+
+  it('attaches a disk to a machine that runs, and takes it back; when the machine goes it stays', async () => {
+    const id = await machine('store');
+    const disk = (await done('createDisk', { projectId, name: 'kept', sizeGib: 1, virtualMachineId: id }, 'disk')) ?? '';
+    const seen = async (): Promise<unknown> => {
+      const query = 'query ($id: ID!) { node(id: $id) { ... on Disk { state isRoot virtualMachine { id disks { id isRoot } } } } }';
+      return (await team.request<{ node: unknown }>(query, { id: disk })).node;
+    };
+    const free = { state: 'AVAILABLE', isRoot: false, virtualMachine: null };
+    expect(await seen()).toEqual(free);
+    const attached = { state: 'ATTACHED', isRoot: false, virtualMachine: { id, disks: [{ id: expect.any(String), isRoot: true }, { id: disk, isRoot: false }] } };
+    await done('attachDisk', { diskId: disk, virtualMachineId: id });
+    expect(await seen()).toEqual(attached);
+    await done('resizeDisk', { id: disk, sizeGib: 2 });
+    await done('detachDisk', { diskId: disk });
+    expect(await seen()).toEqual(free);
+    await done('attachDisk', { diskId: disk, virtualMachineId: id });
+    const { errors } = await team.post('mutation ($id: ID!) { deleteDisk(input: { id: $id }) { operation { id } } }', { id: disk });
+    expect(errors.map((error) => error.extensions)).toMatchObject([{ code: 'INVALID_STATE', data: { virtualMachineId: id } }]);
+    await done('deleteVirtualMachine', { id });
+    expect(await seen()).toEqual(free);
+    expect(await held()).toEqual(expect.arrayContaining([`DISK ${disk}`]));
+    await done('deleteDisk', { id: disk });
+    expect(await held()).toEqual([`NETWORK ${networkId}`]);
+    expect(await used('disk.count')).toBe(0);
+  });
+
+  it('takes snapshots of a disk, deletes one, and the other goes with the disk', async () => {
+    const disk = (await done('createDisk', { projectId, name: 'snapped', sizeGib: 1 }, 'disk')) ?? '';
+    const first = await done('createDiskSnapshot', { diskId: disk, name: 'first' }, 'diskSnapshot');
+    await done('createDiskSnapshot', { diskId: disk, name: 'second' }, 'diskSnapshot');
+    const list = async (): Promise<unknown> =>
+      (await team.request<{ diskSnapshots: unknown }>('query ($id: ID!) { diskSnapshots(diskId: $id) { nodes { name state } } }', { id: disk })).diskSnapshots;
+    expect(await list()).toEqual({ nodes: [{ name: 'first', state: 'AVAILABLE' }, { name: 'second', state: 'AVAILABLE' }] });
+    expect(await used('snapshot.count')).toBe(2);
+    await done('deleteDiskSnapshot', { id: first });
+    expect(await list()).toEqual({ nodes: [{ name: 'second', state: 'AVAILABLE' }] });
+    await done('deleteDisk', { id: disk });
+    expect([await list(), await used('snapshot.count')]).toEqual([{ nodes: [] }, 0]);
     expect(await held()).toEqual([`NETWORK ${networkId}`]);
   });
 

@@ -15,6 +15,7 @@ const LIVING = `living AS (
   SELECT id, jsonb_build_object('vm.count', 1, 'vm.cpu', cpu, 'vm.memory', memory_mib) AS amounts
   FROM virtual_machine WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
   UNION ALL SELECT id, jsonb_build_object('disk.count', 1, 'disk.capacity', size_gib) FROM disk WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
+  UNION ALL SELECT id, jsonb_build_object('snapshot.count', 1) FROM disk_snapshot WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
   UNION ALL SELECT id, jsonb_build_object('port.count', 1) FROM port WHERE tenant_id = $1
   UNION ALL SELECT id, jsonb_build_object('network.count', 1) FROM network WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
   UNION ALL SELECT id, jsonb_build_object('load_balancer.count', 1) FROM load_balancer WHERE tenant_id = $1 AND lifecycle <> 'FAILED'
@@ -110,6 +111,7 @@ const resting = statement<Violation, OfTenant>(
   'faults.resting',
   `SELECT concat('at rest in the middle of something: ', id, ' ', lifecycle) AS violation FROM (
      SELECT id, lifecycle FROM virtual_machine WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM disk WHERE tenant_id = $1
+     UNION ALL SELECT id, lifecycle FROM disk_snapshot WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM network WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM subnet WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM port WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM load_balancer WHERE tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM router WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM floating_ip WHERE tenant_id = $1
@@ -117,6 +119,8 @@ const resting = statement<Violation, OfTenant>(
      UNION ALL SELECT id, lifecycle FROM firewall_policy WHERE scope_tenant_id = $1
      UNION ALL SELECT id, lifecycle FROM cluster WHERE tenant_id = $1 UNION ALL SELECT id, lifecycle FROM node_pool WHERE tenant_id = $1) AS thing
    WHERE lifecycle NOT IN ('PRESENT', 'FAILED')
+   UNION ALL
+   SELECT concat('on its way from or to a machine: ', id, ' ', attachment) FROM disk WHERE tenant_id = $1 AND attachment <> 'ATTACHED'
    UNION ALL
    SELECT concat('of something that is gone or has failed: ', what, ' ', id) FROM (
      SELECT 'disk' AS what, d.id, d.owner_id FROM disk AS d WHERE d.tenant_id = $1 AND d.owner_id IS NOT NULL
@@ -173,7 +177,10 @@ const metering = statement<Violation, OfTenant>(
    SELECT concat('metered twice: ', resource_id, ' ', resource_key) AS violation FROM placed WHERE before > from_at`,
 );
 
-/** What the backend shall have; `maybe` need not be there, and is no orphan. */
+/**
+ * What the backend shall have; `maybe` need not be there, and is no orphan. No listing tells of snapshots: one that came after
+ * its taking was given up goes with its row, which is there until somebody deletes it, or with its disk.
+ */
 interface Expected {
   kind: WorldObject['kind'];
   id: string;
@@ -184,6 +191,8 @@ const expectedObjects = statement<Expected, [tenantId: string, backendId: string
   'faults.expected',
   `SELECT 'MACHINE' AS kind, instance_id AS id, false AS maybe FROM virtual_machine WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'DISK', id, false FROM disk WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
+   UNION ALL SELECT 'SNAPSHOT', s.id, s.lifecycle = 'FAILED' FROM disk_snapshot AS s JOIN disk AS d ON d.id = s.disk_id
+   WHERE s.tenant_id = $1 AND d.backend_id = $2
    UNION ALL SELECT 'PORT', id, false FROM port WHERE tenant_id = $1 AND backend_id = $2
    UNION ALL SELECT 'LOAD_BALANCER', id, false FROM load_balancer WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
    UNION ALL SELECT 'ROUTER', id, false FROM router WHERE tenant_id = $1 AND backend_id = $2 AND lifecycle = 'PRESENT'
@@ -211,9 +220,10 @@ const machines = statement<MachineRow, OfTenant>(
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id WHERE m.tenant_id = $1 AND m.lifecycle = 'PRESENT'`,
 );
 
-const disks = statement<{ id: string; size_gib: number; realised_gib: number }, OfTenant>(
+const disks = statement<{ id: string; size_gib: number; realised_gib: number; holder: string | null }, OfTenant>(
   'faults.disks',
-  `SELECT id, size_gib, realised_gib FROM disk WHERE tenant_id = $1 AND lifecycle = 'PRESENT'`,
+  `SELECT d.id, d.size_gib, d.realised_gib, m.instance_id AS holder
+   FROM disk AS d LEFT JOIN virtual_machine AS m ON m.id = d.owner_id WHERE d.tenant_id = $1 AND d.lifecycle = 'PRESENT'`,
 );
 
 interface PartRow {
@@ -332,7 +342,9 @@ async function differences({ bench, world, tenantId, backendId }: Stage): Promis
   const call = { idempotencyKey: 'faults/look', timeoutMs: 10_000, signal: new AbortController().signal };
   for (const row of await bench.database.rows(disks, tenantId)) {
     const real = await storage.getDisk(call, row.id);
-    if (real === undefined || (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib)) continue;
+    if (real === undefined) continue;
+    if (real.attachedTo !== row.holder) found.push(`disk ${row.id} is attached to ${real.attachedTo} and shall be to ${row.holder}`);
+    if (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib) continue;
     found.push(`disk ${row.id} has ${real.sizeGib} GiB, shall have ${row.size_gib} and is shown with ${row.realised_gib}`);
   }
   const told = new Map((await world.networkParts(tenantId)).map((part) => [part.id, part]));

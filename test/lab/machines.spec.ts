@@ -64,6 +64,16 @@ describe('two tenants with the same subnet', () => {
     }
   });
 
+  test('its team reads what the guest has written to its console', async () => {
+    const [one] = mine;
+    await muon.inGuest(one.id, 'sh', '-c', "echo 'a word from the guest' > /dev/console");
+    const read = 'mutation ($id: ID!) { readVirtualMachineConsole(input: { id: $id }) { output } }';
+    const shown = async (): Promise<string> =>
+      (await tenants[0].api.request<{ readVirtualMachineConsole: { output: string } }>(read, { id: one.id })).readVirtualMachineConsole.output;
+    await expect.poll(shown, { timeout: 10_000 }).toContain('a word from the guest');
+    expect((await tenants[1].api.post(read, { id: one.id })).errors.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND']);
+  });
+
   test('a port that somebody has deleted in OVN is made again, and works', async () => {
     const [one, other] = mine;
     const port = await portOf(other.id);

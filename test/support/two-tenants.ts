@@ -88,6 +88,13 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
     return (await api.request<{ virtualMachine: { state: string } }>(query, { id: createVirtualMachine.virtualMachine.id })).virtualMachine.state;
   };
   await vi.waitFor(async () => expect(await state()).toBe('RUNNING'), { timeout: 20_000, interval: 200 });
+  const disk = async (): Promise<{ id: string; state: string } | undefined> => {
+    const query = 'query ($projectId: ID!, $name: String!) { disks(projectId: $projectId, name: $name) { nodes { id state } } }';
+    return (await api.request<{ disks: { nodes: { id: string; state: string }[] } }>(query, { projectId, name: `${mark}-disk` })).disks.nodes[0];
+  };
+  await vi.waitFor(async () => expect((await disk())?.state).toBe('AVAILABLE'), { timeout: 20_000, interval: 200 });
+  const snapshot = 'mutation ($input: CreateDiskSnapshotInput!) { createDiskSnapshot(input: $input) { operation { id } } }';
+  await api.request(snapshot, { input: { diskId: (await disk())?.id, name: `${mark}-snapshot` } });
 }
 
 /** Every id, MAC address and token of a tenant, out of every table that has tenants; and one id of every kind. */

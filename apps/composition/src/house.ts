@@ -14,9 +14,11 @@ import {
   computeKnownObjects,
   computeOperations,
   computeScopeContents,
+  DiskAttachmentService,
   FlavorService,
   ImageService,
   MACHINE_DRIFT,
+  MachineConsoleService,
   machineDrift,
   machineRecovery,
   MachineHostListener,
@@ -75,7 +77,7 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
-import { diskDrift, diskHealth, DiskRealiser, DiskService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
+import { diskDrift, diskHealth, DiskRealiser, DiskService, DiskSnapshotService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
 import { issuerPolicy, layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
@@ -187,8 +189,9 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
   ];
 }
 
-function pillarServices({ commands, drivers, ledger, secrets }: Foundation): object[] {
+function pillarServices({ database, commands, drivers, ledger, secrets }: Foundation): object[] {
   const networks = new NetworkService(commands, ledger);
+  const disks = new DiskService(commands, ledger);
   const clusters = new ClusterService(commands, ledger, drivers, secrets);
   return [
     networks,
@@ -200,11 +203,14 @@ function pillarServices({ commands, drivers, ledger, secrets }: Foundation): obj
     new FloatingIpService(commands, ledger),
     new SecurityGroupService(commands, ledger, drivers),
     new FirewallPolicyService(commands),
-    new DiskService(commands, ledger),
+    disks,
+    new DiskAttachmentService(commands, disks),
+    new DiskSnapshotService(commands, ledger, drivers),
     new FlavorService(commands),
     new ImageService(commands),
     new AffinityGroupService(commands),
     new VirtualMachineService(commands, ledger, drivers),
+    new MachineConsoleService(database, commands, drivers),
     clusters,
     new NodePoolService(commands, ledger, drivers, clusters),
     new ClusterVersionService(commands),

@@ -21,7 +21,7 @@ interface GlobalOptions {
 export function labCommand(): Command {
   const lab = new Command('lab')
     .description('A datacenter on one Linux machine: hosts, networks and storage that are real, for tests and trials.')
-    .option('--state <folder>', 'where the lab keeps its state; .muon/lab in this project if not given')
+    .addOption(new Option('--state <folder>', 'where the lab keeps its state; .muon/lab in this project if not given').env('MUON_LAB_STATE'))
     .addOption(new Option('-o, --output <format>', 'how results are written').choices(['table', 'json']).default('table'))
     .addHelpText('after', NOTES)
     .showHelpAfterError('(lab --help tells more)')

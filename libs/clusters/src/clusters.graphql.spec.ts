@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { DiskAttachmentService, MachineConsoleService } from '#compute';
+import { computeResolvers } from '#compute/api';
 import type { Database } from '#database';
 import { EventFeed } from '#events';
 import { auditEntries, auditParameters } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
-import { computeResolvers } from '#compute/api';
+import { DiskService } from '#storage';
 import { accessWith, clustersBench, countStatements, findCanary, systemAccess, testApi, type ClustersBench, type TestApi } from '#testing';
 import { clustersResolvers } from './api.js';
 
@@ -65,6 +67,8 @@ describe('clusters over GraphQL', () => {
         bench.groups,
         bench.flavors,
         bench.images,
+        new DiskAttachmentService(bench.center.commands, new DiskService(bench.center.commands, bench.center.ledger)),
+        new MachineConsoleService(database, bench.center.commands, bench.center.drivers),
         bench.clusters,
         bench.pools,
         bench.versions,

@@ -5,8 +5,11 @@ import { EventFeed } from '#events';
 import { auditEntries, auditParameters, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations } from '#storage';
+import { storageResolvers } from '#storage/api';
 import { accessWith, computeBench, countStatements, systemAccess, testApi, type BenchProject, type ComputeBench, type TestApi } from '#testing';
 import { computeResolvers } from './api.js';
+import { DiskAttachmentService, MachineConsoleService } from './index.js';
 
 const MACHINE = `id name tenantId projectId ownerId state conditions { type status reason message since } failure { code message }
   desiredPower observedPower observedAt cpu memoryMib zoneId hostId instanceId recovery metadata version revision createdAt updatedAt
@@ -46,11 +49,12 @@ describe('compute over GraphQL', () => {
   let annAccess: Access;
 
   beforeAll(async () => {
-    bench = await computeBench();
+    bench = await computeBench({ moreKinds: (drivers) => storageOperations(new DiskRealiser(drivers)) });
     // Apart from the engine's, so that statements can be counted.
     database = await bench.room.another();
     const { log } = bench.room;
-    const { commands, operations } = bench.center;
+    const { commands, drivers, ledger, operations } = bench.center;
+    const disks = new DiskService(commands, ledger);
     project = await bench.freshProject();
     annAccess = accessWith([{ role: 'OWNER', tenantId: bench.tenant.id, projectId: project.projectId }], 'pri_ann');
     api = await testApi({
@@ -62,10 +66,14 @@ describe('compute over GraphQL', () => {
         bench.groups,
         bench.flavors,
         bench.images,
+        disks,
+        new DiskSnapshotService(commands, ledger, drivers),
+        new DiskAttachmentService(commands, disks),
+        new MachineConsoleService(database, commands, drivers),
         new OperationQueries(),
         new OperationRequests(commands, operations),
       ],
-      resolvers: [...operationsResolvers, ...computeResolvers],
+      resolvers: [...operationsResolvers, ...storageResolvers, ...computeResolvers],
       callers: {
         operator: systemAccess(),
         ann: annAccess,
@@ -227,6 +235,31 @@ describe('compute over GraphQL', () => {
     const one = await rich(1);
     expect(one).toBeGreaterThan(5);
     expect(await rich(50)).toBeLessThanOrEqual(one);
+  });
+
+  it('attaches a disk and detaches it, shows it from both sides, and reads the console', async () => {
+    const { projectId } = project;
+    const id = await bench.running(project, 'with-disks');
+    const change = async (name: string, input: Record<string, unknown>): Promise<{ id: string; state: string; virtualMachine: { id: string } | null }> => {
+      const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
+      const query = `mutation ($input: ${type}!) { ${name}(input: $input) { disk { id state version virtualMachine { id } } operation { id kind } plan { problems { code } } } }`;
+      const changed = (await api.data<Record<string, { disk: never; operation: { id: string } | null }>>('ann', query, { input }))[name];
+      if (changed?.operation != null) expect((await bench.center.ended(changed.operation.id)).state).toBe('SUCCEEDED');
+      return changed?.disk as never;
+    };
+    const made = await change('createDisk', { projectId, name: 'data', sizeGib: 1, virtualMachineId: id });
+    await change('attachDisk', { diskId: made.id, virtualMachineId: id, dryRun: true });
+    expect(await change('attachDisk', { diskId: made.id, virtualMachineId: id, expectedVersion: 1 })).toMatchObject({ state: 'ATTACHING', virtualMachine: { id } });
+    expect((await show(id)).disks).toEqual([expect.objectContaining({ name: 'with-disks' }), expect.objectContaining({ id: made.id, name: 'data' })]);
+    const listed = (first: number): Promise<number> =>
+      countStatements(database, () => api.data('ann', `query ($first: Int) { disks(first: $first) { nodes { isRoot virtualMachine { id name } } } }`, { first }));
+    expect(await listed(50)).toBeLessThanOrEqual(await listed(1));
+    expect(await change('detachDisk', { diskId: made.id })).toMatchObject({ state: 'DETACHING', virtualMachine: { id } });
+    expect((await api.ask('stranger', `mutation { attachDisk(input: { diskId: "${made.id}", virtualMachineId: "${id}" }) { operation { id } } }`)).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+    const read = `mutation { readVirtualMachineConsole(input: { id: "${id}", lines: 1 }) { output isTruncated virtualMachine { id } } }`;
+    expect(await api.data('ann', read)).toEqual({ readVirtualMachineConsole: { output: 'with-disks login:', isTruncated: true, virtualMachine: { id } } });
+    await change('deleteDisk', { id: made.id });
+    await done(await mutate('deleteVirtualMachine', { id }));
   });
 
   it('hides hosts from tenants, and everything from strangers', async () => {

@@ -1,6 +1,7 @@
 import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
+import { attachDiskOperation, detachDiskOperation } from './disk-attachment/disk-attachment.operations.js';
 import { recreateMachineOperation } from './recovery/recreate.operation.js';
 import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
@@ -13,6 +14,8 @@ export { flavorCharges, flavorId, FlavorService, resolveFlavors } from './flavor
 export { findFlavors, type FlavorRow } from './flavor/flavor.sql.js';
 export { imageId, ImageService, resolveImages } from './image/image.service.js';
 export { findImages, type ImageRow } from './image/image.sql.js';
+export { DISK_ATTACH, DISK_DETACH } from './disk-attachment/disk-attachment.operations.js';
+export { DiskAttachmentService, type AttachDiskInput, type DetachDiskInput } from './disk-attachment/disk-attachment.service.js';
 export { machineDrift, type MachineDriftOptions } from './drift/machine-drift.reconciler.js';
 export { countMachineDrift } from './drift/machine-drift.sql.js';
 export { findMachineOwnersOnHosts } from './host/host-machines.sql.js';
@@ -25,6 +28,7 @@ export { planRecreation } from './recovery/recreation-plan.js';
 export { computeRoom } from './room.js';
 export { computeScopeContents } from './scope-contents.js';
 export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
+export { MachineConsoleService, type ConsoleOutput, type ReadConsoleInput } from './virtual-machine/machine-console.service.js';
 export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
 export * from './virtual-machine/virtual-machine.js';
@@ -45,5 +49,7 @@ export function computeOperations(realisers: MachineRealisers): OperationKind<un
     resizeMachineOperation(realisers),
     moveMachineOperation(realisers),
     recreateMachineOperation(realisers),
+    attachDiskOperation(realisers),
+    detachDiskOperation(realisers),
   ] as OperationKind<unknown>[];
 }

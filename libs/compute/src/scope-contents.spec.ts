@@ -3,10 +3,10 @@ import { ChangeSet, insertRows } from '#database';
 import { FaultKind } from '#driver-simulated';
 import { networkScopeContents } from '#network';
 import { OperationRequests } from '#operations';
-import { storageScopeContents } from '#storage';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, storageScopeContents } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry } from '#tenancy';
 import { computeBench, systemAccess, type ComputeBench } from '#testing';
-import { computeScopeContents } from './index.js';
+import { computeScopeContents, DiskAttachmentService } from './index.js';
 
 const access = systemAccess();
 let bench: ComputeBench;
@@ -14,7 +14,7 @@ let projects: ProjectService;
 
 beforeAll(async () => {
   const contents = new ScopeContentsRegistry().register(...computeScopeContents, ...storageScopeContents, ...networkScopeContents);
-  bench = await computeBench({ moreKinds: () => goingOperations({ contents }) });
+  bench = await computeBench({ moreKinds: (drivers) => [...goingOperations({ contents }), ...storageOperations(new DiskRealiser(drivers, { settleMs: 150 }))] });
   const { database } = bench.room;
   const rows = bench.tenant.projectIds.map((id) => ({ id, tenant_id: bench.tenant.id, project_id: id }));
   await database.transaction((transaction) => insertRows(transaction, 'project', rows));
@@ -22,12 +22,21 @@ beforeAll(async () => {
 });
 afterAll(() => bench.close());
 
-it('goes with its project: machines, then their groups, then the network, and nothing is left', async () => {
+it('goes with its project: machines, then their groups, what was attached to them, and the network, and nothing is left', async () => {
   const project = await bench.freshProject();
   await bench.groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY' });
   await bench.groups.create(access, { projectId: project.projectId, name: 'empty', policy: 'AFFINITY' });
-  await bench.running(project, 'one', { affinityGroup: 'apart' });
+  const one = await bench.running(project, 'one', { affinityGroup: 'apart' });
   await bench.running(project, 'two', { affinityGroup: 'apart' });
+  const { commands, drivers, ledger } = bench.center;
+  const disks = new DiskService(commands, ledger);
+  const disk = await disks.create(access, { projectId: project.projectId, name: 'data', sizeGib: 1, virtualMachineId: one });
+  await bench.center.ended(disk.result.operationId);
+  const diskId = disk.result.id as string;
+  const snapshot = await new DiskSnapshotService(commands, ledger, drivers).create(access, { diskId, name: 'before' });
+  await bench.center.ended(snapshot.result.operationId);
+  const attached = await new DiskAttachmentService(commands, disks).attach(access, { diskId, virtualMachineId: one });
+  expect(await bench.center.ended(attached.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'startMachine' });
   const failed = await bench.machines.create(access, { ...project, name: 'failed', flavor: 'small', image: 'debian' });
   await bench.center.ended(failed.result.operationId);

@@ -1,6 +1,7 @@
 import { ChangeSet, type Reader } from '#database';
 import { ContentsOrder, type GoingScope, type ScopeContents } from '#tenancy';
 import { planDiskDeletion } from './disk/disk.service.js';
+import { countSnapshotsInScope, listSnapshotsInScope } from './disk-snapshot/disk-snapshot.sql.js';
 import { countDisksInScope, findDeletableDisks, findDisks, listDisksInScope } from './disk/disk.sql.js';
 
 async function planDeletion(reader: Reader, scope: GoingScope, limit: number): Promise<ChangeSet> {
@@ -11,7 +12,7 @@ async function planDeletion(reader: Reader, scope: GoingScope, limit: number): P
   return changes;
 }
 
-/** What this room keeps in tenants and projects; disks of machines go with them. */
+/** What this room keeps in tenants and projects; disks of machines go with them, and snapshots with their disks. */
 export const storageScopeContents: readonly ScopeContents[] = [
   {
     kind: 'disk',
@@ -19,5 +20,11 @@ export const storageScopeContents: readonly ScopeContents[] = [
     count: async (reader, scope) => (await reader.first(countDisksInScope, scope.tenantId, scope.projectId))?.count ?? 0,
     list: (reader, scope, limit) => reader.rows(listDisksInScope, scope.tenantId, scope.projectId, limit),
     planDeletion,
+  },
+  {
+    kind: 'disk snapshot',
+    order: ContentsOrder.CLAIM,
+    count: async (reader, scope) => (await reader.first(countSnapshotsInScope, scope.tenantId, scope.projectId))?.count ?? 0,
+    list: (reader, scope, limit) => reader.rows(listSnapshotsInScope, scope.tenantId, scope.projectId, limit),
   },
 ];

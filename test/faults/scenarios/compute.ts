@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { findVirtualMachines, machineOccupants, planRecreation, VirtualMachineService } from '#compute';
+import { DiskAttachmentService, findVirtualMachines, machineOccupants, planRecreation, VirtualMachineService } from '#compute';
 import { ChangeSet } from '#database';
 import { SimulatedHostState } from '#driver-simulated';
 import { findHosts, Heartbeat, HostState, hostState, HostStateNews, type HostRow } from '#infrastructure';
@@ -8,7 +8,7 @@ import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
 import { contextOn } from '../sweep.js';
-import { makeMachine, makeNetwork, startedBy, startMachine } from './material.js';
+import { finished, makeMachine, makeNetwork, startDisk, startedBy, startMachine } from './material.js';
 
 /** A network for machines to be made in. */
 const network = { key: 'network', make: makeNetwork };
@@ -25,7 +25,8 @@ export const computeScenarios: readonly Scenario[] = [
     base: network,
     async prepare(stage, networkId) {
       const { bench } = stage;
-      const id = await makeMachine(stage, networkId as string);
+      const { virtualMachineId: id, diskId } = await makePair(stage, networkId as string);
+      await finished(stage, startedBy(await bench.service(DiskAttachmentService).attach(bench.access, { diskId, virtualMachineId: id })));
       return { submit: async () => startedBy(await bench.service(VirtualMachineService).delete(bench.access, id)).operationId };
     },
   },
@@ -45,6 +46,24 @@ export const computeScenarios: readonly Scenario[] = [
       const { bench, flavors } = stage;
       const id = await makeMachine(stage, networkId as string, { power: 'STOPPED' });
       return { submit: async () => startedBy(await bench.service(VirtualMachineService).resize(bench.access, id, flavors.large)).operationId };
+    },
+  },
+  {
+    kind: 'compute.disk.attach',
+    base: network,
+    async prepare(stage, networkId) {
+      const { virtualMachineId, diskId } = await makePair(stage, networkId as string);
+      return { submit: async () => startedBy(await stage.bench.service(DiskAttachmentService).attach(stage.bench.access, { diskId, virtualMachineId })).operationId };
+    },
+  },
+  {
+    kind: 'compute.disk.detach',
+    base: network,
+    async prepare(stage, networkId) {
+      const { virtualMachineId, diskId } = await makePair(stage, networkId as string);
+      const attachments = stage.bench.service(DiskAttachmentService);
+      await finished(stage, startedBy(await attachments.attach(stage.bench.access, { diskId, virtualMachineId })));
+      return { submit: async () => startedBy(await attachments.detach(stage.bench.access, { diskId })).operationId };
     },
   },
   {
@@ -76,6 +95,12 @@ export const computeScenarios: readonly Scenario[] = [
     },
   },
 ];
+
+/** A machine, and a disk that can be attached to it. */
+async function makePair(stage: Stage, networkId: string): Promise<{ virtualMachineId: string; diskId: string }> {
+  const virtualMachineId = await makeMachine(stage, networkId);
+  return { virtualMachineId, diskId: await finished(stage, await startDisk(stage, { virtualMachineId })) };
+}
 
 const beats = { silentAfterMs: 1, beatsToReturn: 1, fenceAgainAfterMs: 1 };
 

@@ -3,7 +3,7 @@ import { VirtualMachineService, type CreateVirtualMachineInput } from '#compute'
 import { statement } from '#database';
 import { LoadBalancerService, NetworkService } from '#network';
 import type { CommandResult } from '#identity';
-import { DiskService } from '#storage';
+import { DiskService, type CreateDiskInput } from '#storage';
 import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 
@@ -62,9 +62,9 @@ export async function makeMachine(stage: Stage, networkId: string, more: Partial
   return finished(stage, await startMachine(stage, networkId, more));
 }
 
-export async function startDisk(stage: Stage): Promise<Made> {
+export async function startDisk(stage: Stage, more: Partial<CreateDiskInput> = {}): Promise<Made> {
   const { bench, projectId } = stage;
-  return startedBy(await bench.service(DiskService).create(bench.access, { projectId, name: unique('disk'), sizeGib: 5 }));
+  return startedBy(await bench.service(DiskService).create(bench.access, { projectId, name: unique('disk'), sizeGib: 5, ...more }));
 }
 
 export async function startLoadBalancer(stage: Stage, networkId: string, members: readonly string[] = []): Promise<Made> {

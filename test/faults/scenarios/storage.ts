@@ -1,4 +1,4 @@
-import { DiskService } from '#storage';
+import { DiskService, DiskSnapshotService } from '#storage';
 import type { Scenario } from '../scenario.js';
 import { finished, startDisk, startedBy } from './material.js';
 
@@ -20,7 +20,25 @@ export const storageScenarios: readonly Scenario[] = [
     async prepare(stage) {
       const { bench } = stage;
       const id = await finished(stage, await startDisk(stage));
+      await finished(stage, startedBy(await bench.service(DiskSnapshotService).create(bench.access, { diskId: id, name: 'kept' })));
       return { submit: async () => startedBy(await bench.service(DiskService).delete(bench.access, id)).operationId };
+    },
+  },
+  {
+    kind: 'storage.disk_snapshot.create',
+    async prepare(stage) {
+      const { bench } = stage;
+      const diskId = await finished(stage, await startDisk(stage));
+      return { submit: async () => startedBy(await bench.service(DiskSnapshotService).create(bench.access, { diskId, name: 'one' })).operationId };
+    },
+  },
+  {
+    kind: 'storage.disk_snapshot.delete',
+    async prepare(stage) {
+      const { bench } = stage;
+      const diskId = await finished(stage, await startDisk(stage));
+      const id = await finished(stage, startedBy(await bench.service(DiskSnapshotService).create(bench.access, { diskId, name: 'one' })));
+      return { submit: async () => startedBy(await bench.service(DiskSnapshotService).delete(bench.access, id)).operationId };
     },
   },
 ];

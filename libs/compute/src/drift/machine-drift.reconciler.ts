@@ -18,6 +18,7 @@ import {
   type MachineToStart,
   type Observation,
 } from './machine-drift.sql.js';
+import { differenceOfDisks, putDisksRight } from './attached-disks.js';
 import { MachineListing } from './machine-listing.js';
 
 export interface MachineDriftOptions {
@@ -50,8 +51,8 @@ interface Look {
 
 /**
  * Looks what machines truly are, writes down what has changed, and starts those that shall run: after their host has
- * returned, or when the guest has turned itself off. Stopped ones get the size that they shall have. What is missing or in
- * the wrong place is reported, never touched.
+ * returned, or when the guest has turned itself off. Disks are attached and detached as they shall be, and stopped ones get
+ * the size that they shall have. What is missing or in the wrong place is reported, never touched.
  */
 export function machineDrift(database: Database, drivers: DriverRegistry, options: MachineDriftOptions = {}): Reconciler {
   const { everyMs, graceMs, startAgainAfterMs } = { ...DEFAULTS, ...options };
@@ -77,6 +78,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
         if (context.signal.aborted) return;
         await start(context, machine);
       }
+      await putDisksRight(context, MAX_STARTED, startAgainAfterMs);
       await putRight(context, await context.reader.rows(machinesToPutRight, MAX_STARTED, startAgainAfterMs));
     },
   });
@@ -114,9 +116,14 @@ async function compare(look: Look, row: MachineToObserve, listed: ObservedMachin
   const isOurs = seen !== undefined && (seen.installationId === look.installation || isHidden(seen));
   const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
   const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
-  const drift = driftOf(row, isOurs ? seen : undefined);
-  const isKnown = row.observed_power === power && row.observed_reason === reason && row.drift?.code === drift?.code;
-  if (isKnown && row.drift?.hostName === drift?.hostName) return null;
+  let drift = driftOf(row, isOurs ? seen : undefined);
+  // A listing may lag behind disks that were attached or detached meanwhile.
+  if (drift?.code === DriftCode.DISKS_DIFFER && row.drift?.code !== drift.code) {
+    if (look.confirmed >= MAX_CONFIRMED) return null;
+    look.confirmed += 1;
+    drift = driftOf(row, await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id));
+  }
+  if (row.observed_power === power && row.observed_reason === reason && isSame(row.drift, drift)) return null;
   if (drift !== null && row.drift?.code !== drift.code) {
     look.context.log.warn({ machineId: row.id, backendId: look.backendId, code: drift.code, hostName: drift.hostName }, 'a machine is not as it was placed');
   }
@@ -128,13 +135,21 @@ function isHidden({ power, installationId: installation }: ObservedMachine): boo
   return power === 'UNKNOWN' && installation === '';
 }
 
+function isSame(one: MachineDrift | null, other: MachineDrift | null): boolean {
+  const disksOf = (drift: MachineDrift | null): string => [drift?.missingDiskIds ?? [], drift?.surplusDiskIds ?? []].join('/');
+  return one?.code === other?.code && one?.hostName === other?.hostName && disksOf(one) === disksOf(other);
+}
+
 function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): MachineDrift | null {
   const since = (code: DriftCode): string => (row.drift?.code === code ? row.drift.since : new Date().toISOString());
   if (seen === undefined) return { code: DriftCode.MACHINE_MISSING, since: since(DriftCode.MACHINE_MISSING) };
   if (seen.hostName !== row.host_name) {
     return { code: DriftCode.ON_ANOTHER_HOST, since: since(DriftCode.ON_ANOTHER_HOST), hostName: seen.hostName };
   }
-  if (isHidden(seen) || (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib)) return null;
+  if (isHidden(seen)) return null;
+  const disks = differenceOfDisks(row, seen);
+  if (disks !== null) return { code: DriftCode.DISKS_DIFFER, since: since(DriftCode.DISKS_DIFFER), ...disks };
+  if (seen.cpu === row.cpu && seen.memoryMib === row.memory_mib) return null;
   return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 

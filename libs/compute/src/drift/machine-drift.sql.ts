@@ -16,6 +16,9 @@ export interface MachineToObserve {
   host_name: string;
   cpu: number;
   memory_mib: number;
+  root_disk_ids: string[];
+  /** Those that are attached to it. */
+  data_disk_ids: string[];
 }
 
 /**
@@ -24,8 +27,14 @@ export interface MachineToObserve {
  */
 export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
   'machine_drift.machines',
-  `SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib
+  `SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
+     coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+   LEFT JOIN LATERAL (
+     SELECT array_agg(o.id) FILTER (WHERE o.attachment IS NULL) AS root_ids,
+       array_agg(o.id ORDER BY o.id) FILTER (WHERE o.attachment IS NOT NULL) AS data_ids
+     FROM disk AS o WHERE o.owner_id = m.id
+   ) AS d ON true
    WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
      AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
@@ -94,6 +103,28 @@ export const machinesToPutRight = statement<MachineToPutRight, [limit: number, a
        SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
          AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
    ORDER BY m.id LIMIT $1::int`,
+);
+
+export interface DiskToPutRight extends Omit<MachineToStart, 'id'> {
+  disk_id: string;
+  machine_id: string;
+  /** It shall be attached, and is not; otherwise the other way round. */
+  is_missing: boolean;
+}
+
+/** Disks by which machines differ from their rows. What nobody could put right a while ago is left for later. */
+export const disksToPutRight = statement<DiskToPutRight, [limit: number, afterFailureMs: number]>(
+  'machine_drift.disks_to_put_right',
+  `SELECT d.id AS disk_id, m.id AS machine_id, d.tenant_id, d.project_id, d.backend_id, d.owner_id IS NOT DISTINCT FROM m.id AS is_missing
+   FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
+   CROSS JOIN LATERAL jsonb_array_elements_text((m.drift -> 'missingDiskIds') || (m.drift -> 'surplusDiskIds')) AS differs (id)
+   JOIN disk AS d ON d.id = differs.id AND d.lifecycle = 'PRESENT' AND d.image_reference IS NULL
+   WHERE m.lifecycle = 'PRESENT' AND m.drift ->> 'code' = 'DISKS_DIFFER' AND m.observed_power IN ('RUNNING', 'STOPPED') AND h.health = 'UP'
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (m.id, d.id))
+     AND NOT EXISTS (
+       SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
+         AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+   ORDER BY m.id, d.id LIMIT $1::int`,
 );
 
 /** How many machines differ from their rows, for monitoring. */

@@ -8,6 +8,8 @@ export interface MachineOnHost
   > {
   /** Disks that lie on the host itself. */
   local_disk_ids: string[];
+  /** Those of them that can be detached. */
+  local_data_disk_ids: string[];
   /** Who is at it, unless that empties this host. */
   busy_operation_id: string | null;
   busy_operation_kind: string | null;
@@ -17,10 +19,11 @@ export interface MachineOnHost
 export const findMachinesOnHost = statement<MachineOnHost, [hostId: string, limit: number]>(
   'virtual_machine.on_host',
   `SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
-     coalesce(local.ids, '{}') AS local_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
+     coalesce(local.ids, '{}') AS local_disk_ids, coalesce(local.data_ids, '{}') AS local_data_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
    FROM virtual_machine AS m
    LEFT JOIN LATERAL (
-     SELECT array_agg(d.id ORDER BY d.id) AS ids FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
+     SELECT array_agg(d.id ORDER BY d.id) AS ids, array_agg(d.id ORDER BY d.id) FILTER (WHERE d.attachment IS NOT NULL) AS data_ids
+     FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
    ) AS local ON true
    LEFT JOIN LATERAL (
      SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id

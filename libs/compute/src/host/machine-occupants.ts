@@ -57,6 +57,10 @@ function whatHolds(machine: MachineOnHost, canMove: boolean): ErrorRecord | null
   if (machine.lifecycle !== 'PRESENT') {
     return new MuonError('INVALID_STATE', `It is ${machine.lifecycle.toLowerCase()}.`, { data: { state: machine.lifecycle } }).toRecord();
   }
+  if (machine.local_disk_ids.length > 0 && machine.local_data_disk_ids.length === machine.local_disk_ids.length) {
+    const data = { diskIds: machine.local_data_disk_ids };
+    return new MuonError('INVALID_STATE', 'Disks that are attached to it lie on the host itself and cannot leave it; it can when they are detached.', { data }).toRecord();
+  }
   if (machine.local_disk_ids.length > 0) {
     const remedy = machine.owner_id === null ? 'deleting the machine' : 'replacing the node (replaceClusterNode)';
     return new MuonError('UNSUPPORTED', `Its disk lies on the host itself and cannot leave it; only ${remedy} empties the host.`, {

@@ -1,6 +1,6 @@
 import { MuonError, notFound } from '#core';
 import type { Reader } from '#database';
-import type { ComputeDriver, MachineSpecification, ObservedMachine } from '#drivers';
+import { DONE, type ComputeDriver, type MachineSpecification, type ObservedMachine, type Outcome } from '#drivers';
 import { findHosts, HostState, hostState, installationId, type DriverRegistry } from '#infrastructure';
 import { findPortsOfOwners } from '#network';
 import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
@@ -131,6 +131,49 @@ export class MachineRealiser {
     return fromOutcome(outcome, `The backend is moving the machine to ${hostName}.`);
   }
 
+  async attachDisk(context: Context, machineId: string, diskId: string): Promise<Answer> {
+    return this.attach(context, machineId, diskId, '');
+  }
+
+  /** For undos, whose detachment may still be on its way: once more after the settling time. A host that is silent shows it when it returns. */
+  async attachDiskAgain(context: Context, machineId: string, diskId: string): Promise<Answer> {
+    if ((await this.look(context, machineId)).power === 'UNKNOWN') return done();
+    const looksAgain = context.step.memo === 'settled';
+    const answer = await this.attach(context, machineId, diskId, looksAgain ? '/again' : '');
+    if (looksAgain) return answer.type === 'WAIT' ? { ...answer, memo: 'settled' } : answer;
+    if (answer.type === 'WAIT') return answer;
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has detached the disk.', memo: 'settled' });
+  }
+
+  /**
+   * Ensures that the machine does not have the disk; a machine that the backend does not have has none.
+   * @param options.settle for undos, whose attachment may still be on its way: look again after the settling time, and leave
+   *   a host that is proven to be off until it returns
+   */
+  async detachDisk(context: Context, machineId: string, diskId: string, options: { settle?: boolean } = {}): Promise<Answer> {
+    if (options.settle !== true) return this.detach(context, machineId, diskId, false);
+    return this.unlessHostIsOff(context, machineId, () => this.detach(context, machineId, diskId, true));
+  }
+
+  private async attach(context: Context, machineId: string, diskId: string, round: string): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const compute = await this.compute(machine.backend_id);
+    const outcome = await compute.attachDisk(context.call(`${machineId}/${diskId}/attach${round}`), machine.instance_id, diskId);
+    return fromOutcome(outcome, 'The backend is attaching the disk.');
+  }
+
+  private async detach(context: Context, machineId: string, diskId: string, settle: boolean): Promise<Answer> {
+    const machine = await readMachine(context.reader, machineId);
+    const looksAgain = settle && context.step.memo === 'settled';
+    const memo = looksAgain ? { memo: 'settled' } : {};
+    const compute = await this.compute(machine.backend_id);
+    const call = context.call(`${machineId}/${diskId}/detach${looksAgain ? '/again' : ''}`);
+    const outcome = await compute.detachDisk(call, machine.instance_id, diskId).catch(isAbsent);
+    if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is detaching the disk.', ...memo });
+    if (!settle || looksAgain) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has attached the disk.', memo: 'settled' });
+  }
+
   /** What the backend shows of the machine now. */
   async look(context: Context, machineId: string): Promise<ObservedMachine> {
     const machine = await readMachine(context.reader, machineId);
@@ -150,6 +193,12 @@ export class MachineRealiser {
   private async compute(backendId: string): Promise<ComputeDriver> {
     return (await this.drivers.driver(backendId)).compute;
   }
+}
+
+/** What is not there has no disk. */
+function isAbsent(error: unknown): Outcome<void> {
+  if (error instanceof MuonError && error.code === 'NOT_FOUND') return DONE;
+  throw error;
 }
 
 async function changePower(

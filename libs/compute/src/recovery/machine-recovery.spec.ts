@@ -15,8 +15,8 @@ import { takeOver } from './machine-recovery.sql.js';
 
 const addDataDisk = statement<never, [id: string, machineId: string]>(
   'spec.recovery_data_disk',
-  `INSERT INTO disk (id, tenant_id, project_id, name, size_gib, owner_id, position, datastore_id, backend_id, zone_id, host_id, lifecycle)
-   SELECT $1, tenant_id, project_id, 'data', 1, owner_id, 1, datastore_id, backend_id, zone_id, host_id, 'PRESENT' FROM disk WHERE owner_id = $2`,
+  `INSERT INTO disk (id, tenant_id, project_id, name, size_gib, owner_id, position, attachment, datastore_id, backend_id, zone_id, host_id, lifecycle)
+   SELECT $1, tenant_id, project_id, 'data', 1, owner_id, 1, 'ATTACHED', datastore_id, backend_id, zone_id, host_id, 'PRESENT' FROM disk WHERE owner_id = $2`,
 );
 const dropDisk = statement<never, [id: string]>('spec.recovery_drop_disk', 'DELETE FROM disk WHERE id = $1');
 const hostReturns = statement<never, [id: string]>('spec.recovery_host_returns', `UPDATE host SET health = 'UP', fence = 'NONE' WHERE id = $1`);

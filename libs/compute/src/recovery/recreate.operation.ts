@@ -5,7 +5,7 @@ import { findHosts, HostState, hostState } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
 import { defineOperation, done, RECREATED, writeTombstones, type ApplyChanges, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
-import { findDisks, planDiskSuccession, removeDiskRows } from '#storage';
+import { findDisks, findDisksOfOwners, isRootDisk, planDiskSuccession, removeDiskRows } from '#storage';
 import type { MachineRealisers } from '../virtual-machine/virtual-machine.operations.js';
 import { DISK_OBJECT, MACHINE_OBJECT, type RecoveryBlock, type VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
 import { findVirtualMachines, markPresent } from '../virtual-machine/virtual-machine.sql.js';
@@ -36,7 +36,9 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
       {
         name: 'verify',
         run: async (context) => {
-          await requireLost(context.reader, context.operation.input);
+          const { input } = context.operation;
+          await requireLost(context.reader, input);
+          await requireNoDataDisks(context.reader, input.machineId);
           return done();
         },
         // By now its row speaks of the lost one again.
@@ -102,6 +104,12 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
 async function requireLost(reader: Reader, { lost }: RecreateInput): Promise<void> {
   const [host] = await reader.rows(findHosts, [lost.hostId]);
   if (host === undefined || hostState(host) !== HostState.FENCED) throw hasReturned();
+}
+
+/** @throws INVALID_STATE: one may have been attached since this was planned; from now on none can be */
+async function requireNoDataDisks(reader: Reader, machineId: string): Promise<void> {
+  if ((await reader.rows(findDisksOfOwners, [machineId])).every(isRootDisk)) return;
+  throw new MuonError('INVALID_STATE', 'It has disks beside its root disk, which would be lost: it waits for its host.', { fault: 'SYSTEM' });
 }
 
 function hasReturned(): MuonError {

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { notFound } from '#core';
+import { MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { findPortsOfOwners, movePorts } from '#network';
 import { defineOperation, done, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
-import { takeBackDiskGrowth } from '#storage';
+import { findDisksOfOwners, takeBackDiskGrowth } from '#storage';
 import { placeElsewhere } from './machine-move.js';
 import type { MachineRealisers } from './virtual-machine.operations.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
@@ -142,7 +142,10 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
     steps: [
       {
         name: 'place',
-        run: async (context) => placeElsewhere(context.reader, await current(context)),
+        run: async (context) => {
+          await requireNoLocalDisks(context.reader, context.operation.input.machineId);
+          return placeElsewhere(context.reader, await current(context));
+        },
       },
       {
         name: 'stop',
@@ -212,6 +215,13 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: machineId, hostId: fromHostId }));
     },
   });
+}
+
+/** @throws UNSUPPORTED naming what lies on the host itself: it may have been attached since the move was planned */
+async function requireNoLocalDisks(reader: Reader, machineId: string): Promise<void> {
+  const diskIds = (await reader.rows(findDisksOfOwners, [machineId])).filter((disk) => disk.host_id !== null).map((disk) => disk.id);
+  if (diskIds.length === 0) return;
+  throw new MuonError('UNSUPPORTED', 'A disk of the machine lies on its host itself and cannot leave it.', { fault: 'OPERATOR', data: { diskIds } });
 }
 
 async function readMachine(reader: Reader, machineId: string): Promise<VirtualMachineRow> {

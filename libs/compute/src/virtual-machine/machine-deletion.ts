@@ -1,7 +1,7 @@
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { findPortsOfOwners } from '#network';
 import { operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
-import { findDisksOfOwners } from '#storage';
+import { findDisksOfOwners, isRootDisk, type DiskRow } from '#storage';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 /** An operation on one machine; the change set's result names both. */
@@ -18,7 +18,10 @@ export function startMachineOperation(
   return operation;
 }
 
-/** What deletes these machines with their ports and disks; whoever is at them is asked to cancel. */
+/**
+ * What deletes these machines with their ports and root disks; whoever is at them is asked to cancel. Disks that were attached
+ * to them stay, and are free when they are gone.
+ */
 export async function planMachineDeletion(reader: Reader, machines: readonly VirtualMachineRow[]): Promise<ChangeSet> {
   const changes = new ChangeSet();
   if (machines.length === 0) return changes;
@@ -29,9 +32,16 @@ export async function planMachineDeletion(reader: Reader, machines: readonly Vir
     const { id, name, version } = machine;
     changes.add(ROWS, { table: 'virtual_machine', update: { lifecycle: 'DELETING' }, id, version });
     const operation = startMachineOperation(changes, 'compute.virtual_machine.delete', machine, { machineId: id });
-    const parts = [...(ports.get(id) ?? []), ...(disks.get(id) ?? [])].map((part) => part.id);
+    const [roots, attached] = partition(disks.get(id) ?? []);
+    const parts = [...(ports.get(id) ?? []), ...roots].map((part) => part.id);
     succeedResources(changes, operation, [id, ...parts]);
     changes.resources.push({ action: 'DELETE', kind: 'virtual machine', id, name });
+    for (const disk of attached) changes.resources.push({ action: 'UPDATE', kind: 'disk', id: disk.id, name: disk.name, data: { virtualMachineId: null } });
   }
   return changes;
+}
+
+/** The machine's own, and those that were attached to it. */
+function partition(disks: readonly DiskRow[]): [roots: DiskRow[], attached: DiskRow[]] {
+  return [disks.filter(isRootDisk), disks.filter((disk) => !isRootDisk(disk))];
 }

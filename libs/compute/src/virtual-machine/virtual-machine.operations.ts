@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Transaction } from '#database';
+import type { Reader, Transaction } from '#database';
 import { findPortsOfOwners, planPortRemoval, type NetworkRealiser } from '#network';
 import {
   defineOperation,
@@ -15,7 +15,7 @@ import {
 } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
-import { findDisksOfOwners, planDiskRelease, removeDiskRows, type DiskRealiser, type RemoveDiskOptions } from '#storage';
+import { findDisksOfOwners, freeDisksOfOwners, isRootDisk, planDiskRelease, removeDiskRows, type DiskRealiser, type RemoveDiskOptions } from '#storage';
 import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
 import { removeUnusedImages } from '../image/image.sql.js';
 import type { MachineRealiser } from '../realise/machine-realiser.js';
@@ -38,8 +38,8 @@ async function portIdsOf(context: StepContext<MachineInput>): Promise<string[]> 
   return (await context.reader.rows(findPortsOfOwners, [context.operation.input.machineId])).map((row) => row.id);
 }
 
-async function diskIdsOf(context: StepContext<MachineInput>): Promise<string[]> {
-  return (await context.reader.rows(findDisksOfOwners, [context.operation.input.machineId])).map((row) => row.id);
+async function rootDiskIdsOf(reader: Reader, machineId: string): Promise<string[]> {
+  return (await reader.rows(findDisksOfOwners, [machineId])).filter(isRootDisk).map((row) => row.id);
 }
 
 /** Makes what admission has planned: ports, disks, the machine, and its power. */
@@ -57,7 +57,7 @@ export function createMachineOperation({ networks, disks, machines }: MachineRea
       },
       {
         name: 'disks',
-        run: async (context) => disks.ensureDisks(context, await diskIdsOf(context)),
+        run: async (context) => disks.ensureDisks(context, await rootDiskIdsOf(context.reader, context.operation.input.machineId)),
         undo: (context) => removeDisks(context, { disks, machines }, { settle: true }),
       },
       {
@@ -96,7 +96,7 @@ async function desiredPower(context: StepContext<MachineInput>): Promise<'RUNNIN
   return machine?.desired_power === 'STOPPED' ? 'STOPPED' : 'RUNNING';
 }
 
-/** Takes away the machine with its ports and disks. There is no way back once it has begun. */
+/** Takes away the machine with its ports and root disk; what was attached to it stays. There is no way back once it has begun. */
 export function deleteMachineOperation({ networks, disks, machines }: MachineRealisers): OperationKind<MachineInput> {
   return defineOperation<MachineInput>({
     kind: 'compute.virtual_machine.delete',
@@ -145,11 +145,11 @@ async function removeDisks(
   const { machineId } = context.operation.input;
   // They hang on a machine that is still there.
   if (await machines.isLeftBehind(context, machineId)) return done();
-  return machines.unlessHostIsOff(context, machineId, async () => disks.removeDisks(context, await diskIdsOf(context), options));
+  return machines.unlessHostIsOff(context, machineId, async () => disks.removeDisks(context, await rootDiskIdsOf(context.reader, machineId), options));
 }
 
 /**
- * Rows of ports and disks, claims, addresses and charges go together; what is gone already is no error. A tombstone lets
+ * Rows of ports and root disks, claims, addresses and charges go together; what is gone already is no error. A tombstone lets
  * the sweep delete what a late effect or a returning host brings back.
  */
 async function releaseMachine(
@@ -163,11 +163,12 @@ async function releaseMachine(
     await writeTombstones(transaction, [{ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machine.instance_id, reason }]);
   }
   const ports = (await transaction.rows(findPortsOfOwners, [machineId])).map((row) => row.id);
-  const disks = (await transaction.rows(findDisksOfOwners, [machineId])).map((row) => row.id);
+  const disks = await rootDiskIdsOf(transaction, machineId);
   const changes = planDiskRelease(disks).include(planPortRemoval(ports));
   changes.add(HOST_CLAIMS, { action: 'RELEASE', resourceId: machineId });
   changes.add(CHARGES, { action: 'REFUND', resourceId: machineId });
   if (disks.length > 0) await transaction.execute(removeDiskRows, disks);
+  await transaction.execute(freeDisksOfOwners, [machineId]);
   await apply(changes);
 }
 

@@ -9,7 +9,7 @@ import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES } from '#scopes';
-import { findDisksOfOwners, lackOfRoom, planDiskGrowth } from '#storage';
+import { findDisksOfOwners, isRootDisk, lackOfRoom, planDiskGrowth } from '#storage';
 import { usableZones } from '#tenancy';
 import { resolveAffinityGroups } from '../affinity-group/affinity-group.service.js';
 import { findFlavors } from '../flavor/flavor.sql.js';
@@ -17,6 +17,7 @@ import { flavorCharges, resolveFlavors } from '../flavor/flavor.service.js';
 import { resolveImages } from '../image/image.service.js';
 import { planMachineDeletion, startMachineOperation } from './machine-deletion.js';
 import { planVirtualMachines, type MachineRequest } from './machine-plan.js';
+import { requirePresent } from './machine-presence.js';
 import { Lifecycle, MachineRecovery, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
 import { findVirtualMachines } from './virtual-machine.sql.js';
 
@@ -278,17 +279,10 @@ function located(row: VirtualMachineRow): { tenantId: string; projectId: string 
 
 /** @throws INVALID_STATE naming them: what is made anew has an empty root disk and nothing else */
 async function requireNoDataDisks(reader: Reader, { id, name }: VirtualMachineRow): Promise<void> {
-  const diskIds = (await reader.rows(findDisksOfOwners, [id])).filter((disk) => disk.position > 0).map((disk) => disk.id);
+  const diskIds = (await reader.rows(findDisksOfOwners, [id])).filter((disk) => !isRootDisk(disk)).map((disk) => disk.id);
   if (diskIds.length === 0) return;
   const message = `The machine "${name}" has disks beside its root disk, which would be lost with its host; detach them first.`;
   throw new MuonError('INVALID_STATE', message, { field: 'input.recovery', data: { diskIds } });
-}
-
-/** @throws RESOURCE_BUSY naming who makes or deletes it; INVALID_STATE */
-async function requirePresent(reader: Reader, { id, name, lifecycle }: VirtualMachineRow): Promise<void> {
-  if (lifecycle === Lifecycle.PRESENT) return;
-  const message = `The machine "${name}" is ${lifecycle.toLowerCase()}.`;
-  throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { state: lifecycle } }));
 }
 
 function sizeOf(flavor: Parameters<typeof flavorCharges>[0]): { flavorId: string; cpu: number; memoryMib: number; charges: Record<string, number> } {

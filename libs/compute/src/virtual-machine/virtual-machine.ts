@@ -42,6 +42,8 @@ export const DriftCode = {
   ON_ANOTHER_HOST: 'ON_ANOTHER_HOST',
   /** The backend has it in another size: a resize that was taken back has come late. It is put right while it is stopped. */
   SIZE_DIFFERS: 'SIZE_DIFFERS',
+  /** The backend has it with other disks: a call that was given up has come late, or somebody else has changed it. They are put right. */
+  DISKS_DIFFER: 'DISKS_DIFFER',
 } as const;
 export type DriftCode = (typeof DriftCode)[keyof typeof DriftCode];
 
@@ -52,6 +54,10 @@ export interface MachineDrift {
   since: string;
   /** The backend's name of the other host; for operators. */
   hostName?: string;
+  /** Attached by their rows, and not in the backend. */
+  missingDiskIds?: string[];
+  /** Attached in the backend, and not by their rows. */
+  surplusDiskIds?: string[];
 }
 
 export const MachineRecovery = {
@@ -146,6 +152,7 @@ const DRIFT_MESSAGES: Record<DriftCode, string> = {
   MACHINE_MISSING: 'The backend does not have the machine any more; an operator must bring it back, or it is deleted.',
   ON_ANOTHER_HOST: 'It is on another host than the one that it was placed on; an operator must move it back.',
   SIZE_DIFFERS: 'It has another size than it shall have; it gets the right one the next time that it is stopped.',
+  DISKS_DIFFER: 'It has other disks than it shall have; those that it lacks are attached again, and those that it shall not have are detached.',
 };
 
 /**

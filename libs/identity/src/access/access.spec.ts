@@ -38,7 +38,7 @@ describe('a role', () => {
 
   it('LIMITED_CONTRIBUTOR makes machines, disks and clusters, and no networks nor load balancers', () => {
     const limited = accessWith([{ role: Role.LIMITED_CONTRIBUTOR, ...PROJECT }]);
-    const made = ['port', 'disk', 'affinity group', 'virtual machine', 'cluster', 'node pool', 'node'];
+    const made = ['port', 'disk', 'disk snapshot', 'affinity group', 'virtual machine', 'cluster', 'node pool', 'node'];
     for (const action of [Action.CREATE_CHILD, Action.DELETE]) expect(may(limited, action)).toEqual(made);
     expect(may(limited, Action.MODIFY)).toEqual(['operation', ...made]);
   });

@@ -33,6 +33,7 @@ const PREFIX_OF_KIND = {
   'security group': 'sgp',
   'firewall policy': 'fwp',
   disk: 'dsk',
+  'disk snapshot': 'dsn',
   flavor: 'flv',
   image: 'img',
   'affinity group': 'afg',

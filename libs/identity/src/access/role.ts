@@ -40,6 +40,7 @@ const LIMITED: ReadonlySet<ResourceKind> = new Set([
   'virtual machine',
   'affinity group',
   'disk',
+  'disk snapshot',
   'port',
   'cluster',
   'node pool',

@@ -16,6 +16,7 @@ export const ResourceKey = {
   FLOATING_IP_COUNT: 'floating_ip.count',
   LOAD_BALANCER_COUNT: 'load_balancer.count',
   NETWORK_COUNT: 'network.count',
+  SNAPSHOT_COUNT: 'snapshot.count',
   VM_COUNT: 'vm.count',
   VM_CPU: 'vm.cpu',
   VM_MEMORY: 'vm.memory',

@@ -3,7 +3,7 @@ import { ChangeSet, constraintMeans, ROWS, type Reader, type Transaction } from 
 import { findDatastores } from '#infrastructure';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, ResourceKey } from '#quota';
-import { diskId, type DiskRow } from './disk.js';
+import { DiskAttachment, diskId, type DiskRow } from './disk.js';
 import { findRoom, restoreDiskSize } from './disk.sql.js';
 
 constraintMeans('disk_name', () => new MuonError('ALREADY_EXISTS', 'A disk of this name exists already in the project.', { field: 'input.name' }));
@@ -149,6 +149,22 @@ export function planDiskSuccession(kept: DiskRow, droppedId: string): ChangeSet 
   const { id, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib } = kept;
   const charge = { action: 'CHARGE' as const, resourceId: id, resourceKind: diskId.prefix, tenantId, projectId, zoneId };
   return planDiskRelease([droppedId]).add(CHARGES, { ...charge, amounts: diskAmounts(sizeGib) });
+}
+
+/** What gives a disk to a machine besides the operation that attaches it. */
+export function planDiskAttachment({ id, name, version }: DiskRow, machineId: string, position: number): ChangeSet {
+  const changes = new ChangeSet();
+  changes.add(ROWS, { table: 'disk', update: { owner_id: machineId, position, attachment: DiskAttachment.ATTACHING }, id, version });
+  changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { virtualMachineId: machineId } });
+  return changes;
+}
+
+/** What takes a disk from its machine besides the operation that detaches it. */
+export function planDiskDetachment({ id, name, version }: DiskRow): ChangeSet {
+  const changes = new ChangeSet();
+  changes.add(ROWS, { table: 'disk', update: { attachment: DiskAttachment.DETACHING }, id, version });
+  changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { virtualMachineId: null } });
+  return changes;
 }
 
 /** What ends disks besides their rows: claims and charges. The rows go by `removeDiskRows` in the same transaction. */

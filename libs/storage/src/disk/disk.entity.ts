@@ -4,6 +4,8 @@ import { RowTimes } from '#database';
 @Entity('disk')
 @Check('disk_size', 'size_gib > 0')
 @Check('disk_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
+@Check('disk_attachment', `attachment IN ('ATTACHING', 'ATTACHED', 'DETACHING')`)
+@Check('disk_attached', '((attachment IS NOT NULL) = ((owner_id IS NOT NULL) AND (image_reference IS NULL)))')
 @Check('disk_health', `health IN ('HEALTHY', 'DEGRADED', 'UNAVAILABLE', 'UNKNOWN')`)
 @Index('disk_name', ['projectId', 'name'], { unique: true, where: '(image_reference IS NULL)' })
 @Index('disk_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
@@ -32,9 +34,13 @@ export class DiskEntity extends RowTimes {
   @Column({ name: 'owner_id', type: 'text', collation: 'C', nullable: true })
   ownerId!: string | null;
 
-  /** 0 is the root disk. */
+  /** Of those that a machine has: 0 is the root disk. */
   @Column('integer', { default: 0 })
   position!: number;
+
+  /** How far it is with its machine; null for root disks, which are made with theirs, and for those that no machine has. */
+  @Column('text', { nullable: true })
+  attachment!: string | null;
 
   @Column({ name: 'datastore_id', type: 'text', collation: 'C' })
   datastoreId!: string;

@@ -11,7 +11,7 @@ import { secretsRoom } from '#secrets';
 import { tenancyRoom } from '#tenancy';
 import { accessWith, newTenant, roomDatabase, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
-import { DiskRealiser, DiskService, storageOperations, storageRoom } from '../index.js';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, storageRoom } from '../index.js';
 
 interface DiskShown {
   id: string;
@@ -43,7 +43,7 @@ describe('disks over GraphQL', () => {
     await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), new DiskService(center.commands, center.ledger)],
+      services: [room.database, new EventFeed(room.database, room.log), new DiskService(center.commands, center.ledger), new DiskSnapshotService(center.commands, center.ledger, center.drivers)],
       resolvers: storageResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

@@ -8,7 +8,7 @@ import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry
 import { placeOfRow } from '#identity';
 import { accessOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
-import { diskId, DiskState, diskState, type DiskRow } from './disk.js';
+import { diskId, DiskState, diskState, isRootDisk, type DiskRow } from './disk.js';
 import { DiskService } from './disk.service.js';
 import { disks, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
@@ -18,7 +18,9 @@ registerEnumType(DiskState, {
   valuesMap: {
     CREATING: { description: 'It is being made.' },
     AVAILABLE: { description: 'It is there, and no machine has it.' },
+    ATTACHING: { description: 'A machine is getting it.' },
     ATTACHED: { description: 'A machine has it.' },
+    DETACHING: { description: 'It is being taken from its machine.' },
     RESIZING: { description: 'It is being made larger.' },
     DELETING: { description: 'It is being taken away.' },
     FAILED: { description: 'It could not be made; `failure` says why. It holds only its name, and can be retried or deleted.' },
@@ -54,8 +56,11 @@ export class Disk extends Node {
   @Field(() => ID, { description: 'The project that it belongs to.' })
   readonly projectId!: string;
 
-  @Field(() => ID, { nullable: true, description: 'The machine that has it; null for one of its own.' })
+  @Field(() => ID, { nullable: true, description: 'The machine that has it, or is getting it; null when none has.' })
   readonly ownerId!: string | null;
+
+  @Field(() => Boolean, { description: 'Whether it is the root disk of a machine: that is never detached, and goes with the machine.' })
+  readonly isRoot!: boolean;
 
   @Field(() => ID, { nullable: true, description: 'The zone that it is in; null when its pool reaches all zones of the backend.' })
   readonly zoneId!: string | null;
@@ -98,6 +103,7 @@ export function toDisk(row: DiskRow): Disk {
     tenantId: row.tenant_id,
     projectId: row.project_id,
     ownerId: row.owner_id,
+    isRoot: isRootDisk(row),
     zoneId: row.zone_id,
     sizeGib: row.size_gib,
     state: diskState(row),
@@ -109,6 +115,17 @@ export function toDisk(row: DiskRow): Disk {
     version: row.version,
     revision: row.revision,
   };
+}
+
+/** Of these disks, those that the caller may see. */
+async function loadDisks(reader: Reader, context: GraphqlContext, ids: readonly string[]): Promise<Map<string, Disk>> {
+  const rows = await reader.rows(findVisibleDisks, ...accessOf(context).filter('disk'), [...ids]);
+  return new Map(rows.map((row) => [row.id, toDisk(row)]));
+}
+
+/** One disk, as it is now; null when the caller may not see it. */
+export async function loadDisk(reader: Reader, context: GraphqlContext, id: unknown): Promise<Disk | null> {
+  return typeof id === 'string' ? ((await loadDisks(reader, context, [id])).get(id) ?? null) : null;
 }
 
 /** For `disks` of whatever has disks, looked up together with those of all others that the request asks for; the root disk first. */
@@ -153,6 +170,12 @@ export class CreateDiskInput {
   @Field(() => String, { nullable: true, description: 'Id or name of the zone; any of the tenant’s if not given.' })
   readonly zone?: string | null;
 
+  @Field(() => ID, {
+    nullable: true,
+    description: 'A machine of the project that it shall be attached to later: it is made where that machine reaches it.',
+  })
+  readonly virtualMachineId?: string | null;
+
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;
 }
@@ -196,7 +219,7 @@ export class DiskResolver {
     private readonly service: DiskService,
     registry: NodeRegistry,
   ) {
-    registry.register({ prefix: diskId.prefix, typeName: 'Disk', load: (ids, context) => this.load(ids, context) });
+    registry.register({ prefix: diskId.prefix, typeName: 'Disk', load: (ids, context) => loadDisks(database, context, ids) });
   }
 
   @Query(() => DiskConnection, { description: 'The disks that the caller may see.' })
@@ -231,13 +254,13 @@ export class DiskResolver {
     @Args('input', { type: () => CreateDiskInput, description: 'What to make.' }) input: CreateDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
-    const { dryRun, zone, ...rest } = input;
-    const wanted = { ...rest, ...(zone == null ? {} : { zone }) };
+    const { dryRun, zone, virtualMachineId, ...rest } = input;
+    const wanted = { ...rest, ...(zone == null ? {} : { zone }), ...(virtualMachineId == null ? {} : { virtualMachineId }) };
     const outcome = await this.service.create(accessOf(context), wanted, optionsOf(dryRun, context));
-    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
   }
 
-  @Mutation(() => DiskPayload, { description: 'Makes a disk of its own larger.' })
+  @Mutation(() => DiskPayload, { description: 'Makes a disk of its own larger, also while a machine has it.' })
   async resizeDisk(
     @Args('input', { type: () => ResizeDiskInput, description: 'Which, and how large.' }) input: ResizeDiskInput,
     @Context() context: GraphqlContext,
@@ -245,25 +268,16 @@ export class DiskResolver {
     const { dryRun, expectedVersion, ...rest } = input;
     const wanted = { ...rest, ...(expectedVersion == null ? {} : { expectedVersion }) };
     const outcome = await this.service.resize(accessOf(context), wanted, optionsOf(dryRun, context));
-    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
   }
 
-  @Mutation(() => DiskPayload, { description: 'Deletes a disk of its own, with what is on it.' })
+  @Mutation(() => DiskPayload, { description: 'Deletes a disk of its own that no machine has, with what is on it.' })
   async deleteDisk(
     @Args('input', { type: () => DeleteDiskInput, description: 'Which.' }) input: DeleteDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
     const outcome = await this.service.delete(accessOf(context), input.id, optionsOf(input.dryRun, context));
-    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await this.find(outcome.result.id, context) };
-  }
-
-  private async find(id: unknown, context: GraphqlContext): Promise<Disk | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
-  }
-
-  private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Disk>> {
-    const rows = await this.database.rows(findVisibleDisks, ...accessOf(context).filter('disk'), [...ids]);
-    return new Map(rows.map((row) => [row.id, toDisk(row)]));
+    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
   }
 }
 

@@ -4,6 +4,7 @@ import { ChangeSet, ROWS } from '#database';
 import { defineOperation, liftTombstones, lockResources, wait, writeTombstones, type OperationKind } from '#operations';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
+import { diskSnapshotOperations, removeSnapshotsOfDisks } from '../disk-snapshot/disk-snapshot.operations.js';
 import type { DiskRealiser } from '../realise/disk-realiser.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDiskRelease, takeBackDiskGrowth } from './disk-plan.js';
@@ -19,14 +20,18 @@ const DISK_OBJECT = 'disk';
 
 const input = z.strictObject({ diskId: z.string() });
 type Input = z.output<typeof input>;
-const createInput = input.extend({ zoneIds: z.array(z.string()) });
+/** `reach` for one that a machine shall reach. */
+const createInput = input.extend({
+  zoneIds: z.array(z.string()),
+  reach: z.strictObject({ backendId: z.string(), hostId: z.string().nullable() }).optional(),
+});
 type CreateInput = z.output<typeof createInput>;
 const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
 type ResizeInput = z.output<typeof resizeInput>;
 
-/** Of disks of their own; those of machines are made and deleted with them. */
+/** Of disks of their own, and their snapshots; those of machines are made and deleted with them. */
 export function storageOperations(realiser: DiskRealiser): OperationKind<unknown>[] {
-  return [createKind(realiser), resizeKind(realiser), deleteKind(realiser)] as OperationKind<unknown>[];
+  return [createKind(realiser), resizeKind(realiser), deleteKind(realiser), ...diskSnapshotOperations(realiser)] as OperationKind<unknown>[];
 }
 
 function failureOf(error: ErrorRecord | null): string {
@@ -72,7 +77,7 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       const [disk] = await reader.rows(findDisks, [operation.input.diskId]);
       if (disk?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a disk whose making has failed can be made again.');
       const { id, tenant_id: tenantId, project_id: projectId, size_gib: gib } = disk;
-      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib);
+      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib, operation.input.reach);
       const changes = new ChangeSet();
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
       changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib });
@@ -127,6 +132,7 @@ function deleteKind(realiser: DiskRealiser): OperationKind<Input> {
     ],
     async onSucceeded(transaction, { operation, apply }) {
       const { diskId: id } = operation.input;
+      await removeSnapshotsOfDisks(transaction, [id], apply);
       await transaction.execute(removeDiskRows, [id]);
       await apply(planDiskRelease([id]));
     },

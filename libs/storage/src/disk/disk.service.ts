@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
+import { invalidInput, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
@@ -9,9 +9,9 @@ import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
 import { chooseDatastore } from './datastore-choice.js';
 import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
-import { diskId, type DiskRow } from './disk.js';
+import { diskId, isRootDisk, type DiskRow } from './disk.js';
 import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
-import { findDiskByName, findVisibleDisks } from './disk.sql.js';
+import { findDiskByName, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
 
@@ -21,13 +21,18 @@ export const createDiskInput = z.strictObject({
   sizeGib,
   /** Id or name; any zone of the tenant when left out. */
   zone: z.string().min(1).max(100).optional(),
+  /** A machine that it can be attached to: it is made where that reaches it. */
+  virtualMachineId: z.string().max(100).optional(),
 });
 export type CreateDiskInput = z.input<typeof createDiskInput>;
 
 export const resizeDiskInput = z.strictObject({ id: z.string().max(100), sizeGib, expectedVersion: z.int().optional() });
 export type ResizeDiskInput = z.input<typeof resizeDiskInput>;
 
-/** The rules of disks of their own. A machine's root disk is made, resized and deleted with the machine. */
+/**
+ * The rules of disks of their own, which may be attached to machines. A machine's root disk is made, resized and deleted with
+ * the machine.
+ */
 @Injectable()
 export class DiskService {
   constructor(
@@ -43,8 +48,12 @@ export class DiskService {
       const project = await this.requireProject(reader, access, input.projectId);
       const { tenant_id: tenantId, id: projectId } = project;
       place.tenantId = tenantId;
-      const zoneIds = await this.chooseZoneIds(reader, tenantId, input.zone);
-      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib);
+      const usable = await this.chooseZoneIds(reader, tenantId, input.zone);
+      const machine = input.virtualMachineId === undefined ? null : await this.findMachine(reader, access, projectId, input.virtualMachineId);
+      const zoneIds = machine === null || machine.zone_id === null ? usable : usable.filter((zoneId) => zoneId === machine.zone_id);
+      if (input.zone !== undefined && zoneIds.length === 0) throw invalidInput('input.zone', 'The machine is in another zone.');
+      const reach = machine === null ? null : { backendId: machine.backend_id, hostId: machine.host_id };
+      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, reach);
       const request = {
         name: input.name,
         tenantId,
@@ -62,7 +71,11 @@ export class DiskService {
         changes.problems.push(taken.toRecord());
       }
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, { diskId: id, zoneIds });
+      const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
+        diskId: id,
+        zoneIds,
+        ...(reach === null ? {} : { reach }),
+      });
       lockResources(changes, operation, [id]);
       await this.ledger.previewPlan(reader, changes);
       return changes;
@@ -99,7 +112,11 @@ export class DiskService {
   }
 
   async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
-    return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (_reader, disk, changes) => {
+    return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (reader, disk, changes) => {
+      if (disk.owner_id !== null) {
+        const message = `A machine has the disk "${disk.name}"; detach it first.`;
+        throw await busyOr(reader, id, new MuonError('INVALID_STATE', message, { data: { virtualMachineId: disk.owner_id } }));
+      }
       if (disk.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is being deleted already.`);
       const deletion = planDiskDeletion(disk);
       changes.include(deletion);
@@ -127,8 +144,8 @@ export class DiskService {
     return this.commands.run({ access, name, input, place, ...options }, async (reader) => {
       const disk = await this.find(reader, access, action, id);
       Object.assign(place, { tenantId: disk.tenant_id, projectId: disk.project_id });
-      if (disk.owner_id !== null) {
-        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" belongs to a machine and changes with it.`, { data: { ownerId: disk.owner_id } });
+      if (isRootDisk(disk)) {
+        throw new MuonError('INVALID_STATE', `The disk "${disk.name}" is the root disk of a machine and changes with it.`, { data: { ownerId: disk.owner_id } });
       }
       const changes = new ChangeSet();
       await plan(reader, disk, changes);
@@ -141,6 +158,15 @@ export class DiskService {
     const chosen = reference === undefined ? zones : zones.filter((zone) => zone.id === reference || zone.name === reference);
     if (reference !== undefined && chosen.length === 0) throw notFound('zone', reference, 'input.zone');
     return chosen.map((zone) => zone.id);
+  }
+
+  /** @returns the root disk of a machine of the project, which tells what the machine reaches; @throws NOT_FOUND, INVALID_INPUT */
+  private async findMachine(reader: Reader, access: Access, projectId: string, id: string): Promise<DiskRow> {
+    const root = (await reader.rows(findDisksOfOwners, [id])).find(isRootDisk);
+    const known = root === undefined ? undefined : { ...root, tenantId: root.tenant_id, projectId: root.project_id };
+    const found = access.require(Action.READ, 'virtual machine', known, id, 'input.virtualMachineId');
+    if (found.project_id !== projectId) throw invalidInput('input.virtualMachineId', 'The machine is of another project.');
+    return found;
   }
 
   private async requireProject(reader: Reader, access: Access, id: string): Promise<ScopeRow & { tenant_id: string }> {

@@ -1,9 +1,9 @@
 import { keysetList, statement } from '#database';
 import { visible } from '#identity';
-import type { DiskRow } from './disk.js';
+import type { DiskAttachment, DiskRow } from './disk.js';
 
-const COLUMNS = `id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, datastore_id, backend_id, zone_id,
-  host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at`;
+const COLUMNS = `id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+  zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at`;
 
 export const findDisks = statement<DiskRow, [ids: string[]]>('disk.find', `SELECT ${COLUMNS} FROM disk WHERE id = ANY($1) ORDER BY id`);
 
@@ -83,6 +83,26 @@ export const restoreDiskSize = statement<{ size_gib: number }, [id: string, size
   'UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib',
 );
 
+/** The machine has got it, or has kept it because detaching it has failed. */
+export const markDiskAttached = statement<never, [id: string, ownerId: string]>(
+  'disk.mark_attached',
+  `UPDATE disk SET attachment = 'ATTACHED' WHERE id = $1 AND owner_id = $2 AND attachment IN ('ATTACHING', 'DETACHING')`,
+);
+
+/** It is nobody's: attaching it has failed, or detaching it has not. */
+export const freeDisk = statement<never, [id: string, ownerId: string, attachment: DiskAttachment]>(
+  'disk.free',
+  `UPDATE disk SET owner_id = NULL, position = 0, attachment = NULL, version = version + 1
+   WHERE id = $1 AND owner_id = $2 AND attachment = $3`,
+);
+
+/** Machines go, and what they were given stays; their root disks are not touched. */
+export const freeDisksOfOwners = statement<never, [ownerIds: string[]]>(
+  'disk.free_of_owners',
+  `UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
+   FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id`,
+);
+
 export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
   'disk.backends',
   `SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int`,
@@ -138,8 +158,12 @@ export interface DatastoreChoice {
 /**
  * Where a disk of its own may lie: shared pools first, because any machine of the zone reaches them, then those with the
  * most room. A pool of one host is there only while the host takes newcomers. Placement's claims check all of it again.
+ * With a backend, only what that host of it reaches; what all hosts reach when no host is named.
  */
-export const chooseDatastores = statement<DatastoreChoice, [zoneIds: string[], sizeGib: number, limit: number]>(
+export const chooseDatastores = statement<
+  DatastoreChoice,
+  [zoneIds: string[], sizeGib: number, limit: number, backendId: string | null, hostId: string | null]
+>(
   'datastore.choose',
   `SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
      c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared
@@ -149,6 +173,7 @@ export const chooseDatastores = statement<DatastoreChoice, [zoneIds: string[], s
      AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY($1)
               WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
               ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
+     AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5)))
    ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int`,
 );
 
@@ -159,13 +184,17 @@ export const findRoom = statement<{ free_gib: number }, [datastoreId: string]>(
 );
 
 /** For the refusal: how many pools there are, and the most room that one of them has. */
-export const largestRoom = statement<{ datastores: number; largest_gib: number | null }, [zoneIds: string[]]>(
+export const largestRoom = statement<
+  { datastores: number; largest_gib: number | null },
+  [zoneIds: string[], backendId: string | null, hostId: string | null]
+>(
   'datastore.largest_room',
   `SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
    FROM datastore_capacity AS c
    LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
    WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
-     AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))`,
+     AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
+     AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3)))`,
 );
 
 /** What is of a tenant, or of one of its projects. */

@@ -7,12 +7,17 @@ export type DiskId = Id<'dsk'>;
 export const DiskState = {
   CREATING: 'CREATING',
   AVAILABLE: 'AVAILABLE',
+  ATTACHING: 'ATTACHING',
   ATTACHED: 'ATTACHED',
+  DETACHING: 'DETACHING',
   RESIZING: 'RESIZING',
   DELETING: 'DELETING',
   FAILED: 'FAILED',
 } as const;
 export type DiskState = (typeof DiskState)[keyof typeof DiskState];
+
+export const DiskAttachment = { ATTACHING: 'ATTACHING', ATTACHED: 'ATTACHED', DETACHING: 'DETACHING' } as const;
+export type DiskAttachment = (typeof DiskAttachment)[keyof typeof DiskAttachment];
 
 /** A block device of a project. */
 export interface DiskRow {
@@ -24,6 +29,7 @@ export interface DiskRow {
   image_reference: string | null;
   owner_id: string | null;
   position: number;
+  attachment: DiskAttachment | null;
   datastore_id: string;
   backend_id: string;
   zone_id: string | null;
@@ -39,8 +45,12 @@ export interface DiskRow {
   updated_at: Date;
 }
 
-export function diskState(row: Pick<DiskRow, 'lifecycle' | 'owner_id' | 'size_gib' | 'realised_gib'>): DiskState {
+/** Whether it was made of an image, with a machine: it is never attached or detached, and goes with the machine. */
+export const isRootDisk = ({ image_reference: image }: Pick<DiskRow, 'image_reference'>): boolean => image !== null;
+
+export function diskState(row: Pick<DiskRow, 'lifecycle' | 'owner_id' | 'attachment' | 'size_gib' | 'realised_gib'>): DiskState {
   if (row.lifecycle !== 'PRESENT') return row.lifecycle;
   if (row.realised_gib < row.size_gib) return DiskState.RESIZING;
+  if (row.attachment !== null) return row.attachment;
   return row.owner_id === null ? DiskState.AVAILABLE : DiskState.ATTACHED;
 }

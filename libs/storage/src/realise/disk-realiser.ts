@@ -1,9 +1,9 @@
 import { MuonError, toMuonError } from '#core';
 import type { Reader } from '#database';
-import type { DiskSpecification, Outcome } from '#drivers';
+import type { DiskSpecification, DriverCall, Outcome } from '#drivers';
 import { findDatastores, findHosts, installationId, type DriverRegistry } from '#infrastructure';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
-import type { DiskRow } from '../disk/disk.js';
+import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { isRootDisk, type DiskRow } from '../disk/disk.js';
 import { findDisks, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
 
 export interface DiskRealiserOptions {
@@ -14,6 +14,12 @@ export interface DiskRealiserOptions {
 export interface RemoveDiskOptions {
   /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */
   settle?: boolean;
+}
+
+/** Which snapshot, and of which disk. */
+export interface SnapshotOfDisk {
+  diskId: string;
+  snapshotId: string;
 }
 
 const DEFAULT_SETTLE_MS = 500;
@@ -83,8 +89,8 @@ export class DiskRealiser {
     try {
       const again = await settleAll(
         rows.map(async (row) => {
-          const { storage } = await this.drivers.driver(row.backend_id);
-          return storage.deleteDisk(context.call(looksAgain ? `${row.id}/again` : row.id), row.id);
+          const call = context.call(looksAgain ? `${row.id}/again` : row.id);
+          return this.removeDisk(call, context.call(`${row.id}/detach`), row);
         }),
       );
       if (again !== null) return wait({ afterMs: again, blocker: 'The backend is deleting the disks.', ...memo });
@@ -96,6 +102,40 @@ export class DiskRealiser {
     }
     if (options.settle !== true || looksAgain || rows.length === 0) return done();
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+
+  async takeSnapshot(context: StepContext<unknown>, { diskId, snapshotId }: SnapshotOfDisk): Promise<StepDone | StepWait> {
+    const [row] = await context.reader.rows(findDisks, [diskId]);
+    if (row === undefined || row.lifecycle === 'DELETING') throw new MuonError('INVALID_STATE', 'The disk is gone or on its way out.');
+    const { storage } = await this.drivers.driver(row.backend_id);
+    return fromOutcome(await storage.createSnapshot(context.call(snapshotId), diskId, snapshotId), 'The backend is taking the snapshot.');
+  }
+
+  /** Ensures that the backend does not have the snapshot; of a disk that is gone it is gone, too. */
+  async removeSnapshot(context: StepContext<unknown>, { diskId, snapshotId }: SnapshotOfDisk, options: RemoveDiskOptions = {}): Promise<StepDone | StepWait> {
+    const [row] = await context.reader.rows(findDisks, [diskId]);
+    if (row === undefined) return done();
+    const looksAgain = options.settle === true && context.step.memo === 'settled';
+    const memo = looksAgain ? { memo: 'settled' } : {};
+    const { storage } = await this.drivers.driver(row.backend_id);
+    const outcome = await storage.deleteSnapshot(context.call(looksAgain ? `${snapshotId}/again` : snapshotId), diskId, snapshotId);
+    if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is deleting the snapshot.', ...memo });
+    if (options.settle !== true || looksAgain) return done();
+    return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
+  }
+
+  /** A disk that shall be nobody's may still hang on a machine, by a call that was given up and came late: it is taken from it. */
+  private async removeDisk(call: DriverCall, detach: DriverCall, row: DiskRow): Promise<Outcome<void>> {
+    const { storage, compute } = await this.drivers.driver(row.backend_id);
+    try {
+      return await storage.deleteDisk(call, row.id);
+    } catch (error) {
+      if (!(error instanceof MuonError) || error.code !== 'INVALID_STATE' || row.owner_id !== null || isRootDisk(row)) throw error;
+      const holder = (await storage.getDisk(detach, row.id))?.attachedTo ?? null;
+      if (holder === null) throw error;
+      const detached = await compute.detachDisk(detach, holder, row.id);
+      return detached.state === 'DONE' ? storage.deleteDisk(call, row.id) : detached;
+    }
   }
 }
 
