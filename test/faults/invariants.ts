@@ -3,6 +3,7 @@ import type { NetworkPartDetail, WorldObject } from '#driver-simulated';
 import { auditCounters } from '#quota';
 import { auditClaims } from '#placement';
 import type { Stage } from './bench/lane.js';
+import { uplinkClaims } from './uplink-claims.js';
 
 interface Violation {
   violation: string;
@@ -74,22 +75,7 @@ const claims = statement<Violation, OfTenant>(
    SELECT concat('external address without its owner: ', host(a.address), ' of ', a.owner_id)
    FROM external_address AS a WHERE a.tenant_id = $1
      AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = a.owner_id AND r.external_address = a.address AND r.lifecycle <> 'FAILED')
-     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)
-   UNION ALL
-   SELECT concat('router with an uplink without its address: ', r.id) FROM router AS r
-   WHERE r.tenant_id = $1 AND r.lifecycle <> 'FAILED' AND (r.external_network_id IS NOT NULL AND r.external_address IS NULL
-     OR r.provider_router_id IS NOT NULL AND r.transit_address IS NULL)
-   UNION ALL
-   SELECT concat('transit address without need: ', host(t.address), ' of ', t.owner_id)
-   FROM transit_address AS t WHERE t.tenant_id = $1
-     AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = t.owner_id AND r.provider_router_id = t.provider_router_id AND r.transit_address = t.address AND r.lifecycle <> 'FAILED')
-     AND NOT EXISTS (SELECT FROM floating_ip AS f JOIN router_network AS n ON n.network_id = f.network_id JOIN router AS r ON r.id = n.router_id
-       WHERE f.id = t.owner_id AND r.provider_router_id = t.provider_router_id)
-   UNION ALL
-   SELECT concat('floating IP without its transit address: ', f.id)
-   FROM floating_ip AS f JOIN router_network AS n ON n.network_id = f.network_id JOIN router AS r ON r.id = n.router_id
-   WHERE f.tenant_id = $1 AND r.provider_router_id IS NOT NULL
-     AND NOT EXISTS (SELECT FROM transit_address AS t WHERE t.owner_id = f.id AND t.provider_router_id = r.provider_router_id)`,
+     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)`,
 );
 
 const operations = statement<Violation, [tenantId: string, rootId: string]>(
@@ -287,6 +273,7 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
   const found = await Promise.all([
     database.rows(charges, tenantId),
     database.rows(claims, tenantId),
+    database.rows(uplinkClaims, tenantId),
     database.rows(operations, tenantId, rootId),
     database.rows(resting, tenantId),
     database.rows(clusters, tenantId),
