@@ -1075,6 +1075,10 @@ SELECT * FROM (
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
+(SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM provider_router
+WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
+ORDER BY id LIMIT $3::int)
+UNION ALL
 (SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
@@ -1087,12 +1091,17 @@ ORDER BY f.id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
 -- edge_drift.moved_gateways
-SELECT r.id, r.tenant_id, r.project_id FROM router AS r
-WHERE r.backend_id = $1 AND r.lifecycle = 'PRESENT' AND r.realised_revision > 0 AND r.external_network_id IS NOT NULL
-AND r.gateway_hosts <> ARRAY(
-SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
-ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int)
-ORDER BY r.id LIMIT $3::int;
+SELECT l.id, l.kind, l.tenant_id, l.project_id FROM (
+SELECT id, 'ROUTER' AS kind, tenant_id, project_id, gateway_hosts FROM router
+WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
+UNION ALL
+SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, gateway_hosts FROM provider_router
+WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
+) AS l
+WHERE l.gateway_hosts <> ARRAY(
+SELECT h.name FROM host AS h WHERE h.backend_id = $1
+ORDER BY h.intent <> 'ENABLED', md5(l.id || h.id), h.id LIMIT $2::int)
+ORDER BY l.id LIMIT $3::int;
 
 -- event.forget
 TRUNCATE event;
@@ -1533,9 +1542,11 @@ DELETE FROM floating_ip AS f USING external_network AS e
 WHERE f.id = ANY($1) AND e.id = f.external_network_id RETURNING f.id, e.backend_id;
 
 -- floating_ip.routers
-SELECT f.id, r.router_id, e.backend_id FROM floating_ip AS f
+SELECT f.id, n.router_id, r.provider_router_id, host(t.address) AS transit_address, e.backend_id FROM floating_ip AS f
 JOIN external_network AS e ON e.id = f.external_network_id
-LEFT JOIN router_network AS r ON r.network_id = f.network_id
+LEFT JOIN router_network AS n ON n.network_id = f.network_id
+LEFT JOIN router AS r ON r.id = n.router_id
+LEFT JOIN transit_address AS t ON t.owner_id = f.id AND t.provider_router_id = r.provider_router_id
 WHERE f.id = ANY($1) ORDER BY f.id;
 
 -- going.keep_project
@@ -3534,6 +3545,82 @@ p.deletion_operation_id, s.version AS scope_version, p.version, p.revision, p.cr
 WHERE ($1::boolean OR p.tenant_id = ANY($2::text[]) OR p.project_id = ANY($3::text[])) AND ($4::text IS NULL OR p.tenant_id = $4) AND ($5::text IS NULL OR s.state = $5)
 AND ($6::text IS NULL OR strpos(lower(s.name || ' ' || p.display_name), lower($6)) > 0)) AS t;
 
+-- provider_router.choose_gateways
+SELECT p.id, ARRAY(
+SELECT h.name FROM host AS h WHERE h.backend_id = p.backend_id
+ORDER BY h.intent <> 'ENABLED', md5(p.id || h.id), h.id LIMIT $2::int) AS host_names
+FROM provider_router AS p WHERE p.id = ANY($1) ORDER BY p.id;
+
+-- provider_router.fail
+UPDATE provider_router SET failure = $2::jsonb, realised_revision = 0,
+lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
+WHERE id = $1 RETURNING id, backend_id;
+
+-- provider_router.find
+SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE id = ANY($1) ORDER BY id;
+
+-- provider_router.find_by_reference
+SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE id = ANY($1) OR name = ANY($1) ORDER BY id;
+
+-- provider_router.kept
+UPDATE provider_router SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
+
+-- provider_router.list.NAME#1c75e5b6
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR external_network_id = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- provider_router.list.NAME#3a4cf8f7
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR external_network_id = $2)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $3::int;
+
+-- provider_router.list.NAME#8bf1e589
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR external_network_id = $2)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $3::int;
+
+-- provider_router.list.NAME#d20fe380
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR external_network_id = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- provider_router.list.count#14939f80
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
+transit_cidr, host(transit_address) AS transit_address, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+version, revision, created_at, updated_at FROM provider_router WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR external_network_id = $2)) AS t;
+
+-- provider_router.lock
+SELECT id, name, lifecycle FROM provider_router WHERE id = ANY($1) ORDER BY id FOR UPDATE;
+
+-- provider_router.made
+UPDATE provider_router SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
+
+-- provider_router.mark_realised
+UPDATE provider_router AS p SET realised_revision = n.revision,
+gateway_hosts = ARRAY(SELECT jsonb_array_elements_text(n."gatewayHosts"))
+FROM jsonb_to_recordset($1::jsonb) AS n (id text, revision bigint, "gatewayHosts" jsonb)
+WHERE p.id = n.id AND p.realised_revision <= n.revision
+AND (p.realised_revision < n.revision OR to_jsonb(p.gateway_hosts) <> n."gatewayHosts");
+
+-- provider_router.remade
+UPDATE provider_router SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
+WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
+
+-- provider_router.remove
+DELETE FROM provider_router WHERE id = ANY($1) RETURNING id, backend_id;
+
+-- provider_router.share
+SELECT id, name, lifecycle FROM provider_router WHERE id = ANY($1) ORDER BY id FOR SHARE;
+
 -- quota.counters
 SELECT scope_id, resource_key, zone_id, limit_amount, used_amount FROM quota_counter
 WHERE scope_id = ANY($1) AND (limit_amount IS NOT NULL OR used_amount > 0);
@@ -4164,8 +4251,8 @@ FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHE
 
 -- router.change
 UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,
-desired_revision = desired_revision + 1, version = version + 1
-WHERE id = $1 AND ($6::bigint IS NULL OR version = $6) RETURNING id;
+provider_router_id = $6, transit_address = $7::inet, desired_revision = desired_revision + 1, version = version + 1
+WHERE id = $1 AND ($8::bigint IS NULL OR version = $8) RETURNING id;
 
 -- router.choose_gateways
 SELECT r.id AS router_id, ARRAY(
@@ -4183,136 +4270,149 @@ SELECT count(*) AS count FROM router WHERE backend_id = $1;
 SELECT id FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- router.fail
-UPDATE router SET failure = $2::jsonb, external_address = NULL, realised_revision = 0,
+UPDATE router SET failure = $2::jsonb, external_address = NULL, transit_address = NULL, realised_revision = 0,
 lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END
 WHERE id = $1 RETURNING id, backend_id;
 
 -- router.find
 SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router WHERE id = ANY($1) ORDER BY id;
 
 -- router.find_by_name
 SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router WHERE project_id = $1 AND name = $2;
 
 -- router.find_visible
 SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND r.id = ANY($4);
 
 -- router.kept
 UPDATE router SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
--- router.list.CREATED#0f60f923
+-- router.list.CREATED#34be0dbf
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- router.list.CREATED#17affc07
+-- router.list.CREATED#5fa5647e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
 
--- router.list.CREATED#a0c598d2
+-- router.list.CREATED#a7745e8e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- router.list.CREATED#e58b2ec0
+-- router.list.CREATED#c1194a71
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- router.list.NAME#89e69dad
+-- router.list.NAME#1c923381
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
 
--- router.list.NAME#9485173f
+-- router.list.NAME#54bda5bb
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) > ($8::text::text, $9::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
 
--- router.list.NAME#c9642d13
+-- router.list.NAME#95188b43
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
 
--- router.list.NAME#e6a0b378
+-- router.list.NAME#a48a8a7e
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.name, t.id) < ($8::text::text, $9::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- router.list.NEWEST#0f60f923
+-- router.list.NEWEST#34be0dbf
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- router.list.NEWEST#17affc07
+-- router.list.NEWEST#5fa5647e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) > ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
 
--- router.list.NEWEST#a0c598d2
+-- router.list.NEWEST#a7745e8e
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t WHERE (t.created_at, t.id) < ($8::text::timestamptz, $9::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- router.list.NEWEST#e58b2ec0
+-- router.list.NEWEST#c1194a71
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $8::int;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- router.list.count#ed67b16e
+-- router.list.count#898a4078
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router AS r
 WHERE ($1::boolean OR r.tenant_id = ANY($2::text[]) OR r.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)) AS t;
+AND ($6::text IS NULL OR external_network_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text IS NULL OR provider_router_id = $8)) AS t;
 
 -- router.list_in_scope
 SELECT id, name FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
 
 -- router.lock
-SELECT id, name, lifecycle FROM router WHERE id = ANY($1) ORDER BY id FOR UPDATE;
+SELECT id, name, lifecycle, provider_router_id FROM router WHERE id = ANY($1) ORDER BY id FOR UPDATE;
 
 -- router.made
 UPDATE router SET lifecycle = 'PRESENT', failure = NULL WHERE id = $1 AND lifecycle = 'CREATING';
@@ -4330,11 +4430,12 @@ AND (r.realised_revision < n.revision OR to_jsonb(r.gateway_hosts) <> n."gateway
 
 -- router.of_owners
 SELECT id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
-host(external_address) AS external_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
+host(external_address) AS external_address, provider_router_id, host(transit_address) AS transit_address, source_nat, gateway_hosts, lifecycle, desired_revision, realised_revision, failure,
 version, revision, created_at, updated_at FROM router WHERE owner_id = ANY($1) ORDER BY owner_id, id;
 
 -- router.remade
-UPDATE router SET lifecycle = 'CREATING', failure = NULL, external_address = $2::inet, desired_revision = desired_revision + 1
+UPDATE router SET lifecycle = 'CREATING', failure = NULL, external_address = $2::inet, transit_address = $3::inet,
+desired_revision = desired_revision + 1
 WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
 
 -- router.remove
@@ -4342,21 +4443,23 @@ WITH links AS (DELETE FROM router_network WHERE router_id = ANY($1))
 DELETE FROM router WHERE id = ANY($1) RETURNING id, backend_id;
 
 -- router.share_of_networks
-SELECT r.id, r.name, r.lifecycle FROM router AS r
+SELECT r.id, r.name, r.lifecycle, r.provider_router_id FROM router AS r
 WHERE r.id IN (SELECT router_id FROM router_network WHERE network_id = ANY($1)) ORDER BY r.id FOR SHARE;
 
 -- router_network.attach
 INSERT INTO router_network (network_id, router_id, link, external_network_id)
-SELECT a.network_id, $1, a.link, $4 FROM unnest($2::text[], $3::int[]) AS a (network_id, link) ORDER BY a.network_id;
+SELECT a.network_id, $1, a.link, coalesce($4::text, (SELECT p.external_network_id FROM provider_router AS p WHERE p.id = $5::text)) FROM unnest($2::text[], $3::int[]) AS a (network_id, link) ORDER BY a.network_id;
 
 -- router_network.change_uplink
-UPDATE router_network SET external_network_id = $2 WHERE router_id = $1 AND external_network_id IS DISTINCT FROM $2;
+UPDATE router_network SET external_network_id = coalesce($2::text, (SELECT p.external_network_id FROM provider_router AS p WHERE p.id = $3::text))
+WHERE router_id = $1 AND external_network_id IS DISTINCT FROM coalesce($2::text, (SELECT p.external_network_id FROM provider_router AS p WHERE p.id = $3::text));
 
 -- router_network.detach
 DELETE FROM router_network WHERE router_id = $1 AND network_id = ANY($2);
 
 -- router_network.of_networks
-SELECT network_id, router_id, link, external_network_id FROM router_network WHERE network_id = ANY($1) ORDER BY network_id;
+SELECT n.network_id, n.router_id, n.link, n.external_network_id, r.provider_router_id
+FROM router_network AS n JOIN router AS r ON r.id = n.router_id WHERE n.network_id = ANY($1) ORDER BY n.network_id;
 
 -- router_network.of_routers
 SELECT network_id, router_id, link, external_network_id FROM router_network WHERE router_id = ANY($1) ORDER BY router_id, link;
@@ -4632,6 +4735,7 @@ SELECT
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'PORT') AS ports,
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'LOAD_BALANCER') AS "loadBalancers",
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'EXTERNAL_NETWORK') AS "externalNetworks",
+(SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'PROVIDER_ROUTER') AS "providerRouters",
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'ROUTER') AS routers,
 (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'FLOATING_IP') AS "floatingIps",
 (SELECT count(*)::int FROM guest_run WHERE backend_id = $1) AS "guestRuns",
@@ -4985,6 +5089,33 @@ WHERE backend_id = $1 AND object_kind = $2 AND object_id = ANY ($3) AND settled_
 -- tombstone.unsettled
 SELECT backend_id, object_kind, object_id, reason, created_at, settled_at, sweep_operation_id FROM tombstone
 WHERE backend_id = $1 AND settled_at IS NULL ORDER BY created_at, object_kind, object_id LIMIT $2::int;
+
+-- transit_address.claim
+INSERT INTO transit_address (provider_router_id, address, owner_id, tenant_id, project_id) VALUES ($1, $2::inet, $3, $4, $5)
+ON CONFLICT (provider_router_id, address) DO NOTHING RETURNING host(address) AS address;
+
+-- transit_address.count_used
+SELECT provider_router_id, count(*) AS used FROM transit_address WHERE provider_router_id = ANY($1) GROUP BY provider_router_id;
+
+-- transit_address.find_free
+SELECT host(every.address) AS address FROM (
+SELECT p.id, p.transit_address, host(p.transit_cidr)::inet + n AS address
+FROM provider_router AS p
+CROSS JOIN LATERAL generate_series(1, broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1) AS n
+WHERE p.id = $1
+) AS every
+WHERE every.address <> every.transit_address AND NOT every.address <<= '100.64.0.0/24' AND NOT every.address = ANY($2::inet[])
+AND NOT EXISTS (SELECT FROM transit_address AS t WHERE t.provider_router_id = every.id AND t.address = every.address)
+ORDER BY random() LIMIT 1;
+
+-- transit_address.hand_over
+UPDATE transit_address SET owner_id = $2 WHERE owner_id = $1;
+
+-- transit_address.of_owners
+SELECT provider_router_id, host(address) AS address, owner_id FROM transit_address WHERE owner_id = ANY($1) ORDER BY owner_id;
+
+-- transit_address.release
+DELETE FROM transit_address WHERE owner_id = ANY($1);
 
 -- virtual_machine.count_in_scope
 SELECT count(*) AS count FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);

@@ -18,6 +18,7 @@ const SHORT = { OWNER: 'owner', CONTRIBUTOR: 'contr.', LIMITED_CONTRIBUTOR: 'lim
 const EXAMPLES: Readonly<Record<string, object>> = {
   createBackend: { endpoint: 'postgres://muon@127.0.0.1:9/muon' },
   createFloatingIp: { externalNetwork: 'outside' },
+  createProviderRouter: { externalNetwork: 'outside' },
   createCluster: { version: '1.34.2', controlPlane: { flavor: 'small' }, network: 'net' },
 };
 const HOUR_MS = 3_600_000;
@@ -39,7 +40,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   SystemPause: 'of a system that is paused',
 };
 /** Tables of what no tenant has. */
-const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'external_network', 'firewall_policy'] as const;
+const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'external_network', 'provider_router', 'firewall_policy'] as const;
 
 /** They carry what a mutation or a list is about; those stand in the tables. */
 const PLUMBING = /(Edge|Connection|Payload)$|^PageInfo$/;

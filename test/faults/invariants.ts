@@ -3,6 +3,7 @@ import type { NetworkPartDetail, WorldObject } from '#driver-simulated';
 import { auditCounters } from '#quota';
 import { auditClaims } from '#placement';
 import type { Stage } from './bench/lane.js';
+import { uplinkClaims } from './uplink-claims.js';
 
 interface Violation {
   violation: string;
@@ -74,10 +75,7 @@ const claims = statement<Violation, OfTenant>(
    SELECT concat('external address without its owner: ', host(a.address), ' of ', a.owner_id)
    FROM external_address AS a WHERE a.tenant_id = $1
      AND NOT EXISTS (SELECT FROM router AS r WHERE r.id = a.owner_id AND r.external_address = a.address AND r.lifecycle <> 'FAILED')
-     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)
-   UNION ALL
-   SELECT concat('router with an uplink without its address: ', r.id) FROM router AS r
-   WHERE r.tenant_id = $1 AND r.lifecycle <> 'FAILED' AND r.external_network_id IS NOT NULL AND r.external_address IS NULL`,
+     AND NOT EXISTS (SELECT FROM floating_ip AS f WHERE f.id = a.owner_id AND f.address = a.address)`,
 );
 
 const operations = statement<Violation, [tenantId: string, rootId: string]>(
@@ -234,11 +232,12 @@ const parts = statement<PartRow, [tenantId: string, backendId: string]>(
      WHERE i.load_balancer_id = l.id))
    FROM load_balancer AS l WHERE l.tenant_id = $1 AND l.backend_id = $2 AND l.lifecycle = 'PRESENT'
    UNION ALL
-   SELECT r.id, r.desired_revision, r.realised_revision, concat_ws(' ', host(r.external_address), r.source_nat, (
+   SELECT r.id, r.desired_revision, r.realised_revision, concat_ws(' ', host(r.external_address), host(r.transit_address), r.provider_router_id, r.source_nat, (
      SELECT string_agg(concat(n.link, ':', n.network_id), ' ' ORDER BY n.link) FROM router_network AS n WHERE n.router_id = r.id))
    FROM router AS r WHERE r.tenant_id = $1 AND r.backend_id = $2 AND r.lifecycle = 'PRESENT'
    UNION ALL
-   SELECT f.id, f.desired_revision, f.realised_revision, concat_ws(' ', host(f.address), coalesce(f.port_id, f.load_balancer_id))
+   SELECT f.id, f.desired_revision, f.realised_revision, concat_ws(' ', host(f.address), (
+     SELECT concat(t.provider_router_id, ' ', host(t.address)) FROM transit_address AS t WHERE t.owner_id = f.id), coalesce(f.port_id, f.load_balancer_id))
    FROM floating_ip AS f WHERE f.tenant_id = $1 AND f.network_id IS NOT NULL AND f.lifecycle = 'PRESENT'
    UNION ALL
    SELECT g.id, g.desired_revision, b.realised_revision, coalesce((
@@ -274,6 +273,7 @@ export async function violationsOn(stage: Stage, rootId: string): Promise<string
   const found = await Promise.all([
     database.rows(charges, tenantId),
     database.rows(claims, tenantId),
+    database.rows(uplinkClaims, tenantId),
     database.rows(operations, tenantId, rootId),
     database.rows(resting, tenantId),
     database.rows(clusters, tenantId),
@@ -366,7 +366,8 @@ interface Told {
   macAddress?: string;
   hostName?: string;
   networks?: { networkId: string; link: number }[];
-  uplink?: { address: string; sourceNat: boolean } | null;
+  uplink?: { address: string; sourceNat: boolean; providerRouterId?: string } | null;
+  transit?: { providerRouterId: string; address: string };
   target?: { portId?: string; loadBalancerId?: string };
   securityGroupIds?: string[];
   rules?: { direction: string; protocol: string }[];
@@ -383,9 +384,13 @@ function contentOf({ kind, specification }: NetworkPartDetail): string {
   if (kind === 'ROUTER') {
     const links = [...(told.networks ?? [])].sort((one, other) => one.link - other.link).map(({ networkId, link }) => `${link}:${networkId}`);
     const uplink = told.uplink ?? null;
-    return [...(uplink === null ? [] : [uplink.address]), uplink?.sourceNat === true ? 't' : 'f', ...links].join(' ');
+    const by = uplink?.providerRouterId === undefined ? [] : [uplink.providerRouterId];
+    return [...(uplink === null ? [] : [uplink.address]), ...by, uplink?.sourceNat === true ? 't' : 'f', ...links].join(' ');
   }
-  if (kind === 'FLOATING_IP') return `${told.address} ${told.target?.portId ?? told.target?.loadBalancerId}`;
+  if (kind === 'FLOATING_IP') {
+    const transit = told.transit === undefined ? [] : [told.transit.providerRouterId, told.transit.address];
+    return [told.address, ...transit, told.target?.portId ?? told.target?.loadBalancerId].join(' ');
+  }
   const members = (told.listeners ?? []).flatMap(({ port, members: all }) =>
     all.map((member) => member.address).sort().map((address) => `${port}:${address}:${all[0]?.port}`),
   );

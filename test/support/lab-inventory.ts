@@ -92,6 +92,7 @@ const PART_TABLES: Readonly<Record<PartKind, readonly string[]>> = {
   PORT: ['Logical_Switch_Port'],
   LOAD_BALANCER: ['Load_Balancer'],
   EXTERNAL_NETWORK: ['Logical_Switch'],
+  PROVIDER_ROUTER: ['Logical_Router'],
   ROUTER: ['Logical_Router'],
   FLOATING_IP: ['NAT', 'Load_Balancer'],
   SECURITY_GROUP: ['Port_Group'],

@@ -1,6 +1,7 @@
 import { expect, vi } from 'vitest';
 import { Database } from '#database';
 import type { ApiClient, WireAnswer } from './client.js';
+import { PROVIDER_ROUTER } from './outside.js';
 import type { Call, Target } from './stranger.js';
 
 /** In every name of the first tenant that the second has not, too. */
@@ -75,6 +76,7 @@ export async function furnish(tenant: Tenant, mark: string, subnet: Record<strin
     ['createAffinityGroup', { projectId, name: `${mark}-group`, policy: 'ANTI_AFFINITY' }],
     ['createLoadBalancer', { networkId, name: `${mark}-front`, listeners: [{ port: 80, memberPort: 8080 }] }],
     ['createRouter', { projectId, name: `${mark}-router`, networkIds: [networkId], externalNetwork }],
+    ['createRouter', { projectId, name: `${mark}-behind`, providerRouter: PROVIDER_ROUTER }],
     ['createFloatingIp', { projectId, name: `${mark}-floating`, externalNetwork }],
   ];
   for (const [field, input] of others) {

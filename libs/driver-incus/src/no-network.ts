@@ -16,6 +16,8 @@ export function noNetwork(backend: IncusBackend): NetworkDriver {
     removeLoadBalancer: async (call) => refuse('removeLoadBalancer', call),
     ensureExternalNetwork: async (call) => refuse('ensureExternalNetwork', call),
     removeExternalNetwork: async (call) => refuse('removeExternalNetwork', call),
+    ensureProviderRouter: async (call) => refuse('ensureProviderRouter', call),
+    removeProviderRouter: async (call) => refuse('removeProviderRouter', call),
     ensureRouter: async (call) => refuse('ensureRouter', call),
     removeRouter: async (call) => refuse('removeRouter', call),
     ensureFloatingIp: async (call) => refuse('ensureFloatingIp', call),

@@ -65,6 +65,7 @@ const DAMAGES: Record<ObservedNetworkPart['kind'], (id: string) => Damage> = {
   PORT: (id) => (transaction) => transaction.update('Logical_Switch_Port', [['name', '==', id]], { addresses: ['unknown'] }),
   LOAD_BALANCER: (id) => (transaction) => transaction.update('Load_Balancer', [['name', '==', id]], { vips: {} }),
   EXTERNAL_NETWORK: (id) => (transaction) => transaction.mutate('Logical_Switch', [['name', '==', id]], [['ports', 'delete', [rowUuid('Logical_Switch_Port', `${id}-outside`)]]]),
+  PROVIDER_ROUTER: (id) => (transaction) => transaction.update('Logical_Router', [['name', '==', id]], { nat: [] }),
   ROUTER: (id) => (transaction) => transaction.update('Logical_Router', [['name', '==', id]], { static_routes: [] }),
   FLOATING_IP: (id) => (transaction) => transaction.update('NAT', [['_uuid', '==', rowUuid('NAT', id)]], { external_ip: '198.51.100.99' }),
   SECURITY_GROUP: (id) => (transaction) => transaction.update('ACL', [carries({ ID: id }), ['action', '==', 'drop']], { action: 'allow' }),

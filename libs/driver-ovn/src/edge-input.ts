@@ -1,7 +1,13 @@
 import { BlockList } from 'node:net';
 import { z } from 'zod';
 import { invalidInput, parseInput } from '#core';
-import { MAX_ROUTER_LINKS, type ExternalNetworkSpecification, type FloatingIpSpecification, type RouterSpecification } from '#drivers';
+import {
+  MAX_ROUTER_LINKS,
+  type ExternalNetworkSpecification,
+  type FloatingIpSpecification,
+  type ProviderRouterSpecification,
+  type RouterSpecification,
+} from '#drivers';
 import { id, ownership, revision } from './input.js';
 
 const MAX_GATEWAYS = 16;
@@ -16,20 +22,28 @@ const externalNetworkSchema = z.object({
   gatewayAddress: z.ipv4(),
 });
 
+const gatewayHostNames = z.array(z.string().min(1).max(253)).max(MAX_GATEWAYS);
+
+const providerRouterSchema = z.object({
+  providerRouterId: id,
+  revision,
+  installationId: id,
+  externalNetworkId: id,
+  address: z.ipv4(),
+  transitCidr: z.cidrv4(),
+  transitAddress: z.ipv4(),
+  gatewayHostNames,
+});
+
 const routerSchema = z.object({
   routerId: id,
   revision,
   ownership,
   networks: z.array(z.object({ networkId: id, link: z.number().int().min(0).max(MAX_ROUTER_LINKS - 1) })).max(MAX_ROUTER_LINKS),
-  uplink: z
-    .object({
-      externalNetworkId: id,
-      address: z.ipv4(),
-      sourceNat: z.boolean(),
-      gatewayHostNames: z.array(z.string().min(1).max(253)).max(MAX_GATEWAYS),
-    })
-    .nullable(),
+  uplink: z.object({ externalNetworkId: id, address: z.ipv4(), sourceNat: z.boolean(), gatewayHostNames }).nullable(),
 });
+
+const routerBehindSchema = routerSchema.extend({ uplink: z.object({ providerRouterId: id, address: z.ipv4(), sourceNat: z.boolean() }) });
 
 const floatingIpSchema = z.object({
   floatingIpId: id,
@@ -38,24 +52,35 @@ const floatingIpSchema = z.object({
   routerId: id,
   networkId: id,
   address: z.ipv4(),
+  transit: z.object({ providerRouterId: id, address: z.ipv4() }).optional(),
   target: z.union([z.object({ kind: z.literal('PORT'), portId: id }), z.object({ kind: z.literal('LOAD_BALANCER'), loadBalancerId: id })]),
 });
 
 /** @throws INVALID_INPUT naming the field */
 export function readExternalNetwork(externalNetwork: ExternalNetworkSpecification): ExternalNetworkSpecification {
   const { vlan, ...read } = parseInput(externalNetworkSchema, externalNetwork, 'externalNetwork');
-  const [address = '', prefixLength = ''] = read.cidr.split('/');
+  requireIn(read.cidr, read.gatewayAddress, 'externalNetwork.gatewayAddress');
+  return vlan === undefined ? read : { ...read, vlan };
+}
+
+function requireIn(cidr: string, held: string, field: string): void {
+  const [address = '', prefixLength = ''] = cidr.split('/');
   const block = new BlockList();
   block.addSubnet(address, Number(prefixLength), 'ipv4');
-  if (!block.check(read.gatewayAddress)) {
-    throw invalidInput('externalNetwork.gatewayAddress', `The gateway ${read.gatewayAddress} is not in ${read.cidr}.`);
-  }
-  return vlan === undefined ? read : { ...read, vlan };
+  if (!block.check(held)) throw invalidInput(field, `The address ${held} is not in ${cidr}.`);
+}
+
+/** @throws INVALID_INPUT naming the field */
+export function readProviderRouter(providerRouter: ProviderRouterSpecification): ProviderRouterSpecification {
+  const read = parseInput(providerRouterSchema, providerRouter, 'providerRouter');
+  requireIn(read.transitCidr, read.transitAddress, 'providerRouter.transitAddress');
+  return read;
 }
 
 /** @throws INVALID_INPUT naming the field */
 export function readRouter(router: RouterSpecification): RouterSpecification {
-  const read = parseInput(routerSchema, router, 'router');
+  const isBehind = router.uplink !== null && 'providerRouterId' in router.uplink;
+  const read: RouterSpecification = parseInput(isBehind ? routerBehindSchema : routerSchema, router, 'router');
   const seen = new Set<string | number>();
   read.networks.forEach(({ networkId, link }, index) => {
     if (seen.has(networkId)) throw invalidInput(`router.networks.${index}.networkId`, `The network "${networkId}" is named twice.`);
@@ -67,5 +92,6 @@ export function readRouter(router: RouterSpecification): RouterSpecification {
 
 /** @throws INVALID_INPUT naming the field */
 export function readFloatingIp(floatingIp: FloatingIpSpecification): FloatingIpSpecification {
-  return parseInput(floatingIpSchema, floatingIp, 'floatingIp');
+  const { transit, ...read } = parseInput(floatingIpSchema, floatingIp, 'floatingIp');
+  return transit === undefined ? read : { ...read, transit };
 }

@@ -10,7 +10,8 @@
  * | load balancer | a `Load_Balancer` on all switches of the network and on the router; `Load_Balancer_Health_Check` rows where its subnets have an address for that |
  * | external network | a `Logical_Switch` with a port of type `localnet` |
  * | router | a `Logical_Router`, linked to those of its networks by pairs of ports; its uplink is a distributed gateway port |
- * | floating address | a row of `NAT`, or a second `Load_Balancer` |
+ * | provider's router | a `Logical_Router` with a port on a `Logical_Switch` of its own, the transit block, and a distributed gateway port outside; its `HA_Chassis_Group` is that of all uplinks that lead to it |
+ * | floating address | a row of `NAT`, or a second `Load_Balancer`; behind a provider's router another row of `NAT` on that |
  *
  * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its
  * resource's id. Each write is one transaction that holds only while what it was decided on is still so. The main row of a

@@ -24,10 +24,12 @@ import { ovnIsMissing, TestOvn } from './testing/ovn.js';
 /** Where a part's rows are, and what of each is told by the driver. */
 const CONTENT: { readonly [Table in MarkedTable]: readonly (keyof Northbound[Table] & string)[] } = {
   Logical_Router: ['name', 'ports', 'static_routes', 'nat', 'load_balancer'],
-  Logical_Router_Port: ['name', 'mac', 'networks', 'peer', 'gateway_chassis'],
+  Logical_Router_Port: ['name', 'mac', 'networks', 'peer', 'gateway_chassis', 'ha_chassis_group'],
   Logical_Router_Static_Route: ['ip_prefix', 'nexthop', 'output_port'],
   Gateway_Chassis: ['name', 'chassis_name', 'priority'],
-  NAT: ['type', 'external_ip', 'logical_ip', 'external_mac', 'logical_port'],
+  HA_Chassis_Group: ['name', 'ha_chassis'],
+  HA_Chassis: ['chassis_name', 'priority'],
+  NAT: ['type', 'external_ip', 'logical_ip', 'external_mac', 'logical_port', 'options'],
   Logical_Switch: ['name', 'ports', 'load_balancer', 'dns_records'],
   Logical_Switch_Port: ['name', 'type', 'addresses', 'port_security', 'options', 'dhcpv4_options'],
   DHCP_Options: ['cidr', 'options'],
@@ -95,6 +97,35 @@ describe.skipIf(ovnIsMissing)('what somebody does to a network by hand', () => {
     const floating = { revision: 1, ownership: OWNERSHIP, routerId: router.routerId };
     toPort = { ...floating, floatingIpId: typeidUnboxed('fip'), networkId: back.networkId, address: '198.51.100.11', target: { kind: 'PORT', portId: plain.portId } };
     toBalancer = { ...floating, floatingIpId: typeidUnboxed('fip'), networkId: network.networkId, address: '198.51.100.12', target: { kind: 'LOAD_BALANCER', loadBalancerId: balancer.loadBalancerId } };
+    const provider = {
+      providerRouterId: typeidUnboxed('prr'),
+      revision: 1,
+      installationId: INSTALLATION,
+      externalNetworkId: outside.externalNetworkId,
+      address: '198.51.100.13',
+      transitCidr: '100.64.0.0/16',
+      transitAddress: '100.64.255.254',
+      gatewayHostNames: ['host-1', 'host-2'],
+    };
+    const { providerRouterId } = provider;
+    const far = networkOf({ subnets: [subnetOf()] });
+    const behind = {
+      routerId: typeidUnboxed('rtr'),
+      revision: 1,
+      ownership: OWNERSHIP,
+      networks: [{ networkId: far.networkId, link: 0 }],
+      uplink: { providerRouterId, address: '100.64.1.10', sourceNat: true },
+    };
+    const farPort = portOf(far, { macAddress: '02:00:00:00:00:03' });
+    const through: FloatingIpSpecification = {
+      ...toPort,
+      floatingIpId: typeidUnboxed('fip'),
+      routerId: behind.routerId,
+      networkId: far.networkId,
+      address: '198.51.100.14',
+      transit: { providerRouterId, address: '100.64.2.10' },
+      target: { kind: 'PORT', portId: farPort.portId },
+    };
     const firewall = firewallOf([
       { scope: { kind: 'ALL' }, rules: [policyRule({ ports: { from: 25, to: 25 } })] },
       { scope: { kind: 'TENANT', tenantId: OWNERSHIP.tenantId }, rules: [policyRule({ action: 'PASS', ports: { from: 80, to: 90 } })] },
@@ -112,6 +143,11 @@ describe.skipIf(ovnIsMissing)('what somebody does to a network by hand', () => {
     done(router.routerId, async () => driver.ensureRouter(callOf(), router));
     done(toPort.floatingIpId, async () => driver.ensureFloatingIp(callOf(), toPort));
     done(toBalancer.floatingIpId, async () => driver.ensureFloatingIp(callOf(), toBalancer));
+    done(far.networkId, async () => driver.ensureNetwork(callOf(), far));
+    done(farPort.portId, async () => driver.ensurePort(callOf(), farPort));
+    done(providerRouterId, async () => driver.ensureProviderRouter(callOf(), provider));
+    done(behind.routerId, async () => driver.ensureRouter(callOf(), behind));
+    done(through.floatingIpId, async () => driver.ensureFloatingIp(callOf(), through));
     for (const each of tell.values()) await each();
   });
 
@@ -166,7 +202,7 @@ describe.skipIf(ovnIsMissing)('what somebody does to a network by hand', () => {
     expect(await damaged()).toEqual([]);
   });
 
-  it('sees it of every column of every row, and mends it', { timeout: 120_000 }, async () => {
+  it('sees it of every column of every row, and mends it', { timeout: 240_000 }, async () => {
     const before = await cells();
     const names = before.map(nameOf).sort();
     const unseen: string[] = [];
@@ -183,7 +219,7 @@ describe.skipIf(ovnIsMissing)('what somebody does to a network by hand', () => {
     expect(unseen).toEqual([]);
   });
 
-  it('sees it of every row that is taken away, and mends it', { timeout: 120_000 }, async () => {
+  it('sees it of every row that is taken away, and mends it', { timeout: 240_000 }, async () => {
     const names = (await cells()).map(nameOf).sort();
     for (const { table, uuid, ...rest } of (await cells()).filter(({ column }) => column === 'external_ids')) {
       const name = nameOf({ table, uuid, ...rest });
@@ -290,6 +326,8 @@ const HOLDERS: readonly { table: MarkedTable; column: string }[] = [
   { table: 'Logical_Router', column: 'static_routes' },
   { table: 'Logical_Router', column: 'nat' },
   { table: 'Logical_Router_Port', column: 'gateway_chassis' },
+  { table: 'Logical_Router_Port', column: 'ha_chassis_group' },
+  { table: 'HA_Chassis_Group', column: 'ha_chassis' },
   { table: 'Logical_Switch', column: 'ports' },
   { table: 'Port_Group', column: 'acls' },
   { table: 'Load_Balancer', column: 'health_check' },

@@ -18,6 +18,8 @@ export const Mark = {
   HEALTH_CHECK_ADDRESS: 'muon:health-check-address',
   ROUTER: 'muon:router',
   EXTERNAL_NETWORK: 'muon:external-network',
+  /** Of a router and what is on it: the provider's router that its uplink leads to; empty for none. */
+  PROVIDER_ROUTER: 'muon:provider-router',
   CIDR: 'muon:cidr',
   GATEWAY: 'muon:gateway',
   /** Of a router: the address by which machines reach the outside; empty when they do not. */
@@ -43,6 +45,8 @@ export type RowKind =
   | 'ROUTER_LINK'
   | 'ROUTE'
   | 'SOURCE_NAT'
+  | 'TRANSIT'
+  | 'FLOATING_TRANSIT'
   | 'FIREWALL_SCOPE'
   | 'RULE';
 
@@ -89,6 +93,7 @@ const PART_KINDS: readonly string[] = [
   'PORT',
   'LOAD_BALANCER',
   'EXTERNAL_NETWORK',
+  'PROVIDER_ROUTER',
   'ROUTER',
   'FLOATING_IP',
   'SECURITY_GROUP',

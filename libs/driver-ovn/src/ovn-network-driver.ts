@@ -11,6 +11,7 @@ import type {
   ObservedNetworkPart,
   Outcome,
   PortSpecification,
+  ProviderRouterSpecification,
   RouterSpecification,
   SecurityGroupSpecification,
 } from '#drivers';
@@ -108,6 +109,14 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
     return this.#remove(call, 'removeExternalNetwork', 'EXTERNAL_NETWORK', externalNetworkId);
+  }
+
+  async ensureProviderRouter(call: DriverCall, providerRouter: ProviderRouterSpecification): Promise<Outcome<void>> {
+    return this.#ensure(call, 'ensureProviderRouter', 'PROVIDER_ROUTER', providerRouter);
+  }
+
+  async removeProviderRouter(call: DriverCall, providerRouterId: string): Promise<Outcome<void>> {
+    return this.#remove(call, 'removeProviderRouter', 'PROVIDER_ROUTER', providerRouterId);
   }
 
   async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {

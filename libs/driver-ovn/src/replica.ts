@@ -9,7 +9,7 @@ import type { MarkedTable, Northbound } from './schema/northbound.js';
 
 /** The kinds of part that each table holds main rows of. */
 export const PART_TABLES = {
-  Logical_Router: ['NETWORK', 'ROUTER'],
+  Logical_Router: ['NETWORK', 'PROVIDER_ROUTER', 'ROUTER'],
   Logical_Switch: ['EXTERNAL_NETWORK'],
   Logical_Switch_Port: ['PORT'],
   Load_Balancer: ['LOAD_BALANCER', 'FLOATING_IP'],
@@ -22,10 +22,12 @@ export type PartTable = keyof typeof PART_TABLES;
 /** What of each table says how a part is. */
 const COLUMNS: { readonly [Table in MarkedTable]: readonly (keyof Northbound[Table] & string)[] } = {
   Logical_Router: ['name', 'ports', 'static_routes', 'nat', 'load_balancer', 'external_ids'],
-  Logical_Router_Port: ['name', 'mac', 'networks', 'peer', 'gateway_chassis', 'external_ids'],
+  Logical_Router_Port: ['name', 'mac', 'networks', 'peer', 'gateway_chassis', 'ha_chassis_group', 'external_ids'],
   Logical_Router_Static_Route: ['ip_prefix', 'nexthop', 'output_port', 'external_ids'],
   Gateway_Chassis: ['name', 'chassis_name', 'priority', 'external_ids'],
-  NAT: ['type', 'external_ip', 'logical_ip', 'external_mac', 'logical_port', 'external_ids'],
+  HA_Chassis_Group: ['name', 'ha_chassis', 'external_ids'],
+  HA_Chassis: ['chassis_name', 'priority', 'external_ids'],
+  NAT: ['type', 'external_ip', 'logical_ip', 'external_mac', 'logical_port', 'options', 'external_ids'],
   Logical_Switch: ['name', 'ports', 'load_balancer', 'dns_records', 'external_ids'],
   Logical_Switch_Port: ['name', 'type', 'addresses', 'port_security', 'options', 'tag', 'dhcpv4_options', 'external_ids'],
   DHCP_Options: ['cidr', 'options', 'external_ids'],

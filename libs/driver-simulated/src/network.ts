@@ -1,17 +1,19 @@
-import type {
-  DriverCall,
-  ExternalNetworkSpecification,
-  FirewallSpecification,
-  FloatingIpSpecification,
-  LoadBalancerSpecification,
-  NetworkDriver,
-  NetworkSpecification,
-  ObservedNetworkPart,
-  Outcome,
-  Ownership,
-  PortSpecification,
-  RouterSpecification,
-  SecurityGroupSpecification,
+import {
+  uplinkTarget,
+  type DriverCall,
+  type ExternalNetworkSpecification,
+  type FirewallSpecification,
+  type FloatingIpSpecification,
+  type LoadBalancerSpecification,
+  type NetworkDriver,
+  type NetworkSpecification,
+  type ObservedNetworkPart,
+  type Outcome,
+  type Ownership,
+  type PortSpecification,
+  type ProviderRouterSpecification,
+  type RouterSpecification,
+  type SecurityGroupSpecification,
 } from '#drivers';
 import type { Request, SimulatedBackend } from './backend.js';
 
@@ -71,10 +73,21 @@ export class SimulatedNetwork implements NetworkDriver {
     return this.remove(call, 'removeExternalNetwork', externalNetworkId, ROUTER);
   }
 
+  async ensureProviderRouter(call: DriverCall, providerRouter: ProviderRouterSpecification): Promise<Outcome<void>> {
+    const { providerRouterId, revision, installationId, ...specification } = providerRouter;
+    const ownership = { installationId, tenantId: '', projectId: '' };
+    const part: Part = { id: providerRouterId, kind: 'PROVIDER_ROUTER', revision, ownership, buildsOn: [providerRouter.externalNetworkId] };
+    return this.ensure(call, 'ensureProviderRouter', part, specification, ROUTER);
+  }
+
+  async removeProviderRouter(call: DriverCall, providerRouterId: string): Promise<Outcome<void>> {
+    return this.remove(call, 'removeProviderRouter', providerRouterId, ROUTER);
+  }
+
   async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
     const { routerId, revision, ownership, ...specification } = router;
     const networks = router.networks.map(({ networkId }) => networkId);
-    const buildsOn = router.uplink === null ? networks : [router.uplink.externalNetworkId, ...networks];
+    const buildsOn = router.uplink === null ? networks : [uplinkTarget(router.uplink), ...networks];
     return this.ensure(call, 'ensureRouter', { id: routerId, kind: 'ROUTER', revision, ownership, buildsOn }, specification, ROUTER);
   }
 
@@ -84,9 +97,10 @@ export class SimulatedNetwork implements NetworkDriver {
 
   async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
     const { floatingIpId, revision, ownership, ...specification } = floatingIp;
-    const { routerId, networkId, target } = floatingIp;
+    const { routerId, networkId, target, transit } = floatingIp;
     const targetId = target.kind === 'PORT' ? target.portId : target.loadBalancerId;
-    const part: Part = { id: floatingIpId, kind: 'FLOATING_IP', revision, ownership, buildsOn: [routerId, targetId, networkId] };
+    const buildsOn = [routerId, targetId, networkId, ...(transit === undefined ? [] : [transit.providerRouterId])];
+    const part: Part = { id: floatingIpId, kind: 'FLOATING_IP', revision, ownership, buildsOn };
     return this.ensure(call, 'ensureFloatingIp', part, specification, ROUTER);
   }
 

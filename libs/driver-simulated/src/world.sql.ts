@@ -74,6 +74,7 @@ export const countWorld = statement<WorldCounts, [backendId: string]>(
      (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'PORT') AS ports,
      (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'LOAD_BALANCER') AS "loadBalancers",
      (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'EXTERNAL_NETWORK') AS "externalNetworks",
+     (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'PROVIDER_ROUTER') AS "providerRouters",
      (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'ROUTER') AS routers,
      (SELECT count(*)::int FROM network_part WHERE backend_id = $1 AND kind = 'FLOATING_IP') AS "floatingIps",
      (SELECT count(*)::int FROM guest_run WHERE backend_id = $1) AS "guestRuns",

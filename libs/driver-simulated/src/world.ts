@@ -35,6 +35,7 @@ export interface WorldCounts {
   ports: number;
   loadBalancers: number;
   externalNetworks: number;
+  providerRouters: number;
   routers: number;
   floatingIps: number;
   guestRuns: number;

@@ -15,6 +15,24 @@ export interface ExternalNetworkSpecification {
 }
 
 /**
+ * A provider's router: stands between tenants' routers and one external network, so that many of them share its one address
+ * there. They meet in its transit block, which nobody else sees; what comes out of that leaves by the address.
+ */
+export interface ProviderRouterSpecification {
+  providerRouterId: string;
+  revision: number;
+  installationId: string;
+  externalNetworkId: string;
+  /** Its own address there. */
+  address: string;
+  transitCidr: string;
+  /** Its own address in the transit block, where tenants' routers lead to. */
+  transitAddress: string;
+  /** As those of an uplink, and those of all uplinks that lead to it. */
+  gatewayHostNames: string[];
+}
+
+/**
  * A tenant's router: leads between the networks that are attached to it, and with an uplink to the outside. A network is
  * attached to one router at most, and its subnets overlap those of no other network of the router.
  */
@@ -34,7 +52,10 @@ export interface AttachedNetwork {
 
 export const MAX_ROUTER_LINKS = 64;
 
-export interface UplinkSpecification {
+export type UplinkSpecification = ExternalUplinkSpecification | ProviderUplinkSpecification;
+
+/** It leads to an external network itself. */
+export interface ExternalUplinkSpecification {
   externalNetworkId: string;
   /** The router's own address there. */
   address: string;
@@ -42,6 +63,24 @@ export interface UplinkSpecification {
   sourceNat: boolean;
   /** Hosts that may carry the uplink, by the backend's own names, the first live one does; the next takes over from a dead one. */
   gatewayHostNames: string[];
+}
+
+/** It leads to a provider's router, by the same host as that, always. */
+export interface ProviderUplinkSpecification {
+  providerRouterId: string;
+  /** The router's own address in the transit block. */
+  address: string;
+  sourceNat: boolean;
+}
+
+/** The part that an uplink builds on. */
+export function uplinkTarget(uplink: UplinkSpecification): string {
+  return 'providerRouterId' in uplink ? uplink.providerRouterId : uplink.externalNetworkId;
+}
+
+export interface TransitSpecification {
+  providerRouterId: string;
+  address: string;
 }
 
 /**
@@ -55,5 +94,10 @@ export interface FloatingIpSpecification {
   routerId: string;
   networkId: string;
   address: string;
+  /**
+   * Where the router's uplink leads to a provider's router, and only there: that one, and the address of its transit block
+   * by which it finds this. Nothing else has that address.
+   */
+  transit?: TransitSpecification;
   target: { kind: 'PORT'; portId: string } | { kind: 'LOAD_BALANCER'; loadBalancerId: string };
 }

@@ -1,5 +1,5 @@
 import type { DriverCall, Outcome, Ownership } from './call.js';
-import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpecification } from './edge.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, ProviderRouterSpecification, RouterSpecification } from './edge.js';
 import type { FirewallDriver } from './firewall.js';
 
 /** Desired parts of the realised network. The driver makes the backend equal to them; `revision` is theirs in Muon. */
@@ -55,7 +55,7 @@ export interface LoadBalancerSpecification {
 }
 
 export type ObservedNetworkPart = {
-  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'EXTERNAL_NETWORK' | 'ROUTER' | 'FLOATING_IP' | 'SECURITY_GROUP' | 'FIREWALL';
+  kind: 'NETWORK' | 'PORT' | 'LOAD_BALANCER' | 'EXTERNAL_NETWORK' | 'PROVIDER_ROUTER' | 'ROUTER' | 'FLOATING_IP' | 'SECURITY_GROUP' | 'FIREWALL';
   id: string;
   installationId: string;
   revision: number;
@@ -70,11 +70,11 @@ export type ObservedNetworkPart = {
 /**
  * Each `ensure` makes that part equal to the desired, unless a newer revision of it is there already; a part of another
  * installation is a BACKEND_FAILED conflict, and what builds on an unknown part is NOT_FOUND: ports and load balancers on
- * their network, ports on their security groups, a router on its networks and external network, a floating address on its
- * router and target. Each `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`. INVALID_STATE is
+ * their network, ports on their security groups, a provider's router on its external network, a router on its networks and
+ * what its uplink leads to, a floating address on its router and target. Each `remove` ensures that it is absent (unknown ids are DONE), like `deleteMachine`. INVALID_STATE is
  * the removal of what others build on: of a network with ports or load balancers or on a router, of a security group with
- * ports, of a router with floating addresses, of an external network with routers; and a router that lets go of an uplink or
- * network while floating addresses need it. A port or load balancer takes its floating addresses along.
+ * ports, of a router with floating addresses, of an external network or a provider's router with routers; a router that lets
+ * go of an uplink or network while floating addresses need it; and a floating address that fits the router's uplink not. A port or load balancer takes its floating addresses along.
  */
 export interface NetworkDriver extends FirewallDriver {
   ensureNetwork(call: DriverCall, network: NetworkSpecification): Promise<Outcome<void>>;
@@ -85,6 +85,8 @@ export interface NetworkDriver extends FirewallDriver {
   removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>>;
   ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>>;
   removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>>;
+  ensureProviderRouter(call: DriverCall, providerRouter: ProviderRouterSpecification): Promise<Outcome<void>>;
+  removeProviderRouter(call: DriverCall, providerRouterId: string): Promise<Outcome<void>>;
   ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>>;
   removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>>;
   ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>>;
@@ -93,7 +95,7 @@ export interface NetworkDriver extends FirewallDriver {
    * DONE when every live host that carries a port of the network, of the router's networks or its uplink, or a port that
    * the security group or firewall may meet, has this revision of it, and perhaps others; hosts that are dead are listed and
    * caught up later.
-   * @param partId of a network, a router, a security group or the firewall
+   * @param partId of a network, a router, a provider's router, a security group or the firewall
    */
   realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
   listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]>;

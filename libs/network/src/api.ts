@@ -5,6 +5,7 @@ import { FloatingIpResolver, LoadBalancerFloatingIpResolver, PortFloatingIpResol
 import { LoadBalancerResolver } from './load-balancer/load-balancer.graphql.js';
 import { NetworkResolver } from './network/network.graphql.js';
 import { PortResolver } from './port/port.graphql.js';
+import { ProviderRouterResolver, RouterProviderRouterResolver } from './provider-router/provider-router.graphql.js';
 import { NetworkRouterResolver, RouterResolver } from './router/router.graphql.js';
 import { PortSecurityGroupsResolver, SecurityGroupResolver } from './security-group/security-group.graphql.js';
 import { SubnetResolver } from './subnet/subnet.graphql.js';
@@ -16,7 +17,7 @@ export { loadPortsOf, Port, toPort } from './port/port.graphql.js';
 
 /**
  * They ask for Database, EventFeed, and the services of the room: of networks, subnets, load balancers, external networks,
- * routers, floating IPs, security groups and firewall policies.
+ * provider routers, routers, floating IPs, security groups and firewall policies.
  */
 export const networkResolvers = [
   NetworkResolver,
@@ -24,7 +25,9 @@ export const networkResolvers = [
   PortResolver,
   LoadBalancerResolver,
   ExternalNetworkResolver,
+  ProviderRouterResolver,
   RouterResolver,
+  RouterProviderRouterResolver,
   NetworkRouterResolver,
   FloatingIpResolver,
   PortFloatingIpResolver,

@@ -20,6 +20,7 @@ import {
   NetworkRealiser,
   networkRoom,
   NetworkService,
+  ProviderRouterService,
   registerNetworkSections,
   RouterService,
   SecurityGroupService,
@@ -27,8 +28,10 @@ import {
 } from './index.js';
 
 const EXTERNAL = 'id name cidr gateway state backendId physicalNetwork pools { first last } addressCount usedAddressCount currentOperation { kind }';
-const ROUTER = 'id name state externalAddress sourceNat version networks { id name } externalNetwork { name } currentOperation { kind }';
+const ROUTER = 'id name state externalAddress transitAddress sourceNat version networks { id name } externalNetwork { name } providerRouter { name } currentOperation { kind }';
 const FLOATING = 'id name address state portId loadBalancerId version externalNetwork { name } currentOperation { kind }';
+
+const PROVIDER = 'id name state externalAddress transitCidr backendId gatewayHosts usedAddressCount version externalNetwork { name } currentOperation { kind }';
 
 interface Shown {
   id: string;
@@ -36,7 +39,7 @@ interface Shown {
   state: string;
   address: string;
 }
-type Answer = Record<string, Record<'router' | 'floatingIp' | 'externalNetwork' | 'network' | 'loadBalancer', Shown> & { operation: { id: string } | null; plan: unknown }>;
+type Answer = Record<string, Record<'router' | 'floatingIp' | 'externalNetwork' | 'providerRouter' | 'network' | 'loadBalancer', Shown> & { operation: { id: string } | null; plan: unknown }>;
 
 describe('routers and floating IPs over GraphQL', () => {
   let room: RoomDatabase;
@@ -67,6 +70,7 @@ describe('routers and floating IPs over GraphQL', () => {
         new SubnetService(commands, networks),
         new LoadBalancerService(commands, ledger, networks),
         new ExternalNetworkService(commands),
+        new ProviderRouterService(commands),
         new RouterService(commands, ledger),
         new FloatingIpService(commands, ledger),
         new SecurityGroupService(commands, ledger, center.drivers),
@@ -145,6 +149,42 @@ describe('routers and floating IPs over GraphQL', () => {
     expect((await api.data<Node>('ann', byId, { id: network.id })).node).toEqual({ router: null });
     await change('ann', 'deleteRouter', { id: router.id }, 'router { id }');
     expect((await api.ask('ann', byId, { id: router.id })).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+  });
+
+  it('makes a provider router, shows operators all of it and tenants what they need, and leads routers to it by name', async () => {
+    const made = await change('operator', 'createProviderRouter', { name: 'shared', externalNetwork: 'outside' }, `providerRouter { ${PROVIDER} }`);
+    const { id } = made.providerRouter;
+    const { network } = await change('ann', 'createNetwork', { projectId: projectId(), name: 'behind', subnet: {}, zones: [center.zoneId] }, 'network { id }');
+    const { router } = await change('ann', 'createRouter', { projectId: projectId(), name: 'behind', networkIds: [network.id], providerRouter: 'shared' }, 'router { id version }');
+    const query = `{ providerRouters(name: "shared") { totalCount nodes { ${PROVIDER} } } }`;
+    interface Page { providerRouters: { totalCount: number; nodes: Record<string, unknown>[] } }
+    const own = (await api.data<Page>('operator', query)).providerRouters.nodes[0];
+    expect(own).toMatchObject({ id, backendId: center.backendId, transitCidr: '100.64.0.0/16', usedAddressCount: 1, externalNetwork: { name: 'outside' } });
+    expect(own?.['gatewayHosts']).not.toEqual([]);
+    const forTenants = { ...own, backendId: null, gatewayHosts: null, usedAddressCount: null };
+    expect((await api.data<Page>('ann', query)).providerRouters).toEqual({ totalCount: 1, nodes: [forTenants] });
+    expect((await api.data<Page>('nobody', query)).providerRouters).toEqual({ totalCount: 0, nodes: [] });
+    for (const named of [`id: "${id}"`, 'name: "shared"']) {
+      expect(await api.data('ann', `{ providerRouter(${named}) { ${PROVIDER} } }`)).toEqual({ providerRouter: forTenants });
+      expect((await api.ask('nobody', `{ providerRouter(${named}) { id } }`)).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+    }
+    expect((await api.ask('ann', '{ providerRouter { id } }')).errors?.[0]?.extensions.code).toBe('INVALID_INPUT');
+    expect((await api.ask('ann', '{ providerRouter(name: "none") { id } }')).errors?.[0]?.extensions).toMatchObject({ code: 'NOT_FOUND', field: 'name' });
+    const byId = `{ node(id: "${router.id}") { ... on Router { externalAddress transitAddress externalNetwork { id } providerRouter { id externalAddress } } } }`;
+    expect(await api.data('ann', byId)).toEqual({
+      node: { externalAddress: null, transitAddress: expect.stringMatching(/^100\.64\./) as string, externalNetwork: null, providerRouter: { id, externalAddress: own?.['externalAddress'] } },
+    });
+    const lists = `{ routers(providerRouterId: "${id}") { nodes { name } } providerRouters(externalNetworkId: "${outside}") { nodes { name } } }`;
+    expect(await api.data('ann', lists)).toEqual({ routers: { nodes: [{ name: 'behind' }] }, providerRouters: { nodes: [{ name: 'shared' }] } });
+    for (const text of [`createProviderRouter(input: { name: "mine", externalNetwork: "outside" }) { plan { id } }`, `deleteProviderRouter(input: { id: "${id}" }) { plan { id } }`]) {
+      for (const caller of ['ann', 'nobody']) expect((await api.ask(caller, `mutation { ${text} }`)).errors?.[0]?.extensions.code, text).toBe('FORBIDDEN');
+    }
+    const inUse = await api.ask('operator', `mutation { deleteProviderRouter(input: { id: "${id}" }) { operation { id } } }`);
+    expect(inUse.errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_STATE' });
+    await change('ann', 'updateRouter', { id: router.id, expectedVersion: router.version, providerRouter: null }, 'router { id }');
+    await change('ann', 'deleteRouter', { id: router.id }, 'router { id }');
+    await change('operator', 'deleteProviderRouter', { id }, 'providerRouter { id }');
+    expect(await api.data('operator', '{ providerRouters { totalCount } }')).toEqual({ providerRouters: { totalCount: 0 } });
   });
 
   it('makes a floating IP, leads it to a load balancer, shows it from both sides, and gives it back', async () => {

@@ -10,6 +10,7 @@ import { externalNetworkOperations } from './external-network/external-network.o
 import { floatingIpOperations } from './floating-ip/floating-ip.operations.js';
 import { networkOperations as kindsOfNetworks } from './network/network.operations.js';
 import type { NetworkRealiser } from './realise/network-realiser.js';
+import { providerRouterOperations } from './provider-router/provider-router.operations.js';
 import { routerOperations } from './router/router.operations.js';
 import { applyGroupClaims, GROUP_CLAIMS } from './security-group/group-claims.js';
 import { securityGroupOperations } from './security-group/security-group.operations.js';
@@ -70,6 +71,13 @@ export { findPorts, findPortsOfOwners, movePorts } from './port/port.sql.js';
 export { NetworkRealiser, type NetworkRealiserOptions } from './realise/network-realiser.js';
 export type { RemoveOptions } from './realise/places.js';
 export { EdgeRealiser } from './realise/edge-realiser.js';
+export * from './provider-router/provider-router.js';
+export {
+  ProviderRouterService,
+  type CreateProviderRouterInput,
+  type DeleteProviderRouterInput,
+} from './provider-router/provider-router.service.js';
+export { findProviderRouters } from './provider-router/provider-router.sql.js';
 export * from './router/router.js';
 export { planRouter, planRouterRemoval, type PlannedRouter, type RouterRequest } from './router/router-plan.js';
 export { RouterService, type CreateRouterInput, type DeleteRouterInput, type UpdateRouterInput } from './router/router.service.js';
@@ -100,6 +108,7 @@ export function networkOperations(realiser: NetworkRealiser): OperationKind<unkn
     ...subnetOperations(realiser),
     ...loadBalancerOperations(realiser),
     ...externalNetworkOperations(realiser),
+    ...providerRouterOperations(realiser),
     ...routerOperations(realiser),
     ...floatingIpOperations(realiser),
     ...securityGroupOperations(realiser),

@@ -6,6 +6,7 @@ import { findFloatingIps } from './floating-ip/floating-ip.sql.js';
 import { findLoadBalancers } from './load-balancer/load-balancer.sql.js';
 import { findNetworks } from './network/network.sql.js';
 import { findPorts } from './port/port.sql.js';
+import { findProviderRouters } from './provider-router/provider-router.sql.js';
 import { findRouters } from './router/router.sql.js';
 import { findSecurityGroups } from './security-group/security-group.sql.js';
 
@@ -14,6 +15,7 @@ const FIND: Partial<Record<BackendObjectKind, Statement<{ id: string }, [ids: st
   port: findPorts,
   load_balancer: findLoadBalancers,
   external_network: findExternalNetworks,
+  provider_router: findProviderRouters,
   router: findRouters,
   floating_ip: findFloatingIps,
   security_group: findSecurityGroups,
@@ -23,7 +25,7 @@ const FIND: Partial<Record<BackendObjectKind, Statement<{ id: string }, [ids: st
 /** What backends may hold of this room's. */
 export const networkKnownObjects: KnownObjectsOfRoom = {
   name: 'network',
-  kinds: ['network', 'port', 'load_balancer', 'external_network', 'router', 'floating_ip', 'security_group', 'firewall'],
+  kinds: ['network', 'port', 'load_balancer', 'external_network', 'provider_router', 'router', 'floating_ip', 'security_group', 'firewall'],
   find: async (reader, kind, ids) => {
     const find = FIND[kind];
     return find === undefined ? [] : reader.rows(find, [...ids]);

@@ -33,6 +33,7 @@ import {
   networkRoom,
   NetworkService,
   planPorts,
+  ProviderRouterService,
   registerNetworkSections,
   RouterService,
   SecurityGroupService,
@@ -75,7 +76,7 @@ describe('networks over GraphQL', () => {
     const networks = new NetworkService(center.commands, center.ledger);
     const subnets = new SubnetService(center.commands, networks);
     const balancers = new LoadBalancerService(center.commands, center.ledger, networks);
-    const edge = [new ExternalNetworkService(center.commands), new RouterService(center.commands, center.ledger), new FloatingIpService(center.commands, center.ledger)];
+    const edge = [new ExternalNetworkService(center.commands), new ProviderRouterService(center.commands), new RouterService(center.commands, center.ledger), new FloatingIpService(center.commands, center.ledger)];
     const security = [new SecurityGroupService(center.commands, center.ledger, center.drivers), new FirewallPolicyService(center.commands)];
     api = await testApi({
       log: room.log,

@@ -9,12 +9,14 @@ import { Network1764001000000 } from './migrations/1764001000000-network.js';
 import { Firewall1764404000000 } from './migrations/1764404000000-firewall.js';
 import { HealthCheckAddresses1764405000000 } from './migrations/1764405000000-health-check-addresses.js';
 import { DnsNames1764405000001 } from './migrations/1764405000001-dns-names.js';
+import { ProviderRouters1764500000000 } from './migrations/1764500000000-provider-routers.js';
 import { AddressOwners1764504000000 } from './migrations/1764504000000-address-owners.js';
 import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-routers.js';
 import { BackendsInUse1764505100000 } from './migrations/1764505100000-backends-in-use.js';
 import { ExternalBlocks1764505200000 } from './migrations/1764505200000-external-blocks.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
+import { ProviderRouterEntity, TransitAddressEntity } from './provider-router/provider-router.entity.js';
 import { RouterEntity, RouterNetworkEntity } from './router/router.entity.js';
 import {
   PortSecurityGroupEntity,
@@ -37,6 +39,8 @@ export const networkRoom: RoomSchema = {
     LoadBalancerMemberEntity,
     ExternalNetworkEntity,
     ExternalAddressEntity,
+    ProviderRouterEntity,
+    TransitAddressEntity,
     RouterEntity,
     RouterNetworkEntity,
     FloatingIpEntity,
@@ -55,6 +59,7 @@ export const networkRoom: RoomSchema = {
     DnsNames1764405000001,
     Edge1764403000000,
     Firewall1764404000000,
+    ProviderRouters1764500000000,
     AddressOwners1764504000000,
     FailedRouters1764504100000,
     BackendsInUse1764505100000,

@@ -8,6 +8,7 @@ export const ObjectKind = {
   PORT: 'port',
   LOAD_BALANCER: 'load_balancer',
   EXTERNAL_NETWORK: 'external_network',
+  PROVIDER_ROUTER: 'provider_router',
   ROUTER: 'router',
   FLOATING_IP: 'floating_ip',
   SECURITY_GROUP: 'security_group',

@@ -8,7 +8,8 @@ import { macOf, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { told } from '../specification.js';
 import { writeFloatingBalancer } from './floating-balancers.js';
-import { gatewayUuid, networkEndUuid } from './router-links.js';
+import { gatewayUuid } from './gateways.js';
+import { networkEndUuid } from './router-links.js';
 
 type NatRow = Row<Northbound['NAT']>;
 type BalancerRow = Row<Northbound['Load_Balancer']>;
@@ -17,6 +18,8 @@ interface Found {
   nat: NatRow | undefined;
   /** Routers that hold that. */
   holders: string[];
+  /** The same on the provider's router, where the router's uplink leads to one. */
+  transit: { nat: NatRow | undefined; holders: string[]; router: Northbound['Logical_Router'] | undefined };
   balancer: BalancerRow | undefined;
   /** Routers and switches that hold that. */
   balancing: { table: 'Logical_Router' | 'Logical_Switch'; uuid: string; networkId: string }[];
@@ -38,7 +41,9 @@ interface Found {
  * A floating address is a row of `NAT` when it leads to a port, and a second row of `Load_Balancer` when it leads to a load
  * balancer. A port's is answered on the host of the port (ovn-nb(5), `external_mac`), but once the router has a load
  * balancer with a floating address all are on the gateway's host: members would send replies to the balancer's clients
- * from addresses of their own.
+ * from addresses of their own. On a router whose uplink leads to a provider's router all are, too: there a floating address
+ * is known by one of the transit block, which the provider's router translates it to, packet by packet, in a row of `NAT`
+ * of its own.
  */
 export class FloatingIps {
   constructor(private readonly backend: Store) {}
@@ -47,13 +52,16 @@ export class FloatingIps {
     return this.backend.settle(time, async () => this.#plan(floatingIp, await this.#read(time, floatingIp)));
   }
 
-  async #read(time: CallTime, { floatingIpId, routerId, networkId, target }: FloatingIpSpecification): Promise<Found> {
+  async #read(time: CallTime, { floatingIpId, routerId, networkId, target, transit }: FloatingIpSpecification): Promise<Found> {
     const reading = new Transaction<Northbound>();
     const portId = target.kind === 'PORT' ? target.portId : '';
     const loadBalancerId = target.kind === 'LOAD_BALANCER' ? target.loadBalancerId : '';
     const floating = [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })];
     const nats = reading.select('NAT', [uuidIs(rowUuid('NAT', floatingIpId))]);
     const holders = reading.select('Logical_Router', [['nat', 'includes', [rowUuid('NAT', floatingIpId)]]], ['name']);
+    const transitNats = reading.select('NAT', [uuidIs(transitUuid(floatingIpId))]);
+    const transitHolders = reading.select('Logical_Router', [['nat', 'includes', [transitUuid(floatingIpId)]]], ['name']);
+    const transitRouters = reading.select('Logical_Router', [uuidIs(rowUuid('Logical_Router', transit?.providerRouterId ?? ''))]);
     const balancers = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', floatingIpId))]);
     const held: ['load_balancer', 'includes', string[]] = ['load_balancer', 'includes', [rowUuid('Load_Balancer', floatingIpId)]];
     const balancingRouters = reading.select('Logical_Router', [held], ['external_ids']);
@@ -71,6 +79,11 @@ export class FloatingIps {
     return {
       nat: found.of(nats)[0],
       holders: found.of(holders).map(({ _uuid }) => _uuid),
+      transit: {
+        nat: found.of(transitNats)[0],
+        holders: found.of(transitHolders).map(({ _uuid }) => _uuid),
+        router: found.of(transitRouters)[0],
+      },
       balancer: found.of(balancers)[0],
       balancing: [
         ...found.of(balancingRouters).map((row) => ({ table: 'Logical_Router' as const, row })),
@@ -97,7 +110,7 @@ export class FloatingIps {
 
   /** @returns undefined when a newer revision is there */
   #plan(floatingIp: FloatingIpSpecification, found: Found): Draft | undefined {
-    const { floatingIpId, routerId, networkId, revision, ownership, target } = floatingIp;
+    const { floatingIpId, routerId, networkId, revision, ownership, target, transit } = floatingIp;
     for (const row of [found.nat, found.balancer]) {
       requireOwn(this.backend.id, ownership.installationId, 'floating address', floatingIpId, row);
       if (row !== undefined && revisionOf(row.external_ids) > revision) return undefined;
@@ -108,7 +121,7 @@ export class FloatingIps {
     draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.end);
     expectFloating(draft, routerId, found);
     const others = found.balancers.some(({ _uuid }) => _uuid !== found.balancer?._uuid);
-    const isCentral = others || target.kind === 'LOAD_BALANCER';
+    const isCentral = others || target.kind === 'LOAD_BALANCER' || transit !== undefined;
     if (target.kind === 'PORT') {
       draft.expect('Logical_Switch_Port', rowUuid('Logical_Switch_Port', target.portId), found.port);
       if (found.balancer !== undefined) removeBalancer(draft, found.balancer);
@@ -118,11 +131,12 @@ export class FloatingIps {
       if (found.nat !== undefined) removeNat(draft, found.nat, found.holders);
       this.#balance(draft, floatingIp, target.loadBalancerId, found);
     }
+    this.#translateOutside(draft, floatingIp, found);
     placeOthers(draft, found.nats.filter(({ _uuid }) => _uuid !== found.nat?._uuid), isCentral);
     return draft;
   }
 
-  #requireParts({ routerId, networkId, ownership, target }: FloatingIpSpecification, found: Found): void {
+  #requireParts({ routerId, networkId, ownership, target, transit }: FloatingIpSpecification, found: Found): void {
     if (found.router === undefined) throw notFound('router', routerId);
     requireOwn(this.backend.id, ownership.installationId, 'router', routerId, found.router);
     if (target.kind === 'PORT' && found.port?.external_ids.get(Mark.NETWORK) !== networkId) throw notFound('port', target.portId);
@@ -131,11 +145,25 @@ export class FloatingIps {
       const message = `The network "${networkId}" does not reach the outside by the router "${routerId}".`;
       throw new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
     }
+    const providerRouterId = found.router.external_ids.get(Mark.PROVIDER_ROUTER) ?? '';
+    if (providerRouterId !== (transit?.providerRouterId ?? '')) {
+      const message = `The uplink of the router "${routerId}" leads ${providerRouterId === '' ? 'to no provider router' : `to the provider router "${providerRouterId}"`}.`;
+      throw new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });
+    }
+    if (transit === undefined) return;
+    if (found.transit.router === undefined) throw notFound('provider router', transit.providerRouterId);
+    requireOwn(this.backend.id, ownership.installationId, 'provider router', transit.providerRouterId, found.transit.router);
   }
 
   #marks(floatingIp: FloatingIpSpecification, target: string): ExternalIds {
-    const { floatingIpId: id, revision, ownership, networkId, routerId, address } = floatingIp;
-    const more = { [Mark.ROUTER]: routerId, [Mark.TARGET]: target, [Mark.ADDRESS]: address, ...told(floatingIp) };
+    const { floatingIpId: id, revision, ownership, networkId, routerId, transit } = floatingIp;
+    const more = {
+      [Mark.ROUTER]: routerId,
+      [Mark.TARGET]: target,
+      [Mark.ADDRESS]: addressOnRouter(floatingIp),
+      [Mark.PROVIDER_ROUTER]: transit?.providerRouterId ?? '',
+      ...told(floatingIp),
+    };
     return marksOf({ kind: 'FLOATING_IP', id, revision, networkId, ownership }, more);
   }
 
@@ -144,7 +172,7 @@ export class FloatingIps {
     const routerUuid = rowUuid('Logical_Router', floatingIp.routerId);
     draft.ensure('NAT', uuid, found.nat, {
       type: 'dnat_and_snat',
-      external_ip: floatingIp.address,
+      external_ip: addressOnRouter(floatingIp),
       logical_ip: found.port?.external_ids.get(Mark.ADDRESS) ?? '',
       ...placement(floatingIp.floatingIpId, portId, isCentral),
       external_ids: this.#marks(floatingIp, portId),
@@ -153,13 +181,35 @@ export class FloatingIps {
     for (const other of found.holders) if (other !== routerUuid) draft.leave('Logical_Router', other, 'nat', uuid);
   }
 
+  /** On the provider's router, where the router's uplink leads to one. */
+  #translateOutside(draft: Draft, floatingIp: FloatingIpSpecification, found: Found): void {
+    const { floatingIpId: id, revision, ownership, address, transit, target } = floatingIp;
+    const { nat, holders, router } = found.transit;
+    const uuid = transitUuid(id);
+    const routerUuid = transit === undefined ? undefined : rowUuid('Logical_Router', transit.providerRouterId);
+    for (const other of holders) if (other !== routerUuid) draft.leave('Logical_Router', other, 'nat', uuid);
+    if (transit === undefined || routerUuid === undefined) return;
+    draft.expect('Logical_Router', routerUuid, router);
+    const targetId = target.kind === 'PORT' ? target.portId : target.loadBalancerId;
+    draft.ensure('NAT', uuid, nat, {
+      type: 'dnat_and_snat',
+      external_ip: address,
+      logical_ip: transit.address,
+      // One address for another needs no memory. With one, the provider's router would meet both ends of what goes from one
+      // floating address behind it to another, and mix up their replies.
+      options: new Map([['stateless', 'true']]),
+      external_ids: marksOf({ kind: 'FLOATING_TRANSIT', id, revision, ownership }, { [Mark.ROUTER]: transit.providerRouterId, [Mark.TARGET]: targetId }),
+    });
+    if (!holders.includes(routerUuid)) draft.join('Logical_Router', routerUuid, 'nat', uuid);
+  }
+
   #balance(draft: Draft, floatingIp: FloatingIpSpecification, loadBalancerId: string, found: Found): void {
-    const { floatingIpId, address, routerId } = floatingIp;
+    const { floatingIpId, routerId } = floatingIp;
     const { balanced } = found;
     if (balanced === undefined) return;
     const mappings = balanced.health_check.size === 0 ? undefined : balanced.ip_port_mappings;
     const marks = this.#marks(floatingIp, loadBalancerId);
-    writeFloatingBalancer(draft, { floatingIpId, address, marks, seen: found.balancer, checks: found.checks }, { vips: balanced.vips, mappings });
+    writeFloatingBalancer(draft, { floatingIpId, address: addressOnRouter(floatingIp), marks, seen: found.balancer, checks: found.checks }, { vips: balanced.vips, mappings });
     const uuid = rowUuid('Load_Balancer', floatingIpId);
     const routerUuid = rowUuid('Logical_Router', routerId);
     for (const place of found.balancing) {
@@ -177,13 +227,17 @@ export class FloatingIps {
       const reading = new Transaction<Northbound>();
       const nats = reading.select('NAT', [uuidIs(rowUuid('NAT', floatingIpId))]);
       const holders = reading.select('Logical_Router', [['nat', 'includes', [rowUuid('NAT', floatingIpId)]]], ['name']);
+      const transitNats = reading.select('NAT', [uuidIs(transitUuid(floatingIpId))]);
+      const transitHolders = reading.select('Logical_Router', [['nat', 'includes', [transitUuid(floatingIpId)]]], ['name']);
       const balancers = reading.select('Load_Balancer', [uuidIs(rowUuid('Load_Balancer', floatingIpId))]);
       const found = await this.backend.read(time, reading);
       const [nat] = found.of(nats);
+      const [transitNat] = found.of(transitNats);
       const [balancer] = found.of(balancers);
-      for (const row of [nat, balancer]) requireOwn(this.backend.id, this.backend.settings.installationId, 'floating address', floatingIpId, row);
+      for (const row of [nat, transitNat, balancer]) requireOwn(this.backend.id, this.backend.settings.installationId, 'floating address', floatingIpId, row);
       const draft = new Draft();
       if (nat !== undefined) removeNat(draft, nat, found.of(holders).map(({ _uuid }) => _uuid));
+      if (transitNat !== undefined) removeNat(draft, transitNat, found.of(transitHolders).map(({ _uuid }) => _uuid));
       if (balancer !== undefined) await this.#removeBalancer(time, draft, balancer);
       return draft;
     });
@@ -203,6 +257,12 @@ export class FloatingIps {
   }
 }
 
+/** The row on the provider's router. */
+const transitUuid = (floatingIpId: string): string => rowUuid('NAT', `${floatingIpId}/transit`);
+
+/** By which the router knows it: its own, or the one that a provider's router translates it to. */
+const addressOnRouter = ({ address, transit }: FloatingIpSpecification): string => transit?.address ?? address;
+
 const subnetsOf = (networkId: string): ReturnType<typeof carries> => carries({ KIND: 'SUBNET', NETWORK: networkId });
 
 const uuidIs = (uuid: string): readonly ['_uuid', '==', string] => ['_uuid', '==', uuid];
@@ -221,9 +281,13 @@ function placement(floatingIpId: string, portId: string, isCentral: boolean): Pi
 function placeOthers(draft: Draft, nats: readonly NatRow[], isCentral: boolean): void {
   for (const nat of nats) {
     const { external_ids: marks } = nat;
-    draft.ensure('NAT', nat._uuid, nat, { ...placement(marks.get(Mark.ID) ?? '', marks.get(Mark.TARGET) ?? '', isCentral), external_ids: marks });
+    const isBehind = (marks.get(Mark.PROVIDER_ROUTER) ?? '') !== '';
+    draft.ensure('NAT', nat._uuid, nat, { ...placement(marks.get(Mark.ID) ?? '', marks.get(Mark.TARGET) ?? '', isCentral || isBehind), external_ids: marks });
   }
 }
+
+/** Everything that leads floating addresses to a port or load balancer, on both routers. */
+export const natsTo = (targetId: string): ReturnType<typeof carries> => carries({ TARGET: targetId });
 
 /** Without a router it goes by itself. */
 export function removeNat(draft: Draft, nat: Pick<NatRow, '_uuid' | 'external_ids'>, routerUuids: readonly string[]): void {

@@ -9,6 +9,7 @@ import type { Northbound } from '../schema/northbound.js';
 import { told } from '../specification.js';
 import { holderOf, nameMarks, Names } from './dns.js';
 import { writeFloatingBalancer, writeMappings } from './floating-balancers.js';
+import { natsTo, removeNat } from './floating-ips.js';
 import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
 
 interface Rows {
@@ -157,6 +158,7 @@ export class LoadBalancers {
       const reading = new Transaction<Northbound>();
       const balancers = reading.select('Load_Balancer', [['_uuid', '==', uuid]], ['external_ids']);
       const floating = reading.select('Load_Balancer', [floatingOf(loadBalancerId)], ['external_ids']);
+      const nats = reading.select('NAT', [natsTo(loadBalancerId)], ['external_ids']);
       const found = await this.backend.read(time, reading);
       const [row] = found.of(balancers);
       if (row === undefined) return undefined;
@@ -168,6 +170,8 @@ export class LoadBalancers {
       await this.#names.change(time, draft, row.external_ids.get(Mark.NETWORK) ?? '', holderOf(row.external_ids), undefined);
       draft.expectRows('Load_Balancer', floatingOf(loadBalancerId), 'external_ids', found.of(floating));
       for (const { _uuid } of found.of(floating)) draft.delete('Load_Balancer', _uuid);
+      draft.expectRows('NAT', natsTo(loadBalancerId), 'external_ids', found.of(nats));
+      for (const nat of found.of(nats)) removeNat(draft, nat, [rowUuid('Logical_Router', nat.external_ids.get(Mark.ROUTER) ?? '')]);
       return draft;
     });
   }

@@ -1,7 +1,7 @@
 import type { ObservedNetworkPart, Outcome } from '#drivers';
 import type { Monitor } from '#ovsdb';
 import type { CallTime, Store } from '../backend.js';
-import { readExternalNetwork, readFloatingIp, readRouter } from '../edge-input.js';
+import { readExternalNetwork, readFloatingIp, readProviderRouter, readRouter } from '../edge-input.js';
 import { readFirewall, readSecurityGroup } from '../firewall/input.js';
 import { readLoadBalancer, readNetwork, readPort } from '../input.js';
 import type { Southbound } from '../schema/southbound.js';
@@ -11,6 +11,7 @@ import { FloatingIps } from './floating-ips.js';
 import { LoadBalancers } from './load-balancers.js';
 import { Networks } from './networks.js';
 import { Ports } from './ports.js';
+import { ProviderRouters } from './provider-routers.js';
 import { Routers } from './routers.js';
 import { SecurityGroups } from './security-groups.js';
 
@@ -35,6 +36,7 @@ export class Parts {
       PORT: { part: new Ports(store), read: readPort },
       LOAD_BALANCER: { part: new LoadBalancers(store), read: readLoadBalancer },
       EXTERNAL_NETWORK: { part: new ExternalNetworks(store), read: readExternalNetwork },
+      PROVIDER_ROUTER: { part: new ProviderRouters(store, southbound), read: readProviderRouter },
       ROUTER: { part: new Routers(store, southbound), read: readRouter },
       FLOATING_IP: { part: new FloatingIps(store), read: readFloatingIp },
       SECURITY_GROUP: { part: new SecurityGroups(store, tiers), read: readSecurityGroup },

@@ -9,7 +9,7 @@ import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import { told } from '../specification.js';
 import { holderOf, nameMarks, Names } from './dns.js';
-import { removeNat } from './floating-ips.js';
+import { natsTo, removeNat } from './floating-ips.js';
 import { mapPort, unmapPort } from './health-checks.js';
 import { joinPortGroups, readPortGroups } from './memberships.js';
 
@@ -104,7 +104,7 @@ export class Ports {
       const inNetwork = carries({ NETWORK: networkId });
       const readingBalancers = new Transaction<Northbound>();
       const balancers = readingBalancers.select('Load_Balancer', [inNetwork], ['ip_port_mappings']);
-      const floating = readingBalancers.select('NAT', [floatingOf(portId)], ['external_ids']);
+      const floating = readingBalancers.select('NAT', [natsTo(portId)], ['external_ids']);
       const others = await this.backend.read(time, readingBalancers);
       const checking = others.of(balancers);
       const draft = new Draft();
@@ -113,7 +113,7 @@ export class Ports {
       for (const holder of found.of(holders)) draft.leave('Logical_Switch', holder._uuid, 'ports', uuid);
       unmapPort(draft, portId, checking);
       await this.#names.change(time, draft, networkId, holderOf(row.external_ids), undefined);
-      draft.expectRows('NAT', floatingOf(portId), 'external_ids', others.of(floating));
+      draft.expectRows('NAT', natsTo(portId), 'external_ids', others.of(floating));
       for (const nat of others.of(floating)) {
         removeNat(draft, nat, [rowUuid('Logical_Router', nat.external_ids.get(Mark.ROUTER) ?? '')]);
       }

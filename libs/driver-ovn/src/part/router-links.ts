@@ -18,10 +18,6 @@ export const routerEndName = (routerId: string, networkId: string): string => `$
 export const networkEndName = (networkId: string): string => `${networkId}-uplink`;
 export const networkEndUuid = (networkId: string): string => rowUuid('Logical_Router_Port', networkEndName(networkId));
 
-/** Where a router's uplink is plugged in: its own port, and the one of the external network. */
-export const gatewayName = (routerId: string): string => `${routerId}-gateway`;
-export const gatewayUuid = (routerId: string): string => rowUuid('Logical_Router_Port', gatewayName(routerId));
-
 export interface LinkedRouter {
   routerId: string;
   /** Of the rows that are written. */

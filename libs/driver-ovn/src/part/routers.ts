@@ -1,5 +1,5 @@
 import { notFound } from '#core';
-import type { Outcome, RouterSpecification, UplinkSpecification } from '#drivers';
+import { uplinkTarget, type Outcome, type RouterSpecification, type UplinkSpecification } from '#drivers';
 import { Transaction, type Monitor, type Row } from '#ovsdb';
 import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
@@ -10,8 +10,17 @@ import type { MarkedTable, Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
 import { told } from '../specification.js';
 import {
-  gatewayName,
-  gatewayUuid,
+  defaultRouteUuid,
+  EVERYWHERE,
+  leaveOutside,
+  plugIn,
+  rankedChassis,
+  readGateway,
+  unplug,
+  type FoundGateway,
+} from './gateways.js';
+import { chassisGroupUuid } from './provider-routers.js';
+import {
   linkAddresses,
   networkEndName,
   networkEndUuid,
@@ -29,13 +38,11 @@ interface Found {
   routes: Rows<'Logical_Router_Static_Route'>;
   nats: Rows<'NAT'>;
   chassis: Rows<'Gateway_Chassis'>;
-  /** The external network's end of the uplink. */
-  plug: Row<Northbound['Logical_Switch_Port']> | undefined;
-  /** Which switches hold that. */
-  plugged: string[];
+  gateway: FoundGateway;
+  /** The hosts of the provider's router that the uplink leads to. */
+  group: Pick<Northbound['HA_Chassis_Group'], 'name'> | undefined;
   /** Floating addresses that lead to load balancers. */
   balancers: Rows<'Load_Balancer'>;
-  outside: Northbound['Logical_Switch'] | undefined;
   /** In the order of the specification. */
   networks: FoundNetwork[];
 }
@@ -48,16 +55,10 @@ interface FoundNetwork {
   switches: Rows<'Logical_Switch'>;
 }
 
-const plugName = (routerId: string): string => `${routerId}-outside`;
-const defaultRouteUuid = (id: string): string => rowUuid('Logical_Router_Static_Route', `${id}/default`);
-const EVERYWHERE = '0.0.0.0/0';
-/** The first of the gateway's hosts has the highest. */
-const HIGHEST_PRIORITY = 1_000;
-
 /**
  * A tenant's router is a logical router, linked to the own router of each of its networks by a pair of ports. Its uplink is
  * a distributed gateway port (ovn-nb(5), `gateway_chassis`): what machines send without a floating address leaves by the
- * first live host of those that the specification names.
+ * first live host of those that the specification names, or of the provider's router that the uplink leads to.
  */
 export class Routers {
   constructor(
@@ -75,17 +76,14 @@ export class Routers {
   async #read(time: CallTime, { routerId, networks, uplink }: RouterSpecification): Promise<Found> {
     const reading = new Transaction<Northbound>();
     const ofRouter = [carries({ ROUTER: routerId })];
-    const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', routerId)]]);
     const ports = reading.select('Logical_Router_Port', ofRouter);
     const routes = reading.select('Logical_Router_Static_Route', ofRouter);
     const nats = reading.select('NAT', ofRouter);
     const chassis = reading.select('Gateway_Chassis', ofRouter);
-    const plugs = reading.select('Logical_Switch_Port', [['_uuid', '==', plugUuid]]);
-    const plugged = reading.select('Logical_Switch', [['ports', 'includes', [plugUuid]]], ['name']);
+    const gateway = readGateway(reading, routerId, uplink === null ? null : uplinkTarget(uplink));
+    const groups = reading.select('HA_Chassis_Group', [['_uuid', '==', chassisGroupUuid(providerRouterOf(uplink))]], ['name']);
     const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
-    const outside =
-      uplink === null ? undefined : reading.select('Logical_Switch', [['_uuid', '==', rowUuid('Logical_Switch', uplink.externalNetworkId)]]);
     const ofNetworks = networks.map(({ networkId }) => ({
       network: reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]]),
       end: reading.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]]),
@@ -100,10 +98,9 @@ export class Routers {
       routes: found.of(routes),
       nats: found.of(nats),
       chassis: found.of(chassis),
-      plug: found.of(plugs)[0],
-      plugged: found.of(plugged).map(({ _uuid }) => _uuid),
+      gateway: gateway(found),
+      group: found.of(groups)[0],
       balancers: found.of(balancers),
-      outside: outside === undefined ? undefined : found.of(outside)[0],
       networks: ofNetworks.map(({ network, end, route, subnets, switches }) => ({
         network: found.of(network)[0],
         end: found.of(end)[0],
@@ -127,7 +124,10 @@ export class Routers {
     const sourceNat = uplink !== null && uplink.sourceNat ? uplink.address : '';
     draft.ensure('Logical_Router', routerUuid, found.router, {
       name: routerId,
-      external_ids: marksOf({ kind: 'ROUTER', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat, ...told(router) }),
+      external_ids: marksOf(
+        { kind: 'ROUTER', id: routerId, revision, ownership },
+        { [Mark.ROUTER]: routerId, [Mark.SOURCE_NAT]: sourceNat, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink), ...told(router) },
+      ),
     });
     // A floating address that comes meanwhile would not be on all networks, or need what goes.
     const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });
@@ -135,7 +135,7 @@ export class Routers {
     draft.expectRows('Load_Balancer', floating, 'external_ids', found.balancers);
     router.networks.forEach((_, index) => this.#link(draft, router, found, index, sourceNat));
     unlink(draft, router, found);
-    if (uplink === null) this.#unplug(draft, routerId, found);
+    if (uplink === null) unplug(draft, routerId, found.router, found.gateway);
     else this.#plug(draft, router, uplink, found);
     return draft;
   }
@@ -143,8 +143,10 @@ export class Routers {
   #requireParts({ routerId, ownership, networks, uplink }: RouterSpecification, found: Found): void {
     const { installationId } = ownership;
     if (uplink !== null) {
-      if (found.outside === undefined) throw notFound('external network', uplink.externalNetworkId);
-      requireOwn(this.backend.id, installationId, 'external network', uplink.externalNetworkId, found.outside);
+      const noun = 'providerRouterId' in uplink ? 'provider router' : 'external network';
+      const { outside } = found.gateway;
+      if (outside === undefined || ('providerRouterId' in uplink && found.group === undefined)) throw notFound(noun, uplinkTarget(uplink));
+      requireOwn(this.backend.id, installationId, noun, uplinkTarget(uplink), outside);
     }
     networks.forEach(({ networkId }, index) => {
       const { network, end } = found.networks[index] ?? {};
@@ -210,67 +212,34 @@ export class Routers {
 
   #plug(draft: Draft, router: RouterSpecification, uplink: UplinkSpecification, found: Found): void {
     const { routerId, revision, ownership } = router;
-    const { outside } = found;
-    if (outside === undefined) return;
-    const routerUuid = rowUuid('Logical_Router', routerId);
-    const outsideUuid = rowUuid('Logical_Switch', uplink.externalNetworkId);
-    const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
-    const portUuid = gatewayUuid(routerId);
-    draft.expect('Logical_Switch', outsideUuid, outside);
-    const marks = marksOf({ kind: 'UPLINK', id: routerId, revision, ownership }, { [Mark.ROUTER]: routerId, [Mark.EXTERNAL_NETWORK]: uplink.externalNetworkId });
-    const chassis = this.#chassisOf(uplink.gatewayHostNames).map((name, place) => ({ name, place, uuid: rowUuid('Gateway_Chassis', `${routerId}/${name}`) }));
-    for (const { name, place, uuid } of chassis) {
+    const isBehind = 'providerRouterId' in uplink;
+    const marks = marksOf(
+      { kind: 'UPLINK', id: routerId, revision, ownership },
+      { [Mark.ROUTER]: routerId, [Mark.EXTERNAL_NETWORK]: isBehind ? '' : uplink.externalNetworkId, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink) },
+    );
+    const ranked = isBehind ? [] : rankedChassis(this.southbound, uplink.gatewayHostNames);
+    const chassis = ranked.map(({ name, priority }) => ({ name, priority, uuid: rowUuid('Gateway_Chassis', `${routerId}/${name}`) }));
+    for (const { name, priority, uuid } of chassis) {
       draft.ensure('Gateway_Chassis', uuid, found.chassis.find(({ _uuid }) => _uuid === uuid), {
         name: `${routerId}-${name}`,
         chassis_name: name,
-        priority: HIGHEST_PRIORITY - place,
+        priority,
         external_ids: marks,
       });
     }
-    draft.ensure('Logical_Router_Port', portUuid, found.ports.find(({ _uuid }) => _uuid === portUuid), {
-      name: gatewayName(routerId),
-      mac: macOf(`router/${routerId}`),
-      networks: new Set([`${uplink.address}/${outside.external_ids.get(Mark.CIDR)?.split('/')[1] ?? '32'}`]),
-      gateway_chassis: new Set(chassis.map(({ uuid }) => uuid)),
-      external_ids: marks,
-    });
-    if (found.router?.ports.has(portUuid) !== true) draft.join('Logical_Router', routerUuid, 'ports', portUuid);
-    draft.ensure('Logical_Switch_Port', plugUuid, found.plug, {
-      name: plugName(routerId),
-      type: 'router',
-      addresses: new Set(['router']),
-      options: new Map([
-        ['router-port', gatewayName(routerId)],
-        // The outside hears where its addresses are, also after another host has taken over.
-        ['nat-addresses', 'router'],
-      ]),
-      external_ids: marks,
-    });
-    if (!found.plugged.includes(outsideUuid)) draft.join('Logical_Switch', outsideUuid, 'ports', plugUuid);
-    for (const other of found.plugged) if (other !== outsideUuid) draft.leave('Logical_Switch', other, 'ports', plugUuid);
-    const out = defaultRouteUuid(routerId);
-    draft.ensure('Logical_Router_Static_Route', out, found.routes.find(({ _uuid }) => _uuid === out), {
-      ip_prefix: EVERYWHERE,
-      nexthop: outside.external_ids.get(Mark.GATEWAY) ?? '',
-      output_port: gatewayName(routerId),
-      external_ids: marks,
-    });
-    if (found.router?.static_routes.has(out) !== true) draft.join('Logical_Router', routerUuid, 'static_routes', out);
-  }
-
-  #unplug(draft: Draft, routerId: string, found: Found): void {
-    const routerUuid = rowUuid('Logical_Router', routerId);
-    const out = defaultRouteUuid(routerId);
-    if (found.router?.static_routes.has(out) === true) draft.leave('Logical_Router', routerUuid, 'static_routes', out);
-    if (found.router?.ports.has(gatewayUuid(routerId)) === true) draft.leave('Logical_Router', routerUuid, 'ports', gatewayUuid(routerId));
-    for (const outside of found.plugged) draft.leave('Logical_Switch', outside, 'ports', rowUuid('Logical_Switch_Port', plugName(routerId)));
-  }
-
-  /** Hosts are known by the names of their chassis; one that is not there yet is expected to come by the name that it is called. */
-  #chassisOf(hostNames: readonly string[]): string[] {
-    const rows = [...this.southbound.rows('Chassis').values()];
-    const names = hostNames.map((host) => (rows.find(({ name }) => name === host) ?? rows.find(({ hostname }) => hostname === host))?.name ?? host);
-    return [...new Set(names)];
+    const gateway = {
+      routerId,
+      router: found.router,
+      outsideId: uplinkTarget(uplink),
+      address: uplink.address,
+      chassis: {
+        gateway_chassis: new Set(chassis.map(({ uuid }) => uuid)),
+        // The same row as the provider's router has: replies are translated only on the host that leads the uplink.
+        ha_chassis_group: isBehind ? chassisGroupUuid(uplink.providerRouterId) : null,
+      },
+      marks,
+    };
+    plugIn(draft, gateway, found.gateway);
   }
 
   async remove(time: CallTime, routerId: string): Promise<Outcome<void>> {
@@ -280,8 +249,7 @@ export class Routers {
       const reading = new Transaction<Northbound>();
       const routers = reading.select('Logical_Router', [['_uuid', '==', routerUuid]], ['external_ids']);
       const ends = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: routerId })], ['external_ids']);
-      const plugUuid = rowUuid('Logical_Switch_Port', plugName(routerId));
-      const plugged = reading.select('Logical_Switch', [['ports', 'includes', [plugUuid]]], ['name']);
+      const gateway = readGateway(reading, routerId, null);
       const nats = reading.select('NAT', [floating], ['external_ids']);
       const balancers = reading.select('Load_Balancer', [floating], ['external_ids']);
       const found = await this.backend.read(time, reading);
@@ -295,12 +263,15 @@ export class Routers {
       draft.expectRows('NAT', floating, 'external_ids', []);
       draft.expectRows('Load_Balancer', floating, 'external_ids', []);
       for (const networkId of networksOf(found.of(ends))) leaveNetwork(draft, networkId);
-      for (const { _uuid } of found.of(plugged)) draft.leave('Logical_Switch', _uuid, 'ports', plugUuid);
+      leaveOutside(draft, routerId, gateway(found));
       draft.delete('Logical_Router', routerUuid);
       return draft;
     });
   }
 }
+
+/** Empty for none. */
+const providerRouterOf = (uplink: UplinkSpecification | null): string => (uplink !== null && 'providerRouterId' in uplink ? uplink.providerRouterId : '');
 
 const isOf =
   (kind: RowKind) =>
@@ -313,10 +284,12 @@ const networksOf = (ends: readonly { external_ids: ExternalIds }[]): Set<string>
 
 /** @throws INVALID_STATE when floating addresses need what goes */
 function requireUnneeded({ routerId, networks, uplink }: RouterSpecification, found: Found): void {
+  const providerRouter = providerRouterOf(uplink);
   const kept = new Set(networks.map(({ networkId }) => networkId));
   const floating = [...found.nats.filter(isFloating), ...found.balancers];
   for (const { external_ids: marks } of floating) {
-    if (uplink !== null && kept.has(marks.get(Mark.NETWORK) ?? '')) continue;
+    const isLed = uplink !== null && (marks.get(Mark.PROVIDER_ROUTER) ?? '') === providerRouter;
+    if (isLed && kept.has(marks.get(Mark.NETWORK) ?? '')) continue;
     throw inUse(`The floating address "${marks.get(Mark.ID) ?? ''}" still needs the router "${routerId}".`);
   }
 }

@@ -37,7 +37,7 @@ export class Realisation {
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
   }
 
-  /** @param partId of a network, a router, a security group or the firewall */
+  /** @param partId of a network, a router, a provider's router, a security group or the firewall */
   async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
     const part = await this.#requirePart(time, partId);
@@ -70,6 +70,7 @@ export class Realisation {
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
     const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
     const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
+    const chassis = reading.select('HA_Chassis', [carries({ ID: id })], ['chassis_name']);
     const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', id)]], ['external_ids']);
     const found = await this.backend.read(time, reading);
     const [group] = found.of(groups);
@@ -80,8 +81,17 @@ export class Realisation {
     const networkIds = isRouter ? found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '') : [id];
     return {
       ports: [...new Set(networkIds)].map((networkId) => carries({ KIND: 'PORT', NETWORK: networkId })),
-      gateways: found.of(gateways).map(({ chassis_name: name }) => name),
+      gateways: [...found.of(gateways), ...found.of(chassis), ...(await this.#gatewaysBehind(time, router.external_ids))].map(({ chassis_name: name }) => name),
     };
+  }
+
+  /** Those of the provider's router that the router's uplink leads to. */
+  async #gatewaysBehind(time: CallTime, marks: ExternalIds): Promise<{ chassis_name: string }[]> {
+    const providerRouterId = marks.get(Mark.PROVIDER_ROUTER) ?? '';
+    if (providerRouterId === '') return [];
+    const reading = new Transaction<Northbound>();
+    const chassis = reading.select('HA_Chassis', [carries({ ID: providerRouterId })], ['chassis_name']);
+    return (await this.backend.read(time, reading)).of(chassis);
   }
 
   /** Hosts that shall have one of these ports, those that have bound one, and gateways. */

@@ -5,15 +5,18 @@ type Pairs = ReadonlyMap<string, string>;
 export interface Northbound {
   NB_Global: { nb_cfg: number };
   Logical_Router: { name: string; ports: Texts; static_routes: Texts; nat: Texts; load_balancer: Texts; external_ids: Pairs };
-  Logical_Router_Port: { name: string; mac: string; networks: Texts; peer: string | null; gateway_chassis: Texts; external_ids: Pairs };
+  Logical_Router_Port: { name: string; mac: string; networks: Texts; peer: string | null; gateway_chassis: Texts; ha_chassis_group: string | null; external_ids: Pairs };
   Logical_Router_Static_Route: { ip_prefix: string; nexthop: string; output_port: string | null; external_ids: Pairs };
   Gateway_Chassis: { name: string; chassis_name: string; priority: number; external_ids: Pairs };
+  HA_Chassis_Group: { name: string; ha_chassis: Texts; external_ids: Pairs };
+  HA_Chassis: { chassis_name: string; priority: number; external_ids: Pairs };
   NAT: {
     type: string;
     external_ip: string;
     logical_ip: string;
     external_mac: string | null;
     logical_port: string | null;
+    options: Pairs;
     external_ids: Pairs;
   };
   Logical_Switch: { name: string; ports: Texts; load_balancer: Texts; dns_records: Texts; external_ids: Pairs };

@@ -41,7 +41,8 @@ BEGIN
   IF known > (a ->> 'revision')::bigint THEN RETURN unchanged(); END IF;
   SELECT f.id INTO held FROM network_part f
   WHERE f.backend_id = b AND f.kind = 'FLOATING_IP' AND f.builds_on @> ARRAY[i]
-    AND ((a #> '{specification,uplink}') = 'null' OR NOT a -> 'buildsOn' ? (f.specification ->> 'networkId')) LIMIT 1;
+    AND ((a #> '{specification,uplink}') = 'null' OR NOT a -> 'buildsOn' ? (f.specification ->> 'networkId')
+      OR f.specification #>> '{transit,providerRouterId}' IS DISTINCT FROM a #>> '{specification,uplink,providerRouterId}') LIMIT 1;
   IF FOUND THEN RETURN failure('INVALID_STATE', format('The floating address "%s" still needs the router.', held)); END IF;
   SELECT n INTO held FROM jsonb_array_elements_text(a -> 'buildsOn') n
   WHERE EXISTS (SELECT FROM network_part r WHERE r.backend_id = b AND r.kind = 'ROUTER' AND r.id <> i AND r.builds_on @> ARRAY[n]
@@ -54,8 +55,9 @@ CREATE OR REPLACE FUNCTION floating_ip_ensure(b text, i text, a jsonb) RETURNS j
 BEGIN
   PERFORM FROM network_part r WHERE r.backend_id = b AND r.id = a #>> '{specification,routerId}' AND r.kind = 'ROUTER' FOR KEY SHARE;
   IF FOUND AND NOT EXISTS (SELECT FROM network_part r WHERE r.backend_id = b AND r.id = a #>> '{specification,routerId}'
-    AND r.specification -> 'uplink' <> 'null' AND r.builds_on @> ARRAY[a #>> '{specification,networkId}']) THEN
-    RETURN failure('INVALID_STATE', 'The router has no uplink, or the network is not on it.');
+    AND r.specification -> 'uplink' <> 'null' AND r.builds_on @> ARRAY[a #>> '{specification,networkId}']
+    AND r.specification #>> '{uplink,providerRouterId}' IS NOT DISTINCT FROM a #>> '{specification,transit,providerRouterId}') THEN
+    RETURN failure('INVALID_STATE', 'The router has no such uplink, or the network is not on it.');
   END IF;
   RETURN part_ensure(b, i, a);
 END $$;
@@ -67,7 +69,7 @@ BEGIN
   IF part_kind = 'NETWORK' AND EXISTS (SELECT FROM network_part WHERE backend_id = b AND network_id = i) THEN
     RETURN failure('INVALID_STATE', format('The network "%s" still has ports or load balancers.', i));
   END IF;
-  IF part_kind IN ('NETWORK', 'EXTERNAL_NETWORK', 'ROUTER')
+  IF part_kind IN ('NETWORK', 'EXTERNAL_NETWORK', 'PROVIDER_ROUTER', 'ROUTER')
     AND EXISTS (SELECT FROM network_part WHERE backend_id = b AND builds_on @> ARRAY[i]) THEN
     RETURN failure('INVALID_STATE', format('Routers or floating addresses still need "%s".', i));
   END IF;
@@ -82,12 +84,12 @@ BEGIN
   RETURN changed();
 END $$;
 
--- A network reaches the hosts of its ports, a router those of its networks' and its gateways, a security group those of its
--- project's, a firewall those of all.
+-- A network reaches the hosts of its ports, a router those of its networks' and its gateways, which are the provider's
+-- router's where it leads to one, a security group those of its project's, a firewall those of all.
 CREATE OR REPLACE FUNCTION network_realised(b text, i text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE part network_part;
 BEGIN
-  SELECT * INTO part FROM network_part WHERE backend_id = b AND id = i AND kind IN ('NETWORK', 'ROUTER', 'SECURITY_GROUP', 'FIREWALL');
+  SELECT * INTO part FROM network_part WHERE backend_id = b AND id = i AND kind IN ('NETWORK', 'ROUTER', 'PROVIDER_ROUTER', 'SECURITY_GROUP', 'FIREWALL');
   IF NOT FOUND THEN RETURN unknown('network', i); END IF;
   RETURN unchanged((
     SELECT jsonb_build_object('pendingHostNames', coalesce(jsonb_agg(h.name ORDER BY h.name), '[]'))
@@ -97,7 +99,10 @@ BEGIN
         WHERE p.backend_id = b AND p.kind = 'PORT' AND p.host_name = h.name AND p.installation_id = part.installation_id
           AND (part.kind = 'FIREWALL' OR p.network_id = i OR (part.kind = 'ROUTER' AND p.network_id = ANY (part.builds_on))
             OR (part.kind = 'SECURITY_GROUP' AND p.project_id = part.project_id)))
-        OR part.specification #> '{uplink,gatewayHostNames}' ? h.name)));
+        OR part.specification #> '{uplink,gatewayHostNames}' ? h.name
+        OR EXISTS (SELECT FROM network_part t
+          WHERE t.backend_id = b AND t.kind = 'PROVIDER_ROUTER' AND t.id IN (i, part.specification #>> '{uplink,providerRouterId}')
+            AND t.specification -> 'gatewayHostNames' ? h.name))));
 END $$;
 
 CREATE OR REPLACE FUNCTION part_list(b text, after text, most int) RETURNS jsonb LANGUAGE sql AS $$

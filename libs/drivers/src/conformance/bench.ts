@@ -306,8 +306,8 @@ export class Bench {
     };
   }
 
-  async router(networks: readonly NetworkSpecification[], outside: ExternalNetworkSpecification | null): Promise<RouterSpecification> {
-    const specification = this.routerSpecification(networks, outside);
+  async router(networks: readonly NetworkSpecification[], outside: ExternalNetworkSpecification | null, more: Partial<RouterSpecification> = {}): Promise<RouterSpecification> {
+    const specification = this.routerSpecification(networks, outside, more);
     this.willRemove(async (call) => this.driver.network.removeRouter(call, specification.routerId));
     await this.finish(async (call) => this.driver.network.ensureRouter(call, specification));
     return specification;
@@ -332,8 +332,12 @@ export class Bench {
     };
   }
 
-  async floatingIp(router: RouterSpecification, target: PortSpecification | LoadBalancerSpecification): Promise<FloatingIpSpecification> {
-    const specification = this.floatingIpSpecification(router, target);
+  async floatingIp(
+    router: RouterSpecification,
+    target: PortSpecification | LoadBalancerSpecification,
+    overrides: Partial<FloatingIpSpecification> = {},
+  ): Promise<FloatingIpSpecification> {
+    const specification = this.floatingIpSpecification(router, target, overrides);
     this.willRemove(async (call) => this.driver.network.removeFloatingIp(call, specification.floatingIpId));
     await this.finish(async (call) => this.driver.network.ensureFloatingIp(call, specification));
     return specification;

@@ -8,6 +8,7 @@ import type { FirewallDriver } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkDriver } from '../network.js';
 import type { StorageDriver } from '../storage.js';
 import type { Bench } from './bench.js';
+import { providerRouterSpecification } from './provider-routers.js';
 
 export interface NamedCall {
   method: string;
@@ -94,6 +95,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
   const { loadBalancerId } = loadBalancer;
   const outside = bench.externalNetworkSpecification();
   const { externalNetworkId } = outside;
+  const providerRouter = providerRouterSpecification(bench, outside);
   const router = bench.routerSpecification([networkPart], outside);
   const floatingIp = bench.floatingIpSpecification(router, port);
   return {
@@ -101,6 +103,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     ensurePort: [['network'], async ({ network }, call) => network.ensurePort(call, port)],
     ensureLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.ensureLoadBalancer(call, loadBalancer)],
     ensureExternalNetwork: [['network', 'router'], async ({ network }, call) => network.ensureExternalNetwork(call, outside)],
+    ensureProviderRouter: [['network', 'router'], async ({ network }, call) => network.ensureProviderRouter(call, providerRouter)],
     ensureRouter: [['network', 'router'], async ({ network }, call) => network.ensureRouter(call, router)],
     ensureFloatingIp: [['network', 'router'], async ({ network }, call) => network.ensureFloatingIp(call, floatingIp)],
     ...firewallCalls(bench),
@@ -108,6 +111,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
     removeFloatingIp: [['network', 'router'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
     removeRouter: [['network', 'router'], async ({ network }, call) => network.removeRouter(call, router.routerId)],
+    removeProviderRouter: [['network', 'router'], async ({ network }, call) => network.removeProviderRouter(call, providerRouter.providerRouterId)],
     removeExternalNetwork: [['network', 'router'], async ({ network }, call) => network.removeExternalNetwork(call, externalNetworkId)],
     removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
     removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
@@ -152,6 +156,7 @@ export const NEED_THEIR_RESOURCE = [
   'createSnapshot',
   'ensurePort',
   'ensureLoadBalancer',
+  'ensureProviderRouter',
   'ensureRouter',
   'ensureFloatingIp',
   'realised',
@@ -165,6 +170,7 @@ export const ENSURE_ABSENCE = [
   'deleteSnapshot',
   'removeFloatingIp',
   'removeRouter',
+  'removeProviderRouter',
   'removeExternalNetwork',
   'removeLoadBalancer',
   'removePort',

@@ -8,6 +8,7 @@ import { intactConformance } from './intact.js';
 import { listingConformance } from './listings.js';
 import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
+import { providerRouterConformance } from './provider-routers.js';
 import { storageConformance } from './storage.js';
 import { CONTRACTS, type ConformanceSubject, type Contract } from './subject.js';
 
@@ -19,6 +20,7 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   network: (bench) => {
     networkConformance(bench);
     describe('edge', () => edgeConformance(bench));
+    describe('provider routers', () => providerRouterConformance(bench));
     describe('firewall', () => firewallConformance(bench));
     describe('behind its back', () => intactConformance(bench));
   },

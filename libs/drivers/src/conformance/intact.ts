@@ -2,6 +2,7 @@ import { afterEach, expect, it } from 'vitest';
 import type { Outcome } from '../call.js';
 import type { ObservedNetworkPart } from '../network.js';
 import type { Bench } from './bench.js';
+import { makeProviderRouter } from './provider-routers.js';
 
 /** How long nothing is told after what drivers have done themselves, in milliseconds. */
 const QUIET_MS = 1_500;
@@ -36,6 +37,8 @@ export function intactConformance(bench: Bench): void {
     if (!capabilities.router) return made;
     const outside = await bench.externalNetwork();
     made.set(outside.externalNetworkId, async (call) => driver.ensureExternalNetwork(call, outside));
+    const provider = await makeProviderRouter(bench, outside);
+    made.set(provider.providerRouterId, async (call) => driver.ensureProviderRouter(call, provider));
     const router = await bench.router([network], outside);
     made.set(router.routerId, async (call) => driver.ensureRouter(call, router));
     const floatingIp = await bench.floatingIp(router, port);

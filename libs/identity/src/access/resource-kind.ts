@@ -27,6 +27,7 @@ const PREFIX_OF_KIND = {
   port: 'prt',
   'load balancer': 'lb',
   'external network': 'ext',
+  'provider router': 'prr',
   router: 'rtr',
   'floating ip': 'fip',
   'security group': 'sgp',

@@ -8,6 +8,7 @@ export const BackendObjectKind = {
   PORT: 'port',
   LOAD_BALANCER: 'load_balancer',
   ROUTER: 'router',
+  PROVIDER_ROUTER: 'provider_router',
   EXTERNAL_NETWORK: 'external_network',
   NETWORK: 'network',
   SECURITY_GROUP: 'security_group',
@@ -77,6 +78,7 @@ const KIND_OF_PART = {
   PORT: 'port',
   LOAD_BALANCER: 'load_balancer',
   EXTERNAL_NETWORK: 'external_network',
+  PROVIDER_ROUTER: 'provider_router',
   ROUTER: 'router',
   FLOATING_IP: 'floating_ip',
   SECURITY_GROUP: 'security_group',
@@ -98,6 +100,8 @@ export async function deleteObject(driver: Driver, call: DriverCall, { kind, id 
       return driver.network.removeLoadBalancer(call, id);
     case 'router':
       return driver.network.removeRouter(call, id);
+    case 'provider_router':
+      return driver.network.removeProviderRouter(call, id);
     case 'external_network':
       return driver.network.removeExternalNetwork(call, id);
     case 'network':

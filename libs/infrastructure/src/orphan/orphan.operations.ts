@@ -45,7 +45,7 @@ const DELETIONS = {
   machines: ['machine'],
   disks: ['disk'],
   ports: ['floating_ip', 'port', 'load_balancer'],
-  networks: ['router', 'external_network', 'network', 'security_group', 'firewall'],
+  networks: ['router', 'provider_router', 'external_network', 'network', 'security_group', 'firewall'],
 } as const satisfies Record<string, readonly BackendObjectKind[]>;
 
 /**

@@ -22,7 +22,8 @@ export interface Block {
  * Blocks that no tenant's machine can use: this network, links of routers, loopback, link-local, multicast and reserved
  * (RFC 6890).
  */
-const UNUSABLE = ['0.0.0.0/8', '100.64.0.0/24', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((cidr) => {
+const LINKS = '100.64.0.0/24';
+const UNUSABLE = ['0.0.0.0/8', LINKS, '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((cidr) => {
   const [address, prefixLength] = cidr.split('/') as [string, string];
   return { cidr, ...blockOf(numberOf(address) ?? 0, Number(prefixLength)) };
 });
@@ -77,6 +78,29 @@ export function parseBlock(text: string, field: string): Block {
   }
   const unusable = UNUSABLE.find((other) => overlap(block, other));
   if (unusable !== undefined) throw invalidInput(field, `Machines cannot use addresses of ${unusable.cidr}.`);
+  return block;
+}
+
+const MAX_TRANSIT_PREFIX_LENGTH = 24;
+
+/**
+ * A block between routers, which may hold that of their links: nobody gets an address of those.
+ * @throws INVALID_INPUT saying what it must be
+ */
+export function parseTransitBlock(text: string, field: string): Block {
+  const match = /^([\d.]{7,15})\/(\d{1,2})$/.exec(text);
+  const address = match === null ? undefined : numberOf(match[1] as string);
+  const prefixLength = Number(match?.[2]);
+  if (address === undefined || prefixLength < MIN_PREFIX_LENGTH || prefixLength > MAX_TRANSIT_PREFIX_LENGTH) {
+    throw invalidInput(field, `An IPv4 block of ${MIN_PREFIX_LENGTH} to ${MAX_TRANSIT_PREFIX_LENGTH} bits is needed here, as in "100.64.0.0/16".`);
+  }
+  const block = blockOf(address, prefixLength);
+  if (block.first !== address) {
+    throw invalidInput(field, `"${text}" has bits set below its prefix; "${formatBlock(block)}" is the block it lies in.`);
+  }
+  const isWithinLinks = holdsAddress(LINKS, formatAddress(block.first)) && holdsAddress(LINKS, formatAddress(block.last));
+  const unusable = UNUSABLE.find((other) => overlap(block, other) && (other.cidr !== LINKS || isWithinLinks));
+  if (unusable !== undefined) throw invalidInput(field, `Routers cannot use addresses of ${unusable.cidr} here.`);
   return block;
 }
 

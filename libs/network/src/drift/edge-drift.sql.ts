@@ -3,8 +3,8 @@ import { statement } from '#database';
 /** A part of a backend's edge that it shall have and was known to have, or has lost the ground of. */
 export interface ExpectedEdgePart {
   id: string;
-  kind: 'EXTERNAL_NETWORK' | 'ROUTER' | 'FLOATING_IP';
-  /** Null of an external network. */
+  kind: 'EXTERNAL_NETWORK' | 'PROVIDER_ROUTER' | 'ROUTER' | 'FLOATING_IP';
+  /** Null of what is no tenant's. */
   tenant_id: string | null;
   project_id: string | null;
   desired_revision: number;
@@ -24,6 +24,10 @@ export const findExpectedEdgeParts = statement<ExpectedEdgePart, [backendId: str
       WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
      UNION ALL
+     (SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM provider_router
+      WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
+      ORDER BY id LIMIT $3::int)
+     UNION ALL
      (SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
       WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
@@ -36,16 +40,21 @@ export const findExpectedEdgeParts = statement<ExpectedEdgePart, [backendId: str
    ) AS part ORDER BY id COLLATE "C" LIMIT $3::int`,
 );
 
-/** Routers with an uplink whose backend was told of other hosts than it would be now: some have come or gone. */
+/** Those whose uplink their backend was told to lead by other hosts than it would be now: some have come or gone. */
 export const findMovedGateways = statement<
-  { id: string; tenant_id: string; project_id: string },
+  Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>,
   [backendId: string, gatewayHosts: number, limit: number]
 >(
   'edge_drift.moved_gateways',
-  `SELECT r.id, r.tenant_id, r.project_id FROM router AS r
-   WHERE r.backend_id = $1 AND r.lifecycle = 'PRESENT' AND r.realised_revision > 0 AND r.external_network_id IS NOT NULL
-     AND r.gateway_hosts <> ARRAY(
-       SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
-       ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int)
-   ORDER BY r.id LIMIT $3::int`,
+  `SELECT l.id, l.kind, l.tenant_id, l.project_id FROM (
+     SELECT id, 'ROUTER' AS kind, tenant_id, project_id, gateway_hosts FROM router
+     WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
+     UNION ALL
+     SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, gateway_hosts FROM provider_router
+     WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
+   ) AS l
+   WHERE l.gateway_hosts <> ARRAY(
+     SELECT h.name FROM host AS h WHERE h.backend_id = $1
+     ORDER BY h.intent <> 'ENABLED', md5(l.id || h.id), h.id LIMIT $2::int)
+   ORDER BY l.id LIMIT $3::int`,
 );

@@ -18,8 +18,8 @@ const MAX_REPAIRS = 50;
 type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>;
 
 /**
- * Compares external networks, routers and floating IPs of backends with what they shall have, and looks whether routers'
- * uplinks are to be led by other hosts; repairs by operations what differs.
+ * Compares external networks, routers, provider's routers and floating IPs of backends with what they shall have, and looks
+ * whether uplinks are to be led by other hosts; repairs by operations what differs.
  */
 export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
@@ -56,7 +56,7 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   }
   const known = new Set(drifted.map((part) => part.id));
   const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, MAX_REPAIRS);
-  drifted.push(...moved.filter((row) => !known.has(row.id)).map((row) => ({ ...row, kind: 'ROUTER' as const })));
+  drifted.push(...moved.filter((row) => !known.has(row.id)));
   if (drifted.length === 0) return;
   context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have at its edge; repairing');
   for (const part of drifted.slice(0, MAX_REPAIRS)) {
@@ -82,7 +82,7 @@ function repairOf(part: Repaired, backendId: string): ChangeSet {
     tenantId: part.tenant_id,
     projectId: part.project_id,
     backendId,
-    input: { externalNetworkIds: ids('EXTERNAL_NETWORK'), routerIds: ids('ROUTER'), floatingIpIds: ids('FLOATING_IP') },
+    input: { externalNetworkIds: ids('EXTERNAL_NETWORK'), providerRouterIds: ids('PROVIDER_ROUTER'), routerIds: ids('ROUTER'), floatingIpIds: ids('FLOATING_IP') },
   });
   changes.result = { id: part.id, operationId: operation };
   return changes;

@@ -21,10 +21,16 @@ export async function usableExternalNetwork(reader: Reader, tenantId: string, re
       data: { id: row.id, state: row.lifecycle },
     });
   }
+  await requireReach(reader, tenantId, row, 'external network', field);
+  return row;
+}
+
+/** @throws UNSUPPORTED when no zone of the tenant is where that is */
+export async function requireReach(reader: Reader, tenantId: string, row: { name: string; backend_id: string }, noun: string, field: string): Promise<void> {
   const zones = await chooseZones(reader, tenantId, null, field);
   const backends = await reader.rows(findNetworkBackendsOfZones, zones.map((zone) => zone.id));
-  if (backends.some(({ backend_id: id }) => id === row.backend_id)) return row;
-  throw new MuonError('UNSUPPORTED', `No zone of this tenant reaches the external network "${row.name}".`, { field });
+  if (backends.some(({ backend_id: id }) => id === row.backend_id)) return;
+  throw new MuonError('UNSUPPORTED', `No zone of this tenant reaches the ${noun} "${row.name}".`, { field });
 }
 
 /** @throws UNSUPPORTED when the backend has no routers */
@@ -49,7 +55,7 @@ export async function claimFreeAddress(
   reader: Reader,
   changes: ChangeSet,
   network: Pick<ExternalNetworkRow, 'id' | 'name'>,
-  wish: ExternalAddressWish,
+  wish: ExternalAddressWish | { ownerId: string; tenantId: null; projectId: null },
   alongside?: ChangeSet,
 ): Promise<string> {
   const claims = [...changes.items(ADDRESS_CLAIMS), ...(alongside?.items(ADDRESS_CLAIMS) ?? [])];

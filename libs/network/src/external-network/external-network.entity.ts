@@ -69,15 +69,16 @@ export class ExternalAddressEntity {
   @PrimaryColumn({ type: 'inet', primaryKeyConstraintName: 'external_address_pkey' })
   address!: string;
 
-  /** The router or floating IP that has it, or `heldAddress` of a router that has just given it up. */
+  /** The router, floating IP or provider's router that has it, or `heldAddress` of a router that has just given it up. */
   @Column({ type: 'text', collation: 'C' })
   owner_id!: string;
 
-  @Column({ type: 'text', collation: 'C' })
-  tenant_id!: string;
+  /** Null of a provider's router. */
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  tenant_id!: string | null;
 
-  @Column({ type: 'text', collation: 'C' })
-  project_id!: string;
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  project_id!: string | null;
 
   @Column('timestamptz', { default: () => 'now()' })
   created_at!: Date;

@@ -63,7 +63,7 @@ export const markExternalNetworksRealised = statement<never, [realised: string]>
    WHERE e.id = n.id AND e.realised_revision < n.revision`,
 );
 
-/** How many routers and floating IPs have addresses of each. */
+/** How many routers, provider's routers and floating IPs have addresses of each. */
 export const countExternalAddresses = statement<{ external_network_id: string; used: number }, [ids: string[]]>(
   'external_address.count_used',
   'SELECT external_network_id, count(*) AS used FROM external_address WHERE external_network_id = ANY($1) GROUP BY external_network_id',
@@ -86,7 +86,7 @@ export const findFreeExternalAddress = statement<{ address: string }, [externalN
 
 export const claimExternalAddress = statement<
   { address: string },
-  [externalNetworkId: string, address: string, ownerId: string, tenantId: string, projectId: string]
+  [externalNetworkId: string, address: string, ownerId: string, tenantId: string | null, projectId: string | null]
 >(
   'external_address.claim',
   `INSERT INTO external_address (external_network_id, address, owner_id, tenant_id, project_id) VALUES ($1, $2::inet, $3, $4, $5)

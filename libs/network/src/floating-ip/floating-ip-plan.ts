@@ -6,6 +6,8 @@ import { claimFreeAddress, requireRouters, usableExternalNetwork } from '../exte
 import { findExternalNetworks } from '../external-network/external-network.sql.js';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
+import { findTransitAddresses } from '../provider-router/provider-router.sql.js';
+import { claimFreeTransitAddress } from '../provider-router/transit-address.js';
 import { FLOATING_IP_COUNT } from '../quota-keys.js';
 import { findRoutersOfNetworks } from '../router/router.sql.js';
 import { floatingIpId, type FloatingIpRow, type FloatingTarget } from './floating-ip.js';
@@ -77,8 +79,11 @@ export async function planFloatingIp(reader: Reader, request: FloatingIpRequest,
   const network = await usableExternalNetwork(reader, tenantId, reference, `${field}.externalNetwork`);
   await requireRouters(reader, network.backend_id, `${field}.externalNetwork`);
   if (target !== null) requireSame(target, network, field);
-  const address = await claimFreeAddress(reader, changes, network, { ownerId: id, tenantId, projectId }, alongside);
-  if (target !== null) changes.add(ADDRESS_CLAIMS, { action: 'USE_ROUTER_OF', networkId: target.networkId });
+  const wish = { ownerId: id, tenantId, projectId };
+  const address = await claimFreeAddress(reader, changes, network, wish, alongside);
+  const providerRouterId = target?.providerRouterId ?? null;
+  if (target !== null) changes.add(ADDRESS_CLAIMS, { action: 'USE_ROUTER_OF', networkId: target.networkId, providerRouterId });
+  if (providerRouterId !== null) await claimFreeTransitAddress(reader, changes, providerRouterId, wish, alongside);
   changes.add(ROWS, {
     table: 'floating_ip',
     insert: {
@@ -112,6 +117,8 @@ export interface ReachableTarget extends FloatingTarget {
   backendId: string;
   /** Where the router of its network leads to. */
   externalNetworkId: string;
+  /** By which provider's router; null where it leads there itself. */
+  providerRouterId: string | null;
 }
 
 /**
@@ -142,7 +149,10 @@ export async function reachableTarget(
   if (externalNetworkId == null) {
     throw new MuonError('INVALID_STATE', `The network of the ${noun} "${row.name}" is not on a router with an uplink; attach it to one first.`, { field: at });
   }
-  return { networkId: row.network_id, portId: isPort ? id : null, loadBalancerId: isPort ? null : id, backendId: row.backend_id, externalNetworkId };
+  const plannedRouter = plannedRows(alongside, 'router').find((each) => each['id'] === planned?.['router_id']);
+  const providerRouterId = stored === undefined ? ((plannedRouter?.['provider_router_id'] as string | null | undefined) ?? null) : stored.provider_router_id;
+  const target: FloatingTarget = { networkId: row.network_id, portId: isPort ? id : null, loadBalancerId: isPort ? null : id };
+  return { ...target, backendId: row.backend_id, externalNetworkId, providerRouterId };
 }
 
 interface TargetRow {
@@ -174,6 +184,29 @@ export function requireSame(target: ReachableTarget, network: { id: string; name
 export async function requireSameNetwork(reader: Reader, target: ReachableTarget, row: Pick<FloatingIpRow, 'external_network_id'>, field: string): Promise<void> {
   const [network] = await reader.rows(findExternalNetworks, [row.external_network_id]);
   if (network !== undefined) requireSame(target, network, field);
+}
+
+/**
+ * What leads a floating IP elsewhere, or nowhere, with the transit address that it needs there.
+ * @param version that it must still have; null for whichever
+ */
+export async function planPointing(
+  reader: Reader,
+  row: Pick<FloatingIpRow, 'id' | 'tenant_id' | 'project_id'>,
+  target: FloatingTarget | null,
+  version: number | null,
+): Promise<ChangeSet> {
+  const { id: ownerId, tenant_id: tenantId, project_id: projectId } = row;
+  const { networkId, portId, loadBalancerId } = target ?? { networkId: null, portId: null, loadBalancerId: null };
+  const [router] = networkId === null ? [] : await reader.rows(findRoutersOfNetworks, [networkId]);
+  const [held] = await reader.rows(findTransitAddresses, [ownerId]);
+  const providerRouterId = router?.provider_router_id ?? null;
+  const changes = new ChangeSet();
+  if (held !== undefined && held.provider_router_id !== providerRouterId) changes.add(ADDRESS_CLAIMS, { action: 'RELEASE_TRANSIT', ownerIds: [ownerId] });
+  if (providerRouterId !== null && held?.provider_router_id !== providerRouterId) {
+    await claimFreeTransitAddress(reader, changes, providerRouterId, { ownerId, tenantId, projectId });
+  }
+  return changes.add(ADDRESS_CLAIMS, { action: 'POINT_FLOATING_IP', floatingIpId: ownerId, networkId, portId, loadBalancerId, providerRouterId, version });
 }
 
 /** What ends floating IPs: their rows, addresses and charges. For the change set of whoever owned them. */

@@ -1,13 +1,12 @@
 import { z } from 'zod';
-import { ChangeSet, type Reader } from '#database';
+import type { Reader } from '#database';
 import { defineOperation, done, wait, type OperationKind } from '#operations';
-import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { ifStillFree, isLeaving, lookingAgain } from '../realise/places.js';
 import { requireTakesFloatingIps } from '../router/edge-claims.js';
 import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
 import type { FloatingIpRow, FloatingTarget } from './floating-ip.js';
-import { planFloatingIpRemoval, reachableTarget, requireSameNetwork } from './floating-ip-plan.js';
+import { planFloatingIpRemoval, planPointing, reachableTarget, requireSameNetwork } from './floating-ip-plan.js';
 import { findFloatingIps, floatingIpKept } from './floating-ip.sql.js';
 
 export const FLOATING_IP_ASSOCIATE = 'network.floating_ip.associate';
@@ -30,11 +29,6 @@ export function floatingIpOperations(realiser: NetworkRealiser): OperationKind<u
   return [changeKind(FLOATING_IP_ASSOCIATE, realiser), changeKind(FLOATING_IP_DISSOCIATE, realiser), deleteKind(realiser)] as OperationKind<unknown>[];
 }
 
-export function planPointing(floatingIpId: string, target: FloatingTarget | null, version: number | null): ChangeSet {
-  const { networkId, portId, loadBalancerId } = target ?? { networkId: null, portId: null, loadBalancerId: null };
-  return new ChangeSet().add(ADDRESS_CLAIMS, { action: 'POINT_FLOATING_IP', floatingIpId, networkId, portId, loadBalancerId, version });
-}
-
 function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<ChangeInput> {
   return defineOperation<ChangeInput>({
     kind,
@@ -53,11 +47,12 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
             if (row === undefined) return done();
             const back = before === null ? undefined : await ifStillFree(targetAgain(context.reader, row, before));
             const isLost = before !== null && back === undefined;
+            const reversed = await planPointing(context.reader, row, back ?? null, null);
             return wait({
               afterMs: 0,
               blocker: isLost ? 'What the floating IP led to before is not to be had any more: it leads nowhere.' : 'The floating IP is being led to where it led before.',
               memo: REVERSED,
-              commit: (_transaction, apply) => lookingAgain(apply(planPointing(id, back ?? null, null))),
+              commit: (_transaction, apply) => lookingAgain(apply(reversed)),
             });
           }
           const [row] = await context.reader.rows(findFloatingIps, [id]);

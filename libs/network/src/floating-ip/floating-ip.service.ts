@@ -10,8 +10,8 @@ import { lockScopes } from '../network/network-plan.js';
 import { findVisiblePorts } from '../port/port.sql.js';
 import { requireProject } from '../router/router.service.js';
 import { floatingIpId, floatingTarget, type FloatingIpRow, type FloatingTarget } from './floating-ip.js';
-import { planFloatingIp, reachableTarget, requireSameNetwork, type FloatingTargetRequest } from './floating-ip-plan.js';
-import { FLOATING_IP_ASSOCIATE, FLOATING_IP_DELETE, FLOATING_IP_DISSOCIATE, planPointing } from './floating-ip.operations.js';
+import { planFloatingIp, planPointing, reachableTarget, requireSameNetwork, type FloatingTargetRequest } from './floating-ip-plan.js';
+import { FLOATING_IP_ASSOCIATE, FLOATING_IP_DELETE, FLOATING_IP_DISSOCIATE } from './floating-ip.operations.js';
 import { findFloatingIpRouters, findVisibleFloatingIps } from './floating-ip.sql.js';
 
 const reference = z.string().min(1).max(100);
@@ -98,7 +98,7 @@ export class FloatingIpService {
       changes.result = { id: row.id, operationId: null };
       if (JSON.stringify(before) === JSON.stringify(wanted)) return changes;
       const operation = operationId.create();
-      changes.include(planPointing(row.id, wanted, row.version));
+      changes.include(await planPointing(reader, row, wanted, row.version));
       lockScopes(changes, { tenantId: row.tenant_id, projectId: row.project_id }, wanted === null ? 'EXISTING' : 'ACTIVE');
       lockResources(changes, operation, [row.id]);
       const kind = wanted === null ? FLOATING_IP_DISSOCIATE : FLOATING_IP_ASSOCIATE;

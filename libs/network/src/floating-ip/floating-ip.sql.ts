@@ -37,12 +37,23 @@ export const findFloatingIpsOfNetworks = statement<Pick<FloatingIpRow, 'id' | 'n
   'SELECT id, name, host(address) AS address FROM floating_ip WHERE network_id = ANY($1) ORDER BY id LIMIT $2::int',
 );
 
-/** Where they are realised: on the router that their target's network is on. */
-export const findFloatingIpRouters = statement<{ id: string; router_id: string | null; backend_id: string }, [ids: string[]]>(
+export interface FloatingIpPlaceRow {
+  id: string;
+  router_id: string | null;
+  /** What that leads to, and the address by which it knows the floating IP; null where it leads outside itself. */
+  provider_router_id: string | null;
+  transit_address: string | null;
+  backend_id: string;
+}
+
+/** Where they are realised: on the router that their target's network is on, and the provider's router behind that. */
+export const findFloatingIpRouters = statement<FloatingIpPlaceRow, [ids: string[]]>(
   'floating_ip.routers',
-  `SELECT f.id, r.router_id, e.backend_id FROM floating_ip AS f
+  `SELECT f.id, n.router_id, r.provider_router_id, host(t.address) AS transit_address, e.backend_id FROM floating_ip AS f
    JOIN external_network AS e ON e.id = f.external_network_id
-   LEFT JOIN router_network AS r ON r.network_id = f.network_id
+   LEFT JOIN router_network AS n ON n.network_id = f.network_id
+   LEFT JOIN router AS r ON r.id = n.router_id
+   LEFT JOIN transit_address AS t ON t.owner_id = f.id AND t.provider_router_id = r.provider_router_id
    WHERE f.id = ANY($1) ORDER BY f.id`,
 );
 

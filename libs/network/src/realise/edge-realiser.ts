@@ -3,16 +3,31 @@ import type { Outcome } from '#drivers';
 import { done, wait, type StepWait } from '#operations';
 import { findExternalNetworks, markExternalNetworksRealised } from '../external-network/external-network.sql.js';
 import { findFloatingIpRouters, findFloatingIps, markFloatingIpsRealised } from '../floating-ip/floating-ip.sql.js';
+import { findProviderRouters, markProviderRoutersRealised } from '../provider-router/provider-router.sql.js';
 import { findNetworksOfRouters, findRouters, findRoutersOfNetworks, markRoutersRealised } from '../router/router.sql.js';
-import { externalNetworkSpecifications, floatingParts, routerSpecifications, type FloatingPart } from './edge-specifications.js';
+import {
+  externalNetworkSpecifications,
+  floatingParts,
+  gatewayHostsOf,
+  providerRouterSpecifications,
+  routerSpecifications,
+  type FloatingPart,
+} from './edge-specifications.js';
 import { isMissing, settleAll } from './outcomes.js';
-import { forget, requireAll, TOLD_AGAIN, type AnyContext, type Answer, type Place, type RealisedNetworks, type RemoveOptions } from './places.js';
+import { at, forget, requireAll, TOLD_AGAIN, type AnyContext, type Answer, type Place, type RealisedNetworks, type RemoveOptions } from './places.js';
 
 type Blocker = Exclude<StepWait['blocker'], string>;
 
 interface EnsureOptions {
   /** Also where they are known to be so. */
   force?: boolean;
+}
+
+/** What a backend does not have any more, by what builds on it. */
+interface Lost {
+  networks: Place[];
+  outside: string[];
+  providers: string[];
 }
 
 const BLOCKED_RETRY_MS = 1000;
@@ -58,6 +73,41 @@ export class EdgeRealiser {
     return this.networks.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removeExternalNetwork', options);
   }
 
+  /** Makes these provider's routers real, and waits until the live hosts that may lead them have them. */
+  async ensureProviderRouters(context: AnyContext, ids: readonly string[], options: EnsureOptions = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findProviderRouters, [...ids]);
+    requireAll('provider router', ids, rows);
+    const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
+    const specifications = await providerRouterSpecifications(context.reader, behind);
+    const lost: string[] = [];
+    const again = await settleUnlessBlocked(
+      behind.map(async (row, index) => {
+        const driver = await this.networks.network(row.backend_id);
+        try {
+          const call = context.call(`${row.id}/${row.desired_revision}`);
+          return await driver.ensureProviderRouter(call, specifications[index] as (typeof specifications)[number]);
+        } catch (error) {
+          if (!isMissing(error) || context.step.memo === TOLD_AGAIN) throw error;
+          lost.push(row.external_network_id);
+          return { state: 'DONE' as const, value: undefined };
+        }
+      }),
+    );
+    if (lost.length > 0) return this.#tellAgain(context, { networks: [], outside: lost, providers: [] });
+    if (again !== null) return wait({ blocker: 'The backend is making the provider router.', ...again });
+    const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
+    if (barrier !== null) return barrier;
+    const realised = JSON.stringify(
+      behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: specifications[index]?.gatewayHostNames ?? [] })),
+    );
+    return done({ commit: async (transaction) => void (behind.length > 0 && (await transaction.execute(markProviderRoutersRealised, realised))) });
+  }
+
+  async removeProviderRouters(context: AnyContext, ids: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
+    const rows = await context.reader.rows(findProviderRouters, [...ids]);
+    return this.networks.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removeProviderRouter', options);
+  }
+
   /** Makes these routers real, with their networks first, and waits until the live hosts have them. */
   async ensureRouters(context: AnyContext, routerIds: readonly string[], options: EnsureOptions = {}): Promise<Answer> {
     const rows = await context.reader.rows(findRouters, [...routerIds]);
@@ -69,8 +119,7 @@ export class EdgeRealiser {
     if (prepared.type === 'WAIT') return prepared;
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await routerSpecifications(context.reader, behind);
-    const lost: Place[] = [];
-    const lostOutside: string[] = [];
+    const lost: Lost = { networks: [], outside: [], providers: [] };
     const again = await settleUnlessBlocked(
       behind.map(async (row, index) => {
         const driver = await this.networks.network(row.backend_id);
@@ -79,18 +128,19 @@ export class EdgeRealiser {
           return await driver.ensureRouter(call, specifications[index] as (typeof specifications)[number]);
         } catch (error) {
           if (!isMissing(error) || context.step.memo === TOLD_AGAIN) throw error;
-          lost.push(...places.filter((_, place) => attached[place]?.router_id === row.id));
-          if (row.external_network_id !== null) lostOutside.push(row.external_network_id);
+          lost.networks.push(...places.filter((_, place) => attached[place]?.router_id === row.id));
+          if (row.external_network_id !== null) lost.outside.push(row.external_network_id);
+          if (row.provider_router_id !== null) lost.providers.push(row.provider_router_id);
           return { state: 'DONE' as const, value: undefined };
         }
       }),
     );
-    if (lost.length + lostOutside.length > 0) return this.#tellAgain(context, lost, lostOutside);
+    if (Object.values(lost).some((each) => each.length > 0)) return this.#tellAgain(context, lost);
     if (again !== null) return wait({ blocker: 'The backend is making the router.', ...again });
     const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
     if (barrier !== null) return barrier;
     const realised = JSON.stringify(
-      behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: specifications[index]?.uplink?.gatewayHostNames ?? [] })),
+      behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: gatewayHostsOf(at(specifications, index)) })),
     );
     return done({
       commit: async (transaction, apply) => {
@@ -101,9 +151,18 @@ export class EdgeRealiser {
   }
 
   /** The backend has lost what the router builds on: it is told again before the step goes on. */
-  async #tellAgain(context: AnyContext, lost: readonly Place[], outside: readonly string[]): Promise<Answer> {
-    const told = await this.ensureExternalNetworks(context, [...new Set(outside)], { force: true });
-    return told.type === 'WAIT' ? told : forget(lost);
+  async #tellAgain(context: AnyContext, { networks, outside, providers }: Lost): Promise<Answer> {
+    const told = (await this.#tellProvidersAgain(context, providers)) ?? (await this.ensureExternalNetworks(context, [...new Set(outside)], { force: true }));
+    return told.type === 'WAIT' ? told : forget(networks);
+  }
+
+  /** With their external networks first. @returns why to wait */
+  async #tellProvidersAgain(context: AnyContext, providerRouterIds: readonly string[]): Promise<Answer | null> {
+    const rows = await context.reader.rows(findProviderRouters, [...new Set(providerRouterIds)]);
+    const outside = await this.ensureExternalNetworks(context, [...new Set(rows.map((row) => row.external_network_id))], { force: true });
+    if (outside.type === 'WAIT') return outside;
+    const told = await this.ensureProviderRouters(context, rows.map((row) => row.id), { force: true });
+    return told.type === 'WAIT' ? told : null;
   }
 
   /** The routers that these networks are on, told again with the links that a network which was lost took along. */
@@ -159,6 +218,9 @@ export class EdgeRealiser {
     const portIds = specifications.flatMap(({ target }) => (target.kind === 'PORT' ? [target.portId] : []));
     const balancerIds = specifications.flatMap(({ target }) => (target.kind === 'LOAD_BALANCER' ? [target.loadBalancerId] : []));
     const force = { force: true };
+    const providers = specifications.flatMap(({ transit }) => (transit === undefined ? [] : [transit.providerRouterId]));
+    const waiting = await this.#tellProvidersAgain(context, providers);
+    if (waiting !== null) return waiting;
     for (const tell of [
       async () => this.networks.ensurePorts(context, portIds, force),
       async () => this.networks.ensureLoadBalancers(context, balancerIds, force),

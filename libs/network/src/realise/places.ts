@@ -9,7 +9,7 @@ import { findGroupsOfPorts, markGroupsBehind, raiseRevisionOfMembers } from '../
 
 export type AnyContext = StepContext<unknown>;
 export type Answer = StepDone | StepWait;
-export type Removal = 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeExternalNetwork' | 'removeRouter' | 'removeFloatingIp' | 'removeSecurityGroup';
+export type Removal = 'removeNetwork' | 'removePort' | 'removeLoadBalancer' | 'removeExternalNetwork' | 'removeProviderRouter' | 'removeRouter' | 'removeFloatingIp' | 'removeSecurityGroup';
 
 export interface RemoveOptions {
   /** For undos, whose calls may still be on their way: look again after the settling time. Uses the step's memo. */

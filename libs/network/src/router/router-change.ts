@@ -10,11 +10,15 @@ export interface RouterChange {
   wanted: WantedRouter;
 }
 
-export function wantedOf(row: Pick<RouterRow, 'description' | 'external_network_id' | 'external_address' | 'source_nat'>): WantedRouter {
+type Uplink = 'external_network_id' | 'external_address' | 'provider_router_id' | 'transit_address' | 'source_nat';
+
+export function wantedOf(row: Pick<RouterRow, 'description' | Uplink>): WantedRouter {
   return {
     description: row.description,
     externalNetworkId: row.external_network_id,
     externalAddress: row.external_address,
+    providerRouterId: row.provider_router_id,
+    transitAddress: row.transit_address,
     sourceNat: row.source_nat,
   };
 }
@@ -25,12 +29,15 @@ export function wantedOf(row: Pick<RouterRow, 'description' | 'external_network_
  */
 export function planRouterChange(row: RouterRow, change: RouterChange): ChangeSet {
   const { id: routerId, tenant_id: tenantId, project_id: projectId } = row;
-  const { externalNetworkId, externalAddress: address } = change.wanted;
+  const { externalNetworkId, externalAddress: address, providerRouterId, transitAddress } = change.wanted;
   const changes = new ChangeSet();
   const moves = movesAddress(row, change.wanted);
   if (moves) changes.add(ADDRESS_CLAIMS, { action: 'HAND_OVER_EXTERNAL', from: routerId, to: heldAddress(routerId, 'change') });
   if (moves && externalNetworkId !== null && address !== null) {
     changes.add(ADDRESS_CLAIMS, { action: 'CLAIM_EXTERNAL', externalNetworkId, address, ownerId: routerId, tenantId, projectId });
+  }
+  if (moves && providerRouterId !== null && transitAddress !== null) {
+    changes.add(ADDRESS_CLAIMS, { action: 'CLAIM_TRANSIT', providerRouterId, address: transitAddress, ownerId: routerId, tenantId, projectId });
   }
   return changes.include(changing(row, change, row.version));
 }
@@ -42,7 +49,8 @@ export function planHeldRelease(routerId: string): ChangeSet {
 
 /** Whether another address is its own from then on. */
 export function movesAddress(row: RouterRow, wanted: WantedRouter): boolean {
-  return wanted.externalNetworkId !== row.external_network_id || wanted.externalAddress !== row.external_address;
+  const isSame = wanted.externalNetworkId === row.external_network_id && wanted.externalAddress === row.external_address;
+  return !isSame || wanted.providerRouterId !== row.provider_router_id || wanted.transitAddress !== row.transit_address;
 }
 
 /** What is written of it, without addresses. @param version that it must still have; null for whichever */

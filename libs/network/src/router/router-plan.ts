@@ -6,12 +6,13 @@ import { CHARGES, type Charge } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { formatBlock, overlap, parseAddress, parseBlock } from '../address/ipv4.js';
 import { usableNetworks, type UsableNetwork } from '../address/reachable-networks.js';
-import { claimFreeAddress, requireRouters, usableExternalNetwork } from '../external-network/external-address.js';
-import type { ExternalNetworkRow } from '../external-network/external-network.js';
+import { claimFreeAddress, requireRouters } from '../external-network/external-address.js';
 import { findNetworkBackends } from '../network/network.sql.js';
+import { claimFreeTransitAddress } from '../provider-router/transit-address.js';
 import { ROUTER_COUNT } from '../quota-keys.js';
 import { MAX_ROUTER_NETWORKS, routerId, type RouterRow } from './router.js';
 import { findRouterByName, findRoutersOfNetworks } from './router.sql.js';
+import { blocksOf, usableUplink, type OutsideBlock } from './uplink.js';
 
 constraintMeans('router_name', () => nameTaken('input.name'));
 constraintMeans('router_network_pkey', () => onAnotherRouter('input.networkIds'));
@@ -39,6 +40,8 @@ export interface RouterRequest {
   networkIds: readonly string[];
   /** The external network that it leads to, by id or name; none when null. */
   externalNetwork: string | null;
+  /** The provider's router that it leads to instead, by id or name. */
+  providerRouter?: string | null;
   /** Whether machines without a floating IP reach the outside; true when left out and there is an uplink. */
   sourceNat?: boolean;
   /** Where it is realised when it has no uplink; where its networks are when left out. */
@@ -56,15 +59,15 @@ export interface PlannedRouter {
   changes: ChangeSet;
   routerId: string;
   backendId: string;
-  /** Its own address outside; null without an uplink. */
+  /** Its own address outside; null without an uplink, and behind a provider's router. */
   externalAddress: string | null;
 }
 
 /**
  * @param access null for the system's own work
  * @param alongside the change set that this will be part of: networks that it makes can be used
- * @throws NOT_FOUND, INVALID_STATE of networks and the external network; UNSUPPORTED of the backend; INVALID_INPUT when blocks
- * overlap; INSUFFICIENT_CAPACITY when the external network is full
+ * @throws NOT_FOUND, INVALID_STATE of networks and the uplink; UNSUPPORTED of the backend; INVALID_INPUT when blocks overlap;
+ * INSUFFICIENT_CAPACITY when the external network or the transit block is full
  */
 export async function planRouter(reader: Reader, access: Access | null, request: RouterRequest, alongside?: ChangeSet): Promise<PlannedRouter> {
   const field = request.field ?? 'input';
@@ -76,12 +79,16 @@ export async function planRouter(reader: Reader, access: Access | null, request:
   const changes = new ChangeSet();
   const twin = await reader.first(findRouterByName, projectId, name);
   if (twin !== undefined && twin.id !== id) changes.problems.push(nameTaken(`${field}.name`).toRecord());
-  const outside =
-    request.externalNetwork === null ? null : await usableExternalNetwork(reader, tenantId, request.externalNetwork, `${field}.externalNetwork`);
+  const uplink = await usableUplink(reader, tenantId, request, field);
+  const outside = blocksOf(uplink);
   const networks = await attachable(reader, access, { tenantId, projectId, networkIds, outside, field: `${field}.networkIds` }, alongside);
-  const backendId = outside?.backend_id ?? request.backendId ?? (await backendOfNetworks(reader, networkIds, field));
-  await requireRouters(reader, backendId, outside === null ? `${field}.networkIds` : `${field}.externalNetwork`);
-  const externalAddress = outside === null ? null : await claimFreeAddress(reader, changes, outside, { ownerId: id, tenantId, projectId }, alongside);
+  const backendId = uplink?.outside.backend_id ?? request.backendId ?? (await backendOfNetworks(reader, networkIds, field));
+  const providerRouterId = uplink?.providerRouter?.id ?? null;
+  const externalNetwork = uplink === null || providerRouterId !== null ? null : uplink.outside;
+  await requireRouters(reader, backendId, `${field}.${uplink === null ? 'networkIds' : providerRouterId === null ? 'externalNetwork' : 'providerRouter'}`);
+  const wish = { ownerId: id, tenantId, projectId };
+  const externalAddress = externalNetwork === null ? null : await claimFreeAddress(reader, changes, externalNetwork, wish, alongside);
+  const transitAddress = providerRouterId === null ? null : await claimFreeTransitAddress(reader, changes, providerRouterId, wish, alongside);
   changes.add(ADDRESS_CLAIMS, ...networkIds.map((networkId) => ({ action: 'SPAN' as const, networkId, backendId })));
   changes.add(ROWS, {
     table: 'router',
@@ -93,19 +100,21 @@ export async function planRouter(reader: Reader, access: Access | null, request:
       description,
       owner_id: request.ownerId,
       backend_id: backendId,
-      external_network_id: outside?.id ?? null,
+      external_network_id: externalNetwork?.id ?? null,
       external_address: externalAddress,
-      source_nat: outside !== null && (request.sourceNat ?? true),
+      provider_router_id: providerRouterId,
+      transit_address: transitAddress,
+      source_nat: uplink !== null && (request.sourceNat ?? true),
       gateway_hosts: [],
       lifecycle: request.lifecycle ?? 'CREATING',
     },
   });
   networkIds.forEach((networkId, link) => {
-    changes.add(ROWS, { table: 'router_network', insert: { network_id: networkId, router_id: id, link, external_network_id: outside?.id ?? null } });
+    changes.add(ROWS, { table: 'router_network', insert: { network_id: networkId, router_id: id, link, external_network_id: uplink?.outside.id ?? null } });
   });
   changes.add(CHARGES, chargeOfRouter({ id, tenant_id: tenantId, project_id: projectId }));
   const names = networkIds.map((networkId) => networks.get(networkId)?.network.name ?? networkId);
-  changes.resources.push({ action: 'CREATE', kind: 'router', id, name, data: { networks: names, externalAddress } });
+  changes.resources.push({ action: 'CREATE', kind: 'router', id, name, data: { networks: names, externalAddress, transitAddress } });
   return { changes, routerId: id, backendId, externalAddress };
 }
 
@@ -113,7 +122,8 @@ export interface Attachable {
   tenantId: string;
   projectId: string;
   networkIds: readonly string[];
-  outside: Pick<ExternalNetworkRow, 'name' | 'cidr'> | null;
+  /** Where it leads to. */
+  outside: readonly OutsideBlock[];
   /** The router that they may be on already. */
   routerId?: string;
   field: string;
@@ -127,19 +137,20 @@ export async function attachable(reader: Reader, access: Access | null, wanted: 
   for (const { network_id: networkId, router_id: other } of await reader.rows(findRoutersOfNetworks, [...networkIds])) {
     if (other !== wanted.routerId) throw onAnotherRouter(field, networks.get(networkId)?.network.name);
   }
-  if (outside !== null) for (const { subnets } of networks.values()) requireInside(subnets, outside, field);
+  for (const { subnets } of networks.values()) requireInside(subnets, outside, field);
   return networks;
 }
 
 /** A block that is outside as well could not be told from it. @throws INVALID_INPUT */
-export function requireInside(subnets: readonly { name: string; cidr: string }[], outside: Pick<ExternalNetworkRow, 'name' | 'cidr'>, field: string): void {
-  const [address = '', prefixLength = ''] = outside.cidr.split('/');
-  const first = parseAddress(address, field);
-  const block = { first, last: first + 2 ** (32 - Number(prefixLength)) - 1 };
-  for (const subnet of subnets) {
-    const own = parseBlock(subnet.cidr, field);
-    if (!overlap(own, block)) continue;
-    throw invalidInput(field, `The subnet "${subnet.name}" (${formatBlock(own)}) overlaps the external network "${outside.name}" (${outside.cidr}).`);
+export function requireInside(subnets: readonly { name: string; cidr: string }[], outside: readonly OutsideBlock[], field: string): void {
+  for (const { called, cidr } of outside) {
+    const [address = '', prefixLength = ''] = cidr.split('/');
+    const first = parseAddress(address, field);
+    const block = { first, last: first + 2 ** (32 - Number(prefixLength)) - 1 };
+    for (const subnet of subnets) {
+      const own = parseBlock(subnet.cidr, field);
+      if (overlap(own, block)) throw invalidInput(field, `The subnet "${subnet.name}" (${formatBlock(own)}) overlaps ${called}.`);
+    }
   }
 }
 
@@ -153,11 +164,14 @@ async function backendOfNetworks(reader: Reader, networkIds: readonly string[], 
 
 /** Another address for a router whose making failed: it gave its own back. */
 export async function planRouterRetry(reader: Reader, row: RouterRow): Promise<ChangeSet> {
-  const { id, tenant_id: tenantId, project_id: projectId, external_network_id: reference } = row;
+  const { id, tenant_id: tenantId, project_id: projectId } = row;
   const changes = new ChangeSet();
-  const outside = reference === null ? null : await usableExternalNetwork(reader, tenantId, reference, 'input.externalNetwork');
-  const externalAddress = outside === null ? null : await claimFreeAddress(reader, changes, outside, { ownerId: id, tenantId, projectId });
-  return changes.add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: id, externalAddress }).add(CHARGES, chargeOfRouter(row));
+  const uplink = await usableUplink(reader, tenantId, { externalNetwork: row.external_network_id, providerRouter: row.provider_router_id }, 'input');
+  const wish = { ownerId: id, tenantId, projectId };
+  const provider = uplink?.providerRouter ?? null;
+  const externalAddress = uplink === null || provider !== null ? null : await claimFreeAddress(reader, changes, uplink.outside, wish);
+  const transitAddress = provider === null ? null : await claimFreeTransitAddress(reader, changes, provider.id, wish);
+  return changes.add(ADDRESS_CLAIMS, { action: 'REMAKE_ROUTER', routerId: id, externalAddress, transitAddress }).add(CHARGES, chargeOfRouter(row));
 }
 
 function chargeOfRouter(row: Pick<RouterRow, 'id' | 'tenant_id' | 'project_id'>): Charge {

@@ -2,13 +2,13 @@ import { MuonError } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import type { BlockerReason } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
-import { findExternalNetworks } from '../external-network/external-network.sql.js';
 import { ifStillFree } from '../realise/places.js';
 import { refuseNeededRouter } from './edge-claims.js';
 import { heldAddress, type RouterRow } from './router.js';
 import { changing, movesAddress, type RouterChange } from './router-change.js';
 import { attachable } from './router-plan.js';
 import { findNetworksOfRouters } from './router.sql.js';
+import { blocksOf, uplinkOf } from './uplink.js';
 
 export interface RouterReversal {
   changes: ChangeSet;
@@ -37,7 +37,7 @@ export async function planRouterReversal(reader: Reader, row: RouterRow, change:
 
 async function stillFree(reader: Reader, row: RouterRow, { attach, wanted }: RouterChange): Promise<RouterChange['attach'][number][]> {
   const { id: routerId, tenant_id: tenantId, project_id: projectId } = row;
-  const [outside = null] = wanted.externalNetworkId === null ? [] : await reader.rows(findExternalNetworks, [wanted.externalNetworkId]);
+  const outside = blocksOf(await uplinkOf(reader, { external_network_id: wanted.externalNetworkId, provider_router_id: wanted.providerRouterId }));
   const free = [];
   for (const each of attach) {
     const wish = { tenantId, projectId, networkIds: [each.networkId], outside, routerId, field: 'input.detach' };
@@ -49,7 +49,7 @@ async function stillFree(reader: Reader, row: RouterRow, { attach, wanted }: Rou
 async function neededBy(reader: Reader, row: RouterRow, { detach, wanted }: RouterChange): Promise<BlockerReason | null> {
   const leaving = new Set(detach.map(({ networkId }) => networkId));
   const networks = (await reader.rows(findNetworksOfRouters, [row.id])).map((link) => link.network_id);
-  const isMoving = wanted.externalNetworkId !== row.external_network_id;
+  const isMoving = wanted.externalNetworkId !== row.external_network_id || wanted.providerRouterId !== row.provider_router_id;
   try {
     await refuseNeededRouter(reader, networks.filter((id) => isMoving || leaving.has(id)));
     return null;

@@ -2,6 +2,7 @@ import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm
 import { RowTimes } from '#database';
 import { ExternalAddressEntity } from '../external-network/external-network.entity.js';
 import { NetworkEntity } from '../network/network.entity.js';
+import { TransitAddressEntity } from '../provider-router/provider-router.entity.js';
 
 @Entity('router')
 @Check('router_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
@@ -9,13 +10,23 @@ import { NetworkEntity } from '../network/network.entity.js';
   'router_uplink',
   `(external_network_id IS NULL AND external_address IS NULL) OR (external_network_id IS NOT NULL AND (external_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
 )
+@Check(
+  'router_provider_uplink',
+  `(provider_router_id IS NULL AND transit_address IS NULL) OR (provider_router_id IS NOT NULL AND (transit_address IS NOT NULL OR lifecycle IN ('FAILED', 'DELETING')))`,
+)
+@Check('router_one_uplink', 'external_network_id IS NULL OR provider_router_id IS NULL')
 @Index('router_name', ['project_id', 'name'], { unique: true })
 @Index('router_tenant', ['tenant_id'])
 @Index('router_owner', ['owner_id'])
 @Index('router_of_backend', ['backend_id', 'id'])
 @Index('router_of_external_network', ['external_network_id', 'external_address'])
+@Index('router_of_provider_router', ['provider_router_id', 'transit_address'])
 @ForeignKey(() => ExternalAddressEntity, ['external_network_id', 'external_address', 'id'], ['external_network_id', 'address', 'owner_id'], {
   name: 'router_external_address',
+  deferrable: 'INITIALLY DEFERRED',
+})
+@ForeignKey(() => TransitAddressEntity, ['provider_router_id', 'transit_address'], ['provider_router_id', 'address'], {
+  name: 'router_transit_address',
   deferrable: 'INITIALLY DEFERRED',
 })
 export class RouterEntity extends RowTimes {
@@ -46,6 +57,12 @@ export class RouterEntity extends RowTimes {
 
   @Column('inet', { nullable: true })
   external_address!: string | null;
+
+  @Column({ type: 'text', collation: 'C', nullable: true })
+  provider_router_id!: string | null;
+
+  @Column('inet', { nullable: true })
+  transit_address!: string | null;
 
   @Column('boolean', { default: false })
   source_nat!: boolean;
@@ -84,7 +101,7 @@ export class RouterNetworkEntity {
   @Column('integer')
   link!: number;
 
-  /** The router's: floating IPs refer to both together, so that neither goes while they need it. */
+  /** Where the router leads to, itself or by a provider's router: floating IPs refer to both together, so that neither goes while they need it. */
   @Column({ type: 'text', collation: 'C', nullable: true })
   external_network_id!: string | null;
 }

@@ -52,8 +52,11 @@ export class Router extends Node {
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink, and when its making has failed.' })
+  @Field(() => String, { nullable: true, description: 'Its own IPv4 address outside; null without an uplink, behind a provider router, and when its making has failed.' })
   readonly externalAddress!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Its own IPv4 address in the transit block of the provider router that it leads to; null for none.' })
+  readonly transitAddress!: string | null;
 
   @Field(() => Boolean, { description: 'Whether machines without a floating IP reach the outside, by the router’s address.' })
   readonly sourceNat!: boolean;
@@ -78,6 +81,7 @@ export class Router extends Node {
 
   /** For field resolvers. */
   readonly externalNetworkId!: string | null;
+  readonly providerRouterId!: string | null;
 }
 
 const RouterConnection = connectionOf(Router);
@@ -93,6 +97,8 @@ export function toRouter(row: RouterRow): Router {
     ownerId: row.owner_id,
     externalNetworkId: row.external_network_id,
     externalAddress: row.external_address,
+    providerRouterId: row.provider_router_id,
+    transitAddress: row.transit_address,
     sourceNat: row.source_nat,
     state: routerState(row),
     failure: row.failure === null ? null : toProblem(row.failure),
@@ -111,8 +117,11 @@ class RoutersArguments extends PageArguments {
   @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
   readonly tenantId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Only those with an uplink there.' })
+  @Field(() => ID, { nullable: true, description: 'Only those with an uplink there, not by a provider router.' })
   readonly externalNetworkId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'Only those that lead to this provider router.' })
+  readonly providerRouterId?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Only those of this name.' })
   readonly name?: string | null;
@@ -137,6 +146,12 @@ export class CreateRouterInput {
 
   @Field(() => String, { nullable: true, description: 'The external network that it leads to, by id or name; none if not given.' })
   readonly externalNetwork?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The provider router that it leads to instead, by id or name: its machines reach the outside by the address of that.',
+  })
+  readonly providerRouter?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Whether machines without a floating IP reach the outside; true if not given.' })
   readonly sourceNat?: boolean | null;
@@ -164,6 +179,9 @@ export class UpdateRouterInput {
 
   @Field(() => String, { nullable: true, description: 'The external network that it shall lead to, by id or name; null takes its uplink away.' })
   readonly externalNetwork?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The provider router that it shall lead to instead, by id or name; null takes its uplink away.' })
+  readonly providerRouter?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Whether machines without a floating IP reach the outside.' })
   readonly sourceNat?: boolean | null;
@@ -209,8 +227,9 @@ export class RouterResolver {
 
   @Query(() => RouterConnection, { description: 'The routers that the caller may see.' })
   async routers(@Args() args: RoutersArguments, @Context() context: GraphqlContext, @Info() info: GraphQLResolveInfo): Promise<Connection<Router>> {
-    const { projectId = null, tenantId = null, externalNetworkId = null, name = null } = args;
-    const parameters: Parameters<typeof routers.count>[1] = [...accessOf(context).filter('router'), projectId, tenantId, externalNetworkId, name];
+    const { projectId = null, tenantId = null, externalNetworkId = null, name = null, providerRouterId = null } = args;
+    const filter = accessOf(context).filter('router');
+    const parameters: Parameters<typeof routers.count>[1] = [...filter, projectId, tenantId, externalNetworkId, name, providerRouterId];
     const source = {
       page: (request: Parameters<typeof routers.page>[3]) => routers.page(this.database, parameters, args.order ?? 'NAME', request),
       count: () => routers.count(this.database, parameters),
@@ -231,7 +250,7 @@ export class RouterResolver {
     return found.filter((network) => network !== undefined);
   }
 
-  @ResolveField('externalNetwork', () => ExternalNetwork, { nullable: true, description: 'What its uplink leads to; null without one.' })
+  @ResolveField('externalNetwork', () => ExternalNetwork, { nullable: true, description: 'What its uplink leads to; null without one, and behind a provider router.' })
   async externalNetwork(router: Router, _args: unknown, context: GraphqlContext): Promise<ExternalNetwork | null> {
     return loadExternalNetwork(this.database, context, router.externalNetworkId);
   }
@@ -258,7 +277,8 @@ export class RouterResolver {
   ): Promise<RouterPayload> {
     const { dryRun, ...rest } = given(input);
     // Here null says something.
-    const wanted = input.externalNetwork === null ? { ...rest, externalNetwork: null } : rest;
+    const { externalNetwork, providerRouter } = input;
+    const wanted = { ...rest, ...(externalNetwork === null ? { externalNetwork } : {}), ...(providerRouter === null ? { providerRouter } : {}) };
     const outcome = await this.service.update(accessOf(context), wanted, { dryRun, idempotencyKey: context.idempotencyKey });
     return { ...(await toOperationPayload(this.database, context, outcome)), router: await this.#find(outcome.result.id, context) };
   }

@@ -29,6 +29,8 @@ const wanted = z.strictObject({
   description: z.string(),
   externalNetworkId: z.string().nullable(),
   externalAddress: z.string().nullable(),
+  providerRouterId: z.string().nullable().default(null),
+  transitAddress: z.string().nullable().default(null),
   sourceNat: z.boolean(),
 });
 const links = z.array(z.strictObject({ networkId: z.string(), link: z.int() }));

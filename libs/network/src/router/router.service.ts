@@ -7,10 +7,9 @@ import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type 
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, type ScopeRow } from '#scopes';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
-import { claimFreeAddress, usableExternalNetwork } from '../external-network/external-address.js';
-import type { ExternalNetworkRow } from '../external-network/external-network.js';
-import { findExternalNetworks } from '../external-network/external-network.sql.js';
+import { claimFreeAddress } from '../external-network/external-address.js';
 import { lockScopes } from '../network/network-plan.js';
+import { claimFreeTransitAddress } from '../provider-router/transit-address.js';
 import { findSubnetsOfNetworks } from '../subnet/subnet.sql.js';
 import { refuseNeededRouter } from './edge-claims.js';
 import { MAX_ROUTER_NETWORKS, routerId, type RouterRow } from './router.js';
@@ -18,6 +17,7 @@ import { planRouterChange, wantedOf } from './router-change.js';
 import { attachable, freeLinks, planRouter, requireInside, routerNetworksSchema } from './router-plan.js';
 import { ROUTER_CREATE, ROUTER_DELETE, ROUTER_UPDATE } from './router.operations.js';
 import { findNetworksOfRouters, findVisibleRouters } from './router.sql.js';
+import { blocksOf, uplinkOf, usableUplink, type OutsideBlock } from './uplink.js';
 
 const reference = z.string().min(1).max(100);
 
@@ -29,6 +29,8 @@ export const createRouterInput = z.strictObject({
   networkIds: routerNetworksSchema.default([]),
   /** By id or name; no uplink when left out. */
   externalNetwork: reference.optional(),
+  /** Instead of an external network, by id or name. */
+  providerRouter: reference.optional(),
   /** Whether machines without a floating IP reach the outside; true when left out. */
   sourceNat: z.boolean().optional(),
 });
@@ -42,6 +44,8 @@ export const updateRouterInput = z.strictObject({
   detach: routerNetworksSchema.default([]),
   /** By id or name; null takes the uplink away. */
   externalNetwork: reference.nullable().optional(),
+  /** Instead of an external network. */
+  providerRouter: reference.nullable().optional(),
   sourceNat: z.boolean().optional(),
 });
 export type UpdateRouterInput = z.input<typeof updateRouterInput>;
@@ -71,6 +75,7 @@ export class RouterService {
         projectId,
         networkIds: input.networkIds,
         externalNetwork: input.externalNetwork ?? null,
+        providerRouter: input.providerRouter ?? null,
         ...(input.sourceNat === undefined ? {} : { sourceNat: input.sourceNat }),
         ownerId: null,
       });
@@ -121,7 +126,7 @@ export class RouterService {
     const { outside, wanted } = await wantedUplink(reader, claims, row, input);
     await attachable(reader, access, { tenantId, projectId, networkIds: coming, outside, routerId: id, field: 'input.attach' });
     const staying = [...known.keys()].filter((networkId) => !input.detach.includes(networkId));
-    if (outside !== null) requireInside(await reader.rows(findSubnetsOfNetworks, staying), outside, 'input.externalNetwork');
+    requireInside(await reader.rows(findSubnetsOfNetworks, staying), outside, input.providerRouter == null ? 'input.externalNetwork' : 'input.providerRouter');
     const links = freeLinks([...known.values()], coming.length);
     const attached = coming.map((networkId, index) => ({ networkId, link: links[index] ?? 0 }));
     const before = wantedOf(row);
@@ -129,11 +134,13 @@ export class RouterService {
     const changes = new ChangeSet();
     changes.result = { id, operationId: null };
     if (isSame) return changes;
-    const left = wanted.externalNetworkId === row.external_network_id ? detached.map(({ networkId }) => networkId) : [...known.keys()];
+    const isThere = wanted.externalNetworkId === row.external_network_id && wanted.providerRouterId === row.provider_router_id;
+    const left = isThere ? detached.map(({ networkId }) => networkId) : [...known.keys()];
     await refuseNeededRouter(reader, left).catch((error: unknown) => changes.problems.push(toMuonError(error).toRecord()));
     changes.include(planRouterChange(row, { attach: attached, detach: detached, wanted }));
     const operation = operationId.create();
-    const grows = attached.length > 0 || (wanted.externalNetworkId !== null && wanted.externalNetworkId !== row.external_network_id);
+    const leadsOn = wanted.externalNetworkId !== null || wanted.providerRouterId !== null;
+    const grows = attached.length > 0 || (leadsOn && !isThere);
     lockScopes(changes, { tenantId, projectId }, grows ? 'ACTIVE' : 'EXISTING');
     lockResources(changes, operation, [id]);
     changes.add(OPERATIONS, newOperation(operation, ROUTER_UPDATE, row, { routerId: id, attached, detached, before }));
@@ -195,27 +202,35 @@ export function requireVersion(row: { id: string; version: number }, expected: n
 }
 
 interface WantedUplink {
-  outside: Pick<ExternalNetworkRow, 'name' | 'cidr'> | null;
+  outside: OutsideBlock[];
   wanted: ReturnType<typeof wantedOf>;
 }
+
+const NOWHERE = { externalNetworkId: null, externalAddress: null, providerRouterId: null, transitAddress: null };
 
 async function wantedUplink(reader: Reader, claims: ChangeSet, row: RouterRow, input: z.output<typeof updateRouterInput>): Promise<WantedUplink> {
   const before = wantedOf(row);
   const wanted = { ...before, description: input.description ?? before.description, sourceNat: input.sourceNat ?? before.sourceNat };
-  if (input.externalNetwork === null) return { outside: null, wanted: { ...wanted, externalNetworkId: null, externalAddress: null, sourceNat: false } };
-  if (input.externalNetwork === undefined) {
-    const [outside] = row.external_network_id === null ? [] : await reader.rows(findExternalNetworks, [row.external_network_id]);
-    if (outside === undefined && input.sourceNat === true) throw invalidInput('input.sourceNat', 'A router without an uplink reaches no outside; give it one.');
-    return { outside: outside ?? null, wanted };
+  if (input.externalNetwork === undefined && input.providerRouter === undefined) {
+    const current = await uplinkOf(reader, row);
+    if (current === null && input.sourceNat === true) throw invalidInput('input.sourceNat', 'A router without an uplink reaches no outside; give it one.');
+    return { outside: blocksOf(current), wanted };
   }
-  const outside = await usableExternalNetwork(reader, row.tenant_id, input.externalNetwork, 'input.externalNetwork');
+  const uplink = await usableUplink(reader, row.tenant_id, input, 'input');
+  if (uplink === null) return { outside: [], wanted: { ...wanted, ...NOWHERE, sourceNat: false } };
+  const { outside, providerRouter } = uplink;
   if (outside.backend_id !== row.backend_id) {
-    throw new MuonError('UNSUPPORTED', `The external network "${outside.name}" is not where the router is; make another router.`, { field: 'input.externalNetwork' });
+    const [called, field] = providerRouter === null ? [`external network "${outside.name}"`, 'externalNetwork'] : [`provider router "${providerRouter.name}"`, 'providerRouter'];
+    throw new MuonError('UNSUPPORTED', `The ${called} is not where the router is; make another router.`, { field: `input.${field}` });
   }
-  if (outside.id === row.external_network_id) return { outside, wanted };
-  const { id: ownerId, tenant_id: tenantId, project_id: projectId } = row;
-  const externalAddress = await claimFreeAddress(reader, claims, outside, { ownerId, tenantId, projectId });
-  return { outside, wanted: { ...wanted, externalNetworkId: outside.id, externalAddress, sourceNat: input.sourceNat ?? true } };
+  const isThere = providerRouter === null ? outside.id === row.external_network_id : providerRouter.id === row.provider_router_id;
+  if (isThere) return { outside: blocksOf(uplink), wanted };
+  const wish = { ownerId: row.id, tenantId: row.tenant_id, projectId: row.project_id };
+  const there =
+    providerRouter === null
+      ? { ...NOWHERE, externalNetworkId: outside.id, externalAddress: await claimFreeAddress(reader, claims, outside, wish) }
+      : { ...NOWHERE, providerRouterId: providerRouter.id, transitAddress: await claimFreeTransitAddress(reader, claims, providerRouter.id, wish) };
+  return { outside: blocksOf(uplink), wanted: { ...wanted, ...there, sourceNat: input.sourceNat ?? true } };
 }
 
 export function planRouterDeletion(row: RouterRow): ChangeSet {

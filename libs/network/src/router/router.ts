@@ -25,9 +25,12 @@ export interface RouterRow {
   /** The cluster that it serves, which alone may change and delete it; null for one of its own. */
   owner_id: string | null;
   backend_id: string;
-  /** Its uplink; both null for none. It has no address while it is FAILED, or when it goes as it failed. */
+  /** Its uplink, where that leads to an external network itself; else both null. It has no address while it is FAILED, or when it goes as it failed. */
   external_network_id: string | null;
   external_address: string | null;
+  /** Its uplink, where that leads to a provider's router, and its address in the transit block; else both null. */
+  provider_router_id: string | null;
+  transit_address: string | null;
   /** Whether machines without a floating IP reach the outside, by the router's address. */
   source_nat: boolean;
   /** Hosts that the backend was last told to lead the uplink by, the first live one does. */
@@ -56,6 +59,7 @@ export interface RouterNetworkRow {
   router_id: string;
   /** Which of the router's links leads to it. */
   link: number;
+  /** Where the router leads to, itself or by a provider's router. */
   external_network_id: string | null;
 }
 

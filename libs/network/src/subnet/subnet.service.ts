@@ -6,11 +6,11 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { refuseUsedSubnet } from '../address/users.js';
-import { findExternalNetworks } from '../external-network/external-network.sql.js';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
-import { findRoutersOfNetworks } from '../router/router.sql.js';
+import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
+import { blocksOf, uplinkOf } from '../router/uplink.js';
 import { subnetId, type SubnetRow } from './subnet.js';
 import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema, type TakenBlock } from './subnet-plan.js';
 import { SUBNET_CREATE, SUBNET_DELETE } from './subnet.operations.js';
@@ -29,7 +29,7 @@ export class SubnetService {
   /**
    * Adds a block of addresses to a network. `operationId` is null when no backend has the network yet: then the subnet
    * can be used at once.
-   * @throws ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools; INVALID_STATE when the network is not ACTIVE
+   * @throws ALREADY_EXISTS; INVALID_INPUT of block, gateway and pools, also where the network's router leads to; INVALID_STATE when the network is not ACTIVE
    */
   async create(access: Access, raw: CreateSubnetInput, options: CommandOptions = {}): Promise<CommandResult> {
     const { networkId, ...input } = parseInput(createSubnetInput, raw);
@@ -115,9 +115,9 @@ export class SubnetService {
 
 /** What the network's router leads to. */
 async function outsideOf(reader: Reader, networkId: string): Promise<TakenBlock[]> {
-  const ids = (await reader.rows(findRoutersOfNetworks, [networkId])).flatMap((row) => row.external_network_id ?? []);
-  const rows = await reader.rows(findExternalNetworks, ids);
-  return rows.map(({ name, cidr }) => ({ called: `the external network "${name}" (${cidr})`, cidr }));
+  const [link] = await reader.rows(findRoutersOfNetworks, [networkId]);
+  const [router] = link === undefined ? [] : await reader.rows(findRouters, [link.router_id]);
+  return router === undefined ? [] : blocksOf(await uplinkOf(reader, router));
 }
 
 function newOperation(
