@@ -8,5 +8,5 @@ it('every mutation can be planned, but those whose plan could not show a secret 
     const input = getNamedType(args.find(({ name }) => name === 'input')?.type);
     return !isInputObjectType(input) || input.getFields()['dryRun'] === undefined;
   });
-  expect(unplanned.map(({ name }) => name).sort()).toEqual(['applyPlan', 'createApiToken', 'createDockerBundle', 'createKubeconfig']);
+  expect(unplanned.map(({ name }) => name).sort()).toEqual(['applyPlan', 'createApiToken', 'createDockerBundle', 'createKubeconfig', 'readVirtualMachineConsole']);
 });
