@@ -40,7 +40,7 @@ export default defineConfig({
     expect: { poll: { timeout: 10_000 } },
     globalSetup: ['libs/testing/src/postgres/server.ts'],
     // `--tags-filter='!lengthy'` leaves them out.
-    tags: [{ name: 'lengthy', description: 'Takes minutes of a lab; for those who have them.' }],
+    tags: [{ name: 'lengthy', description: 'Takes a minute and more on a lab; for those who have it.' }],
     projects: [
       project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),

@@ -116,7 +116,7 @@ test('a disk of another host is refused, and the tenant hears of no host', async
   await change('detachDisk', { diskId: disk });
 });
 
-test('a disk that somebody has taken from a running machine in Incus is given back to it', async () => {
+test('a disk that somebody has taken from a running machine in Incus is given back to it', { tags: ['lengthy'] }, async () => {
   const disk = await change('createDisk', { projectId: tenant.projectId, name: 'taken', sizeGib: 1, virtualMachineId: one.id });
   await change('attachDisk', { diskId: disk, virtualMachineId: one.id });
   const name = disk.replace('_', '-');

@@ -180,7 +180,7 @@ test('a guest that is asked to stop and does not is cut off in the time of the c
   expect((await instanceOf(wanted)).status).toBe('Stopped');
 });
 
-test('while a host is off, a new connection takes nothing on it for gone, and the others are served', async () => {
+test('while a host is off, a new connection takes nothing on it for gone, and the others are served', { tags: ['lengthy'] }, async () => {
   const lostDisk = diskOf({ hostName: 'h3', imageReference: null });
   await finish(async (call) => driver.storage.createDisk(call, lostDisk));
   const lost = await machine({ hostName: 'h3' });

@@ -74,14 +74,6 @@ describe('two tenants with the same subnet', () => {
     expect((await tenants[1].api.post(read, { id: one.id })).errors.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND']);
   });
 
-  test('a port that somebody has deleted in OVN is made again, and works', async () => {
-    const [one, other] = mine;
-    const port = await portOf(other.id);
-    await muon.lab.northbound('lsp-del', port);
-    await until('The port again', 90_000, async () => ((await muon.lab.northbound('--bare', '--columns=name', 'find', 'Logical_Switch_Port', `name=${port}`)) === port ? true : undefined));
-    await reached(one, other.address);
-  });
-
   test('an instance that somebody has deleted in Incus is reported with the true reason', async () => {
     const [, other] = theirs;
     const instance = await muon.instanceOf(other.id);
@@ -96,14 +88,6 @@ describe('two tenants with the same subnet', () => {
     });
     expect(JSON.stringify(seen)).toMatch(/MISSING|LOST|GONE/);
   });
-
-  async function portOf(machineId: string): Promise<string> {
-    const { virtualMachine } = await muon.system.owner.request<{ virtualMachine: { ports: { id: string }[] } }>(
-      'query ($id: ID!) { virtualMachine(id: $id) { ports { id } } }',
-      { id: machineId },
-    );
-    return virtualMachine.ports[0]?.id ?? '';
-  }
 });
 
 test('ports are bound although the worker that binds them is killed while machines start', async () => {

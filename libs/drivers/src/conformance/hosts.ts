@@ -2,6 +2,9 @@ import { afterEach, expect, it } from 'vitest';
 import type { ObservedHost } from '../host.js';
 import type { Bench } from './bench.js';
 
+/** Real hosts take their time to be missed, and to return. */
+const LENGTHY = { tags: ['lengthy'] };
+
 export function hostConformance(bench: Bench): void {
   afterEach(async () => bench.clear());
 
@@ -37,7 +40,7 @@ export function hostConformance(bench: Bench): void {
     }
   });
 
-  it('what is on a dead host is UNKNOWN and UNAVAILABLE, and returns stopped', async (context) => {
+  it('what is on a dead host is UNKNOWN and UNAVAILABLE, and returns stopped', LENGTHY, async (context) => {
     bench.needs(context, 'compute');
     const kill = bench.hook(context, 'killHost');
     const revive = bench.hook(context, 'returnHost');
@@ -58,7 +61,7 @@ export function hostConformance(bench: Bench): void {
     await bench.eventually('its machine is stopped', async () => (await bench.observed(machineId)).power === 'STOPPED');
   });
 
-  it('a host that is cut off is never proven off, and its machines run on', async (context) => {
+  it('a host that is cut off is never proven off, and its machines run on', LENGTHY, async (context) => {
     bench.needs(context, 'compute', 'fence');
     const cutOff = bench.hook(context, 'cutOffHost');
     const revive = bench.hook(context, 'returnHost');
