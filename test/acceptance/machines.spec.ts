@@ -48,12 +48,14 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     const answer = (await api.request<Record<string, Record<string, { id: string } | null>>>(mutation, { input }))[field];
     const operation = answer?.['operation'];
     if (operation != null) {
-      const query = 'query ($id: ID!) { operation(id: $id) { state error { code message } } }';
+      const query = 'query ($id: ID!) { operation(id: $id) { state error { code message } blocker { code message since } } }';
+      // With the reason why it has failed, or does not end.
       const state = async (): Promise<string> => {
-        const { operation: now } = await api.request<{ operation: { state: string; error: unknown } }>(query, { id: operation.id });
-        return ENDED.includes(now.state) && now.error !== null ? `${now.state} ${JSON.stringify(now.error)}` : now.state;
+        const { operation: now } = await api.request<{ operation: { state: string; error: unknown; blocker: unknown } }>(query, { id: operation.id });
+        const reason = ENDED.includes(now.state) ? now.error : now.blocker;
+        return reason === null ? now.state : `${now.state} ${JSON.stringify(reason)}`;
       };
-      await expect.poll(state, { timeout: PATIENCE_MS, interval: 200 }).toMatch(new RegExp(ENDED.join('|')));
+      await expect.poll(state, { timeout: PATIENCE_MS, interval: 200 }).toMatch(new RegExp(`^(${ENDED.join('|')})`));
       expect([field, await state()]).toEqual([field, 'SUCCEEDED']);
     }
     return noun === undefined ? undefined : answer?.[noun]?.id;
