@@ -84,7 +84,7 @@ test('a host whose power is cut is gone, is missed, and comes back without what 
   expect((await incus.instances.execute(instance, { command: ['hostname'] })).stdout).toBe(`${instance}\n`);
 });
 
-test('a host whose cables are pulled goes on, and has missed nothing when it is plugged in again', async () => {
+test('a host whose cables are pulled goes on, and has missed nothing when it is plugged in again', { tags: ['lengthy'] }, async () => {
   await createTiny(incus, instance, 'h2');
   await incus.instances.ensurePower(instance, { action: 'start' });
   const { pid } = await incus.instances.state(instance);
