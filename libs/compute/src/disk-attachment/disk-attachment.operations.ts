@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { MAX_DATA_DISKS_PER_MACHINE, MuonError } from '#core';
+import type { Reader } from '#database';
 import { defineOperation, done, type OperationKind, type StepContext } from '#operations';
-import { DiskAttachment, findDisks, freeDisk, markDiskAttached, type DiskRow } from '#storage';
+import { DiskAttachment, findDisks, findDisksOfOwners, freeDisk, isRootDisk, markDiskAttached, type DiskRow } from '#storage';
 import type { MachineRealisers } from '../virtual-machine/virtual-machine.operations.js';
 import { noteDisksChanged } from './disk-attachment.sql.js';
 
@@ -19,6 +21,14 @@ async function attachmentOf({ reader, operation: { input } }: Context): Promise<
   return disk?.owner_id === input.machineId ? (disk.attachment ?? undefined) : undefined;
 }
 
+/** @throws LIMIT_EXCEEDED: others may have been attached since this was planned; from now on none can be */
+async function requireRoom(reader: Reader, machineId: string): Promise<void> {
+  const disks = await reader.rows(findDisksOfOwners, [machineId]);
+  const limit = MAX_DATA_DISKS_PER_MACHINE;
+  if (disks.filter((disk) => !isRootDisk(disk)).length <= limit) return;
+  throw new MuonError('LIMIT_EXCEEDED', `The machine has ${limit} disks beside its root disk, and may have no more.`, { data: { limit } });
+}
+
 /** The rows say already that the disk is the machine's; asked for by a reconciler, it has been so for long. */
 export function attachDiskOperation({ machines }: Pick<MachineRealisers, 'machines'>): OperationKind<AttachmentInput> {
   return defineOperation<AttachmentInput>({
@@ -31,8 +41,11 @@ export function attachDiskOperation({ machines }: Pick<MachineRealisers, 'machin
         name: 'attach',
         async run(context) {
           const { machineId, diskId } = context.operation.input;
+          const attachment = await attachmentOf(context);
           // Since a reconciler saw that it was missing, it may have been taken from the machine.
-          return (await attachmentOf(context)) === undefined ? done() : machines.attachDisk(context, machineId, diskId);
+          if (attachment === undefined) return done();
+          if (attachment === DiskAttachment.ATTACHING) await requireRoom(context.reader, machineId);
+          return machines.attachDisk(context, machineId, diskId);
         },
         async undo(context) {
           const { machineId, diskId } = context.operation.input;

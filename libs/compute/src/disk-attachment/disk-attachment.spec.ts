@@ -199,6 +199,18 @@ describe('disks of machines on hosts with pools of their own', () => {
     await expect(attach(more, machineId)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', data: { limit: 16 } });
   }, 60_000);
 
+  it('are no more than so many either when two plans are applied that each had room', async () => {
+    const { project, machineId } = await pair();
+    const ids = await Promise.all(Array.from({ length: 17 }, (_none, index) => newDisk(project, `d-${index}`, { virtualMachineId: machineId })));
+    for (const id of ids.slice(0, 15)) await succeeds(attach(id, machineId));
+    const planned = async (diskId: string | undefined) => (await attachments.attach(access, { diskId: diskId ?? '', virtualMachineId: machineId }, { dryRun: true })).plan?.id ?? '';
+    const plans = [await planned(ids[15]), await planned(ids[16])] as const;
+    await succeeds(bench.center.commands.applyPlan(access, plans[0]));
+    const { result } = await bench.center.commands.applyPlan(access, plans[1]);
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'FAILED', error: { code: 'LIMIT_EXCEEDED', data: { limit: 16 } } });
+    expect([await stateOf(ids[16] ?? ''), (await seen(ids[16] ?? ''))?.attachedTo]).toEqual(['AVAILABLE', null]);
+  }, 60_000);
+
   it('keep their machine on its host until they are detached', async () => {
     const { machineId, diskId } = await pair('stays');
     await succeeds(attach(diskId, machineId));

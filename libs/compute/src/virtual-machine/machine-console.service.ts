@@ -84,7 +84,7 @@ async function requireReachable(reader: Reader, machine: VirtualMachineRow): Pro
 }
 
 function lastOf(text: string, lines: number): { output: string; isTruncated: boolean } {
-  const all = text.replace(/\n$/, '').split('\n');
-  const output = all.slice(-lines).join('\n').slice(-MAX_CHARACTERS);
-  return { output, isTruncated: output.length < text.replace(/\n$/, '').length };
+  const all = text.replace(/\n$/, '');
+  const output = all.split('\n').slice(-lines).join('\n').slice(-MAX_CHARACTERS);
+  return { output, isTruncated: output.length < all.length };
 }
