@@ -162,7 +162,7 @@ export class Catalog {
         if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
       } catch (error) {
         if (isBusy(error)) return pending(BUSY_RETRY_MS);
-        if (!(error instanceof IncusError && error.kind === 'PRECONDITION_FAILED')) throw error;
+        if (!isOutdated(error)) throw error;
       }
     }
     return pending(BUSY_RETRY_MS);
@@ -189,6 +189,9 @@ export class Catalog {
 }
 
 export const isBusy = (error: unknown): boolean => error instanceof IncusError && error.kind === 'BUSY';
+
+/** Somebody else changed it since it was read. */
+export const isOutdated = (error: unknown): boolean => error instanceof IncusError && error.kind === 'PRECONDITION_FAILED';
 
 const isAway = (error: unknown): boolean => error instanceof IncusError && (error.retryable || error.kind === 'FAILED');
 

@@ -13,7 +13,7 @@ import {
 import { isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
-import { BUSY_RETRY_MS, ifNotFound, isBusy, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
+import { BUSY_RETRY_MS, ifNotFound, isBusy, isOutdated, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
 import { diskConfig, observedRoot, observedVolume, type PooledVolume } from './disk.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
@@ -273,7 +273,7 @@ export class IncusStorage implements StorageDriver {
       const running = await begin();
       return running === undefined || (await this.backend.settled(running, budget)) ? DONE : pending(RUNNING_RETRY_MS);
     } catch (error) {
-      if (isBusy(error)) return pending(BUSY_RETRY_MS);
+      if (isBusy(error) || isOutdated(error)) return pending(BUSY_RETRY_MS);
       if (settledBy(error)) return DONE;
       throw error;
     }

@@ -106,6 +106,7 @@ describe('errors', () => {
     [400, 'Volume by that name already exists', 'CONFLICT', false],
     [412, 'ETag doesn\'t match: a vs b', 'PRECONDITION_FAILED', false],
     [500, 'Instance is busy running a "create" operation', 'BUSY', true],
+    [400, 'Failed to create instance delete operation: A matching non-reusable operation has now succeeded', 'BUSY', true],
     [500, 'no available cowsql leader server found', 'UNAVAILABLE', true],
     [500, 'Failed to begin transaction: context deadline exceeded', 'UNAVAILABLE', true],
     [500, 'Missing event connection with target cluster member', 'UNAVAILABLE', true],

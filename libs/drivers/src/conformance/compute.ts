@@ -1,5 +1,7 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { DriverCall, Outcome } from '../call.js';
+import type { ObservedMachine } from '../compute.js';
 import type { Bench } from './bench.js';
 
 export function computeConformance(bench: Bench): void {
@@ -49,6 +51,28 @@ function machineConformance(bench: Bench): void {
       Array.from({ length: 5 }, async () => bench.finish(async (call) => bench.driver.compute.createMachine(call, wanted))),
     );
     for (const machine of made) expect(machine).toEqual(made[0]);
+  });
+
+  it('what many change at once is so for all of them', async (context) => {
+    bench.needs(context, 'compute');
+    const { compute, capabilities } = bench.driver;
+    const { machineId, hostName } = await bench.machine();
+    const target = bench.subject.hostNames[1] ?? hostName;
+    const many = async (attempt: (call: DriverCall) => Promise<Outcome<void>>, so: Partial<ObservedMachine>): Promise<void> => {
+      await Promise.all(Array.from({ length: 5 }, async () => bench.finish(attempt)));
+      expect(await bench.observed(machineId)).toMatchObject(so);
+    };
+    await many(async (call) => compute.startMachine(call, machineId), { power: 'RUNNING' });
+    if (capabilities.suspend) {
+      await many(async (call) => compute.suspendMachine(call, machineId), { power: 'SUSPENDED' });
+      await many(async (call) => compute.resumeMachine(call, machineId), { power: 'RUNNING' });
+    }
+    await many(async (call) => compute.restartMachine(call, machineId), { power: 'RUNNING' });
+    await many(async (call) => compute.stopMachine(call, machineId, true), { power: 'STOPPED' });
+    if (capabilities.resize) await many(async (call) => compute.resizeMachine(call, machineId, { cpu: 2, memoryMib: 256 }), { cpu: 2, memoryMib: 256 });
+    if (capabilities.moveStopped) await many(async (call) => compute.moveMachine(call, machineId, target), { hostName: target });
+    await Promise.all(Array.from({ length: 5 }, async () => bench.finish(async (call) => compute.deleteMachine(call, machineId))));
+    expect(await compute.getMachine(bench.call(), machineId)).toBeUndefined();
   });
 
   it('another specification under the same id is a BACKEND_FAILED conflict', async (context) => {

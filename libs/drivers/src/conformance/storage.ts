@@ -1,5 +1,6 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterEach, expect, it } from 'vitest';
+import type { DriverCall, Outcome } from '../call.js';
 import type { Bench } from './bench.js';
 
 export function storageConformance(bench: Bench): void {
@@ -79,6 +80,20 @@ export function storageConformance(bench: Bench): void {
     expect(await attempt()).toEqual(made);
     await bench.finish(async (call) => storage.deleteDisk(call, source.diskId));
     expect(await storage.getDisk(bench.call(), copy.diskId)).toEqual(made);
+  });
+
+  it.for(['an image', 'nothing'])('many who make or delete one disk of %s at once all find it so', async (from, context) => {
+    bench.needs(context, 'storage');
+    const { storage } = bench.driver;
+    const wanted = bench.diskSpecification({ imageReference: from === 'nothing' ? null : bench.subject.imageReference });
+    bench.willRemoveDisk(wanted.diskId);
+    const many = async <Value>(attempt: (call: DriverCall) => Promise<Outcome<Value>>): Promise<Value[]> =>
+      Promise.all(Array.from({ length: 5 }, async () => bench.finish(attempt)));
+    const made = await many(async (call) => storage.createDisk(call, wanted));
+    for (const disk of made) expect(disk).toEqual(made[0]);
+    await many(async (call) => storage.resizeDisk(call, wanted.diskId, wanted.sizeGib + 1));
+    await many(async (call) => storage.deleteDisk(call, wanted.diskId));
+    expect(await storage.getDisk(bench.call(), wanted.diskId)).toBeUndefined();
   });
 
   it('delete is DONE only when the disk is gone, and repeats', async (context) => {

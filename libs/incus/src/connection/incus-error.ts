@@ -63,7 +63,8 @@ export const isConflict = (error: unknown): error is IncusError => error instanc
 /** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. */
 const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [
   [/already exists|already in use by another|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
-  [/is busy running|already being (created|deleted)|operation is already running/i, 'BUSY'],
+  // The last one: somebody else's same request was waited for, which is done; this one was not begun.
+  [/is busy running|already being (created|deleted)|operation is already running|matching non-reusable operation has now succeeded/i, 'BUSY'],
   [/no available (cowsql|dqlite) leader|failed to begin transaction|database is (locked|closed)|daemon is (starting|shutting)|isn't online|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
   // One member could not reach another.
   [/connect: connection refused|no route to host|network is unreachable|i\/o timeout|unexpected EOF/i, 'UNAVAILABLE'],
