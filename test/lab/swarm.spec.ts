@@ -9,7 +9,7 @@ import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-syste
 /** A Swarm cluster as users ask for it, on real hosts and a real network, seen through the stock docker client. */
 
 const PATIENCE_MS = 600_000;
-/** Muon and the test speak to the cluster by it, so that it is not the one that is killed. */
+/** The test speaks to the cluster by it, so that it is not the one that is killed. */
 const KEPT_HOST = 'h1';
 /** Until a host that died is missed, and until what it had is replaced. */
 const HEALING_MS = 400_000;
