@@ -1,3 +1,4 @@
+import { sleep } from '#core';
 import { backendRefused, DONE, pending, PowerState, type Outcome } from '#drivers';
 import { IncusError, type PowerChange } from '#incus';
 import type { IncusBackend } from './backend.js';
@@ -8,6 +9,9 @@ import { Key } from './names.js';
 
 /** What a guest has to end by itself, when there is so much time. */
 const GRACE_SECONDS = 30;
+const ATTEMPTS = 3;
+/** What is not so any more when the instance is looked at says that somebody else has changed it once more. */
+const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is/i;
 const RESTART_MARK = /^(\d+) (.*)$/s;
 
 /** Power of machines. What Incus says of its operations is a hint: the instance is looked at again after each. */
@@ -75,7 +79,11 @@ export class MachinePower {
       );
       if (marked.state !== 'DONE') return marked;
     }
-    return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget);
+    const isOther = async (): Promise<boolean | undefined> => {
+      const now = await this.processOf(value.name, budget);
+      return now === undefined ? undefined : now !== pid;
+    };
+    return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget, isOther);
   }
 
   /** undefined of an instance whose process begins or ends at this moment: it runs, and Incus counts what runs in process -1. */
@@ -89,32 +97,56 @@ export class MachinePower {
   }
 
   /** Asks the guest; when it has not done it by half of the call's time, it is not asked any more. */
-  private async gently(found: Found, ask: PowerChange, cut: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+  private async gently(
+    found: Found,
+    ask: PowerChange,
+    cut: PowerChange,
+    wanted: PowerState,
+    budget: Budget,
+    isOther?: () => Promise<boolean | undefined>,
+  ): Promise<Outcome<void>> {
     const timeout = Math.max(1, Math.min(GRACE_SECONDS, Math.floor(budget.leftMs / 2000)));
     try {
-      return await this.bring(found, { ...ask, timeout }, wanted, budget);
+      return await this.bring(found, { ...ask, timeout }, wanted, budget, isOther);
     } catch (error) {
       if (!(error instanceof IncusError) || error.outcomeUnknown || budget.signal.aborted) throw error;
-      return this.bring(found, cut, wanted, budget);
+      return this.bring(found, cut, wanted, budget, isOther);
     }
   }
 
-  private async bring(found: Found, change: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+  /**
+   * A failure is believed where the machine is as it was found; where it is not, somebody else is at work on it, and the
+   * repeat of the call begins with what it is then. A guest that ends at once is given another chance.
+   * @param isOther whether it is another process that runs now, for what ran before; undefined where that cannot be said yet
+   */
+  private async bring(
+    found: Found,
+    change: PowerChange,
+    wanted: PowerState,
+    budget: Budget,
+    isOther: () => Promise<boolean | undefined> = async () => true,
+  ): Promise<Outcome<void>> {
     const { name } = found.value;
-    try {
-      const running = await this.backend.client.instances.power(name, change, budget.request);
-      if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
-    } catch (error) {
-      if (isBusy(error)) return pending(BUSY_RETRY_MS);
-      if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      let failure: IncusError | undefined;
+      try {
+        const running = await this.backend.client.instances.power(name, change, budget.request);
+        if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
+      } catch (error) {
+        if (isBusy(error)) return pending(BUSY_RETRY_MS);
+        if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+        failure = error;
+      }
       // "Already stopped" is an error of Incus's; whether it is so, the instance itself tells.
-      if ((await this.powerNow(found, budget)) === wanted) return DONE;
-      throw error;
+      const now = await this.powerNow(found, budget);
+      const isSo = now === wanted && (await isOther());
+      if (isSo === true) return DONE;
+      const isChanged = isSo === undefined || now !== powerOf(found.value);
+      if (isChanged || (failure !== undefined && (await this.catalog.isWorkedOn(name, budget)))) return pending(BUSY_RETRY_MS);
+      if (failure !== undefined && !CONTRADICTED.test(failure.message)) throw failure;
+      if (attempt === ATTEMPTS) throw failure ?? backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
+      await sleep(BUSY_RETRY_MS, budget.signal);
     }
-    const now = await this.powerNow(found, budget);
-    if (now === wanted) return DONE;
-    if (now === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
-    throw backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
   }
 
   private async powerNow(found: Found, budget: Budget): Promise<PowerState> {
