@@ -68,7 +68,11 @@ export class MachinePower {
     const [, markedProcess, markedKey] = RESTART_MARK.exec(value.config[Key.RESTART] ?? '') ?? [];
     if (power === PowerState.STOPPED && markedKey === key) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
     if (power === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
-    if (power !== PowerState.RUNNING) throw this.refused(found, 'only what runs is restarted');
+    if (power !== PowerState.RUNNING) {
+      // In the midst of another restart.
+      if (await this.catalog.isWorkedOn(value.name, budget)) return pending(BUSY_RETRY_MS);
+      throw this.refused(found, 'only what runs is restarted');
+    }
     const pid = await this.processOf(value.name, budget);
     if (pid === undefined) return pending(BUSY_RETRY_MS);
     if (markedKey === key && Number(markedProcess) !== pid) return DONE;
