@@ -23,7 +23,7 @@ export interface OnMembers {
   giveUp?: boolean;
 }
 
-/** The memo counts the members that are dealt with, beside the rounds of the one at hand. */
+/** The memo counts the members that are dealt with and names those that were left, beside the rounds of the one at hand. An undo names those, too. */
 export async function onMembers(
   tools: ClusterTools,
   context: AnyContext,
@@ -34,10 +34,13 @@ export async function onMembers(
   const at = memoNumber(context.step.memo, 'dealt');
   const member = request.members[at];
   if (member === undefined) return done();
+  const left = leftMembers(context.step.memo);
   const answer = await onOneMember(tools, context, facts, concerned, request, member);
-  if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at } };
-  if (at + 1 >= request.members.length) return answer;
-  return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1 } });
+  if (answer === 'LEFT') left.push(member.row.machine_id);
+  else if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at, left } };
+  const notRestored = left.map((resourceId) => ({ resourceId, message: `The cluster could not be told to ${request.words} this node.` }));
+  if (at + 1 >= request.members.length) return answer === 'LEFT' ? done({ notRestored }) : { ...answer, notRestored };
+  return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1, left }, notRestored });
 }
 
 async function onOneMember(
@@ -47,7 +50,7 @@ async function onOneMember(
   concerned: Concerned,
   request: OnMembers,
   member: NodeFacts,
-): Promise<Answer> {
+): Promise<Answer | 'LEFT'> {
   const { purpose, words, maxFailures, giveUp } = request;
   try {
     return await tools.guests.onOneOf(context, {
@@ -62,13 +65,19 @@ async function onOneMember(
   } catch (error) {
     if (giveUp !== true) throw error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
-    return done();
+    return 'LEFT';
   }
 }
 
 function memoNumber(memo: JsonValue | undefined, key: string): number {
   const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo[key] : undefined;
   return typeof value === 'number' ? value : 0;
+}
+
+/** Machines of members that were left as they are. */
+function leftMembers(memo: JsonValue | undefined): string[] {
+  const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo['left'] : undefined;
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }
 
 /**
