@@ -10,7 +10,7 @@ export const Key = {
   ORIGIN: 'user.muon.origin',
   MACHINE: 'user.muon.machine',
   MACHINE_SPECIFICATION: 'user.muon.machine-specification',
-  /** `pid key`: the process that the restart of that idempotency key was to end. */
+  /** `pid keys`, a line each: the process that the restarts of those idempotency keys were to end. */
   RESTART: 'user.muon.restart',
   /** The guest's host name, for the templates of images. */
   HOSTNAME: 'user.hostname',

@@ -1,6 +1,6 @@
 import { sleep } from '#core';
 import { backendRefused, DONE, pending, PowerState, type Outcome } from '#drivers';
-import { IncusError, type PowerChange } from '#incus';
+import { IncusError, type Instance, type PowerChange } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { BUSY_RETRY_MS, isBusy, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
@@ -59,14 +59,15 @@ export class MachinePower {
   }
 
   /**
-   * The machine keeps which process the restart of this key is to end: where another runs, it was done, and where none
+   * The machine keeps which process the restarts of which keys are to end: where another runs, it was done, and where none
    * does, it was broken off.
    */
   async restart(found: Found, key: string, budget: Budget): Promise<Outcome<void>> {
     const { value } = found;
     const power = powerOf(value);
-    const [, markedProcess, markedKey] = RESTART_MARK.exec(value.config[Key.RESTART] ?? '') ?? [];
-    if (power === PowerState.STOPPED && markedKey === key) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
+    const before = markOf(value);
+    const isMarked = before.keys.includes(key);
+    if (power === PowerState.STOPPED && isMarked) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
     if (power === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
     if (power !== PowerState.RUNNING) {
       // In the midst of another restart.
@@ -75,12 +76,14 @@ export class MachinePower {
     }
     const pid = await this.processOf(value.name, budget);
     if (pid === undefined) return pending(BUSY_RETRY_MS);
-    if (markedKey === key && Number(markedProcess) !== pid) return DONE;
-    if (markedKey !== key) {
-      const mark = `${pid} ${key}`;
-      const marked = await this.catalog.change(value.name, idOf(found), budget, (instance) =>
-        instance.config[Key.RESTART] === mark ? undefined : { config: { ...instance.config, [Key.RESTART]: mark } },
-      );
+    if (isMarked && before.pid !== pid) return DONE;
+    if (!isMarked) {
+      const marked = await this.catalog.change(value.name, idOf(found), budget, (instance) => {
+        const mark = markOf(instance);
+        // What ends the process for one who asks for it ends it for all of them.
+        const keys = mark.pid === pid ? mark.keys : [];
+        return keys.includes(key) ? undefined : { config: { ...instance.config, [Key.RESTART]: `${pid} ${[...keys, key].join('\n')}` } };
+      });
       if (marked.state !== 'DONE') return marked;
     }
     const isOther = async (): Promise<boolean | undefined> => {
@@ -166,3 +169,9 @@ export class MachinePower {
 }
 
 const idOf = ({ value }: Found): string => machineIdOf(value) ?? value.name;
+
+/** @returns the process that restarts are to end, and their keys */
+function markOf({ config }: Pick<Instance, 'config'>): { pid: number; keys: string[] } {
+  const [, pid, keys] = RESTART_MARK.exec(config[Key.RESTART] ?? '') ?? [];
+  return { pid: Number(pid), keys: keys?.split('\n') ?? [] };
+}
