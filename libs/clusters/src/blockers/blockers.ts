@@ -139,7 +139,7 @@ function ofNode({ row, machine }: NodeFacts): RootCause {
 
 const HEALING_REMEDIES: Record<string, string> = {
   QUORUM_LOST: 'Bring lost hosts back; without a majority of control nodes the cluster must be restored or made anew.',
-  TOO_MANY_SICK: 'Look for a common fault first; then replace nodes by replaceClusterNode.',
+  TOO_MANY_SICK: 'Look for a common fault first, in the network or in what looks at the nodes; of a host that is really off, prove or attest it: with all its nodes it counts once then. Or replace nodes by replaceClusterNode.',
   HEALING_FAILED: 'Mend the cause; it is tried again by itself a few times, and at any time by replaceClusterNode.',
   REPLACEMENT_REFUSED: 'Make room for a replacement, in the quota or on the hosts.',
 };

@@ -32,7 +32,7 @@ export const ConditionReason = {
   CONTROL_NODES_SHARE_HOST: 'CONTROL_NODES_SHARE_HOST',
   NOTHING_TO_HEAL: 'NOTHING_TO_HEAL',
   HEALING: 'HEALING',
-  /** Too many nodes are sick at once: replacing them would make it worse if the fault lies elsewhere. */
+  /** Nodes are sick by too many separate faults at once: replacing them would make it worse if the fault lies elsewhere. */
   TOO_MANY_SICK: 'TOO_MANY_SICK',
   /** A node cannot be replaced before its host is proven to be off. */
   HOST_NOT_FENCED: 'HOST_NOT_FENCED',

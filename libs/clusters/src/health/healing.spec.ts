@@ -6,16 +6,17 @@ const now = new Date('2026-11-23T12:00:00Z');
 const ago = (minutes: number): Date => new Date(now.getTime() - minutes * 60_000);
 let made = 0;
 
-function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { host?: HealingNode['hostState'] } = {}): HealingNode {
+function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { host?: HealingNode['hostState']; on?: string } = {}): HealingNode {
   made += 1;
-  const { host = 'ACTIVE', ...row } = more;
+  const { host = 'ACTIVE', on = `host-${made}`, ...row } = more;
   const pool = role === 'WORKER' ? 'pool' : null;
   const base = { id: `n${made}`, name: `node-${made}`, role, phase: 'JOINED', pool_id: pool, health: 'READY', health_reason: 'NODE_READY', health_since: ago(60) } as const;
-  return { row: { ...base, ...row }, hostState: host };
+  return { row: { ...base, ...row }, hostState: host, host: { id: on } };
 }
 const onHostOfItsOwn = ({ row }: HealingNode) => ({ ...row, hostId: `host-of-${row.id}` });
 const several = (count: number, make: () => HealingNode): HealingNode[] => Array.from({ length: count }, make);
-const lost = (role: 'CONTROL' | 'WORKER', since = ago(1)): HealingNode => node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED' });
+const lost = (role: 'CONTROL' | 'WORKER', since = ago(1), on?: string): HealingNode =>
+  node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED', ...(on === undefined ? {} : { on }) });
 
 function facts(nodes: readonly HealingNode[], more: Partial<HealingFacts> = {}): HealingFacts {
   const workers = nodes.filter((each) => each.row.role === 'WORKER').length;
@@ -73,6 +74,36 @@ describe('healing', () => {
     expect(decide(facts([lost('CONTROL'), node('WORKER')])).condition.reason).toBe('QUORUM_LOST');
     // A host with a control node and a worker of a small cluster.
     expect(decide(facts([node('CONTROL'), node('CONTROL'), lost('CONTROL'), lost('WORKER'), node('WORKER')])).target).toMatchObject({ role: 'CONTROL' });
+  });
+
+  it('counts a host that is proven to be off once, with all that was on it, and everything that has no such reason by itself', () => {
+    const controls = several(3, () => node('CONTROL'));
+    const well = several(2, () => node('WORKER'));
+    const gone = several(3, () => lost('WORKER', ago(1), 'dead'));
+    expect(sickLimit(8)).toBe(2);
+    expect(decide(facts([...controls, ...well, ...gone])).target).toMatchObject({ type: 'NODE', nodeId: gone[0]?.row.id });
+    // Nobody knows of a silent host that it is the host.
+    const silent = several(3, () => node('WORKER', { health: 'UNREACHABLE', health_reason: 'HOST_SILENT', host: 'DOWN', on: 'silent' }));
+    expect(decide(facts([...controls, ...silent, lost('WORKER'), node('WORKER')])).condition.reason).toBe('TOO_MANY_SICK');
+    // The host is back, and they are not: it is no reason any more.
+    const back = gone.map((each) => ({ ...each, hostState: 'ACTIVE' as const }));
+    expect(decide(facts([...controls, ...well, ...back])).condition.reason).toBe('TOO_MANY_SICK');
+    const vanished = several(3, () => node('WORKER', { health: 'LOST', health_reason: 'MACHINE_GONE', on: 'busy' }));
+    expect(decide(facts([...controls, ...well, ...vanished])).condition.reason).toBe('TOO_MANY_SICK');
+    // So many hosts do not die by chance.
+    const everywhere = ['a', 'b', 'c', 'd'].flatMap((on) => several(2, () => lost('WORKER', ago(1), on)));
+    expect(decide(facts([...controls, ...everywhere])).condition).toEqual({
+      type: 'HEALABLE',
+      status: 'FALSE',
+      reason: 'TOO_MANY_SICK',
+      message:
+        '8 of 11 nodes are lost or do not answer, by 4 separate faults (a host that is proven to be off counts once, with all its nodes). More than 3 may have a cause elsewhere, so none is replaced by itself.',
+    });
+  });
+
+  it('makes what is missing however much that is: it takes nothing away', () => {
+    const nodes = [...several(3, () => node('CONTROL')), node('WORKER')];
+    expect(decide(facts(nodes, { pools: [{ id: 'pool', name: 'workers', count: 9 }] })).target).toMatchObject({ type: 'MISSING' });
   });
 
   it('waits longer after each failure, and gives up after some', () => {

@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '#core';
-import type { HostState } from '#infrastructure';
+import type { HostRow, HostState } from '#infrastructure';
 import type { ClusterNodeRow } from '../node/cluster-node.js';
 import { quorum } from '../cluster/cluster.js';
 import type { ConditionNow, ConditionReason } from './conditions.js';
@@ -8,6 +8,7 @@ import type { ConditionNow, ConditionReason } from './conditions.js';
 export interface HealingNode {
   row: Pick<ClusterNodeRow, 'id' | 'name' | 'role' | 'phase' | 'pool_id' | 'health' | 'health_reason' | 'health_since'>;
   hostState: HostState | undefined;
+  host: Pick<HostRow, 'id'> | undefined;
 }
 
 export interface HealingPool {
@@ -45,7 +46,7 @@ export interface HealingDecision {
   condition: ConditionNow;
 }
 
-/** One in three, but two at least: a small cluster may lose a host with two of its nodes. */
+/** How many faults at once are still healed: one for three nodes, but two at least. */
 export function sickLimit(nodes: number): number {
   return Math.max(2, Math.floor(nodes / 3));
 }
@@ -68,9 +69,12 @@ export function decideHealing(facts: HealingFacts, limits: HealingLimits): Heali
   if (serving < needed && (first !== undefined || waiting.length > 0)) {
     return blocked('QUORUM_LOST', `Only ${serving} control nodes are ready and ${needed} must agree on a new one; bring lost hosts back, or restore the cluster.`);
   }
-  const sick = targets.length + waiting.length;
-  if (first !== undefined && sick > sickLimit(wanted)) {
-    return blocked('TOO_MANY_SICK', `${sick} of ${wanted} nodes are lost or do not answer, more than ${sickLimit(wanted)}: the fault may lie elsewhere, so none is replaced by itself.`);
+  const sick = [...facts.nodes.filter((node) => isReplaceable(node, facts.at, limits)), ...waiting];
+  const faults = countFaults(sick);
+  if (first !== undefined && faults > sickLimit(wanted)) {
+    const counted = `${sick.length} of ${wanted} nodes are lost or do not answer, by ${faults} separate faults`;
+    const message = `${counted} (a host that is proven to be off counts once, with all its nodes). More than ${sickLimit(wanted)} may have a cause elsewhere, so none is replaced by itself.`;
+    return blocked('TOO_MANY_SICK', message);
   }
   if (first === undefined) return nothingToDo(waiting, blocked);
   if (facts.failures >= limits.maxFailures) {
@@ -81,6 +85,18 @@ export function decideHealing(facts: HealingFacts, limits: HealingLimits): Heali
   }
   const condition: ConditionNow = { type: 'HEALABLE', status: 'TRUE', reason: 'HEALING', message: `"${first.name}" is being replaced.` };
   return { target: first, condition };
+}
+
+/**
+ * The brake is for sickness that nobody can explain: whoever looks, or the network, may be what is broken, and replacing well
+ * nodes would make it worse. A host that is proven to be off explains all that was on it, and is one fault however much that
+ * is. What an earlier healing has deleted is none: making it takes nothing away.
+ */
+function countFaults(sick: readonly HealingNode[]): number {
+  const isExplained = ({ row, host, hostState }: HealingNode): boolean =>
+    row.health === 'LOST' && row.health_reason === 'HOST_FENCED' && host !== undefined && hostState === 'FENCED';
+  const hosts = new Set(sick.filter(isExplained).map(({ host }) => host?.id));
+  return hosts.size + sick.filter((node) => !isExplained(node)).length;
 }
 
 function nothingToDo(waiting: readonly HealingNode[], blocked: (reason: ConditionReason, message: string) => HealingDecision): HealingDecision {
