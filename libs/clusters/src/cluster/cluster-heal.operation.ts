@@ -5,7 +5,7 @@ import { findMembers, findPortsOfOwners, planMemberChange } from '#network';
 import { defineOperation, done, fanOut, UNDO_ALL, wait, type ApplyChanges, type OperationKind, type OperationStep, type StepContext } from '#operations';
 import { CHARGES } from '#quota';
 import { readOneCluster } from '../guest/cluster-facts.js';
-import { setNodePhase } from '../node/cluster-node.sql.js';
+import { moveNodePhase } from '../node/cluster-node.sql.js';
 import { forget, turnOff } from '../node/member-steps.js';
 import { awaitReady, childOn, closeJoining, inviteStep, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
 import { healingFailed, healingSucceeded } from '../health/observation.sql.js';
@@ -110,7 +110,7 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
           afterMs: 0,
           blocker: 'The lost node is being taken out.',
           commit: async (transaction) => {
-            await transaction.execute(setNodePhase, [lostMachineId], 'REMOVING');
+            await transaction.execute(moveNodePhase, [lostMachineId], 'JOINED', 'REMOVING');
           },
         });
       }
@@ -121,7 +121,8 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
       const { lostMachineId } = context.operation.input;
       return done({
         commit: async (transaction) => {
-          if (lostMachineId !== null) await transaction.execute(setNodePhase, [lostMachineId], 'JOINED');
+          // One that was no member before, because an operation that brought it was given up, does not become one.
+          if (lostMachineId !== null) await transaction.execute(moveNodePhase, [lostMachineId], 'REMOVING', 'JOINED');
         },
       });
     },

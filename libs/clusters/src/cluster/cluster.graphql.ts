@@ -53,6 +53,7 @@ const REASONS: Record<ConditionReason, string> = {
   CONTROL_NODES_SHARE_HOST: 'So many control nodes are on one host that the API would go with it.',
   NOTHING_TO_HEAL: 'No node needs to be replaced.',
   HEALING: 'A node is being replaced.',
+  OPERATION_IN_PROGRESS: 'A node is to be replaced when the operation that the message names has ended.',
   TOO_MANY_SICK: 'Nodes are sick by so many faults at once that the cause may lie elsewhere; a host that is proven to be off is one fault, with all its nodes.',
   HOST_NOT_FENCED: 'A host does not answer and is not proven to be off.',
   HEALING_FAILED: 'Healing has failed.',

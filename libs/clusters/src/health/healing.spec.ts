@@ -21,7 +21,7 @@ const lost = (role: 'CONTROL' | 'WORKER', since = ago(1), on?: string): HealingN
 function facts(nodes: readonly HealingNode[], more: Partial<HealingFacts> = {}): HealingFacts {
   const workers = nodes.filter((each) => each.row.role === 'WORKER').length;
   const controlCount = nodes.filter((each) => each.row.role === 'CONTROL').length;
-  return { controlCount, pools: [{ id: 'pool', name: 'workers', count: workers }], nodes, failures: 0, notBefore: null, lastError: null, at: now, ...more };
+  return { controlCount, pools: [{ id: 'pool', name: 'workers', count: workers }], nodes, failures: 0, notBefore: null, lastError: null, holder: null, at: now, ...more };
 }
 const decide = (given: HealingFacts) => decideHealing(given, DEFAULT_HEALING_LIMITS);
 
@@ -61,7 +61,6 @@ describe('healing', () => {
     expect(decide(facts([...others, sick(9)])).target).toBeNull();
     expect(decide(facts([...others, sick(10)])).target).toMatchObject({ type: 'NODE' });
     expect(decide(facts([...others, sick(60, 'UNKNOWN')])).target).toBeNull();
-    expect(decide(facts([...others, node('WORKER', { phase: 'DRAINING', health: 'LOST' })])).target).toBeNull();
   });
 
   it('stops when too many are sick at once, or when too few control nodes could agree', () => {
@@ -106,6 +105,41 @@ describe('healing', () => {
     expect(decide(facts(nodes, { pools: [{ id: 'pool', name: 'workers', count: 9 }] })).target).toMatchObject({ type: 'MISSING' });
   });
 
+  it('leaves alone what an operation moves, takes up what was left of one that was given up, and replaces none that is too many', () => {
+    const holder = { operationId: 'op_1', kind: 'clusters.node_pool.grow', state: 'RUNNING', heals: false } as const;
+    const well = [...several(3, () => node('CONTROL')), node('WORKER')];
+    for (const phase of ['JOINING', 'DRAINING', 'REMOVING'] as const) {
+      const left = node('WORKER', { phase, health: 'UNKNOWN' });
+      expect(decide(facts([...well, left], { holder }))).toMatchObject({ target: null, condition: { reason: 'NOTHING_TO_HEAL' } });
+      expect(decide(facts([...well, left])).target).toMatchObject({ type: 'NODE', nodeId: left.row.id });
+      expect(decide(facts([...well, left], { pools: [{ id: 'pool', name: 'workers', count: 1 }] })).target).toBeNull();
+      const silent = { ...left, hostState: 'DOWN' as const };
+      expect(decide(facts([...well, silent]))).toMatchObject({ target: null, condition: { reason: 'HOST_NOT_FENCED' } });
+    }
+    const control = node('CONTROL', { phase: 'REMOVING' });
+    expect(decide(facts([...well.slice(1), control])).target).toMatchObject({ role: 'CONTROL', nodeId: control.row.id });
+  });
+
+  it('says what it waits for, and by whom a node is being replaced', () => {
+    const nodes = [...several(3, () => node('CONTROL')), lost('WORKER')];
+    const holder = { operationId: 'op_1', kind: 'clusters.node_pool.grow', state: 'RUNNING', heals: false } as const;
+    const name = nodes[3]?.row.name;
+    expect(decide(facts(nodes, { holder }))).toEqual({
+      target: null,
+      condition: {
+        type: 'HEALABLE',
+        status: 'FALSE',
+        reason: 'OPERATION_IN_PROGRESS',
+        message: `"${name}" is not replaced before operation "op_1" (clusters.node_pool.grow) has ended.`,
+      },
+    });
+    const healing = { ...holder, kind: 'clusters.cluster.heal', heals: true };
+    expect(decide(facts(nodes, { holder: healing })).condition).toMatchObject({ status: 'TRUE', reason: 'HEALING', message: expect.stringContaining('op_1') });
+    expect(decide(facts(nodes.slice(0, 3), { holder: healing })).condition).toMatchObject({ status: 'TRUE', reason: 'HEALING' });
+    const stuck = decide(facts(nodes.slice(0, 3), { holder: { ...healing, state: 'STUCK' } })).condition;
+    expect(stuck).toMatchObject({ status: 'FALSE', reason: 'OPERATION_IN_PROGRESS', message: expect.stringContaining('an operator must retry or abandon it') });
+  });
+
   it('waits longer after each failure, and gives up after some', () => {
     const nodes = [...several(3, () => node('CONTROL')), lost('WORKER')];
     const later = facts(nodes, { failures: 1, notBefore: new Date(now.getTime() + 1) });
@@ -120,7 +154,8 @@ describe('healing', () => {
 
 describe('conditions', () => {
   const statuses = (list: readonly ConditionNow[]) => Object.fromEntries(list.map((each) => [each.type, `${each.status} ${each.reason}`]));
-  const of = (nodes: readonly HealingNode[], controls: number, workers: number) => statuses(nodeConditions(nodes.map(onHostOfItsOwn), { controls, workers }));
+  const of = (nodes: readonly HealingNode[], controls: number, workers: number, isChanging = true) =>
+    statuses(nodeConditions(nodes.map(onHostOfItsOwn), { controls, workers, isChanging }));
 
   it('say what the nodes are', () => {
     expect(of([...several(3, () => node('CONTROL')), node('WORKER')], 3, 1)).toEqual({
@@ -153,7 +188,7 @@ describe('conditions', () => {
   it('count a host with its control nodes as one that may be lost', () => {
     const on = (hosts: readonly string[]) => {
       const controls = hosts.map((hostId, index) => ({ ...node('CONTROL', { name: `control-${index}` }).row, hostId }));
-      return nodeConditions(controls, { controls: hosts.length, workers: 0 }).find((each) => each.type === 'FAULT_TOLERANT');
+      return nodeConditions(controls, { controls: hosts.length, workers: 0, isChanging: false }).find((each) => each.type === 'FAULT_TOLERANT');
     };
     expect(on(['a', 'b', 'b'])).toMatchObject({
       status: 'FALSE',
@@ -173,9 +208,16 @@ describe('conditions', () => {
     expect(of(healing, 1, 2)).toMatchObject({ READY: 'FALSE NODES_LOST', API_AVAILABLE: 'TRUE QUORUM_READY' });
   });
 
+  it('do not count what is left of an operation that was given up', () => {
+    const left = [node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'JOINING', health: 'UNKNOWN' })];
+    expect(of(left, 1, 2, false)).toMatchObject({ READY: 'FALSE NODES_MISSING', WORKERS_READY: 'FALSE NODES_MISSING' });
+    expect(of(left, 1, 1, false).READY).toBe('TRUE ALL_READY');
+    expect(of([node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'REMOVING', health: 'LOST' })], 1, 1, false).READY).toBe('TRUE ALL_READY');
+  });
+
   it('keep the time since when they hold for the same reason', () => {
-    const before = foldConditions([], nodeConditions([onHostOfItsOwn(node('CONTROL'))], { controls: 1, workers: 0 }), ago(5));
-    const after = foldConditions(before, nodeConditions([onHostOfItsOwn(lost('CONTROL'))], { controls: 1, workers: 0 }), now);
+    const before = foldConditions([], nodeConditions([onHostOfItsOwn(node('CONTROL'))], { controls: 1, workers: 0, isChanging: false }), ago(5));
+    const after = foldConditions(before, nodeConditions([onHostOfItsOwn(lost('CONTROL'))], { controls: 1, workers: 0, isChanging: false }), now);
     const since = Object.fromEntries(after.map((each) => [each.type, each.since]));
     expect(since).toMatchObject({ READY: now.toISOString(), WORKERS_READY: ago(5).toISOString(), FAULT_TOLERANT: ago(5).toISOString() });
   });
