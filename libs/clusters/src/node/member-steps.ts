@@ -1,5 +1,5 @@
-import { toMuonError, type JsonValue } from '#core';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { toMuonError, type JsonObject, type JsonValue } from '#core';
+import { done, StepFailed, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
@@ -34,7 +34,7 @@ export async function onMembers(
   const at = memoNumber(context.step.memo, 'dealt');
   const member = request.members[at];
   if (member === undefined) return done();
-  const answer = await onOneMember(tools, context, facts, concerned, request, member);
+  const answer = await onOneMember(tools, context, facts, concerned, request, member, at);
   if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at } };
   if (at + 1 >= request.members.length) return answer;
   return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1 } });
@@ -47,6 +47,7 @@ async function onOneMember(
   concerned: Concerned,
   request: OnMembers,
   member: NodeFacts,
+  dealt: number,
 ): Promise<Answer> {
   const { purpose, words, maxFailures, giveUp } = request;
   try {
@@ -60,7 +61,7 @@ async function onOneMember(
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {
-    if (giveUp !== true) throw error;
+    if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), dealt }) : error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
     return done();
   }
