@@ -1,7 +1,9 @@
-import { toMuonError, type JsonObject, type JsonValue } from '#core';
+import { MuonError, toMuonError, type JsonObject, type JsonValue } from '#core';
 import { done, StepFailed, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { quorum } from '../cluster/cluster.js';
+import { isServing } from './cluster-node.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
 /** A dead cluster must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
@@ -92,6 +94,33 @@ export async function turnOff(tools: ClusterTools, context: AnyContext, clusterI
     if (known.code !== 'NOT_FOUND') context.log.warn({ err: error, nodeId: node.row.id }, 'a machine could not be turned off before its cluster forgets it');
     return undefined;
   }
+}
+
+/** How long control nodes that are away are waited for before an operator is asked. */
+const AGREEMENT_PATIENCE_MS = 15 * 60_000;
+const AGREEMENT_LOOK_MS = 5000;
+
+/**
+ * A control node is not taken back while the others could not agree without it: its vote may be the one that they need, and
+ * without it they could not even forget it.
+ * @returns undefined when they can
+ * @throws INVALID_STATE when they could not for long: then an operator brings them back, or gives the operation up, which keeps
+ *   the node
+ */
+export async function awaitAgreement(context: AnyContext, clusterId: string, machineId: string): Promise<StepWait | undefined> {
+  const { nodes } = await readOneCluster(context.reader, clusterId);
+  const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.row.machine_id !== machineId);
+  const isThere = ({ row, hostState }: NodeFacts): boolean => isServing(row) && hostState !== 'DOWN' && hostState !== 'FENCED';
+  const ready = others.filter(isThere).length;
+  const needed = quorum(others.length);
+  if (others.length === 0 || ready >= needed) return undefined;
+  const name = nodes.find(ofMachines([machineId]))?.row.name ?? machineId;
+  const message = `Control node "${name}" is not taken back: ${ready} of the others are ready, and ${needed} must agree without it.`;
+  const data = { ready, needed };
+  if (Date.now() - context.step.since.getTime() > AGREEMENT_PATIENCE_MS) throw new MuonError('INVALID_STATE', message, { fault: 'OPERATOR', data });
+  const remedy = 'Bring the hosts of the others back. Later an operator may also abandon the operation: the node stays, and those that are lost are replaced.';
+  const { memo } = context.step;
+  return wait({ afterMs: AGREEMENT_LOOK_MS, blocker: { code: 'INVALID_STATE', message, fault: 'OPERATOR', remedy, data }, ...(memo === undefined ? {} : { memo }) });
 }
 
 /**
