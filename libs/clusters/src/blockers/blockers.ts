@@ -138,12 +138,14 @@ function ofNode({ row, machine }: NodeFacts): RootCause {
   };
 }
 
-/** Nodes on their way in or out, when nobody is at work on the cluster. */
+/** Nodes on their way in or out, when nobody is at work on the cluster. Of a pool that is FAILED it has been said why. */
 function ofLeftOver({ row, nodes, pools }: ClusterFacts): RootCause[] {
   if (row.lifecycle !== 'PRESENT') return [];
-  const replaced = new Set(leftOver({ nodes, pools, controlCount: row.control_count, holder: null }));
+  const present = pools.filter((pool) => pool.lifecycle === 'PRESENT');
+  const poolIds = new Set<string | null>([null, ...present.map((pool) => pool.id)]);
+  const replaced = new Set(leftOver({ nodes, pools: present, controlCount: row.control_count, holder: null }));
   return nodes
-    .filter((node) => node.row.phase !== 'JOINED')
+    .filter((node) => node.row.phase !== 'JOINED' && poolIds.has(node.row.pool_id))
     .map((node) => ({
       code: 'INVALID_STATE',
       message: `Node "${node.row.name}" is ${node.row.phase}, and the operation that was at it has been given up.`,

@@ -103,14 +103,15 @@ const AGREEMENT_LOOK_MS = 5000;
 /**
  * A control node is not taken back while the others could not agree without it: its vote may be the one that they need, and
  * without it they could not even forget it.
- * @returns undefined when they can
+ * @returns undefined when they can, or need not because the cluster goes
  * @throws INVALID_STATE when they could not for long: then an operator brings them back, or gives the operation up, which keeps
  *   the node
  */
 export async function awaitAgreement(context: AnyContext, clusterId: string, machineId: string): Promise<StepWait | undefined> {
-  const { nodes } = await readOneCluster(context.reader, clusterId);
+  const { row, nodes } = await readOneCluster(context.reader, clusterId);
+  if (row.lifecycle !== 'PRESENT') return undefined;
   const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.row.machine_id !== machineId);
-  const isThere = ({ row, hostState }: NodeFacts): boolean => isServing(row) && hostState !== 'DOWN' && hostState !== 'FENCED';
+  const isThere = ({ row: node, hostState }: NodeFacts): boolean => isServing(node) && hostState !== 'DOWN' && hostState !== 'FENCED';
   const ready = others.filter(isThere).length;
   const needed = quorum(others.length);
   if (others.length === 0 || ready >= needed) return undefined;
