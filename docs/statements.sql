@@ -1554,6 +1554,12 @@ LEFT JOIN router AS r ON r.id = n.router_id
 LEFT JOIN transit_address AS t ON t.owner_id = f.id AND t.provider_router_id = r.provider_router_id
 WHERE f.id = ANY($1) ORDER BY f.id;
 
+-- going.held
+SELECT id, kind, resource_id, state, blocker FROM operation
+WHERE ended_at IS NULL AND blocker IS NOT NULL AND tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND id <> $3
+AND (state = 'STUCK' OR blocker->>'code' <> 'RESOURCE_BUSY')
+ORDER BY (state = 'STUCK') DESC, blocker->>'since', id LIMIT $4::int;
+
 -- going.keep_project
 WITH kept AS (
 UPDATE project SET deletion_operation_id = NULL WHERE id = $1 AND deletion_operation_id = $3 RETURNING id

@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { typeidUnboxed } from 'typeid-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openOvnNetwork, type OvnNetworkDriver } from '#driver-ovn';
-import type { DriverCall, FirewallPolicyRule, Outcome, PortSpecification, SecurityGroupRule } from '#drivers';
-import type { IncusClient } from '#incus';
-import { createTiny, Lab, newName, removeInstance, until } from '../support/lab.js';
+import type { FirewallPolicyRule, SecurityGroupRule } from '#drivers';
+import { newName, until } from '../support/lab.js';
+import { LabGuests, type Guest } from '../support/lab-guests.js';
 
 const MARK = newName('fw');
 const OWNERSHIP = { installationId: `${MARK}-installation`, tenantId: `${MARK}-tenant`, projectId: `${MARK}-project` };
@@ -20,19 +19,12 @@ const WEB = { from: 80, to: 80 };
 const CLIENTS = `${MARK}-clients`;
 const SERVERS = `${MARK}-servers`;
 
-interface Guest {
-  name: string;
-  device: string;
-  port: PortSpecification;
-}
-
 /** A machine on a host, as far as the network knows it; its group is there before it is. */
 function guest(number: number, hostName: string, group: string): Guest {
   return {
     name: `${MARK}-guest-${number}`,
-    device: `mu-${MARK}-${number}`,
     port: {
-      portId: `${MARK}-port-${number}`,
+      portId: typeidUnboxed('port'),
       revision: 1,
       ownership: OWNERSHIP,
       networkId: NETWORK.networkId,
@@ -48,53 +40,25 @@ const CLIENT = guest(1, 'h1', CLIENTS);
 const SERVER = guest(2, 'h2', SERVERS);
 const GUESTS = [CLIENT, SERVER];
 
-let lab: Lab;
-let incus: IncusClient;
-let driver: OvnNetworkDriver;
+let ground: LabGuests;
 const revisions = new Map<string, number>();
 
 beforeAll(async () => {
-  lab = await Lab.find();
-  incus = await lab.incus('h1');
-  await lab.settled(incus);
-  const { managementAddress: address } = lab.controller;
-  driver = await openOvnNetwork({
-    backendId: `${MARK}-backend`,
-    installationId: OWNERSHIP.installationId,
-    northbound: [`tcp:${address}:6641`],
-    southbound: [`tcp:${address}:6642`],
-  });
-  await done(async (call) => driver.ensureNetwork(call, NETWORK));
+  ground = await LabGuests.open(OWNERSHIP.installationId, GUESTS);
+  await ground.done(async (call, driver) => driver.ensureNetwork(call, NETWORK));
   await groupRules(CLIENTS, []);
   await groupRules(SERVERS, []);
-  await Promise.all(
-    GUESTS.map(async ({ name, device, port }) => {
-      await done(async (call) => driver.ensurePort(call, port));
-      const nic = { type: 'nic', nictype: 'bridged', parent: 'br-int', name: 'eth0', host_name: device, hwaddr: port.macAddress };
-      await createTiny(incus, name, port.hostName, { eth0: nic });
-      await incus.instances.ensurePower(name, { action: 'start' });
-      await lab.switchOf(port.hostName, 'set', 'Interface', device, `external_ids:iface-id=${port.portId}`);
-    }),
-  );
+  await ground.start();
 }, 120_000);
 
 afterAll(async () => {
-  for (const { name } of GUESTS) await removeInstance(incus, name);
-  await done(async (call) => driver.removeLoadBalancer(call, BALANCER));
-  await done(async (call) => driver.removeFirewall(call, FIREWALL));
-  for (const { port } of GUESTS) await done(async (call) => driver.removePort(call, port.portId));
-  for (const group of [CLIENTS, SERVERS]) await done(async (call) => driver.removeSecurityGroup(call, group));
-  await done(async (call) => driver.removeNetwork(call, NETWORK.networkId));
-  await driver[Symbol.asyncDispose]();
-  incus.close();
+  await ground.remove();
+  await ground.done(async (call, driver) => driver.removeLoadBalancer(call, BALANCER));
+  await ground.done(async (call, driver) => driver.removeFirewall(call, FIREWALL));
+  for (const group of [CLIENTS, SERVERS]) await ground.done(async (call, driver) => driver.removeSecurityGroup(call, group));
+  await ground.done(async (call, driver) => driver.removeNetwork(call, NETWORK.networkId));
+  await ground.close();
 });
-
-async function done<Value>(make: (call: DriverCall) => Promise<Outcome<Value>>): Promise<Value> {
-  return until('An answer of the network', 30_000, async () => {
-    const outcome = await make({ idempotencyKey: randomUUID(), timeoutMs: 20_000, signal: new AbortController().signal });
-    return outcome.state === 'DONE' ? ([outcome.value] as const) : undefined;
-  }).then(([value]) => value);
-}
 
 const next = (id: string): number => {
   revisions.set(id, (revisions.get(id) ?? 0) + 1);
@@ -105,39 +69,32 @@ const next = (id: string): number => {
 async function groupRules(securityGroupId: string, rules: Partial<SecurityGroupRule>[]): Promise<void> {
   const rule = { direction: 'INGRESS', protocol: 'TCP', ports: null, remoteCidr: null, remoteSecurityGroupId: null } as const;
   const group = { securityGroupId, revision: next(securityGroupId), ownership: OWNERSHIP, rules: rules.map((each) => ({ ...rule, ...each })) };
-  await done(async (call) => driver.ensureSecurityGroup(call, group));
-  await done(async (call) => driver.realised(call, securityGroupId));
+  await ground.done(async (call, driver) => driver.ensureSecurityGroup(call, group));
+  await ground.done(async (call, driver) => driver.realised(call, securityGroupId));
 }
 
 async function operatorsSay(...rules: Partial<FirewallPolicyRule>[]): Promise<void> {
   const rule = { action: 'DENY', direction: 'INGRESS', protocol: 'TCP', ports: null, remoteCidr: null } as const;
   const policies = [{ scope: { kind: 'ALL' as const }, rules: rules.map((each) => ({ ...rule, ...each })) }];
   const firewall = { firewallId: FIREWALL, revision: next(FIREWALL), installationId: OWNERSHIP.installationId, policies };
-  await done(async (call) => driver.ensureFirewall(call, firewall));
-  await done(async (call) => driver.realised(call, FIREWALL));
-}
-
-async function ask(address: string): Promise<string> {
-  const input = 'GET / HTTP/1.0\r\n\r\n';
-  const { stdout } = await incus.instances.execute(CLIENT.name, { command: ['nc', '-w', '2', address, '80'], input, timeoutMs: 10_000 });
-  return stdout;
+  await ground.done(async (call, driver) => driver.ensureFirewall(call, firewall));
+  await ground.done(async (call, driver) => driver.realised(call, FIREWALL));
 }
 
 /** What is open answers, what is closed does not: a packet that was lost on a busy machine is sent again. */
 async function answers(address = SERVER.port.ipAddress): Promise<boolean> {
-  for (let attempt = 0; attempt < 3; attempt += 1) if ((await ask(address)).includes('200 OK')) return true;
+  for (let attempt = 0; attempt < 3; attempt += 1) if ((await ground.fetches(CLIENT, address)) !== undefined) return true;
   return false;
 }
 
 async function pings(): Promise<boolean> {
-  const { exitCode } = await incus.instances.execute(CLIENT.name, { command: ['ping', '-c', '3', '-W', '1', SERVER.port.ipAddress], timeoutMs: 10_000 });
-  return exitCode === 0;
+  return (await ground.execute(CLIENT, ['ping', '-c', '3', '-W', '1', SERVER.port.ipAddress])).exitCode === 0;
 }
 
 test('guests in groups that allow nothing get their addresses', async () => {
   for (const { name, port } of GUESTS) {
     await until(`The address of ${name}`, 30_000, async () => {
-      const { network } = await incus.instances.state(name);
+      const { network } = await ground.incus.instances.state(name);
       return network?.['eth0']?.addresses.some((one) => one.address === port.ipAddress) ? true : undefined;
     });
   }
@@ -180,16 +137,16 @@ test('a load balancer finds its member well behind a group that lets clients in 
   await groupRules(SERVERS, [{ ports: WEB, remoteSecurityGroupId: CLIENTS }]);
   const listeners = [{ port: 80, protocol: 'TCP' as const, members: [{ address: SERVER.port.ipAddress, port: 80 }] }];
   const balancer = { loadBalancerId: BALANCER, revision: 1, ownership: OWNERSHIP, networkId: NETWORK.networkId, address: VIRTUAL_ADDRESS, listeners };
-  await done(async (call) => driver.ensureLoadBalancer(call, balancer));
+  await ground.done(async (call, driver) => driver.ensureLoadBalancer(call, balancer));
   await until('The member being found well', 30_000, async () => {
-    const found = await lab.southbound('--bare', '--columns=status', 'find', 'Service_Monitor', `logical_port=${SERVER.port.portId}`);
+    const found = await ground.lab.southbound('--bare', '--columns=status', 'find', 'Service_Monitor', `logical_port=${SERVER.port.portId}`);
     return found === 'online' ? true : undefined;
   });
   expect(await answers(VIRTUAL_ADDRESS)).toBe(true);
 });
 
 test('a port that leaves its groups is open again, but for what operators deny', async () => {
-  await done(async (call) => driver.ensurePort(call, { ...SERVER.port, revision: 2, securityGroupIds: [] }));
+  await ground.done(async (call, driver) => driver.ensurePort(call, { ...SERVER.port, revision: 2, securityGroupIds: [] }));
   await operatorsSay();
   expect(await pings()).toBe(true);
   await operatorsSay({ protocol: 'ICMP' });

@@ -218,7 +218,7 @@ test('a cluster is reached over https with a certificate that it trusts', async 
   const client = await clientCertificate('lab-test', 1);
   const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';
   const url = `https://${lab.hosts[0]?.managementAddress}:${INCUS_PORT}`;
-  const newcomer = new IncusClient({ endpoint: { url, serverCertificate, client } });
+  const newcomer = new IncusClient({ endpoints: [{ url, serverCertificate, client }] });
   const connection = { backendId: 'backend_lab', installationId: ownership.installationId, endpoint: url, secret: JSON.stringify(client) };
   const remote = await incusDriverFactory().connect({ ...connection, options: { serverCertificate } });
   try {

@@ -220,7 +220,7 @@ describe('over HTTPS', () => {
     const client = await clientCertificate('lab-test', 1);
     const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';
     const remotes = lab.hosts.map(
-      ({ managementAddress }) => new IncusClient({ endpoint: { url: `https://${managementAddress}:${INCUS_PORT}`, serverCertificate, client } }),
+      ({ managementAddress }) => new IncusClient({ endpoints: [{ url: `https://${managementAddress}:${INCUS_PORT}`, serverCertificate, client }] }),
     );
     const [first] = remotes as [IncusClient, ...IncusClient[]];
     try {
@@ -242,7 +242,7 @@ describe('over HTTPS', () => {
 
   test('a server that shows another certificate than the one expected is not spoken to', async () => {
     const { certificate } = await clientCertificate('lab-test', 1);
-    const remote = new IncusClient({ endpoint: { url: `https://${lab.hosts[0]?.managementAddress}:${INCUS_PORT}`, serverCertificate: certificate } });
+    const remote = new IncusClient({ endpoints: [{ url: `https://${lab.hosts[0]?.managementAddress}:${INCUS_PORT}`, serverCertificate: certificate }] });
     await expect(remote.server.get()).rejects.toMatchObject({ kind: 'UNAVAILABLE' });
     remote.close();
   });

@@ -71,6 +71,7 @@ async function start({ instance, image, hostName, macAddress, portId, device, na
 beforeAll(async () => {
   lab = await Lab.find();
   incus = await lab.incus('h1');
+  await lab.requireNodeImage(incus);
   await lab.settled(incus);
   const [northbound, southbound] = [NORTHBOUND_PORT, SOUTHBOUND_PORT].map((port) => [`tcp:${CONTROLLER.managementAddress}:${port}`]) as [string[], string[]];
   driver = await openOvnNetwork({ backendId: 'backend_lab', installationId: ownership.installationId, northbound, southbound });

@@ -2,38 +2,25 @@ import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { typeidUnboxed } from 'typeid-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openOvnNetwork, type OvnNetworkDriver } from '#driver-ovn';
-import {
-  hostDeviceOf,
-  type DriverCall,
-  type ExternalNetworkSpecification,
-  type FloatingIpSpecification,
-  type LoadBalancerSpecification,
-  type NetworkSpecification,
-  type Outcome,
-  type PortSpecification,
-  type ProviderRouterSpecification,
-  type RouterSpecification,
+import type {
+  ExternalNetworkSpecification,
+  FloatingIpSpecification,
+  LoadBalancerSpecification,
+  NetworkSpecification,
+  PortSpecification,
+  ProviderRouterSpecification,
+  RouterSpecification,
 } from '#drivers';
-import type { IncusClient } from '#incus';
-import { cidrOf, EXTERNAL, machineAddress, NORTHBOUND_PORT, CONTROLLER, PHYSICAL_NETWORK, SOUTHBOUND_PORT } from '../../apps/lab/src/layout.js';
-import { run } from '../../apps/lab/src/machine/command.js';
-import { createTiny, Lab, newName, removeInstance, until } from '../support/lab.js';
+import { cidrOf, EXTERNAL, machineAddress, PHYSICAL_NETWORK } from '../../apps/lab/src/layout.js';
+import { newName } from '../support/lab.js';
+import { LabGuests, type Guest } from '../support/lab-guests.js';
 
 const OUTSIDE = machineAddress(EXTERNAL);
 const address = (last: number): string => `${EXTERNAL.prefix}.${last}`;
 const INSTALLATION = newName('provider');
-const PATIENCE_MS = 45_000;
 const REQUESTS = 12;
 
-interface Guest {
-  name: string;
-  port: PortSpecification;
-}
-
-let lab: Lab;
-let incus: IncusClient;
-let driver: OvnNetworkDriver;
+let ground: LabGuests;
 /** Somebody outside, who tells everybody who asks from where. */
 let teller: Server;
 let tellerPort: number;
@@ -107,131 +94,57 @@ const FOR_BACK = floatingOf(191, ROUTERS[0], ONE.networkId, { kind: 'PORT', port
 const FOR_FAR = floatingOf(192, ROUTERS[1], TWO.networkId, { kind: 'PORT', portId: FAR.port.portId });
 const FOR_BALANCER = floatingOf(193, ROUTERS[1], TWO.networkId, { kind: 'LOAD_BALANCER', loadBalancerId: BALANCER.loadBalancerId });
 
-async function done<Value>(attempt: (call: DriverCall) => Promise<Outcome<Value>>): Promise<Value> {
-  return until('The backend’s answer', PATIENCE_MS, async () => {
-    const call = { idempotencyKey: typeidUnboxed('call'), timeoutMs: 10_000, signal: new AbortController().signal };
-    const outcome = await attempt(call);
-    return outcome.state === 'DONE' ? { value: outcome.value } : undefined;
-  }).then(({ value }) => value);
-}
-
 beforeAll(async () => {
-  lab = await Lab.find();
-  incus = await lab.incus('h1');
-  await lab.settled(incus);
-  const at = (port: number): string => `tcp:${CONTROLLER.managementAddress}:${port}`;
-  driver = await openOvnNetwork({ backendId: 'lab', installationId: INSTALLATION, northbound: [at(NORTHBOUND_PORT)], southbound: [at(SOUTHBOUND_PORT)] });
+  ground = await LabGuests.open(INSTALLATION, GUESTS);
   teller = createServer((socket) => socket.on('error', () => socket.destroy()).end(`seen as ${socket.remoteAddress ?? ''}\n`));
   await once(teller.listen(0, OUTSIDE), 'listening');
   const listening = teller.address();
   tellerPort = typeof listening === 'object' && listening !== null ? listening.port : 0;
-  for (const network of [ONE, TWO]) await done(async (call) => driver.ensureNetwork(call, network));
-  await done(async (call) => driver.ensureExternalNetwork(call, outside));
-  await done(async (call) => driver.ensureProviderRouter(call, PROVIDER));
-  for (const router of ROUTERS) await done(async (call) => driver.ensureRouter(call, router));
-  await Promise.all(
-    GUESTS.map(async ({ name, port }) => {
-      await done(async (call) => driver.ensurePort(call, port));
-      const device = hostDeviceOf(port.portId);
-      const nic = { type: 'nic', nictype: 'bridged', parent: 'br-int', name: 'eth0', host_name: device, hwaddr: port.macAddress };
-      await createTiny(incus, name, port.hostName, { eth0: nic });
-      await incus.instances.ensurePower(name, { action: 'start' });
-      await lab.switchOf(port.hostName, 'set', 'Interface', device, `external_ids:iface-id=${port.portId}`);
-    }),
-  );
+  for (const network of [ONE, TWO]) await ground.done(async (call, driver) => driver.ensureNetwork(call, network));
+  await ground.done(async (call, driver) => driver.ensureExternalNetwork(call, outside));
+  await ground.done(async (call, driver) => driver.ensureProviderRouter(call, PROVIDER));
+  for (const router of ROUTERS) await ground.done(async (call, driver) => driver.ensureRouter(call, router));
+  await ground.start();
   for (const id of [PROVIDER.providerRouterId, ...ROUTERS.map(({ routerId }) => routerId)]) {
-    expect(await done(async (call) => driver.realised(call, id))).toEqual({ pendingHostNames: [] });
+    expect(await ground.done(async (call, driver) => driver.realised(call, id))).toEqual({ pendingHostNames: [] });
   }
 }, 180_000);
 
 afterAll(async () => {
-  for (const { name } of GUESTS) await removeInstance(incus, name);
-  for (const { port } of GUESTS) await done(async (call) => driver.removePort(call, port.portId));
-  await done(async (call) => driver.removeLoadBalancer(call, BALANCER.loadBalancerId));
-  for (const { routerId } of ROUTERS) await done(async (call) => driver.removeRouter(call, routerId));
-  await done(async (call) => driver.removeProviderRouter(call, PROVIDER.providerRouterId));
-  await done(async (call) => driver.removeExternalNetwork(call, outside.externalNetworkId));
-  for (const { networkId } of [ONE, TWO]) await done(async (call) => driver.removeNetwork(call, networkId));
-  expect(await leftOvers(), 'what the driver has left in OVN').toEqual([]);
-  await driver[Symbol.asyncDispose]();
+  await ground.remove();
+  await ground.done(async (call, driver) => driver.removeLoadBalancer(call, BALANCER.loadBalancerId));
+  for (const { routerId } of ROUTERS) await ground.done(async (call, driver) => driver.removeRouter(call, routerId));
+  await ground.done(async (call, driver) => driver.removeProviderRouter(call, PROVIDER.providerRouterId));
+  await ground.done(async (call, driver) => driver.removeExternalNetwork(call, outside.externalNetworkId));
+  for (const { networkId } of [ONE, TWO]) await ground.done(async (call, driver) => driver.removeNetwork(call, networkId));
+  expect(await ground.rows(), 'what the driver has left in OVN').toEqual([]);
+  await ground.close();
   teller.close();
-  incus.close();
 }, 120_000);
-
-async function leftOvers(): Promise<string[]> {
-  const tables = [
-    'Logical_Router',
-    'Logical_Router_Port',
-    'Logical_Router_Static_Route',
-    'NAT',
-    'Gateway_Chassis',
-    'HA_Chassis_Group',
-    'HA_Chassis',
-    'Logical_Switch',
-    'Logical_Switch_Port',
-    'Load_Balancer',
-    'DHCP_Options',
-  ];
-  const found = await Promise.all(
-    tables.map(async (table) => {
-      const rows = await lab.northbound('--bare', '--columns=_uuid', 'find', table, `external_ids:muon\\:installation=${INSTALLATION}`);
-      return rows.split('\n').flatMap((row) => (row === '' ? [] : [`${table} ${row}`]));
-    }),
-  );
-  return found.flat();
-}
-
-async function guest({ name }: Guest, command: string[], input?: string): Promise<{ exitCode: number; stdout: string }> {
-  return incus.instances.execute(name, { command, timeoutMs: 20_000, ...(input === undefined ? {} : { input }) });
-}
 
 /** By which address the outside sees the guest; undefined when it is not reached. */
 async function seenAs(from: Guest): Promise<string | undefined> {
-  const { stdout } = await guest(from, ['nc', '-w', '2', OUTSIDE, String(tellerPort)], '');
+  const { stdout } = await ground.execute(from, ['nc', '-w', '2', OUTSIDE, String(tellerPort)], '');
   return /seen as ([\d.]+)/.exec(stdout)?.[1];
 }
 
-/** The name of the guest whose web server answers; undefined when none does. */
-async function fetches(from: Guest, to: string, port = 80): Promise<string | undefined> {
-  const { stdout } = await guest(from, ['nc', '-w', '2', to, String(port)], 'GET / HTTP/1.0\r\n\r\n');
-  return nameIn(stdout);
-}
-
-const pings = async (from: Guest, to: string): Promise<boolean> => (await guest(from, ['ping', '-c', '1', '-W', '1', to])).exitCode === 0;
-
-const pingsFromOutside = async (to: string): Promise<boolean> =>
-  run('ping', ['-c', '1', '-W', '1', to]).then(
-    () => true,
-    () => false,
-  );
-
-async function fetchesFromOutside(to: string, port = 80): Promise<string | undefined> {
-  const answer = await fetch(`http://${to}:${port}/`, { signal: AbortSignal.timeout(2_000), headers: { connection: 'close' } }).catch(() => undefined);
-  return answer === undefined ? undefined : nameIn(await answer.text());
-}
-
-const nameIn = (text: string): string | undefined => GUESTS.find(({ name }) => text.includes(name))?.name;
-
-const comesTrue = async (what: string, look: () => Promise<boolean>): Promise<true> =>
-  until(what, PATIENCE_MS, async () => ((await look()) ? true : undefined));
-
 test('two tenants with the same block reach the outside from every host, and are one address there', async () => {
-  for (const each of GUESTS) await comesTrue(`${each.name} reaching ${OUTSIDE}`, async () => (await seenAs(each)) !== undefined);
+  for (const each of GUESTS) await ground.comesTrue(`${each.name} reaching ${OUTSIDE}`, async () => (await seenAs(each)) !== undefined);
   for (const each of GUESTS) expect(await seenAs(each)).toBe(PROVIDER.address);
 });
 
 test('they do not meet each other', async () => {
   // The same address is each tenant's own machine, and what the other one has alone is nobody's.
-  expect(await fetches(FAR, FRONT.port.ipAddress)).toBe(OTHER.name);
-  expect(await fetches(BACK, FRONT.port.ipAddress)).toBe(FRONT.name);
-  expect(await fetches(FRONT, FAR.port.ipAddress)).toBe(BACK.name);
+  expect(await ground.fetches(FAR, FRONT.port.ipAddress)).toBe(OTHER.name);
+  expect(await ground.fetches(BACK, FRONT.port.ipAddress)).toBe(FRONT.name);
+  expect(await ground.fetches(FRONT, FAR.port.ipAddress)).toBe(BACK.name);
 });
 
 test('floating addresses answer from the outside, each at its own tenant, whose machine is seen by it from now on', async () => {
-  for (const each of [FOR_BACK, FOR_FAR]) await done(async (call) => driver.ensureFloatingIp(call, each));
-  await comesTrue('The floating address answering', async () => pingsFromOutside(FOR_BACK.address));
-  await comesTrue('The machine behind it answering', async () => (await fetchesFromOutside(FOR_BACK.address)) === BACK.name);
-  await comesTrue('The other’s answering', async () => (await fetchesFromOutside(FOR_FAR.address)) === FAR.name);
+  for (const each of [FOR_BACK, FOR_FAR]) await ground.done(async (call, driver) => driver.ensureFloatingIp(call, each));
+  await ground.comesTrue('The floating address answering', async () => ground.pingsFromOutside(FOR_BACK.address));
+  await ground.comesTrue('The machine behind it answering', async () => (await ground.fetchesFromOutside(FOR_BACK.address)) === BACK.name);
+  await ground.comesTrue('The other’s answering', async () => (await ground.fetchesFromOutside(FOR_FAR.address)) === FAR.name);
   expect(await seenAs(BACK)).toBe(FOR_BACK.address);
   expect(await seenAs(FRONT)).toBe(PROVIDER.address);
 });
@@ -239,42 +152,42 @@ test('floating addresses answer from the outside, each at its own tenant, whose 
 test('guests of the same router, and of another tenant’s, reach a floating address', async () => {
   for (const { address: to } of [FOR_BACK, FOR_FAR]) {
     const name = to === FOR_BACK.address ? BACK.name : FAR.name;
-    for (const each of GUESTS) await comesTrue(`${each.name} fetching from ${to}`, async () => (await fetches(each, to)) === name);
-    for (const each of GUESTS) await comesTrue(`${each.name} pinging ${to}`, async () => pings(each, to));
+    for (const each of GUESTS) await ground.comesTrue(`${each.name} fetching from ${to}`, async () => (await ground.fetches(each, to)) === name);
+    for (const each of GUESTS) await ground.comesTrue(`${each.name} pinging ${to}`, async () => ground.pings(each, to));
   }
 });
 
 test('the floating address of a load balancer spreads over its members, of which one has a floating address too', async () => {
-  await done(async (call) => driver.ensureLoadBalancer(call, BALANCER));
-  await done(async (call) => driver.ensureFloatingIp(call, FOR_BALANCER));
-  await comesTrue('The load balancer answering', async () => (await fetchesFromOutside(FOR_BALANCER.address, 8080)) !== undefined);
+  await ground.done(async (call, driver) => driver.ensureLoadBalancer(call, BALANCER));
+  await ground.done(async (call, driver) => driver.ensureFloatingIp(call, FOR_BALANCER));
+  await ground.comesTrue('The load balancer answering', async () => (await ground.fetchesFromOutside(FOR_BALANCER.address, 8080)) !== undefined);
   const answers: (string | undefined)[] = [];
-  for (let count = 0; count < REQUESTS; count += 1) answers.push(await fetchesFromOutside(FOR_BALANCER.address, 8080));
+  for (let count = 0; count < REQUESTS; count += 1) answers.push(await ground.fetchesFromOutside(FOR_BALANCER.address, 8080));
   expect(new Set(answers)).toEqual(new Set([OTHER.name, FAR.name]));
-  expect(await fetchesFromOutside(FOR_FAR.address), 'the member’s own').toBe(FAR.name);
-  for (const each of [FRONT, OTHER]) expect([OTHER.name, FAR.name]).toContain(await fetches(each, FOR_BALANCER.address, 8080));
+  expect(await ground.fetchesFromOutside(FOR_FAR.address), 'the member’s own').toBe(FAR.name);
+  for (const each of [FRONT, OTHER]) expect([OTHER.name, FAR.name]).toContain(await ground.fetches(each, FOR_BALANCER.address, 8080));
 });
 
 test('another host takes all of it over when the order changes, without a word to the tenants’ routers', async () => {
-  await done(async (call) => driver.ensureProviderRouter(call, { ...PROVIDER, revision: 2, gatewayHostNames: ['h2', 'h3', 'h1'] }));
-  expect(await done(async (call) => driver.realised(call, ROUTERS[0].routerId))).toEqual({ pendingHostNames: [] });
-  for (const each of [FRONT, OTHER]) await comesTrue('A guest reaching the outside', async () => (await seenAs(each)) === PROVIDER.address);
-  await comesTrue('A floating address answering', async () => (await fetchesFromOutside(FOR_BACK.address)) === BACK.name);
-  await comesTrue('The load balancer answering', async () => (await fetchesFromOutside(FOR_BALANCER.address, 8080)) !== undefined);
+  await ground.done(async (call, driver) => driver.ensureProviderRouter(call, { ...PROVIDER, revision: 2, gatewayHostNames: ['h2', 'h3', 'h1'] }));
+  expect(await ground.done(async (call, driver) => driver.realised(call, ROUTERS[0].routerId))).toEqual({ pendingHostNames: [] });
+  for (const each of [FRONT, OTHER]) await ground.comesTrue('A guest reaching the outside', async () => (await seenAs(each)) === PROVIDER.address);
+  await ground.comesTrue('A floating address answering', async () => (await ground.fetchesFromOutside(FOR_BACK.address)) === BACK.name);
+  await ground.comesTrue('The load balancer answering', async () => (await ground.fetchesFromOutside(FOR_BALANCER.address, 8080)) !== undefined);
 });
 
 test('a floating address that is taken away answers no more, nor one whose load balancer or machine has gone', async () => {
-  await done(async (call) => driver.removeFloatingIp(call, FOR_BACK.floatingIpId));
-  await comesTrue('It not answering', async () => !(await pingsFromOutside(FOR_BACK.address)));
-  await comesTrue('The machine being one of many again', async () => (await seenAs(BACK)) === PROVIDER.address);
-  await done(async (call) => driver.removeLoadBalancer(call, BALANCER.loadBalancerId));
-  await comesTrue('The load balancer not answering', async () => (await fetchesFromOutside(FOR_BALANCER.address, 8080)) === undefined);
-  await done(async (call) => driver.removePort(call, FAR.port.portId));
-  await comesTrue('The machine’s not answering', async () => !(await pingsFromOutside(FOR_FAR.address)));
+  await ground.done(async (call, driver) => driver.removeFloatingIp(call, FOR_BACK.floatingIpId));
+  await ground.comesTrue('It not answering', async () => !(await ground.pingsFromOutside(FOR_BACK.address)));
+  await ground.comesTrue('The machine being one of many again', async () => (await seenAs(BACK)) === PROVIDER.address);
+  await ground.done(async (call, driver) => driver.removeLoadBalancer(call, BALANCER.loadBalancerId));
+  await ground.comesTrue('The load balancer not answering', async () => (await ground.fetchesFromOutside(FOR_BALANCER.address, 8080)) === undefined);
+  await ground.done(async (call, driver) => driver.removePort(call, FAR.port.portId));
+  await ground.comesTrue('The machine’s not answering', async () => !(await ground.pingsFromOutside(FOR_FAR.address)));
 });
 
 test('with its router the outside is gone for one tenant, and stays for the other', async () => {
-  await done(async (call) => driver.ensureRouter(call, { ...ROUTERS[0], revision: 2, uplink: null }));
-  await comesTrue('No outside', async () => !(await pings(FRONT, OUTSIDE)));
+  await ground.done(async (call, driver) => driver.ensureRouter(call, { ...ROUTERS[0], revision: 2, uplink: null }));
+  await ground.comesTrue('No outside', async () => !(await ground.pings(FRONT, OUTSIDE)));
   expect(await seenAs(OTHER)).toBe(PROVIDER.address);
 });

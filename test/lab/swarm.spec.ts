@@ -9,7 +9,7 @@ import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-syste
 /** A Swarm cluster as users ask for it, on real hosts and a real network, seen through the stock docker client. */
 
 const PATIENCE_MS = 600_000;
-/** Muon and the test speak to the cluster by it, so that it is not the one that is killed. */
+/** The test speaks to the cluster by it, so that it is not the one that is killed. */
 const KEPT_HOST = 'h1';
 /** Until a host that died is missed, and until what it had is replaced. */
 const HEALING_MS = 400_000;
@@ -120,8 +120,7 @@ async function allReady(): Promise<Map<string, string>> {
 
 beforeAll(async () => {
   muon = await LabSystem.start({ environment: SOON });
-  const images = await muon.incus.images.aliases();
-  if (!images.some(({ name }) => name === DEBIAN_IMAGE)) throw new Error('Nodes are made of the image "debian": npm run lab -- image');
+  await muon.lab.requireNodeImage(muon.incus);
   inventory = new LabInventory(muon.incus, muon.lab.hosts, muon.installation);
   tenant = await muon.onboard('acme');
   untouched = { remains: await inventory.remains(), books: await books() };
@@ -223,12 +222,13 @@ test('a pool grows and shrinks, drained first, and the managers know only who is
   await allReady();
 }, PATIENCE_MS);
 
-test('a manager is replaced, and the others go on agreeing', async () => {
+// So are those of a host that died.
+test('a manager is replaced, and the others go on agreeing', { tags: ['lengthy'], timeout: PATIENCE_MS }, async () => {
   const [old] = controlsOf(cluster);
   await replace(old);
   expect(cluster.nodes.map((node) => node.id)).not.toContain(old?.id);
   expect(hostsOf(controlsOf(cluster)).size).toBe(3);
-}, PATIENCE_MS);
+});
 
 async function replace(node: SwarmNode | undefined): Promise<void> {
   await change('replaceClusterNode', 'ReplaceClusterNodeInput', { id: node?.id });
@@ -237,7 +237,7 @@ async function replace(node: SwarmNode | undefined): Promise<void> {
   await allReady();
 }
 
-test('the leader’s host dies: the cluster goes on, is made whole on the others and says what that costs; the host returns, and nothing runs twice', { tags: ['lengthy'], timeout: 900_000 }, async () => {
+test('the leader’s host dies: the cluster goes on, is made whole on the others and says what that costs; the host returns, and nothing runs twice', { timeout: 900_000 }, async () => {
   const before = await books();
   const host = await leaderElsewhere();
   const lost = cluster.nodes.filter((node) => node.virtualMachine?.hostId === host.id);

@@ -36,21 +36,22 @@ export class LabSystem {
   private constructor(
     readonly lab: Lab,
     readonly system: System,
-    /** By the socket of the first host that is on. */
+    /** By the socket of the host that the test asks. */
     readonly incus: IncusClient,
     readonly backendId: string,
     /** By which its objects in Incus and OVN are told from those of others. */
     readonly installation: string,
   ) {}
 
-  static async start(options: SystemOptions = {}): Promise<LabSystem> {
+  /** @param askedHost by which the test itself speaks to the cluster, past Muon: one that stays on */
+  static async start({ askedHost = 'h1', ...options }: SystemOptions & { askedHost?: string } = {}): Promise<LabSystem> {
     const lab = await Lab.find();
     const fence = JSON.stringify([process.execPath, LAB_PROGRAM, '--state', lab.folder.path, 'host', 'kill']);
     const system = await startSystem({ ...options, environment: { MUON_FENCE_COMMAND: fence, ...options.environment } });
     try {
       const { url, token } = system.owner;
       const { backendId } = await register({ folder: lab.folder, url, token: token ?? '', note: () => undefined });
-      return new LabSystem(lab, system, await lab.incus('h1'), backendId, await installationOf(system.databaseUrl));
+      return new LabSystem(lab, system, await lab.incus(askedHost), backendId, await installationOf(system.databaseUrl));
     } catch (error) {
       await system.close();
       throw error;

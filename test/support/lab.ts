@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { IncusClient, isNotFound, type Devices, type Instance } from '#incus';
 import { incusOf } from '../../apps/lab/src/host/host.js';
 import { findMachine, runOn, type Machine } from '../../apps/lab/src/host/namespace.js';
-import { layoutOf, PROFILE, TINY_IMAGE, type ControllerLayout, type HostLayout } from '../../apps/lab/src/layout.js';
+import { DEBIAN_IMAGE, layoutOf, PROFILE, TINY_IMAGE, type ControllerLayout, type HostLayout } from '../../apps/lab/src/layout.js';
 import { until } from '../../apps/lab/src/machine/until.js';
 import { StateFolder } from '../../apps/lab/src/state.js';
 
@@ -49,6 +49,12 @@ export class Lab {
 
   async switchOf(host: string, ...programArguments: string[]): Promise<string> {
     return (await runOn(await this.machine(host), 'ovs-vsctl', programArguments)).trim();
+  }
+
+  /** @throws Error where the image is missing of which nodes are made, and guests that need more than the tiny one has */
+  async requireNodeImage(incus: IncusClient): Promise<void> {
+    const images = await incus.images.aliases();
+    if (!images.some(({ name }) => name === DEBIAN_IMAGE)) throw new Error(`This needs the image "${DEBIAN_IMAGE}". Make it: npm run lab -- image`);
   }
 
   /** Each test begins with a lab in order, whatever the one before did. */

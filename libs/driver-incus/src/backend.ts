@@ -1,7 +1,7 @@
 import { MuonError, sleep, withTimeout } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { backendRefused, backendUnavailable, type Capabilities, type DriverCall } from '#drivers';
-import { IncusError, type IncusClient, type RunningOperation } from '#incus';
+import { IncusError, isNotReady, type IncusClient, type RunningOperation } from '#incus';
 import { Budget } from './budget.js';
 import type { IncusSettings } from './options.js';
 import { Throttle } from './throttle.js';
@@ -9,8 +9,7 @@ import { Throttle } from './throttle.js';
 const ELECTION_PAUSE_MS = 500;
 /** Nothing was changed, and the cluster may be without a leader of its database, or wait for one who has died. */
 const isElecting = (error: unknown): boolean =>
-  error instanceof IncusError &&
-  (/no available (cowsql|dqlite) leader|failed to begin transaction|server isn't ready yet/i.test(error.message) || (error.kind === 'TIMEOUT' && !error.outcomeUnknown));
+  isNotReady(error) || (error instanceof IncusError && error.kind === 'TIMEOUT' && !error.outcomeUnknown);
 
 /** One Incus cluster as one process sees it: the single way in which every driver call goes. */
 export class IncusBackend {

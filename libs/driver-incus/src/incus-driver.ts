@@ -6,7 +6,7 @@ import { Catalog } from './catalog.js';
 import { IncusCompute } from './compute.js';
 import { IncusHosts, type Fence } from './hosts.js';
 import { noNetwork } from './no-network.js';
-import { readEndpoint, readNetworkSecret, readOptions, type IncusOptions, type IncusSettings } from './options.js';
+import { readEndpoints, readNetworkSecret, readOptions, type IncusOptions, type IncusSettings } from './options.js';
 import { IncusStorage } from './storage.js';
 import { Watch } from './watch.js';
 
@@ -84,7 +84,8 @@ class IncusDriver implements Driver {
 
 /**
  * Backends of kind `incus`: an Incus cluster (6.0 LTS). `endpoint` is any member's `https://host:8443` with the cluster's
- * certificate in the options and a client certificate as the secret, or `unix:/path` of a member's socket.
+ * certificate in the options, other members beside it, and a client certificate as the secret, or `unix:/path` of a member's
+ * socket.
  * @param defaults for all backends of this process; a backend row's options go before them
  */
 export function incusDriverFactory(companions: IncusCompanions = {}, defaults: IncusOptions = {}): DriverFactory {
@@ -92,10 +93,10 @@ export function incusDriverFactory(companions: IncusCompanions = {}, defaults: I
     kind: 'incus',
     async connect(connection: BackendConnection): Promise<Driver> {
       const settings = readOptions(connection, defaults);
-      const endpoint = readEndpoint(connection, settings);
+      const endpoints = readEndpoints(connection, settings);
       const hasNetwork = settings.capabilities.network && settings.network !== undefined;
       const network = hasNetwork ? await companions.openNetwork?.(connection, settings.network ?? {}, readNetworkSecret(connection)) : undefined;
-      const client = new IncusClient({ endpoint, project: settings.project });
+      const client = new IncusClient({ endpoints, project: settings.project });
       const backend = new IncusBackend(connection.backendId, settings, capabilitiesOf(settings, { fence: companions.fence, network }), client);
       return new IncusDriver(backend, companions.fence ?? (async () => 'UNKNOWN'), network);
     },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { BackendConnection } from '#drivers';
-import { readEndpoint, readOptions } from './options.js';
+import { readEndpoints, readOptions } from './options.js';
 
 const certificate = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n';
 const key = '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n';
@@ -14,30 +14,39 @@ const connection = (overrides: Partial<BackendConnection> = {}): BackendConnecti
   ...overrides,
 });
 
-const endpointOf = (overrides: Partial<BackendConnection>) => {
+const endpointsOf = (overrides: Partial<BackendConnection>) => {
   const read = connection(overrides);
-  return readEndpoint(read, readOptions(read, {}));
+  return readEndpoints(read, readOptions(read, {}));
 };
 
 describe('the endpoint', () => {
   test('is a member over https, with certificates on both sides', () => {
-    expect(endpointOf({})).toEqual({ url: 'https://10.0.0.1:8443', serverCertificate: certificate, client: { certificate, key } });
+    expect(endpointsOf({})).toEqual([{ url: 'https://10.0.0.1:8443', serverCertificate: certificate, client: { certificate, key } }]);
+  });
+
+  test('has others beside it, with the same certificates', () => {
+    const options = { serverCertificate: certificate, otherEndpoints: ['https://10.0.0.2:8443', 'https://h3:8443/'] };
+    expect(endpointsOf({ options })).toEqual(
+      ['https://10.0.0.1:8443', 'https://10.0.0.2:8443', 'https://h3:8443'].map((url) => ({ url, serverCertificate: certificate, client: { certificate, key } })),
+    );
   });
 
   test('or a socket, which needs none', () => {
-    expect(endpointOf({ endpoint: 'unix:/run/incus.socket', secret: null, options: {} })).toEqual({ socketPath: '/run/incus.socket' });
+    expect(endpointsOf({ endpoint: 'unix:/run/incus.socket', secret: null, options: {} })).toEqual([{ socketPath: '/run/incus.socket' }]);
   });
 
   test.each([
     ['http', { endpoint: 'http://10.0.0.1' }, 'endpoint'],
     ['no address', { endpoint: 'h1' }, 'endpoint'],
     ['no server certificate', { options: {} }, 'options.serverCertificate'],
+    ['another that is none', { options: { serverCertificate: certificate, otherEndpoints: ['https://h2:8443', 'unix:/run/incus.socket'] } }, 'options.otherEndpoints.1'],
+    ['another beside a socket', { endpoint: 'unix:/run/incus.socket', options: { otherEndpoints: ['https://h2:8443'] } }, 'options.otherEndpoints'],
     ['no secret', { secret: null }, 'secret'],
     ['a secret that is not JSON', { secret: key }, 'secret'],
     ['a secret with more in it', { secret: JSON.stringify({ certificate, key, password: 'canary' }) }, 'secret'],
   ])('%s is refused, naming the field and never the secret', (_what, overrides, field) => {
-    expect(() => endpointOf(overrides)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', field }));
-    expect(() => endpointOf(overrides)).not.toThrow(/canary/);
+    expect(() => endpointsOf(overrides)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', field }));
+    expect(() => endpointsOf(overrides)).not.toThrow(/canary/);
   });
 });
 

@@ -28,8 +28,10 @@ const optionsSchema = z.strictObject({
     }),
   /** The bridge of the hosts that machines' network cards are plugged into; Incus does not manage it. */
   bridge: z.string().min(1).max(15).default('br-int'),
-  /** The certificate that the members show, as PEM; for an endpoint with https. */
+  /** The certificate that the members show, as PEM; for endpoints with https. */
   serverCertificate: pem.optional(),
+  /** More members of the same cluster, `https://host:port` each: asked in turn while that of the endpoint cannot be reached. */
+  otherEndpoints: z.array(z.string().max(2000)).max(100).default([]),
   /** What the network of the backend is opened with; without it the backend offers none. */
   network: z.record(z.string().max(100), z.unknown()).optional(),
   /** By the member's name. */
@@ -54,18 +56,26 @@ export function readOptions(connection: BackendConnection, defaults: IncusOption
 }
 
 /**
- * `https://host:port` of any member, or `unix:/path` of its socket.
+ * `https://host:port` of any member, or `unix:/path` of its socket; then those of the option `otherEndpoints`.
  * @throws INVALID_INPUT; never with the secret in it
  */
-export function readEndpoint({ endpoint, secret }: BackendConnection, { serverCertificate }: IncusSettings): Endpoint {
-  if (endpoint.startsWith('unix:/')) return { socketPath: endpoint.slice('unix:'.length) };
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  if (url?.protocol !== 'https:') {
-    throw invalidInput('endpoint', 'An Incus backend is reached at https://host:8443, or at unix:/path of a socket.');
+export function readEndpoints({ endpoint, secret }: BackendConnection, { serverCertificate, otherEndpoints }: IncusSettings): Endpoint[] {
+  const origins = otherEndpoints.map((each, index) => originOf(each, `options.otherEndpoints.${index}`));
+  if (endpoint.startsWith('unix:/')) {
+    if (origins.length > 0) throw invalidInput('options.otherEndpoints', 'Other members are for an endpoint with https.');
+    return [{ socketPath: endpoint.slice('unix:'.length) }];
   }
+  const first = originOf(endpoint, 'endpoint');
   if (serverCertificate === undefined) throw invalidInput('options.serverCertificate', 'With https the certificate of the cluster must be known.');
   const { certificate, key } = readSecret(secret);
-  return { url: url.origin, serverCertificate, client: { certificate, key } };
+  return [first, ...origins].map((url) => ({ url, serverCertificate, client: { certificate, key } }));
+}
+
+function originOf(text: string, field: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:') return url.origin;
+  const orSocket = field === 'endpoint' ? ', or at unix:/path of a socket' : '';
+  throw invalidInput(field, `A member of an Incus cluster is reached at https://host:8443${orSocket}.`);
 }
 
 /** The part of the secret that is for the network. @throws INVALID_INPUT; never with the secret in it */

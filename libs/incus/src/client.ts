@@ -10,10 +10,11 @@ import { Servers } from './server/server.js';
 import { StoragePools } from './storage/storage-pools.js';
 
 /**
- * The REST API of Incus 6.0 through one member; any member of a cluster can do everything.
+ * The REST API of Incus 6.0 through one member; any member of a cluster can do everything, so that with more endpoints than
+ * one another is asked when one cannot be reached.
  *
  * Every call ends: each has a timeout (30 s if none is given) and takes an AbortSignal. Reading is repeated when the
- * connection fails; PUT, PATCH and DELETE only when they never left; POST never. All that goes wrong is an `IncusError`,
+ * connection fails; PUT, PATCH and DELETE only when they never left; POST then only to another member. All that goes wrong is an `IncusError`,
  * whose `outcomeUnknown` says that a change may have been made although its answer was lost.
  */
 export class IncusClient {
@@ -44,7 +45,7 @@ export class IncusClient {
     return new EventStream(this.session, listener, options);
   }
 
-  /** Ends idle connections; calls under way end by themselves. */
+  /** Ends all connections; calls under way fail. */
   close(): void {
     this.session.close();
   }

@@ -34,7 +34,7 @@ beforeEach(async () => {
     });
   });
   await listen();
-  incus = new IncusClient({ endpoint: { socketPath: socketPath() } });
+  incus = new IncusClient({ endpoints: [{ socketPath: socketPath() }] });
 });
 
 afterEach(async () => {
@@ -74,7 +74,7 @@ test('what remains of somebody’s time is rarely a whole number of milliseconds
 
 describe('what is asked', () => {
   test('has the project, encoded parts and the target', async () => {
-    const inProject = new IncusClient({ endpoint: { socketPath: socketPath() }, project: 'muon' });
+    const inProject = new IncusClient({ endpoints: [{ socketPath: socketPath() }], project: 'muon' });
     answers = [sync([])];
     await inProject.storagePools.volumes('a/b', { target: 'h 2' });
     expect(seen[0]?.url).toBe('/1.0/storage-pools/a%2Fb/volumes/custom?project=muon&recursion=1&target=h+2');

@@ -2,7 +2,7 @@ export * from './client.js';
 export * from './cluster/cluster.js';
 export type { ClusterMembers } from './cluster/cluster-members.js';
 export * from './connection/endpoint.js';
-export { IncusError, IncusErrorKind, isConflict, isNotFound } from './connection/incus-error.js';
+export { IncusError, IncusErrorKind, isConflict, isNotFound, isNotReady } from './connection/incus-error.js';
 export type { CallOptions, ChangeOptions, SessionOptions, Tagged, TargetOptions } from './connection/session.js';
 export * from './event/event.js';
 export type { EventListener, EventOptions, EventStream } from './event/event-stream.js';

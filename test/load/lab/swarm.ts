@@ -15,6 +15,7 @@ interface Step {
 
 /** A Swarm from the mutation to ready, against a script of `incus`, `ovn-nbctl` and `docker swarm` that makes one of as many nodes. */
 export async function measureSwarm({ muon, report, rounds }: LabBench): Promise<void> {
+  await muon.lab.requireNodeImage(muon.incus);
   const tenant = await muon.onboard(newName('bench'));
   const host = await muon.lab.machine('h1');
   const steps = new Map<string, number[]>();

@@ -119,7 +119,7 @@ async function removeInstancePorts(machine: Machine): Promise<void> {
 
 /** To a host's own socket, which trusts us with everything. */
 export function incusOf(machine: Machine, timeoutMs?: number): IncusClient {
-  return new IncusClient({ endpoint: { socketPath: pathOn(machine, INCUS_SOCKET) }, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  return new IncusClient({ endpoints: [{ socketPath: pathOn(machine, INCUS_SOCKET) }], ...(timeoutMs === undefined ? {} : { timeoutMs }) });
 }
 
 /** Until its Incus has started everything; as a member of a cluster it needs a quorum for that. */

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { IncusClient, type ClientCertificate } from '#incus';
+import { IncusClient, type ClientCertificate, type HttpsEndpoint } from '#incus';
 import { CONTROLLER, INCUS_PORT, NORTHBOUND_PORT, OVSDB_PORT, PROFILE, SOUTHBOUND_PORT, type Layout } from '../layout.js';
 import type { StateFolder } from '../state.js';
 import { clientCertificate } from './client-certificate.js';
@@ -27,18 +27,18 @@ export interface LabBackend {
  * @param incus by a member's own socket
  */
 export async function describeBackend(incus: IncusClient, layout: Layout, folder: StateFolder): Promise<LabBackend> {
-  const [first] = layout.hosts as [Layout['hosts'][number]];
-  const endpoint = `https://${first.managementAddress}:${INCUS_PORT}`;
+  const endpoints = layout.hosts.map(({ managementAddress }) => `https://${managementAddress}:${INCUS_PORT}`);
   const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';
   const client = await ownCertificate(folder.clientCertificate);
-  await trust(incus, { url: endpoint, serverCertificate, client });
+  await trust(incus, client, endpoints.map((url) => ({ url, serverCertificate, client })));
   const controller = CONTROLLER.managementAddress;
   return {
-    endpoint,
+    endpoint: endpoints[0] ?? '',
     secret: JSON.stringify(client),
     callTimeoutMs: CALL_TIMEOUT_MS,
     options: {
       serverCertificate,
+      otherEndpoints: endpoints.slice(1),
       profiles: [PROFILE],
       // Nodes of clusters run containers themselves.
       instanceConfig: { 'security.nesting': 'true', 'security.privileged': 'true' },
@@ -64,10 +64,10 @@ async function ownCertificate(file: string): Promise<ClientCertificate> {
   return made;
 }
 
-async function trust(incus: IncusClient, endpoint: { url: string; serverCertificate: string; client: ClientCertificate }): Promise<void> {
-  const fingerprint = new X509Certificate(endpoint.client.certificate).fingerprint256.replaceAll(':', '').toLowerCase();
+async function trust(incus: IncusClient, { certificate }: ClientCertificate, endpoints: readonly HttpsEndpoint[]): Promise<void> {
+  const fingerprint = new X509Certificate(certificate).fingerprint256.replaceAll(':', '').toLowerCase();
   if ((await incus.certificates.list()).some((known) => known.fingerprint === fingerprint)) return;
-  const newcomer = new IncusClient({ endpoint });
+  const newcomer = new IncusClient({ endpoints });
   try {
     await newcomer.certificates.trustMe(await incus.certificates.createToken(CLIENT));
   } finally {

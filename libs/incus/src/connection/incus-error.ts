@@ -27,6 +27,7 @@ export type IncusErrorKind = (typeof IncusErrorKind)[keyof typeof IncusErrorKind
 export interface IncusErrorOptions {
   status?: number;
   outcomeUnknown?: boolean;
+  neverSent?: boolean;
   cause?: unknown;
 }
 
@@ -42,6 +43,8 @@ export class IncusError extends Error {
    * decide. Always false for calls that only read.
    */
   readonly outcomeUnknown: boolean;
+  /** There was no connection: nothing of the request has left. */
+  readonly neverSent: boolean;
 
   constructor(kind: IncusErrorKind, message: string, options: IncusErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -49,6 +52,7 @@ export class IncusError extends Error {
     this.kind = kind;
     this.status = options.status;
     this.outcomeUnknown = options.outcomeUnknown ?? false;
+    this.neverSent = options.neverSent ?? false;
   }
 
   /** The same request may succeed later, without anybody changing anything. */
@@ -59,6 +63,11 @@ export class IncusError extends Error {
 
 export const isNotFound = (error: unknown): error is IncusError => error instanceof IncusError && error.kind === 'NOT_FOUND';
 export const isConflict = (error: unknown): error is IncusError => error instanceof IncusError && error.kind === 'CONFLICT';
+
+/** The member that answered cannot know or change anything now: its database has no leader that it hears, or it begins or ends. */
+export const isNotReady = (error: unknown): error is IncusError =>
+  error instanceof IncusError &&
+  /no available (cowsql|dqlite) leader|failed to begin transaction|database is closed|daemon is (starting|shutting)|server isn't ready yet/i.test(error.message);
 
 /** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. */
 const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [

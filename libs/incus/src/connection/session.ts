@@ -4,15 +4,19 @@ import { backoffMs, sleep } from '#core';
 import { RunningOperation } from '../operation/running-operation.js';
 import type { Operation } from '../operation/operation.js';
 import type { Endpoint } from './endpoint.js';
-import { errorOfAnswer, IncusError } from './incus-error.js';
-import { Transport, type Bytes, type Method } from './transport.js';
+import { errorOfAnswer, IncusError, isNotReady } from './incus-error.js';
+import { Members, type MemberAnswer, type Patience } from './members.js';
+import type { Bytes, Method } from './transport.js';
 
 export interface SessionOptions {
-  endpoint: Endpoint;
+  /** Of one member or of more: the first is asked as long as it can be, then the next. */
+  endpoints: readonly Endpoint[];
   /** The Incus project that calls are about; `default` if not given. */
   project?: string;
   /** For calls that are given none of their own. */
   timeoutMs?: number;
+  /** With a member that does not answer, where there are others. */
+  patience?: Patience;
 }
 
 export interface CallOptions {
@@ -71,12 +75,12 @@ const IDEMPOTENT = new Set<Method>(['PUT', 'PATCH', 'DELETE']);
 
 /** Calls of the REST API: envelopes, retries, projects. The rooms of the API (`instances`, `images`, …) stand on it. */
 export class Session {
-  private readonly transport: Transport;
+  private readonly members: Members;
   private readonly project: string | undefined;
   private readonly timeoutMs: number;
 
-  constructor({ endpoint, project, timeoutMs = TIMEOUT_MS }: SessionOptions) {
-    this.transport = new Transport(endpoint);
+  constructor({ endpoints, project, timeoutMs = TIMEOUT_MS, patience }: SessionOptions) {
+    this.members = new Members(endpoints, patience);
     this.project = project;
     this.timeoutMs = timeoutMs;
   }
@@ -98,34 +102,39 @@ export class Session {
 
   /** For answers that are not JSON: files and logs. */
   async raw(call: Call): Promise<RawAnswer> {
-    const answer = await this.retried(call);
+    const { answer } = await this.retried(call);
     if (answer.status >= 400) throw errorOfAnswer(answer.status, messageOf(answer.body));
     return answer;
   }
 
   openWebSocket(path: readonly string[], query: Record<string, string> = {}): WebSocket {
-    return this.transport.openWebSocket(this.pathOf(path, query), HANDSHAKE_TIMEOUT_MS);
+    return this.members.openWebSocket(this.pathOf(path, query), HANDSHAKE_TIMEOUT_MS);
   }
 
   close(): void {
-    this.transport.close();
+    this.members.close();
   }
 
   private async json(call: Call): Promise<{ headers: IncomingHttpHeaders; envelope: Envelope }> {
-    const { status, headers, body } = await this.retried(call);
+    const { answer, member } = await this.retried(call);
+    const { status, headers, body } = answer;
     const envelope = parseEnvelope(body);
     if (envelope === undefined) throw new IncusError('PROTOCOL', `An answer with status ${status} is not Incus's.`, { status });
     // A wait sends its status before it knows how it ends; only the envelope tells.
-    if (envelope.type === 'error') throw errorOfAnswer(envelope.error_code ?? status, envelope.error ?? 'unknown error');
-    return { headers, envelope };
+    if (envelope.type !== 'error') return { headers, envelope };
+    const error = errorOfAnswer(envelope.error_code ?? status, envelope.error ?? 'unknown error');
+    // It may be cut off from the others, who have one.
+    if (isNotReady(error)) this.members.leave(member);
+    throw error;
   }
 
-  private async retried(call: Call) {
+  private async retried(call: Call): Promise<MemberAnswer> {
     const timeoutMs = call.timeoutMs ?? this.timeoutMs;
     const deadline = Date.now() + timeoutMs;
+    const others = this.members.count - 1;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.transport.send({
+        return await this.members.send({
           method: call.method,
           path: this.pathOf(call.path, call.query ?? {}),
           headers: { ...(call.json === undefined ? {} : { 'content-type': 'application/json' }), ...call.headers },
@@ -136,8 +145,9 @@ export class Session {
           ...(call.limitBytes === undefined ? {} : { limitBytes: call.limitBytes }),
         });
       } catch (error) {
-        const pause = backoffMs(attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS);
-        if (attempt + 1 === ATTEMPTS || Date.now() + pause >= deadline || !mayRepeat(call, error)) throw error;
+        // The others are asked at once; there is no sense in waiting for who is away.
+        const pause = attempt < others ? 0 : backoffMs(attempt - others, BACKOFF_BASE_MS, BACKOFF_MAX_MS);
+        if (attempt + 1 === ATTEMPTS + others || Date.now() + pause >= deadline || !mayRepeat(call, error, others > 0)) throw error;
         await sleep(pause, call.signal);
       }
     }
@@ -152,10 +162,13 @@ export class Session {
   }
 }
 
-/** Reading may always be repeated; changes that are the same twice only where the first never left. */
-function mayRepeat({ method, signal }: Call, error: unknown): boolean {
+/** Reading may always be repeated; changes only where the first never left: elsewhere all, here those that are the same twice. */
+function mayRepeat({ method, signal, bytes }: Call, error: unknown, elsewhere: boolean): boolean {
   if (!(error instanceof IncusError) || error.kind !== 'UNAVAILABLE' || signal?.aborted) return false;
-  return method === 'GET' || (IDEMPOTENT.has(method) && !error.outcomeUnknown);
+  if (method === 'GET') return true;
+  // What is read while it is sent cannot be read again.
+  const isAtHand = bytes === undefined || typeof bytes === 'string' || bytes instanceof Uint8Array;
+  return !error.outcomeUnknown && (IDEMPOTENT.has(method) || (elsewhere && isAtHand));
 }
 
 function parseEnvelope(body: Buffer): Envelope | undefined {

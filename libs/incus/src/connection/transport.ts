@@ -22,6 +22,8 @@ export interface TransportRequest {
   signal?: AbortSignal | undefined;
   /** Largest answer that is read. */
   limitBytes?: number;
+  /** By a connection of its own, that nothing else stands in the way of. */
+  isApart?: boolean;
 }
 
 export interface TransportAnswer {
@@ -33,19 +35,25 @@ export interface TransportAnswer {
 const MAX_SOCKETS = 64;
 const MAX_IDLE_SOCKETS = 8;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** A host that is off answers nothing, and the kernel would ask for minutes. */
+const CONNECT_TIMEOUT_MS = 3000;
 const HTTPS_PORT = 443;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 /** What `connect` says when nothing can have been sent. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOENT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN']);
+const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOENT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ETIMEDOUT']);
 
 /** The connections to one member: kept alive, bounded in number, each request bounded in time. */
 export class Transport {
   private readonly agent: http.Agent;
+  private readonly apart: http.Agent;
+  private readonly sockets = new Set<WebSocket>();
   private readonly where: string;
 
   constructor(private readonly endpoint: Endpoint) {
-    const limits = { keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_IDLE_SOCKETS };
-    this.agent = 'socketPath' in endpoint ? new http.Agent(limits) : new https.Agent({ ...limits, ...tlsOptions(endpoint) });
+    const agentOf = (limits: http.AgentOptions): http.Agent =>
+      'socketPath' in endpoint ? new http.Agent(limits) : new https.Agent({ ...limits, ...tlsOptions(endpoint) });
+    this.agent = agentOf({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_IDLE_SOCKETS });
+    this.apart = agentOf({ keepAlive: false });
     this.where = describeEndpoint(endpoint);
   }
 
@@ -62,23 +70,29 @@ export class Transport {
 
   /** A socket that is still connecting; the caller hears `open`, `close` and `error`. */
   openWebSocket(path: string, handshakeTimeoutMs: number): WebSocket {
-    return new WebSocket(`ws://incus${path}`, {
+    const socket = new WebSocket(`ws://incus${path}`, {
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: MAX_FRAME_BYTES,
       perMessageDeflate: false,
       createConnection: () => connectTo(this.endpoint),
     });
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    return socket;
   }
 
-  /** Ends connections that are not in use. */
-  close(): void {
+  /** Ends all connections; what waits for an answer on one fails as UNAVAILABLE. Later requests make new ones. */
+  abandon(): void {
     this.agent.destroy();
+    this.apart.destroy();
+    for (const socket of this.sockets) socket.terminate();
   }
 
   private async exchange(request: TransportRequest, signal: AbortSignal): Promise<TransportAnswer> {
     const { body } = request;
     let unreadable: IncusError | undefined;
     const outgoing = this.request(request, signal);
+    outgoing.once('socket', connectInTime);
     const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
       outgoing.once('response', resolve);
       // For good: an error may come after the answer, too.
@@ -93,9 +107,9 @@ export class Transport {
     return { status: answer.statusCode ?? 0, headers: answer.headers, body: await readAll(answer, request.limitBytes ?? MAX_ANSWER_BYTES) };
   }
 
-  private request({ method, path, headers = {} }: TransportRequest, signal: AbortSignal): http.ClientRequest {
+  private request({ method, path, headers = {}, isApart = false }: TransportRequest, signal: AbortSignal): http.ClientRequest {
     const { endpoint } = this;
-    const options = { method, headers, agent: this.agent, signal };
+    const options = { method, headers, agent: isApart ? this.apart : this.agent, signal };
     return 'socketPath' in endpoint
       ? http.request({ ...options, socketPath: endpoint.socketPath, path, host: 'incus' })
       : https.request(new URL(path, endpoint.url), options);
@@ -111,8 +125,18 @@ export class Transport {
     if (request.signal?.aborted) return new IncusError('CANCELLED', `${what} was given up.`, { outcomeUnknown: changes, cause: error });
     const { code, syscall, message } = error as NodeJS.ErrnoException;
     const neverSent = syscall === 'connect' && NEVER_SENT.has(code ?? '');
-    return new IncusError('UNAVAILABLE', `${what}: ${message}`, { outcomeUnknown: changes && !neverSent, cause: error });
+    return new IncusError('UNAVAILABLE', `${what}: ${message}`, { outcomeUnknown: changes && !neverSent, neverSent, cause: error });
   }
+}
+
+/** Ends a socket that is still connecting after its time. */
+function connectInTime(socket: Socket): void {
+  if (!socket.connecting) return;
+  const timer = setTimeout(() => {
+    const error = new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
+    socket.destroy(Object.assign(error, { code: 'ETIMEDOUT', syscall: 'connect' }));
+  }, CONNECT_TIMEOUT_MS);
+  for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer));
 }
 
 function connectTo(endpoint: Endpoint): Socket {

@@ -5,7 +5,7 @@ import { removePrincipalsOf } from '#identity';
 import { defineOperation, done, wait, type BlockerReason, type FinishContext, type OperationKind, type StepContext, type StepResult } from '#operations';
 import { chargesOfScope, removeQuotaOf } from '#quota';
 import { ScopeState } from '#scopes';
-import { findLeftovers, keepScope, lockGoingScopes, removeScopeRows, type LeftoverRow } from './going.sql.js';
+import { findHeld, findLeftovers, keepScope, lockGoingScopes, removeScopeRows, type HeldRow, type LeftoverRow } from './going.sql.js';
 import { DELETE_PROJECT, OFFBOARD_TENANT } from './plan-going.js';
 import type { ScopeContentsRegistry } from './scope-contents.js';
 
@@ -22,6 +22,8 @@ const DAY_MS = 86_400_000;
 const BATCH = 100;
 /** What the error of an unfinished end names of each kind. */
 const MAX_LEFTOVERS = 100;
+/** Operations that hold it back, of which the blocker tells. */
+const MAX_HELD = 10;
 const SHORTEST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 2000;
 const PROOF_PATIENCE_MS = 10_000;
@@ -66,15 +68,29 @@ async function removeContents(context: StepContext<Input>, contents: ScopeConten
     if (count === 0) continue;
     const changes = await each.planDeletion(context.reader, scope, BATCH);
     const first = await each.list(context.reader, scope, 10);
-    const blocker: BlockerReason = {
-      code: 'RESOURCE_BUSY',
-      message: `${count} of kind ${each.kind} are going.`,
-      fault: 'SYSTEM',
-      data: { kind: each.kind, count, first: first.map(({ id, name }) => ({ id, name })) },
-    };
+    const held = await context.reader.rows(findHeld, scope.tenantId, scope.projectId, context.operation.id, MAX_HELD);
+    const blocker = goingBlocker({ kind: each.kind, count, first: first.map(({ id, name }) => ({ id, name })) }, held);
     return wait({ afterMs: nextLook(context), blocker, commit: (_transaction, apply) => apply(changes) });
   }
   return done();
+}
+
+/** Says what is still to go and, where something holds that back, what and why: the fault and the remedy are then its. */
+function goingBlocker(left: { kind: string; count: number; first: { id: string; name: string }[] }, held: readonly HeldRow[]): BlockerReason {
+  const message = `${left.count} of kind ${left.kind} are still to go.`;
+  const [worst] = held;
+  if (worst === undefined) return { code: 'RESOURCE_BUSY', message, fault: 'SYSTEM', data: left };
+  const { id, kind, state, blocker } = worst;
+  return {
+    code: 'RESOURCE_BUSY',
+    message: `${message} Operation "${id}" (${kind}) is ${state}: ${blocker.message}`,
+    fault: blocker.fault,
+    ...(blocker.remedy === undefined ? {} : { remedy: blocker.remedy }),
+    data: {
+      ...left,
+      operations: held.map((row) => ({ id: row.id, kind: row.kind, resourceId: row.resource_id, state: row.state, code: row.blocker.code, message: row.blocker.message })),
+    },
+  };
 }
 
 /**

@@ -132,7 +132,7 @@ async function fill(projectId: string, ids: { boxes: string[]; shelves: string[]
 interface Seen {
   state: string;
   error: ErrorRecord | null;
-  blocker: { code: string; message: string; data?: { leftovers?: unknown[] } } | null;
+  blocker: { code: string; message: string; fault: string; remedy?: string; data?: { leftovers?: unknown[] } } | null;
 }
 const seeOperation = statement<Seen, [id: string]>('spec.going_operation', 'SELECT state, error, blocker FROM operation WHERE id = $1');
 const see = async (id: unknown): Promise<Seen | undefined> => bench.database.first(seeOperation, String(id));
@@ -264,7 +264,18 @@ test('one thing that fails to go holds the rest back and is shown; when it can g
   broken.add(one);
   await fill(project, { boxes: [one, two], shelves: [`s-${number}`] });
   const { result } = await bench.tenants.offboard(operator, { id: tenant });
-  await expect.poll(async () => (await see(result.operationId))?.blocker?.message, { timeout: 10_000 }).toBe('1 of kind box are going.');
+  await expect.poll(async () => (await see(result.operationId))?.blocker?.fault).toBe('OPERATOR');
+  expect((await see(result.operationId))?.blocker).toMatchObject({
+    code: 'RESOURCE_BUSY',
+    message: expect.stringMatching(/^1 of kind box are still to go\. Operation "op_\w+" \(spec\.thing\.delete\) is STUCK: .*The rack is locked\.$/),
+    remedy: 'An operator can retry it once the cause is mended, or abandon it with a reason.',
+    data: {
+      kind: 'box',
+      count: 1,
+      first: [{ id: one, name: `box ${one}` }],
+      operations: [{ kind: 'spec.thing.delete', resourceId: one, state: 'STUCK', code: 'BACKEND_FAILED', message: expect.stringContaining('The rack is locked.') }],
+    },
+  });
   expect((await bench.database.rows(history)).map((row) => row.id)).toEqual([two]);
   broken.clear();
   const stuck = statement<{ id: string }, [resourceId: string]>(
