@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { IncusClient } from '#incus';
+import { IncusClient, type EventStream } from '#incus';
 
 /** Members of one cluster, which answer as a test tells them to; hosts that die under a real one are in test/lab. */
 const NAMES = ['h1', 'h2', 'h3'] as const;
@@ -106,34 +106,41 @@ test('who has no leader of the database says so, and the next time another is as
   expect(await incus.instances.list()).toEqual([{ name: 'h2' }]);
 });
 
-test('events go on with another member', async () => {
-  const heard: string[] = [];
-  const sockets = members.slice(0, 2).map(({ server, name }) => {
-    const each = new WebSocketServer({ server });
-    each.on('connection', () => heard.push(name));
-    return each;
-  });
-  const stream = incus.listen({ onConnected: () => undefined, onEvent: () => undefined });
-  await expect.poll(() => heard).toEqual(['h1']);
-  for (const socket of sockets[0]?.clients ?? []) socket.terminate();
-  await off(first());
-  await expect.poll(() => heard).toEqual(['h1', 'h2']);
-  await stream.close();
-  for (const each of sockets) each.close();
-});
+describe('events', () => {
+  let heard: string[];
+  let sockets: WebSocketServer[];
+  let stream: EventStream;
 
-test('events of a member that has fallen silent are not waited for once a request has found that', async () => {
-  const heard: string[] = [];
-  const sockets = members.slice(0, 2).map(({ server, name }) => {
-    const each = new WebSocketServer({ server });
-    each.on('connection', () => heard.push(name));
-    return each;
+  beforeEach(async () => {
+    heard = [];
+    sockets = members.slice(0, 2).map(({ server, name }) => {
+      const each = new WebSocketServer({ server });
+      each.on('connection', () => heard.push(name));
+      return each;
+    });
+    stream = incus.listen({ onConnected: () => undefined, onEvent: () => undefined });
+    await expect.poll(() => heard).toEqual(['h1']);
   });
-  const stream = incus.listen({ onConnected: () => undefined, onEvent: () => undefined });
-  await expect.poll(() => heard).toEqual(['h1']);
-  first().answer = silent;
-  await incus.instances.list();
-  await expect.poll(() => heard).toEqual(['h1', 'h2']);
-  await stream.close();
-  for (const each of sockets) each.close();
+  afterEach(async () => {
+    await stream.close();
+    for (const each of sockets) each.close();
+  });
+
+  test('go on with another member', async () => {
+    for (const socket of sockets[0]?.clients ?? []) socket.terminate();
+    await off(first());
+    await expect.poll(() => heard).toEqual(['h1', 'h2']);
+  });
+
+  test('of a member that has fallen silent are not waited for once a request has found that', async () => {
+    first().answer = silent;
+    await incus.instances.list();
+    await expect.poll(() => heard).toEqual(['h1', 'h2']);
+  });
+
+  test('are not heard from one who may be cut off from the others', async () => {
+    first().answer = failed(500, 'Failed to begin transaction: no available cowsql leader server found');
+    await expect(incus.instances.list()).rejects.toMatchObject({ kind: 'UNAVAILABLE' });
+    await expect.poll(() => heard).toEqual(['h1', 'h2']);
+  });
 });

@@ -14,6 +14,8 @@ const PROBE_INTERVAL_MS = 3000;
 const PROBE_TIMEOUT_MS = 5000;
 /** Probes without an answer after which a member that takes connections counts as gone, too. */
 const SILENT_PROBES = 2;
+/** What a WebSocket says of a member that lives and does not have what was asked for. */
+const REFUSED = /^Unexpected server response: 4/;
 
 /** An answer, and who gave it. */
 export interface MemberAnswer {
@@ -31,6 +33,7 @@ export class Members {
   private index = 0;
   /** Of each one that is being asked for a sign of life. */
   private readonly probes = new Map<Transport, Promise<void>>();
+  private readonly followers = new Map<WebSocket, Transport>();
   private readonly silent = new Map<Transport, number>();
   private readonly probeIntervalMs: number;
   private readonly probeTimeoutMs: number;
@@ -61,16 +64,23 @@ export class Members {
     }
   }
 
-  openWebSocket(path: string, handshakeTimeoutMs: number): WebSocket {
+  /** @param follows whether it ends when another member is asked: for what is heard from all members through one */
+  openWebSocket(path: string, { handshakeTimeoutMs, follows }: { handshakeTimeoutMs: number; follows: boolean }): WebSocket {
     const member = this.current;
     const socket = member.openWebSocket(path, handshakeTimeoutMs);
-    socket.once('error', () => this.leave(member));
+    if (follows) this.followers.set(socket, member);
+    socket.once('close', () => this.followers.delete(socket));
+    socket.once('error', ({ message }) => {
+      if (!REFUSED.test(message)) this.leave(member);
+    });
     return socket;
   }
 
   /** Asks the next one from now on, unless somebody else has turned away from this one before. */
   leave(member: Transport): void {
-    if (this.current === member) this.index = (this.index + 1) % this.count;
+    if (this.count === 1 || this.current !== member) return;
+    this.index = (this.index + 1) % this.count;
+    for (const [socket, followed] of this.followers) if (followed === member) socket.terminate();
   }
 
   /** Ends all connections. */

@@ -107,8 +107,9 @@ export class Session {
     return answer;
   }
 
-  openWebSocket(path: readonly string[], query: Record<string, string> = {}): WebSocket {
-    return this.members.openWebSocket(this.pathOf(path, query), HANDSHAKE_TIMEOUT_MS);
+  /** @param follows whether it ends when another member is asked from then on */
+  openWebSocket(path: readonly string[], query: Record<string, string> = {}, follows = false): WebSocket {
+    return this.members.openWebSocket(this.pathOf(path, query), { handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS, follows });
   }
 
   close(): void {

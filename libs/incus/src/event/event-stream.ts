@@ -57,7 +57,7 @@ export class EventStream {
   private async connection(onOpen: () => void): Promise<IncusError> {
     const { types = ['lifecycle', 'operation'], allProjects = false, heartbeatMs = HEARTBEAT_MS } = this.options;
     const query = { type: types.join(','), ...(allProjects ? { 'all-projects': 'true' } : {}) };
-    const socket = this.session.openWebSocket(['events'], query);
+    const socket = this.session.openWebSocket(['events'], query, true);
     const end = (): void => socket.terminate();
     this.ending.signal.addEventListener('abort', end, { once: true });
     const heartbeat = watch(socket, heartbeatMs);
