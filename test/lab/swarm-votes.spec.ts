@@ -6,6 +6,8 @@ import { until } from '../support/lab.js';
 /** What a repeated join does to the votes of a Swarm's managers, by Docker itself. */
 
 const PATIENCE_MS = 600_000;
+/** No host is turned off here, whatever others do to it. */
+const PATIENT = { MUON_HOST_SILENT_AFTER_MS: '600000' };
 
 interface Manager {
   id: string;
@@ -19,7 +21,7 @@ let clusterId: string;
 let managers: [Manager, Manager, Manager];
 
 beforeAll(async () => {
-  muon = await LabSystem.start();
+  muon = await LabSystem.start({ environment: PATIENT });
   tenant = await muon.onboard('votes');
   const input = { projectId: tenant.projectId, name: 'votes', kind: 'SWARM', version: 'swarm', controlPlane: { count: 3, flavor: 'node' } };
   const { createCluster } = await tenant.api.request<{ createCluster: { cluster: { id: string }; operation: { id: string } } }>(
