@@ -972,8 +972,8 @@ ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED
 
 -- disk.resting
 SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 AND updated_at < $4
+zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
+WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
 ORDER BY id LIMIT $3::int;
 
@@ -2238,6 +2238,7 @@ ORDER BY m.id, d.id LIMIT $1::int;
 
 -- machine_drift.machines
 SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
+m.observed_power <> 'UNKNOWN' AND m.observed_at >= clock_timestamp() - make_interval(secs => $4::float8 / 1000) AS has_just_changed,
 coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
 FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
 LEFT JOIN LATERAL (
@@ -2246,7 +2247,6 @@ array_agg(o.id ORDER BY o.id) FILTER (WHERE o.attachment IS NOT NULL) AS data_id
 FROM disk AS o WHERE o.owner_id = m.id
 ) AS d ON true
 WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
-AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
 ORDER BY m.instance_id LIMIT $3::int;
 
@@ -2255,6 +2255,7 @@ WITH seen AS (
 SELECT m.id, s.power, s.reason, nullif(s.drift, 'null'::jsonb) AS drift
 FROM jsonb_to_recordset($1::jsonb) AS s (id text, revision bigint, power text, reason text, drift jsonb)
 JOIN virtual_machine AS m ON m.id = s.id AND m.revision = s.revision AND m.lifecycle = 'PRESENT'
+WHERE NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
 ORDER BY m.id FOR UPDATE OF m
 )
 UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason, drift = seen.drift
@@ -2277,8 +2278,8 @@ WHERE m.lifecycle = 'PRESENT' AND m.desired_power = 'RUNNING' AND m.observed_pow
 AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
 AND NOT EXISTS (
-SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
-AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER'
+AND o.ended_at > clock_timestamp() - make_interval(secs => CASE o.state WHEN 'FAILED' THEN $2::float8 ELSE $3::float8 END / 1000))
 ORDER BY m.observed_at, m.id LIMIT $1::int;
 
 -- machine_recovery.end
@@ -2762,7 +2763,7 @@ SELECT kind, state, count(*) AS count FROM operation WHERE ended_at IS NULL GROU
 SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o WHERE o.id = ANY ($1);
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o WHERE o.id = ANY ($1);
 
 -- operation.find_attempts
 SELECT operation_id, attempt, state, error, principal_id, queued_at, started_at, ended_at
@@ -2772,14 +2773,14 @@ FROM operation_attempt WHERE operation_id = ANY ($1) ORDER BY operation_id, atte
 SELECT l.resource_id AS held_resource_id, o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM resource_lock AS l JOIN operation AS o ON o.id = l.operation_id
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM resource_lock AS l JOIN operation AS o ON o.id = l.operation_id
 WHERE l.resource_id = ANY ($1);
 
 -- operation.find_latest
 SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM unnest($1::text[]) AS r (id) CROSS JOIN LATERAL (
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM unnest($1::text[]) AS r (id) CROSS JOIN LATERAL (
 SELECT l.* FROM operation AS l WHERE l.resource_id = r.id ORDER BY l.id DESC LIMIT 1
 ) AS o;
 
@@ -2804,35 +2805,11 @@ JOIN operation AS c ON c.parent_id = self.parent_id AND c.parent_attempt = self.
 AND c.parent_step = self.parent_step AND c.compensates_id IS NULL
 WHERE self.id = $1;
 
--- operation.list.NEWEST#38dc32d1
+-- operation.list.NEWEST#527635fd
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
-WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
-AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
-AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS NOT NULL OR o.parent_id IS NULL)
-AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t WHERE (t.id, t.id) > ($11::text::text, $12::text)
-ORDER BY t.id ASC, t.id ASC LIMIT $13::int;
-
--- operation.list.NEWEST#b1b8354b
-SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
-o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
-o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
-WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
-AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
-AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS NOT NULL OR o.parent_id IS NULL)
-AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t 
-ORDER BY t.id DESC, t.id DESC LIMIT $11::int;
-
--- operation.list.NEWEST#b894a3e7
-SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
-o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
-o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2840,11 +2817,11 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t WHERE (t.id, t.id) < ($11::text::text, $12::text)
 ORDER BY t.id DESC, t.id DESC LIMIT $13::int;
 
--- operation.list.NEWEST#f4ac6ea9
+-- operation.list.NEWEST#7202f020
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2852,11 +2829,11 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t 
 ORDER BY t.id ASC, t.id ASC LIMIT $11::int;
 
--- operation.list.OLDEST#38dc32d1
+-- operation.list.NEWEST#958155b6
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2864,11 +2841,11 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t WHERE (t.id, t.id) > ($11::text::text, $12::text)
 ORDER BY t.id ASC, t.id ASC LIMIT $13::int;
 
--- operation.list.OLDEST#b1b8354b
+-- operation.list.NEWEST#d4d01ba5
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2876,11 +2853,11 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t 
 ORDER BY t.id DESC, t.id DESC LIMIT $11::int;
 
--- operation.list.OLDEST#b894a3e7
+-- operation.list.OLDEST#527635fd
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2888,11 +2865,11 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t WHERE (t.id, t.id) < ($11::text::text, $12::text)
 ORDER BY t.id DESC, t.id DESC LIMIT $13::int;
 
--- operation.list.OLDEST#f4ac6ea9
+-- operation.list.OLDEST#7202f020
 SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2900,11 +2877,35 @@ AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS 
 AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t 
 ORDER BY t.id ASC, t.id ASC LIMIT $11::int;
 
--- operation.list.count#e57a6a2c
+-- operation.list.OLDEST#958155b6
+SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
+o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
+o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
+AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
+AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS NOT NULL OR o.parent_id IS NULL)
+AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t WHERE (t.id, t.id) > ($11::text::text, $12::text)
+ORDER BY t.id ASC, t.id ASC LIMIT $13::int;
+
+-- operation.list.OLDEST#d4d01ba5
+SELECT t.*, t.id::text AS keyset_key FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
+o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
+o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
+AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
+AND ($8::text[] IS NULL OR o.state = ANY ($8)) AND ($9::boolean OR $10::text IS NOT NULL OR o.parent_id IS NULL)
+AND ($10::text IS NULL OR o.parent_id = $10 AND o.parent_attempt = (SELECT p.attempt FROM operation AS p WHERE p.id = $10))) AS t 
+ORDER BY t.id DESC, t.id DESC LIMIT $11::int;
+
+-- operation.list.count#536c86d3
 SELECT count(*) AS count FROM (SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at FROM operation AS o
 WHERE ($1::boolean OR o.tenant_id = ANY($2::text[]) OR o.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR o.tenant_id = $4) AND ($5::text IS NULL OR o.project_id = $5)
 AND ($6::text IS NULL OR o.resource_id = $6) AND ($7::text IS NULL OR o.kind = $7)
@@ -2916,7 +2917,7 @@ SELECT o.id, o.kind, o.handler, o.resource_kind, o.resource_id, o.tenant_id, o.p
 o.backend_id, o.origin, o.principal_id, o.request_id, o.input, o.step_names, o.pivot_index, o.state, o.attempt,
 o.direction, o.step_index, o.pivot_passed, o.cancel_requested_at IS NOT NULL AS cancel_requested, o.fence,
 (extract(epoch FROM o.deadline_at - clock_timestamp()) * 1000)::bigint AS deadline_remaining_ms,
-o.fan_out, o.blocker, o.error, o.abandonment,
+o.fan_out, o.blocker, o.error, o.not_restored, o.abandonment,
 coalesce(own.steps, '[]'::jsonb) AS steps, coalesce(up.outputs, '{}'::jsonb) AS parent_outputs
 FROM operation AS o
 LEFT JOIN LATERAL (
@@ -2948,13 +2949,13 @@ SELECT id FROM operation WHERE id = ANY ($1) ORDER BY id FOR UPDATE;
 WITH patch AS (
 SELECT * FROM jsonb_to_record($4::jsonb) AS p (
 state text, direction text, step_index int, steps_done int, pivot_passed boolean, pending_children int, fan_out jsonb,
-blocker jsonb, error jsonb, leftovers jsonb, wake_signal text, release boolean, wake_after_ms bigint, ended boolean,
+blocker jsonb, error jsonb, leftovers jsonb, not_restored jsonb, wake_signal text, release boolean, wake_after_ms bigint, ended boolean,
 heed_cancel boolean, lease_ms int, steps jsonb)
 ), moved AS (
 UPDATE operation AS o SET
 state = p.state, direction = p.direction, step_index = p.step_index, steps_done = p.steps_done,
 pivot_passed = p.pivot_passed, pending_children = p.pending_children, fan_out = p.fan_out, blocker = p.blocker,
-error = p.error, wake_signal = p.wake_signal,
+error = p.error, not_restored = p.not_restored, wake_signal = p.wake_signal,
 abandonment = CASE WHEN p.leftovers IS NULL THEN o.abandonment
 ELSE o.abandonment || jsonb_build_object('leftovers', p.leftovers) END,
 ended_at = CASE WHEN p.ended THEN clock_timestamp() END,
@@ -3081,7 +3082,7 @@ UPDATE operation AS o SET
 attempt = o.attempt + 1, state = 'QUEUED', direction = 'FORWARD', turn = 1,
 step_index = (SELECT count(*) FROM done), steps_done = (SELECT count(*) FROM done),
 pivot_passed = false, cancel_requested_at = NULL, cancel_requested_by = NULL, fan_out = NULL, blocker = NULL, error = NULL,
-abandonment = NULL, deadline_at = NULL, started_at = NULL, ended_at = NULL,
+not_restored = '[]', abandonment = NULL, deadline_at = NULL, started_at = NULL, ended_at = NULL,
 queued_at = clock_timestamp(), wake_at = clock_timestamp(),
 principal_id = $3, request_id = $4
 FROM failed WHERE o.id = failed.id RETURNING o.id;
@@ -3123,7 +3124,7 @@ WHERE ended_at IS NULL AND handler <> ALL ($1) GROUP BY handler ORDER BY handler
 SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
 o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at, o.siblings FROM operation AS parent CROSS JOIN LATERAL (
+o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at, o.siblings FROM operation AS parent CROSS JOIN LATERAL (
 SELECT c.*, count(*) OVER () AS siblings FROM operation AS c
 WHERE c.parent_id = parent.id AND c.parent_attempt = parent.attempt AND ($1::boolean OR c.tenant_id = ANY($2::text[]) OR c.project_id = ANY($3::text[]))
 ORDER BY c.id LIMIT $5::int
@@ -4259,6 +4260,9 @@ FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id) AS
 SELECT b.id, b.principal_id, b.group_id, b.scope_id, b.tenant_id, b.project_id, b.role, b.custom_role_id,
 c.name AS custom_role_name, c.permissions, b.version, b.created_at
 FROM role_binding AS b LEFT JOIN custom_role AS c ON c.id = b.custom_role_id WHERE b.custom_role_id = $1 ORDER BY b.id LIMIT $2::int;
+
+-- router.blocks_outside
+SELECT kind, name, cidr::text AS cidr FROM muon_outside_of($1, true) ORDER BY kind, name;
 
 -- router.change
 UPDATE router SET description = $2, external_network_id = $3, external_address = $4::inet, source_nat = $5,

@@ -151,9 +151,7 @@ export class Play {
       if (fault.fired === 0) problems.push(`the fault ${fault.kind} of ${fault.method} was never met`);
     }
     await prepared.returns?.();
-    // Of a deletion that was called off before it began backends hear by the next look: nothing was told that could be taken back.
-    const isTakenUpLater = point.cancelAt === QUEUED && this.kind.pivotIndex === 0;
-    const comesLate = point.mode === Mode.LATE || prepared.returns !== undefined || isTakenUpLater;
+    const comesLate = point.mode === Mode.LATE || prepared.returns !== undefined;
     problems.push(...(await this.judge.examine(stage, id, comesLate || undefined)));
     problems.push(...((await prepared.check?.(end.state)) ?? []));
     if (problems.length === 0 && end.state === 'FAILED' && this.kind.readmit !== undefined) problems.push(...(await this.again(stage, id)));

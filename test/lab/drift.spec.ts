@@ -8,13 +8,15 @@ import { until } from '../support/lab.js';
 import { LabInventory } from '../support/lab-inventory.js';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 
-/** What somebody does to the rows of OVN by hand, and what Muon makes of it. */
+/** What somebody does by hand to the rows of OVN, and to instances and volumes of Incus, and what Muon makes of it. */
 
 const PING = { direction: 'INGRESS', protocol: 'ICMP' };
 /** What has only just been made is left to whoever makes it for so long. */
 const GRACE_MS = 30_000;
 /** Less than what lies between two looks that nobody has asked for. */
 const MENDED_MS = 20_000;
+/** Of what is gone in Incus, however short before Muon itself has changed it. */
+const MISSED_MS = 10_000;
 
 let muon: LabSystem;
 let incus: IncusClient;
@@ -165,3 +167,38 @@ test('each was mended by an operation that has succeeded, few in all, and nothin
   expect(parts.toSorted()).toEqual([...new Set(parts)].toSorted());
   expect(parts).toEqual(expect.arrayContaining([`ROUTER ${routerId}`, `FLOATING_IP ${floatingIpId}`, `SECURITY_GROUP ${groupId}`, `PORT ${serverPort}`]));
 });
+
+test('an instance that is deleted right after Muon has made it, or stopped it, is missed at once', async () => {
+  const { api, projectId } = tenant;
+  const networkId = await muon.network(tenant, 'short-lived');
+  const reasonOf = async (id: string): Promise<string[]> => {
+    const { virtualMachine } = await api.request<{ virtualMachine: { conditions: { reason: string }[] } }>(
+      'query ($id: ID!) { virtualMachine(id: $id) { conditions { reason } } }',
+      { id },
+    );
+    return virtualMachine.conditions.map(({ reason }) => reason);
+  };
+  for (const [name, isStopped] of [
+    ['made', false],
+    ['stopped', true],
+  ] as const) {
+    const { id } = await muon.machine(tenant, networkId, name, isStopped ? {} : { power: 'STOPPED' });
+    if (isStopped) await change(api, 'stopVirtualMachine', { id, force: true }, 'virtualMachine');
+    const instance = (await muon.instanceOf(id))?.name ?? '';
+    await (await incus.instances.delete(instance)).wait();
+    await comesTrue(`The machine "${name}" being missed`, async () => (await reasonOf(id)).includes('MACHINE_MISSING'), MISSED_MS);
+    await muon.delete(tenant, id);
+  }
+  const disk = await change(api, 'createDisk', { projectId, name: 'data', sizeGib: 1 }, 'disk');
+  const healthOf = async (): Promise<string> =>
+    (await api.request<{ node: { health: string } }>('query ($id: ID!) { node(id: $id) { ... on Disk { health } } }', { id: disk })).node.health;
+  await comesTrue('The disk being healthy', async () => (await healthOf()) === 'HEALTHY', MISSED_MS);
+  const { storagePools } = incus;
+  const volumes = await Promise.all((await storagePools.list()).map(async ({ name: pool }) => (await storagePools.volumes(pool)).map((volume) => ({ pool, volume }))));
+  const found = volumes.flat().find(({ volume }) => volume.name === disk.replace('_', '-'));
+  if (found === undefined) throw new Error(`there is no volume of ${disk}`);
+  const { pool, volume } = found;
+  await incus.storagePools.deleteVolume(pool, volume.name, { target: volume.location });
+  await comesTrue('The volume being missed', async () => (await healthOf()) === 'UNKNOWN', MISSED_MS);
+  await change(api, 'deleteDisk', { id: disk }, 'disk');
+}, 180_000);

@@ -11,6 +11,7 @@ import type {
   ProviderRouterSpecification,
   RouterSpecification,
 } from '#drivers';
+import { killHost, startHost } from '../../apps/lab/src/hosts.js';
 import { cidrOf, EXTERNAL, machineAddress, PHYSICAL_NETWORK } from '../../apps/lab/src/layout.js';
 import { newName } from '../support/lab.js';
 import { LabGuests, type Guest } from '../support/lab-guests.js';
@@ -190,4 +191,22 @@ test('with its router the outside is gone for one tenant, and stays for the othe
   await ground.done(async (call, driver) => driver.ensureRouter(call, { ...ROUTERS[0], revision: 2, uplink: null }));
   await ground.comesTrue('No outside', async () => !(await ground.pings(FRONT, OUTSIDE)));
   expect(await seenAs(OTHER)).toBe(PROVIDER.address);
+});
+
+test('the host that leads outside dies, and the next one leads; it returns, and leads again', { timeout: 300_000 }, async () => {
+  await ground.done(async (call, driver) => driver.ensureRouter(call, { ...ROUTERS[0], revision: 3 }));
+  await ground.comesTrue('The outside back', async () => (await seenAs(FRONT)) === PROVIDER.address);
+  const power = { folder: ground.lab.folder, name: 'h2', note: () => undefined };
+  const leader = async (): Promise<string | undefined> => ground.lab.gatewayOf(PROVIDER.providerRouterId);
+  expect(await leader()).toBe('h2');
+  await killHost(power);
+  try {
+    await ground.comesTrue('Another leading', async () => (await leader()) === 'h3');
+    await ground.comesTrue('A guest of a host that lives seen outside', async () => (await seenAs(FRONT)) === PROVIDER.address);
+  } finally {
+    await startHost(power);
+    await ground.lab.settled(ground.incus);
+  }
+  await ground.comesTrue('The first leading again', async () => (await leader()) === 'h2');
+  await ground.comesTrue('A guest seen outside', async () => (await seenAs(FRONT)) === PROVIDER.address);
 });

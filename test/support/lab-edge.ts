@@ -64,9 +64,7 @@ export class LabEdge {
 
   /** Which host carries the uplink, as OVN has it: one at most. */
   async gateway(): Promise<string | undefined> {
-    const southbound = async (...words: string[]): Promise<string> => this.options.muon.lab.southbound('--bare', ...words);
-    const chassis = await southbound('--columns=chassis', 'find', 'Port_Binding', 'type=chassisredirect', `logical_port=cr-${this.routerId}-gateway`);
-    return chassis === '' ? undefined : southbound('get', 'Chassis', chassis, 'name');
+    return this.options.muon.lab.gatewayOf(this.routerId);
   }
 
   /** Every row of OVN that is of the router or on it. */

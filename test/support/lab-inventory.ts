@@ -40,7 +40,8 @@ export class LabInventory {
 
   async instances(): Promise<Instance[]> {
     const all = await this.incus.instances.list();
-    return all.filter(({ config }) => config[InstanceKey.INSTALLATION] === this.installation);
+    // Of one whose member is away Incus tells no settings.
+    return all.filter(({ config }) => config?.[InstanceKey.INSTALLATION] === this.installation);
   }
 
   /** Every row of OVN that is a part of the network or belongs to one. */

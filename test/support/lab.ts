@@ -47,6 +47,12 @@ export class Lab {
     return (await runOn(await this.machine(this.controller.name), 'ovn-sbctl', programArguments)).trim();
   }
 
+  /** The host that has a router's or provider router's outer port at this moment. */
+  async gatewayOf(routerId: string): Promise<string | undefined> {
+    const chassis = await this.southbound('--bare', '--columns=chassis', 'find', 'Port_Binding', 'type=chassisredirect', `logical_port=cr-${routerId}-gateway`);
+    return chassis === '' ? undefined : this.southbound('--bare', 'get', 'Chassis', chassis, 'name');
+  }
+
   async switchOf(host: string, ...programArguments: string[]): Promise<string> {
     return (await runOn(await this.machine(host), 'ovs-vsctl', programArguments)).trim();
   }

@@ -77,7 +77,18 @@ import {
 import { OperationQueries, OperationRequests, OperationService, type Keeper, type Reconciler } from '#operations';
 import { claimUsers, placementReconcilers } from '#placement';
 import { QuotaService } from '#quota';
-import { diskDrift, diskHealth, DiskRealiser, DiskService, DiskSnapshotService, storageKnownObjects, storageOperations, storageScopeContents } from '#storage';
+import {
+  diskDrift,
+  diskHealth,
+  DiskRealiser,
+  DiskService,
+  DiskSnapshotService,
+  STORAGE_DRIFT,
+  STORAGE_HEALTH,
+  storageKnownObjects,
+  storageOperations,
+  storageScopeContents,
+} from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
 import { issuerPolicy, layFoundation, type Attention, type Foundation, type HouseParts } from './foundation.js';
 import { housekeeping } from './housekeeping.js';
@@ -233,6 +244,8 @@ function backgroundWork(
   const watch = new BackendWatch(database, drivers, log)
     .wake('HOST', HOST_HEARTBEAT)
     .wake('MACHINE', MACHINE_DRIFT)
+    .wake('DISK', STORAGE_DRIFT)
+    .wake('DISK', STORAGE_HEALTH)
     .wake('NETWORK', NETWORK_DRIFT)
     .wake('NETWORK', EDGE_DRIFT);
   return {

@@ -7,6 +7,8 @@ import { idsOf } from './names.js';
 const SOURCE = /^\/1\.0\/(instances|storage-pools\/[^/]+\/volumes\/custom|cluster\/members)\/([^/?]+)/;
 /** Of Incus's lifecycle actions, those that change nothing that is told of here; health checks make one each. */
 const CHANGES_NOTHING = /^instance-(exec$|console|file-|log-|metadata-|backup-)|^storage-volume-backup-|-retrieved$/;
+/** Those that change nothing of its disk. */
+const CHANGES_POWER = /^instance-(started|stopped|shutdown|restarted|paused|resumed|ready)$/;
 const LOOK_TIMEOUT_MS = 15_000;
 
 /** Tells of changes in the cluster: from Incus's events, and from looks at what those leave out. */
@@ -92,11 +94,14 @@ export function eventsOf(event: IncusEvent): BackendEvent[] {
   if (event.type !== 'lifecycle' || CHANGES_NOTHING.test(event.metadata.action)) return [];
   const [, kind, encoded] = SOURCE.exec(event.metadata.source) ?? [];
   if (kind === undefined || encoded === undefined) return [];
-  const name = decodeURIComponent(encoded);
-  if (kind === 'cluster/members') return [{ kind: 'HOST', id: name }];
+  const said = decodeURIComponent(encoded);
+  if (kind === 'cluster/members') return [{ kind: 'HOST', id: said }];
+  // Of a volume Incus tells the name on its pool, which begins with its project: `default_dsk-…`. Ours have no such stroke.
+  const name = kind === 'instances' ? said : said.slice(said.lastIndexOf('_') + 1);
   // Of a new name, the machine that was on it before.
   const before = event.metadata.context?.['old_name'];
-  return [name, ...(typeof before === 'string' ? [before] : [])].flatMap(eventsOfName);
+  const events = [name, ...(typeof before === 'string' ? [before] : [])].flatMap(eventsOfName);
+  return CHANGES_POWER.test(event.metadata.action) ? events.filter((each) => each.kind === 'MACHINE') : events;
 }
 
 function eventsOfName(name: string): BackendEvent[] {

@@ -203,7 +203,8 @@ describe('changes of routers and floating IPs that others cross', () => {
     await until(moved.result.operationId, 'WAITING');
     const taken = await floating.associate(access, { id: two, portId: port.portId });
     await center.operations.cancel(String(moved.result.operationId));
-    expect(await ended(moved.result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    const notRestored = [{ step: 'realise', resourceId: one, message: expect.stringMatching(/^The floating IP leads nowhere, and not to where it led before\. .+/) as string }];
+    expect(await ended(moved.result.operationId)).toMatchObject({ state: 'CANCELLED', error: null, not_restored: notRestored });
     await bench.succeeded(taken);
     expect(await bench.floatingIp(one)).toMatchObject({ network_id: null, port_id: null, load_balancer_id: null });
     expect(await bench.objects()).not.toContain(one);
@@ -245,7 +246,13 @@ describe('changes of routers and floating IPs that others cross', () => {
     await center.operations.cancel(String(moved.result.operationId));
     await until(moved.result.operationId, 'UNDOING');
     await center.world.clearFaults();
-    expect(await ended(moved.result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    const { not_restored: lostOnes, state } = await ended(moved.result.operationId);
+    expect(state).toBe('CANCELLED');
+    expect(lostOnes.map(({ resourceId }) => resourceId)).toEqual([lost, going]);
+    expect(lostOnes.map(({ message }) => message.replace(/"[^"]+"/, '…').replace('PENDING_DELETE', 'DELETING'))).toEqual([
+      'The network is not on the router again. The network … is on another router; take it off that first.',
+      'The network is not on the router again. The network … is DELETING and takes no new users.',
+    ]);
     await bench.succeeded(taken);
     await bench.succeeded(gone);
     const links = await bench.room.database.rows(findRoutersOfNetworks, [kept, lost, going]);
@@ -294,7 +301,34 @@ describe('changes of routers and floating IPs that others cross', () => {
     await until(result.operationId, 'UNDOING');
     await expect.poll(async () => (await bench.center.operation(result.operationId)).blocker?.code).toBe('UNAVAILABLE');
     await center.world.clearFaults();
-    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    const notRestored = [{ step: 'realise', resourceId: named, message: expect.stringContaining('they are about nobody') as string }];
+    expect(await ended(result.operationId)).toMatchObject({ state: 'CANCELLED', not_restored: notRestored });
+    await bench.succeeded(deletion);
+  });
+
+  it('says which member a load balancer has lost for good, and which group a port', async () => {
+    const { balancers, groups, center } = bench;
+    const { projectId, networkId, port } = await bench.routed();
+    const id = await bench.balancerIn(networkId);
+    const [gone, stays] = [await bench.makePort(projectId, networkId), port];
+    await bench.succeeded(await balancers.updateMembers(access, { id, add: [gone.portId, stays.portId] }));
+    const groupId = String((await groups.create(access, { projectId, name: 'left' })).result.id);
+    await bench.succeeded(await groups.updatePort(access, { portId: stays.portId, add: [groupId] }));
+    await away('ensureLoadBalancer');
+    await away('ensurePort');
+    await away('removeSecurityGroup', groupId);
+    const members = await balancers.updateMembers(access, { id, remove: [gone.portId, stays.portId] });
+    const left = await groups.updatePort(access, { portId: stays.portId, remove: [groupId] });
+    await until(members.result.operationId, 'WAITING');
+    await until(left.result.operationId, 'WAITING');
+    await center.operations.submit(planPortRemoval([gone.portId]));
+    const deletion = await groups.delete(access, groupId);
+    for (const { result } of [members, left]) await center.operations.cancel(String(result.operationId));
+    await until(members.result.operationId, 'UNDOING');
+    await until(left.result.operationId, 'UNDOING');
+    await center.world.clearFaults();
+    expect(await ended(members.result.operationId)).toMatchObject({ state: 'CANCELLED', not_restored: [{ step: 'realise', resourceId: gone.portId }] });
+    expect(await ended(left.result.operationId)).toMatchObject({ state: 'CANCELLED', not_restored: [{ step: 'realise', resourceId: groupId }] });
     await bench.succeeded(deletion);
   });
 

@@ -14,6 +14,7 @@ import { AddressOwners1764504000000 } from './migrations/1764504000000-address-o
 import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-routers.js';
 import { BackendsInUse1764505100000 } from './migrations/1764505100000-backends-in-use.js';
 import { ExternalBlocks1764505200000 } from './migrations/1764505200000-external-blocks.js';
+import { InsideAndOutside1764506100000 } from './migrations/1764506100000-inside-and-outside.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
 import { ProviderRouterEntity, TransitAddressEntity } from './provider-router/provider-router.entity.js';
@@ -64,5 +65,6 @@ export const networkRoom: RoomSchema = {
     FailedRouters1764504100000,
     BackendsInUse1764505100000,
     ExternalBlocks1764505200000,
+    InsideAndOutside1764506100000,
   ],
 };

@@ -4,8 +4,8 @@ export { DiskSnapshotService, type CreateDiskSnapshotInput } from './disk-snapsh
 export { diskSnapshotId, diskSnapshotState, DiskSnapshotState, type DiskSnapshotRow } from './disk-snapshot/disk-snapshot.js';
 export { findDiskSnapshots, findSnapshotsOfDisks } from './disk-snapshot/disk-snapshot.sql.js';
 export { storageOperations } from './disk/disk.operations.js';
-export { diskDrift, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
-export { diskHealth, type DiskHealthOptions } from './disk/disk.reconciler.js';
+export { diskDrift, STORAGE_DRIFT, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
+export { diskHealth, STORAGE_HEALTH, type DiskHealthOptions } from './disk/disk.reconciler.js';
 export { DiskService, type CreateDiskInput, type ResizeDiskInput } from './disk/disk.service.js';
 export { findDisks, findDisksOfOwners, freeDisk, freeDisksOfOwners, markDiskAttached, removeDiskRows } from './disk/disk.sql.js';
 export { storageKnownObjects } from './known-objects.js';

@@ -4,7 +4,7 @@ import { insertRows, registerRowSections, statement, type ChangeSetApplier, type
 import type { SimulatedOptions, SimulatedWorld } from '#driver-simulated';
 import type { CommandRunner } from '#identity';
 import type { DriverRegistry } from '#infrastructure';
-import type { EngineOptions, OperationEngine, OperationKind, OperationRegistry, OperationService, OperationState } from '#operations';
+import type { EngineOptions, NotRestored, OperationEngine, OperationKind, OperationRegistry, OperationService, OperationState } from '#operations';
 import type { QuotaLedger } from '#quota';
 import { testDatabase } from './postgres/test-database.js';
 import type { RoomDatabase } from './room-database.js';
@@ -31,6 +31,7 @@ export interface EndedOperation {
   kind: string;
   state: OperationState;
   error: ErrorRecord | null;
+  not_restored: NotRestored[];
   blocker: ErrorRecord | null;
 }
 
@@ -56,7 +57,7 @@ export interface TestDatacenter {
 
 const readOperation = statement<EndedOperation, [id: string]>(
   'testing.operation',
-  'SELECT id, kind, state, error, blocker FROM operation WHERE id = $1',
+  'SELECT id, kind, state, error, not_restored, blocker FROM operation WHERE id = $1',
 );
 
 /**

@@ -65,7 +65,7 @@ function drainStep<Input extends DeleteInput>(tools: ClusterTools): OperationSte
       const script = (node: NodeFacts) => facts.blueprint.undrain(cluster, told(node));
       const request = { purpose: 'undrain', words: 'take back', members, script, maxFailures: 3, giveUp: true };
       const answer = await onMembers(tools, context, facts, concerned, request);
-      return answer.type === 'DONE' ? back() : answer;
+      return answer.type === 'DONE' ? { ...(await back()), notRestored: answer.notRestored } : answer;
     },
   };
 }

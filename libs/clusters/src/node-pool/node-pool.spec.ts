@@ -110,6 +110,19 @@ describe('node pools', () => {
     expect((await scripts(String(control?.machine_id))).filter((script) => script.includes('kubectl uncordon'))).toHaveLength(1);
   });
 
+  it('whose nodes could not be taken back into the cluster are named when that is called off', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'cordoned', small);
+    await bench.center.world.onGuestRun({ pattern: 'kubectl drain', exitCode: 1, standardError: 'Cannot evict pod.' });
+    await bench.center.world.onGuestRun({ pattern: 'kubectl uncordon', exitCode: 1, standardError: 'The connection was refused.' });
+    const { result } = await bench.pools.scale(access, { id: (await pool(cluster)).id, count: 1 });
+    await expect.poll(async () => (await workers(cluster)).map(nodeState).sort(), { timeout: 10_000 }).toEqual(['DRAINING', 'READY']);
+    const draining = (await workers(cluster)).find((node) => nodeState(node) === 'DRAINING')?.machine_id;
+    await requests.cancel(access, String(result.operationId));
+    const notRestored = [{ step: 'drain', resourceId: draining, message: 'The cluster could not be told to take back this node.' }];
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'CANCELLED', not_restored: notRestored });
+    for (const pattern of ['kubectl drain', 'kubectl uncordon']) await bench.center.world.onGuestRun({ pattern, exitCode: 0 });
+  });
+
   it('are added and removed as a whole', async () => {
     const cluster = await bench.made(bench.emptyProject(), 'pooled', small);
     const input = { clusterId: cluster.id, name: 'batch', flavor: 'large', count: 2, labels: { team: 'blue' } };

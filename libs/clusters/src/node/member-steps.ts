@@ -25,7 +25,7 @@ export interface OnMembers {
   giveUp?: boolean;
 }
 
-/** The memo counts the members that are dealt with, beside the rounds of the one at hand. */
+/** The memo counts the members that are dealt with and names those that were left, beside the rounds of the one at hand. An undo names those, too. */
 export async function onMembers(
   tools: ClusterTools,
   context: AnyContext,
@@ -36,10 +36,13 @@ export async function onMembers(
   const at = memoNumber(context.step.memo, 'dealt');
   const member = request.members[at];
   if (member === undefined) return done();
-  const answer = await onOneMember(tools, context, facts, concerned, request, member, at);
-  if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at } };
-  if (at + 1 >= request.members.length) return answer;
-  return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1 } });
+  const left = leftMembers(context.step.memo);
+  const answer = await onOneMember(tools, context, facts, concerned, request, member, { dealt: at, left });
+  if (answer === 'LEFT') left.push(member.row.machine_id);
+  else if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at, left } };
+  const notRestored = left.map((resourceId) => ({ resourceId, message: `The cluster could not be told to ${request.words} this node.` }));
+  if (at + 1 >= request.members.length) return answer === 'LEFT' ? done({ notRestored }) : { ...answer, notRestored };
+  return wait({ afterMs: 0, blocker: `The nodes come one after another to ${request.words}.`, memo: { dealt: at + 1, left }, notRestored });
 }
 
 async function onOneMember(
@@ -49,8 +52,8 @@ async function onOneMember(
   concerned: Concerned,
   request: OnMembers,
   member: NodeFacts,
-  dealt: number,
-): Promise<Answer> {
+  kept: JsonObject,
+): Promise<Answer | 'LEFT'> {
   const { purpose, words, maxFailures, giveUp } = request;
   try {
     return await tools.guests.onOneOf(context, {
@@ -63,15 +66,21 @@ async function onOneMember(
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {
-    if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), dealt }) : error;
+    if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), ...kept }) : error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
-    return done();
+    return 'LEFT';
   }
 }
 
 function memoNumber(memo: JsonValue | undefined, key: string): number {
   const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo[key] : undefined;
   return typeof value === 'number' ? value : 0;
+}
+
+/** Machines of members that were left as they are. */
+function leftMembers(memo: JsonValue | undefined): string[] {
+  const value = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo['left'] : undefined;
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }
 
 /**

@@ -23,7 +23,10 @@ import { MachineListing } from './machine-listing.js';
 
 export interface MachineDriftOptions {
   everyMs?: number;
-  /** What was written later is left alone: listings may lag behind. */
+  /**
+   * Of what was written later a listing that tells something new is not believed, as it may lag behind: the machine itself
+   * is asked for. And so long a machine that was started because it shall run is left alone, should it turn itself off again.
+   */
   graceMs?: number;
   /** How long until a machine that could not be started is tried again. */
   startAgainAfterMs?: number;
@@ -74,7 +77,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
           context.log.warn({ backendId, code, reason: message, detail }, 'the machines of a backend could not be looked at');
         }
       }
-      for (const machine of await context.reader.rows(machinesToStart, MAX_STARTED, startAgainAfterMs)) {
+      for (const machine of await context.reader.rows(machinesToStart, MAX_STARTED, startAgainAfterMs, graceMs)) {
         if (context.signal.aborted) return;
         await start(context, machine);
       }
@@ -105,28 +108,31 @@ async function lookAt(look: Look): Promise<void> {
   }
 }
 
-/** What is to be written of a machine; null when nothing is new. */
+/** What is to be written of a machine; null when nothing is new, or too many were asked for in this run already. */
 async function compare(look: Look, row: MachineToObserve, listed: ObservedMachine | undefined): Promise<Observation | null> {
-  let seen = listed;
-  if (seen === undefined) {
+  let found = differenceOf(look, row, listed);
+  if (found === null) return null;
+  const isNewDifference = found.drift?.code === DriftCode.DISKS_DIFFER && row.drift?.code !== found.drift.code;
+  // A listing may lag behind what was made, changed, attached or detached meanwhile.
+  if (listed === undefined || row.has_just_changed || isNewDifference) {
     if (look.confirmed >= MAX_CONFIRMED) return null;
     look.confirmed += 1;
-    seen = await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id);
+    found = differenceOf(look, row, await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id));
   }
-  const isOurs = seen !== undefined && (seen.installationId === look.installation || isHidden(seen));
-  const power = isOurs && seen !== undefined ? seen.power : 'UNKNOWN';
-  const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
-  let drift = driftOf(row, isOurs ? seen : undefined);
-  // A listing may lag behind disks that were attached or detached meanwhile.
-  if (drift?.code === DriftCode.DISKS_DIFFER && row.drift?.code !== drift.code) {
-    if (look.confirmed >= MAX_CONFIRMED) return null;
-    look.confirmed += 1;
-    drift = driftOf(row, await look.compute.getMachine(callOf(look, row.instance_id), row.instance_id));
-  }
-  if (row.observed_power === power && row.observed_reason === reason && isSame(row.drift, drift)) return null;
+  const drift = found?.drift ?? null;
   if (drift !== null && row.drift?.code !== drift.code) {
     look.context.log.warn({ machineId: row.id, backendId: look.backendId, code: drift.code, hostName: drift.hostName }, 'a machine is not as it was placed');
   }
+  return found;
+}
+
+/** How what was seen differs from what is known; null when it does not. */
+function differenceOf(look: Look, row: MachineToObserve, seen: ObservedMachine | undefined): Observation | null {
+  const isOurs = seen !== undefined && (seen.installationId === look.installation || isHidden(seen));
+  const power = isOurs ? seen.power : 'UNKNOWN';
+  const reason = isOurs && power === 'UNKNOWN' ? 'Its host does not answer.' : null;
+  const drift = driftOf(row, isOurs ? seen : undefined);
+  if (row.observed_power === power && row.observed_reason === reason && isSame(row.drift, drift)) return null;
   return { id: row.id, revision: row.revision, power, reason, drift };
 }
 

@@ -13,6 +13,8 @@ export interface MachineToObserve {
   observed_power: Power | 'UNKNOWN';
   observed_reason: string | null;
   drift: MachineDrift | null;
+  /** Within the grace: a listing may still show what was before. */
+  has_just_changed: boolean;
   host_name: string;
   cpu: number;
   memory_mib: number;
@@ -23,11 +25,12 @@ export interface MachineToObserve {
 
 /**
  * Machines of a backend that shall be there, by what it calls them after one, each with what was seen of it. Left out is
- * what an operation is at or has just changed (listings may lag behind), and what is on hosts that do not answer.
+ * what an operation is at, and what is on hosts that do not answer.
  */
 export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
   'machine_drift.machines',
   `SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
+     m.observed_power <> 'UNKNOWN' AND m.observed_at >= clock_timestamp() - make_interval(secs => $4::float8 / 1000) AS has_just_changed,
      coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
    LEFT JOIN LATERAL (
@@ -36,14 +39,13 @@ export const machinesToObserve = statement<MachineToObserve, [backendId: string,
      FROM disk AS o WHERE o.owner_id = m.id
    ) AS d ON true
    WHERE m.backend_id = $1 AND m.instance_id > $2 AND m.lifecycle = 'PRESENT' AND h.health = 'UP'
-     AND (m.observed_power = 'UNKNOWN' OR m.observed_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000))
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
    ORDER BY m.instance_id LIMIT $3::int`,
 );
 
 export interface Observation {
   id: string;
-  /** Of the row that was compared: what has changed since is not overwritten. */
+  /** Of the row that was compared: what has changed since, or is being changed, is not overwritten. */
   revision: number;
   power: Power | 'UNKNOWN';
   reason: string | null;
@@ -56,6 +58,7 @@ export const recordObservations = statement<{ id: string }, [observations: strin
      SELECT m.id, s.power, s.reason, nullif(s.drift, 'null'::jsonb) AS drift
      FROM jsonb_to_recordset($1::jsonb) AS s (id text, revision bigint, power text, reason text, drift jsonb)
      JOIN virtual_machine AS m ON m.id = s.id AND m.revision = s.revision AND m.lifecycle = 'PRESENT'
+     WHERE NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
      ORDER BY m.id FOR UPDATE OF m
    )
    UPDATE virtual_machine AS m SET observed_power = seen.power, observed_at = now(), observed_reason = seen.reason, drift = seen.drift
@@ -70,10 +73,10 @@ export interface MachineToStart {
 }
 
 /**
- * Machines that shall run and are off, on hosts that answer. What nobody could start a while ago is not tried again yet,
- * and a host in maintenance gets nothing started.
+ * Machines that shall run and are off, on hosts that answer. What nobody could start a while ago is not tried again yet, nor
+ * is one that has only just been started so, and a host in maintenance gets nothing started.
  */
-export const machinesToStart = statement<MachineToStart, [limit: number, afterFailureMs: number]>(
+export const machinesToStart = statement<MachineToStart, [limit: number, afterFailureMs: number, afterStartMs: number]>(
   'machine_drift.to_start',
   `SELECT m.id, m.tenant_id, m.project_id, m.backend_id
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
@@ -81,8 +84,8 @@ export const machinesToStart = statement<MachineToStart, [limit: number, afterFa
      AND h.health = 'UP' AND h.intent <> 'MAINTENANCE'
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = m.id)
      AND NOT EXISTS (
-       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER' AND o.state = 'FAILED'
-         AND o.ended_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000))
+       SELECT FROM operation AS o WHERE o.resource_id = m.id AND o.kind = 'compute.virtual_machine.power' AND o.origin = 'RECONCILER'
+         AND o.ended_at > clock_timestamp() - make_interval(secs => CASE o.state WHEN 'FAILED' THEN $2::float8 ELSE $3::float8 END / 1000))
    ORDER BY m.observed_at, m.id LIMIT $1::int`,
 );
 

@@ -168,7 +168,9 @@ describe.each([
     await until('it is on the backend', async () => (await bench.center.world.machine(id)) !== undefined);
     await setHost(await hostOf(id), SimulatedHostState.DEAD);
     await new OperationRequests(bench.center.commands, bench.center.operations).cancel(access, String(result.operationId));
-    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+    const ended = await bench.center.ended(result.operationId);
+    expect(ended).toMatchObject({ state: 'CANCELLED', error: null });
+    expect(ended.not_restored).toContainEqual({ step: 'machine', resourceId: id, message: expect.stringContaining('deleted when it returns') as string });
     expect(await bench.left(project.projectId)).toEqual(['machine']);
     expect((await bench.room.database.rows(tombstones, [id])).map((row) => row.object_kind)).toEqual(['machine']);
   });

@@ -64,7 +64,7 @@ export class MachineRealiser {
       const isAway = error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
       if (!isAway || !(await isHostOff(context.reader, machineId, place))) throw error;
       context.log.info({ machineId, reason: error.message }, 'left on a host that is proven to be off, until it returns');
-      return done();
+      return done({ notRestored: [{ resourceId: machineId, message: 'Its host is proven to be off; what is left there of the machine is deleted when it returns.' }] });
     }
   }
 

@@ -42,7 +42,11 @@ export function powerMachineOperation({ machines }: MachineRealisers): Operation
         undo: async (context) => {
           const { machineId, before } = context.operation.input;
           const { power } = await machines.look(context, machineId);
-          return power === 'UNKNOWN' ? done() : machines.ensurePower(context, machineId, before, power, true);
+          if (power === 'UNKNOWN') {
+            const message = `The machine's host does not answer: nobody knows whether it is ${before.toLowerCase()} as before.`;
+            return done({ notRestored: [{ resourceId: machineId, message }] });
+          }
+          return machines.ensurePower(context, machineId, before, power, true);
         },
       },
       {
@@ -107,7 +111,7 @@ export function resizeMachineOperation({ machines, disks }: MachineRealisers): O
         },
         undo: async (context) => {
           const { disk } = context.operation.input;
-          return disk === null ? done() : disks.observeSize(context, disk.id);
+          return disk === null ? done() : disks.observeSize(context, disk.id, disk.fromGib);
         },
       },
     ],

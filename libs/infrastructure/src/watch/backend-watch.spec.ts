@@ -1,9 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { BackendWatch, HOST_HEARTBEAT, infrastructureReconcilers, infrastructureRoom, PendingRemoval } from '#infrastructure';
-import { KeeperRunner, NamedLeases, operationsRoom, ReconcilerRunner } from '#operations';
+import { defineReconciler, KeeperRunner, NamedLeases, operationsRoom, ReconcilerRunner } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { infrastructureBench, roomDatabase, type InfrastructureBench, type RoomDatabase } from '#testing';
@@ -58,3 +59,51 @@ it('makes the heartbeat look as soon as a backend says that a host has changed',
     await leases.close();
   }
 });
+
+it('has a look taken again a while after a hint, once for all that were heard meanwhile', async () => {
+  const { database, applier, log } = room;
+  const { world } = await bench.datacenter({ count: 1 });
+  const watch = new BackendWatch(database, bench.drivers, log, { againAfterMs: 2000 }).wake('HOST', 'watchful');
+  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
+  leases.start();
+  const looks: number[] = [];
+  const watchful = defineReconciler({ name: 'watchful', everyMs: 600_000, run: async () => void looks.push(performance.now()) });
+  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers: [watchful], log, lookEveryMs: 20 });
+  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
+  await runner.start();
+  keepers.start();
+  const change = async (): Promise<void> => {
+    await world.setHost('host-1', 'DEAD');
+    await world.setHost('host-1', 'ALIVE');
+  };
+  try {
+    await expect.poll(() => keepers.held.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    // The watch tells only of what happens after it has begun, which is a little after its keeper is held.
+    await expect
+      .poll(
+        async () => {
+          await change();
+          return looks.length;
+        },
+        { timeout: 10_000, interval: 200 },
+      )
+      .toBeGreaterThan(1);
+    // What was heard until now has had its second look.
+    await pause(5000);
+    const before = looks.length;
+    const changedAt = performance.now();
+    await change();
+    await pause(1000);
+    await change();
+    await pause(6000);
+    const after = looks.slice(before).map((at) => at - changedAt);
+    expect(after.length).toBeLessThanOrEqual(4);
+    const last = after.at(-1) ?? 0;
+    expect(last).toBeGreaterThan(3000);
+    expect(last).toBeLessThan(6000);
+  } finally {
+    await keepers.close();
+    await runner.close();
+    await leases.close();
+  }
+}, 60_000);

@@ -10,15 +10,30 @@ type EventKind = BackendEvent['kind'];
 /** Events of this time together wake a reconciler once. */
 const GATHER_MS = 300;
 
-/** Listens to what backends tell of themselves, and makes the reconcilers due that look at such things. */
+/** What an operation was at when somebody else changed it is left out of that look; most operations have ended by then. */
+const AGAIN_AFTER_MS = 35_000;
+
+export interface BackendWatchOptions {
+  /** How long after a thing was last spoken of it is looked at once more. */
+  againAfterMs?: number;
+}
+
+/**
+ * Listens to what backends tell of themselves, and makes the reconcilers due that look at such things: soon, and once more
+ * a while later.
+ */
 export class BackendWatch {
   private readonly wakes = new Map<EventKind, Set<string>>();
+  private readonly againAfterMs: number;
 
   constructor(
     private readonly database: Database,
     private readonly drivers: DriverRegistry,
     private readonly log: Logger,
-  ) {}
+    options: BackendWatchOptions = {},
+  ) {
+    this.againAfterMs = options.againAfterMs ?? AGAIN_AFTER_MS;
+  }
 
   /** Rooms above name the reconcilers that shall look when a backend speaks of such a thing. */
   wake(kind: EventKind, reconciler: string): this {
@@ -39,25 +54,40 @@ export class BackendWatch {
   private async hold(backendId: string, context: KeeperContext): Promise<void> {
     const driver = await this.drivers.driver(backendId);
     const heard = new Set<EventKind>();
+    /** When each was last spoken of, until it was looked at again. */
+    const again = new Map<EventKind, number>();
     let timer: NodeJS.Timeout | undefined;
+    let later: NodeJS.Timeout | undefined;
     const pass = (): void => {
       timer = undefined;
-      const names = [...heard].flatMap((kind) => [...(this.wakes.get(kind) ?? [])]);
+      this.nudge([...heard]);
       heard.clear();
-      if (names.length > 0) this.nudge([...new Set(names)].sort());
+    };
+    const passAgain = (): void => {
+      const now = performance.now();
+      const due = [...again].filter(([, at]) => at + this.againAfterMs <= now).map(([kind]) => kind);
+      for (const kind of due) again.delete(kind);
+      this.nudge(due);
+      const next = Math.min(...again.values()) + this.againAfterMs;
+      later = again.size === 0 ? undefined : setTimeout(passAgain, next - now + 1);
     };
     try {
-      await driver.watch((event) => {
-        heard.add(event.kind);
+      await driver.watch(({ kind }) => {
+        heard.add(kind);
+        again.set(kind, performance.now());
         timer ??= setTimeout(pass, GATHER_MS);
+        later ??= setTimeout(passAgain, this.againAfterMs + 1);
       }, context.signal);
     } finally {
       clearTimeout(timer);
+      clearTimeout(later);
     }
   }
 
   /** A hint that is lost costs nothing but time: reconcilers also run by themselves. */
-  private nudge(names: readonly string[]): void {
+  private nudge(kinds: readonly EventKind[]): void {
+    const names = [...new Set(kinds.flatMap((kind) => [...(this.wakes.get(kind) ?? [])]))].sort();
+    if (names.length === 0) return;
     this.database
       .transaction(async (transaction) => nudgeReconcilers(transaction, names))
       .catch((error: unknown) => this.log.warn({ err: toMuonError(error), names }, 'reconcilers could not be woken'));

@@ -10,6 +10,8 @@ export interface UsableNetwork {
   network: NetworkRow;
   /** The oldest first; only those that take new addresses. */
   subnets: SubnetRow[];
+  /** All of them, however they are: each keeps its block. */
+  blocks: SubnetRow[];
 }
 
 interface NetworkUse {
@@ -45,8 +47,8 @@ export async function usableNetworks(
       const place = { tenantId: row.tenant_id, projectId: row.project_id };
       const network = access === null ? row : access.requireChild('port', 'network', { ...row, ...place }, row.id, use.field);
       requireTakesUsers(network, use.field);
-      const open = subnets.filter((subnet) => subnet.network_id === network.id && subnet.lifecycle === 'PRESENT');
-      found = { network, subnets: open };
+      const blocks = subnets.filter((subnet) => subnet.network_id === network.id);
+      found = { network, subnets: blocks.filter((subnet) => subnet.lifecycle === 'PRESENT'), blocks };
       usable.set(network.id, found);
     }
     if (found.network.project_id !== use.projectId) throw notFound('network', use.networkId, use.field);

@@ -107,16 +107,20 @@ function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
     deadlineMs: 60 * MINUTE_MS,
     steps: [
       {
-        name: 'realise',
+        // Called off before it began; others may have told the backends without it since.
+        ...realising<Input>(realiser, ({ operation }) => async (transaction) => {
+          await transaction.execute(policyKept, operation.input.policyId);
+          await transaction.execute(raiseRevisionOfPolicy, operation.input.policyId);
+        }),
         pivot: true,
-        run: (context) => realiser.security.ensureFirewall(context, { tenantId: context.operation.input.tenantId }),
       },
     ],
     async onSucceeded(transaction, { operation }) {
       await transaction.execute(removePolicy, operation.input.policyId);
     },
-    // Called off before it began, or given up by an operator: it is in force again.
-    async onFailed(transaction, { operation }) {
+    // Given up by an operator, where the undo has not put it back: it is in force again.
+    async onFailed(transaction, { operation, abandoned }) {
+      if (abandoned === null) return;
       await transaction.execute(policyKept, operation.input.policyId);
       await transaction.execute(raiseRevisionOfPolicy, operation.input.policyId);
     },

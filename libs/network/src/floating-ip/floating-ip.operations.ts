@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Reader } from '#database';
 import { defineOperation, done, wait, type OperationKind } from '#operations';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
-import { ifStillFree, isLeaving, lookingAgain } from '../realise/places.js';
+import { isLeaving, lookingAgain, whyLost } from '../realise/places.js';
 import { requireTakesFloatingIps } from '../router/edge-claims.js';
 import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
 import type { FloatingIpRow, FloatingTarget } from './floating-ip.js';
@@ -45,13 +45,13 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
           if (context.step.memo === undefined) {
             const [row] = await context.reader.rows(findFloatingIps, [id]);
             if (row === undefined) return done();
-            const back = before === null ? undefined : await ifStillFree(targetAgain(context.reader, row, before));
-            const isLost = before !== null && back === undefined;
-            const reversed = await planPointing(context.reader, row, back ?? null, null);
+            const lost = before === null ? null : await whyLost(targetAgain(context.reader, row, before));
+            const reversed = await planPointing(context.reader, row, lost === null ? before : null, null);
             return wait({
               afterMs: 0,
-              blocker: isLost ? 'What the floating IP led to before is not to be had any more: it leads nowhere.' : 'The floating IP is being led to where it led before.',
+              blocker: lost !== null ? 'What the floating IP led to before is not to be had any more: it leads nowhere.' : 'The floating IP is being led to where it led before.',
               memo: REVERSED,
+              notRestored: lost === null ? [] : [{ resourceId: id, message: `The floating IP leads nowhere, and not to where it led before. ${lost}` }],
               commit: (_transaction, apply) => lookingAgain(apply(reversed)),
             });
           }
@@ -65,14 +65,13 @@ function changeKind(kind: string, { edge }: NetworkRealiser): OperationKind<Chan
   });
 }
 
-/** Where it led before. @throws as `reachableTarget` does, when it cannot lead there any more */
-async function targetAgain(reader: Reader, row: FloatingIpRow, before: FloatingTarget): Promise<FloatingTarget> {
+/** Whether it can lead to where it led before. @throws as `reachableTarget` does, when it cannot lead there any more */
+async function targetAgain(reader: Reader, row: FloatingIpRow, before: FloatingTarget): Promise<void> {
   const request = before.portId === null ? { loadBalancerId: before.loadBalancerId ?? '' } : { portId: before.portId };
   const found = await reachableTarget(reader, row.project_id, request, { field: 'input', floatingIpId: row.id });
   await requireSameNetwork(reader, found, row, 'input');
   const routers = (await reader.rows(findRoutersOfNetworks, [before.networkId])).map((link) => link.router_id);
   for (const router of await reader.rows(findRouters, routers)) requireTakesFloatingIps(router);
-  return before;
 }
 
 function deleteKind({ edge }: NetworkRealiser): OperationKind<Input> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
-import { ChangeSet } from '#database';
-import { defineOperation, done, lockResources, wait, type OperationKind } from '#operations';
+import { ChangeSet, type Reader } from '#database';
+import { defineOperation, done, lockResources, wait, type OperationKind, type Unrestored } from '#operations';
 import { CHARGES } from '#quota';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
@@ -10,7 +10,7 @@ import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { planLoadBalancerRemoval, planLoadBalancerRetry, planMemberChange } from './load-balancer-plan.js';
-import { failLoadBalancer, findLoadBalancers, loadBalancerKept, loadBalancerMade } from './load-balancer.sql.js';
+import { failLoadBalancer, findLoadBalancers, findMembers, loadBalancerKept, loadBalancerMade } from './load-balancer.sql.js';
 
 export const LOAD_BALANCER_CREATE = 'network.load_balancer.create';
 export const LOAD_BALANCER_UPDATE = 'network.load_balancer.update';
@@ -89,12 +89,18 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
           }
           const [row] = await context.reader.rows(findLoadBalancers, [id]);
           if (isLeaving(row)) return done();
-          const result = await realiser.ensureLoadBalancers(context, [id]);
+          const result = { ...(await realiser.ensureLoadBalancers(context, [id])), notRestored: await goneMembers(context.reader, id, removed) };
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
       },
     ],
   });
+}
+
+/** Ports that were members before, and are not again. */
+async function goneMembers(reader: Reader, id: string, before: readonly string[]): Promise<Unrestored[]> {
+  const members = new Set((await reader.rows(findMembers, [id])).map((member) => member.port_id));
+  return before.filter((portId) => !members.has(portId)).map((portId) => ({ resourceId: portId, message: 'The port is not a member again: it is gone.' }));
 }
 
 function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {

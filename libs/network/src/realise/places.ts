@@ -86,12 +86,13 @@ export async function lookingAgain(work: Promise<void>): Promise<void> {
   }
 }
 
-/** For undos, of what was given up at admission: undefined when it is gone, going, or somebody else's by now. */
-export async function ifStillFree<Found>(looking: Promise<Found>): Promise<Found | undefined> {
+/** For undos, of what was given up at admission: why it is not to be had again, for people; null when it is. */
+export async function whyLost(looking: Promise<unknown>): Promise<string | null> {
   try {
-    return await looking;
+    await looking;
+    return null;
   } catch (error) {
-    if (isRefusal(error)) return undefined;
+    if (isRefusal(error)) return error.message;
     throw error;
   }
 }

@@ -320,16 +320,15 @@ async function change(transaction: Transaction, item: Extract<EdgeClaim, { actio
   // Behind it floating IPs have addresses, elsewhere not. That the external network stays is held by a foreign key.
   if (wanted.providerRouterId !== before) await refuseNeededRouter(transaction, await networksOf(transaction, routerId));
   if (detach.length > 0) await transaction.execute(detachNetworks, routerId, detach);
-  const { externalNetworkId, externalAddress, providerRouterId, transitAddress } = wanted;
+  const { description, externalNetworkId, externalAddress, sourceNat, providerRouterId, transitAddress } = wanted;
+  const uplink = [externalNetworkId, externalAddress, sourceNat, providerRouterId, transitAddress] as const;
+  const changed = await transaction.rows(changeRouter, routerId, description, ...uplink, version);
+  if (changed.length === 0 && version !== null) throw versionConflict('router', { id: routerId, version });
   await transaction.execute(changeUplinkOfNetworks, routerId, externalNetworkId, providerRouterId);
   if (attach.length > 0) {
     const networkIds = attach.map(({ networkId }) => networkId);
     await transaction.execute(attachNetworks, routerId, networkIds, attach.map(({ link }) => link), externalNetworkId, providerRouterId);
   }
-  const { description, sourceNat } = wanted;
-  const uplink = [externalNetworkId, externalAddress, sourceNat, providerRouterId, transitAddress] as const;
-  const changed = await transaction.rows(changeRouter, routerId, description, ...uplink, version);
-  if (changed.length === 0 && version !== null) throw versionConflict('router', { id: routerId, version });
 }
 
 async function point(transaction: Transaction, item: Extract<EdgeClaim, { action: 'POINT_FLOATING_IP' }>): Promise<void> {

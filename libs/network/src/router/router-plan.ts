@@ -137,21 +137,33 @@ export async function attachable(reader: Reader, access: Access | null, wanted: 
   for (const { network_id: networkId, router_id: other } of await reader.rows(findRoutersOfNetworks, [...networkIds])) {
     if (other !== wanted.routerId) throw onAnotherRouter(field, networks.get(networkId)?.network.name);
   }
-  for (const { subnets } of networks.values()) requireInside(subnets, outside, field);
+  for (const { blocks } of networks.values()) requireInside(blocks, outside, field);
   return networks;
 }
 
+interface InsideBlock {
+  name: string;
+  cidr: string;
+}
+
 /** A block that is outside as well could not be told from it. @throws INVALID_INPUT */
-export function requireInside(subnets: readonly { name: string; cidr: string }[], outside: readonly OutsideBlock[], field: string): void {
+export function requireInside(subnets: readonly InsideBlock[], outside: readonly OutsideBlock[], field: string): void {
+  const message = overlapWithOutside(subnets, outside, field);
+  if (message !== null) throw invalidInput(field, message);
+}
+
+/** What of these is outside as well, for people; null when nothing is. */
+export function overlapWithOutside(subnets: readonly InsideBlock[], outside: readonly OutsideBlock[], field: string): string | null {
   for (const { called, cidr } of outside) {
     const [address = '', prefixLength = ''] = cidr.split('/');
     const first = parseAddress(address, field);
     const block = { first, last: first + 2 ** (32 - Number(prefixLength)) - 1 };
     for (const subnet of subnets) {
       const own = parseBlock(subnet.cidr, field);
-      if (overlap(own, block)) throw invalidInput(field, `The subnet "${subnet.name}" (${formatBlock(own)}) overlaps ${called}.`);
+      if (overlap(own, block)) return `The subnet "${subnet.name}" (${formatBlock(own)}) overlaps ${called}.`;
     }
   }
+  return null;
 }
 
 async function backendOfNetworks(reader: Reader, networkIds: readonly string[], field: string): Promise<string> {

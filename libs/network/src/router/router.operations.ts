@@ -112,11 +112,12 @@ function updateKind({ edge }: NetworkRealiser): OperationKind<UpdateInput> {
 async function takeBack(reader: Reader, row: RouterRow, change: RouterChange): Promise<UndoResult> {
   const reversal = await planRouterReversal(reader, row, change);
   if (reversal.needed !== null) return wait({ afterMs: NEEDED_LOOK_MS, blocker: reversal.needed });
-  const without = reversal.lost.length === 0 ? '' : `, without networks that are on other routers, or going, by now: ${reversal.lost.join(', ')}`;
+  const without = reversal.lost.length === 0 ? '' : `, without networks that it cannot have any more: ${reversal.lost.map(({ networkId }) => networkId).join(', ')}`;
   return wait({
     afterMs: 0,
     blocker: `The router is being put back as it was${without}.`,
     memo: REVERSED,
+    notRestored: reversal.lost.map(({ networkId, reason }) => ({ resourceId: networkId, message: `The network is not on the router again. ${reason}` })),
     commit: (_transaction, apply) => lookingAgain(apply(reversal.changes)),
   });
 }

@@ -49,6 +49,12 @@ export const routers = keysetList<
   },
 );
 
+/** Blocks outside that subnets of a router's networks may not overlap: of where it leads to, or may go back to while it is being changed. */
+export const findBlocksOutside = statement<{ kind: string; name: string; cidr: string }, [routerId: string]>(
+  'router.blocks_outside',
+  'SELECT kind, name, cidr::text AS cidr FROM muon_outside_of($1, true) ORDER BY kind, name',
+);
+
 const NETWORK_COLUMNS = 'network_id, router_id, link, external_network_id';
 
 export const findNetworksOfRouters = statement<RouterNetworkRow, [routerIds: string[]]>(

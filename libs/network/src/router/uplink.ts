@@ -7,6 +7,7 @@ import type { ProviderRouterRow } from '../provider-router/provider-router.js';
 import { findProviderRouters } from '../provider-router/provider-router.sql.js';
 import { usableProviderRouter } from '../provider-router/transit-address.js';
 import type { RouterRow } from './router.js';
+import { findBlocksOutside } from './router.sql.js';
 
 /** What a router leads to: an external network, itself or by a provider's router. */
 export interface RouterUplink {
@@ -56,8 +57,16 @@ async function behind(reader: Reader, providerRouter: ProviderRouterRow): Promis
 export function blocksOf(uplink: RouterUplink | null): OutsideBlock[] {
   if (uplink === null) return [];
   const { outside, providerRouter } = uplink;
-  const network = { called: `the external network "${outside.name}" (${outside.cidr})`, cidr: outside.cidr };
-  if (providerRouter === null) return [network];
-  const { name, transit_cidr: cidr } = providerRouter;
-  return [network, { called: `the transit block of the provider router "${name}" (${cidr})`, cidr }];
+  const network = outsideBlock('external network', outside.name, outside.cidr);
+  return providerRouter === null ? [network] : [network, outsideBlock('provider router', providerRouter.name, providerRouter.transit_cidr)];
+}
+
+/** What a router leads to now, or may go back to while it is being changed. */
+export async function blocksOutside(reader: Reader, routerId: string): Promise<OutsideBlock[]> {
+  return (await reader.rows(findBlocksOutside, routerId)).map(({ kind, name, cidr }) => outsideBlock(kind, name, cidr));
+}
+
+function outsideBlock(kind: string, name: string, cidr: string): OutsideBlock {
+  const of = kind === 'provider router' ? 'the transit block of the ' : 'the ';
+  return { called: `${of}${kind} "${name}" (${cidr})`, cidr };
 }

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { ChangeSet } from '#database';
-import { defineOperation, done, wait, type OperationKind } from '#operations';
+import { ChangeSet, type Reader } from '#database';
+import { defineOperation, done, wait, type OperationKind, type Unrestored } from '#operations';
 import { refundOf } from '../network/network.operations.js';
 import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 import { isLeaving } from '../realise/places.js';
 import { bury, ObjectKind } from '../tombstones.js';
 import { GROUP_CLAIMS } from './group-claims.js';
-import { referencesOf, type SecurityRule } from './security-group.js';
-import { findGroupBackends, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept, shareSecurityGroups } from './security-group.sql.js';
+import { referencesOf, type SecurityGroupRow, type SecurityRule } from './security-group.js';
+import { findGroupBackends, findGroupsOfPorts, findSecurityGroups, removeSecurityGroup, replaceReferences, restoreRules, securityGroupKept, shareSecurityGroups } from './security-group.sql.js';
 
 export const SECURITY_GROUP_UPDATE = 'network.security_group.update';
 export const SECURITY_GROUP_DELETE = 'network.security_group.delete';
@@ -61,8 +61,8 @@ function updateKind(realiser: NetworkRealiser): OperationKind<UpdateInput> {
             });
           }
           const [row] = await context.reader.rows(findSecurityGroups, [id]);
-          if (isLeaving(row)) return done();
-          const result = await realiser.security.ensureGroups(context, [id]);
+          if (row === undefined || isLeaving(row)) return done();
+          const result = { ...(await realiser.security.ensureGroups(context, [id])), notRestored: await deadReferences(context.reader, row) };
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
       },
@@ -120,12 +120,25 @@ function secureKind(realiser: NetworkRealiser): OperationKind<SecureInput> {
           }
           const [row] = await context.reader.rows(findPorts, [portId]);
           if (isLeaving(row)) return done();
-          const result = await realiser.ensurePorts(context, [portId]);
+          const result = { ...(await realiser.ensurePorts(context, [portId])), notRestored: await leftGroups(context.reader, portId, removed) };
           return result.type === 'WAIT' && result.memo === undefined ? { ...result, memo: REVERSED } : result;
         },
       },
     ],
   });
+}
+
+/** Groups that rules of before name, and that are gone or going: they are held up by nobody. */
+async function deadReferences(reader: Reader, row: SecurityGroupRow): Promise<Unrestored[]> {
+  const named = referencesOf(row.rules).filter((id) => id !== row.id);
+  const there = new Set((await reader.rows(findSecurityGroups, named)).filter((group) => group.lifecycle === 'PRESENT').map((group) => group.id));
+  return named.filter((id) => !there.has(id)).map((id) => ({ resourceId: id, message: 'Rules of before name this security group, which is gone or going by now: they are about nobody.' }));
+}
+
+/** Groups that the port was in before, and is not again. */
+async function leftGroups(reader: Reader, portId: string, before: readonly string[]): Promise<Unrestored[]> {
+  const joined = new Set((await reader.rows(findGroupsOfPorts, [portId])).map((member) => member.security_group_id));
+  return before.filter((id) => !joined.has(id)).map((id) => ({ resourceId: id, message: 'The port is not in this security group again, which is gone or going by now.' }));
 }
 
 /** As an operation keeps it: JSON. */

@@ -30,6 +30,7 @@ const AUTOMATIC_RANGE = { first: '10.32.0.0', blocks: 8192, prefixLength: 24 };
 const AUTOMATIC_CHOICE = 16;
 
 constraintMeans('subnet_overlap', (detail) => new LostRace('subnet', detail));
+constraintMeans('subnet_inside', (detail) => new LostRace('subnet', detail));
 constraintMeans(
   'subnet_name',
   () => new MuonError('ALREADY_EXISTS', 'A subnet of this name exists already in the network.', { field: 'input.name' }),
@@ -72,7 +73,7 @@ export interface TakenBlock {
 /**
  * Adds a subnet's row to the change set, and the claim of the address that it keeps for health checks.
  * @param field path of the subnet's input
- * @param outside what the network's router leads to: a block inside of that could not be told from it
+ * @param outside what the network's router leads to, or may go back to: a block inside of that could not be told from it
  * @throws INVALID_INPUT naming what is wrong with block, gateway or pools, or what it overlaps
  */
 export async function planSubnet(

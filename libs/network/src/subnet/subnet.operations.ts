@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { MuonError } from '#core';
-import { ChangeSet } from '#database';
-import { defineOperation, lockResources, wait, type OperationKind } from '#operations';
+import { ChangeSet, type Transaction } from '#database';
+import { defineOperation, done, lockResources, wait, type ApplyChanges, type OperationKind } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { failureOf } from '../network/network.operations.js';
 import { lockScopes } from '../network/network-plan.js';
-import { raiseNetworkRevision } from '../network/network.sql.js';
+import { findNetworks, raiseNetworkRevision } from '../network/network.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
+import { isLeaving } from '../realise/places.js';
 import { findSubnets, moveSubnet, removeSubnet } from './subnet.sql.js';
 
 export const SUBNET_CREATE = 'network.subnet.create';
@@ -81,18 +82,40 @@ function deleteKind(realiser: NetworkRealiser): OperationKind<Input> {
       {
         name: 'realise',
         pivot: true,
+        undoesAdmission: true,
         run: (context) => realiser.ensureNetworks(context, [context.operation.input.networkId]),
+        // Called off before it began; others may have told the backends of the network without the subnet since.
+        async undo(context) {
+          const { subnetId, networkId } = context.operation.input;
+          const [subnet] = await context.reader.rows(findSubnets, [subnetId]);
+          if (subnet?.lifecycle === 'DELETING') {
+            return wait({
+              afterMs: 0,
+              blocker: 'The subnet is being put back into the network.',
+              commit: (transaction, apply) => keepSubnet(transaction, apply, subnetId, networkId),
+            });
+          }
+          const [network] = await context.reader.rows(findNetworks, [networkId]);
+          return isLeaving(network) ? done() : realiser.ensureNetworks(context, [networkId]);
+        },
       },
     ],
     async onSucceeded(transaction, { operation }) {
       await transaction.execute(removeSubnet, operation.input.subnetId);
     },
+    // Given up by an operator, where the undo has not put it back.
     async onFailed(transaction, { operation, apply }) {
       const { subnetId, networkId } = operation.input;
-      const [subnet] = await transaction.rows(findSubnets, [subnetId]);
-      const before = subnet === undefined || subnet.failure === null ? 'PRESENT' : 'FAILED';
-      await transaction.rows(moveSubnet, subnetId, 'DELETING', before, subnet?.failure == null ? null : JSON.stringify(subnet.failure));
-      await apply(new ChangeSet().add(ADDRESS_CLAIMS, { action: 'CHANGE_NETWORK', networkId }));
+      await keepSubnet(transaction, apply, subnetId, networkId);
     },
   });
+}
+
+/** It is not deleted after all: it is what it was before, and the backends of its network are to be told again. */
+async function keepSubnet(transaction: Transaction, apply: ApplyChanges, subnetId: string, networkId: string): Promise<void> {
+  const [subnet] = await transaction.rows(findSubnets, [subnetId]);
+  if (subnet?.lifecycle !== 'DELETING') return;
+  const { failure } = subnet;
+  await apply(new ChangeSet().add(ADDRESS_CLAIMS, { action: 'CHANGE_NETWORK', networkId }));
+  await transaction.rows(moveSubnet, subnetId, 'DELETING', failure === null ? 'PRESENT' : 'FAILED', failure === null ? null : JSON.stringify(failure));
 }

@@ -9,8 +9,8 @@ import { refuseUsedSubnet } from '../address/users.js';
 import { lockScopes } from '../network/network-plan.js';
 import { NetworkService } from '../network/network.service.js';
 import { findNetworkBackends, findNetworks } from '../network/network.sql.js';
-import { findRouters, findRoutersOfNetworks } from '../router/router.sql.js';
-import { blocksOf, uplinkOf } from '../router/uplink.js';
+import { findRoutersOfNetworks } from '../router/router.sql.js';
+import { blocksOutside } from '../router/uplink.js';
 import { subnetId, type SubnetRow } from './subnet.js';
 import { MAX_SUBNETS_PER_NETWORK, planSubnet, subnetSchema, type TakenBlock } from './subnet-plan.js';
 import { SUBNET_CREATE, SUBNET_DELETE } from './subnet.operations.js';
@@ -113,11 +113,10 @@ export class SubnetService {
   }
 }
 
-/** What the network's router leads to. */
+/** What the network's router leads to, or may go back to. */
 async function outsideOf(reader: Reader, networkId: string): Promise<TakenBlock[]> {
   const [link] = await reader.rows(findRoutersOfNetworks, [networkId]);
-  const [router] = link === undefined ? [] : await reader.rows(findRouters, [link.router_id]);
-  return router === undefined ? [] : blocksOf(await uplinkOf(reader, router));
+  return link === undefined ? [] : blocksOutside(reader, link.router_id);
 }
 
 function newOperation(

@@ -5,6 +5,7 @@ import type {
   ChildOutcome,
   Direction,
   FanOutRecord,
+  NotRestored,
   OperationOrigin,
   OperationState,
   StepState,
@@ -55,6 +56,7 @@ export interface LoadedOperation {
   fan_out: FanOutRecord | null;
   blocker: Blocker | null;
   error: ErrorRecord | null;
+  not_restored: NotRestored[];
   abandonment: { reason: string } | null;
   steps: LoadedStep[];
   parent_outputs: Record<string, JsonValue>;
@@ -67,7 +69,7 @@ export const loadOperations = statement<LoadedOperation, [ids: string[], owner: 
           o.backend_id, o.origin, o.principal_id, o.request_id, o.input, o.step_names, o.pivot_index, o.state, o.attempt,
           o.direction, o.step_index, o.pivot_passed, o.cancel_requested_at IS NOT NULL AS cancel_requested, o.fence,
           (extract(epoch FROM o.deadline_at - clock_timestamp()) * 1000)::bigint AS deadline_remaining_ms,
-          o.fan_out, o.blocker, o.error, o.abandonment,
+          o.fan_out, o.blocker, o.error, o.not_restored, o.abandonment,
           coalesce(own.steps, '[]'::jsonb) AS steps, coalesce(up.outputs, '{}'::jsonb) AS parent_outputs
    FROM operation AS o
    LEFT JOIN LATERAL (
@@ -152,6 +154,8 @@ export interface MovePatch {
   blocker: Blocker | null;
   error: ErrorRecord | null;
   leftovers: JsonValue;
+  /** All of it, not only what is new. */
+  not_restored: NotRestored[];
   wake_signal: string | null;
   /** Gives up the lease. */
   release: boolean;
@@ -176,13 +180,13 @@ export const moveOperation = statement<
   `WITH patch AS (
      SELECT * FROM jsonb_to_record($4::jsonb) AS p (
        state text, direction text, step_index int, steps_done int, pivot_passed boolean, pending_children int, fan_out jsonb,
-       blocker jsonb, error jsonb, leftovers jsonb, wake_signal text, release boolean, wake_after_ms bigint, ended boolean,
+       blocker jsonb, error jsonb, leftovers jsonb, not_restored jsonb, wake_signal text, release boolean, wake_after_ms bigint, ended boolean,
        heed_cancel boolean, lease_ms int, steps jsonb)
    ), moved AS (
      UPDATE operation AS o SET
        state = p.state, direction = p.direction, step_index = p.step_index, steps_done = p.steps_done,
        pivot_passed = p.pivot_passed, pending_children = p.pending_children, fan_out = p.fan_out, blocker = p.blocker,
-       error = p.error, wake_signal = p.wake_signal,
+       error = p.error, not_restored = p.not_restored, wake_signal = p.wake_signal,
        abandonment = CASE WHEN p.leftovers IS NULL THEN o.abandonment
                           ELSE o.abandonment || jsonb_build_object('leftovers', p.leftovers) END,
        ended_at = CASE WHEN p.ended THEN clock_timestamp() END,

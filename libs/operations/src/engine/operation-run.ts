@@ -92,7 +92,7 @@ export class OperationRun {
     const action = nextAction(progress, row.abandonment !== null);
     switch (action.type) {
       case 'ABANDON':
-        return this.settle(() => abandoned(progress, this.abandonedError()));
+        return this.settle(() => abandoned(progress, this.abandonedError(), row.resource_id));
       case 'TURN_BACK':
         return this.settle(() => turnBack(progress, null));
       case 'FINISH':
@@ -167,7 +167,7 @@ export class OperationRun {
     if (outcome instanceof Error) return this.failed(outcome);
     return this.commit(step, () => {
       if (outcome.type === 'WAIT') return this.wait(step, outcome);
-      return this.settle(() => stepUndone(progress), { commit: outcome.commit });
+      return this.settle(() => stepUndone(progress, outcome.notRestored), { commit: outcome.commit });
     });
   }
 
@@ -219,7 +219,7 @@ export class OperationRun {
 
   private async wait(step: OperationStep<unknown>, outcome: StepWait): Promise<Move | undefined> {
     const { progress } = this.held;
-    const { blocker, commit, signal, memo } = outcome;
+    const { blocker, commit, signal, memo, notRestored } = outcome;
     const extras = { commit };
     if (this.held.mustTurnBack) return this.settle(() => turnBack(progress, null), extras);
     const bounded = progress.direction === 'FORWARD' && !progress.pivot_passed;
@@ -229,7 +229,7 @@ export class OperationRun {
       return this.settle(() => turnBack(progress, cause), extras);
     }
     const afterMs = Math.min(Math.max(outcome.afterMs, MIN_WAIT_MS), remaining, MAX_WAIT_MS);
-    const again = { afterMs, blocker, ...(signal === undefined ? {} : { signal }), ...(memo === undefined ? {} : { memo }) };
+    const again = { afterMs, blocker, notRestored, ...(signal === undefined ? {} : { signal }), ...(memo === undefined ? {} : { memo }) };
     // A cancel that comes between does not wait for the time to pass.
     return this.settle(() => (this.held.mustTurnBack ? turnBack(progress, null) : tryAgain(progress, again)), extras);
   }

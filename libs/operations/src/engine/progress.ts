@@ -1,5 +1,6 @@
 import type { ErrorRecord, JsonValue } from '#core';
-import { StepState, type Blocker, type BlockerReason, type FanOutPolicy, type Leftover } from '../operation/operation.js';
+import type { Unrestored } from '../kind/step-result.js';
+import { StepState, type Blocker, type BlockerReason, type FanOutPolicy, type Leftover, type NotRestored } from '../operation/operation.js';
 import type { LoadedOperation, LoadedStep, MovePatch, StepPatch } from './engine.sql.js';
 
 /**
@@ -20,6 +21,7 @@ export type Progress = Pick<
   | 'fan_out'
   | 'blocker'
   | 'error'
+  | 'not_restored'
 > & {
   steps: Map<number, LoadedStep>;
   /** Whether the kind has something to take back for a step. */
@@ -65,6 +67,7 @@ function still(progress: Progress, changes: Partial<Move>): Move {
     blocker: progress.blocker,
     error: progress.error,
     leftovers: null,
+    not_restored: progress.not_restored,
     wake_signal: null,
     release: false,
     wake_after_ms: null,
@@ -97,6 +100,9 @@ function patchOf(progress: Progress, index: number, changes: Partial<StepPatch>)
   };
 }
 
+/** Beyond so many nobody reads on. */
+const MAX_NOT_RESTORED = 100;
+
 const FRESH = { tries: 0, memo: null, begins: true } as const;
 
 /**
@@ -124,7 +130,7 @@ export function stepDone(progress: Progress, output: JsonValue, stop = false): M
 /** Not yet: the same step, or its undo, once more later. Also after an error that may pass. */
 export function tryAgain(
   progress: Progress,
-  wait: { afterMs: number; blocker: BlockerReason; signal?: string; memo?: JsonValue; error?: ErrorRecord },
+  wait: { afterMs: number; blocker: BlockerReason; signal?: string; memo?: JsonValue; error?: ErrorRecord; notRestored?: readonly Unrestored[] | undefined },
 ): Move {
   const index = progress.step_index;
   const step = progress.steps.get(index);
@@ -140,6 +146,7 @@ export function tryAgain(
     release: true,
     wake_after_ms: Math.round(afterMs),
     wake_signal: signal ?? null,
+    not_restored: lossesOf(progress, wait.notRestored),
     blocker: blockerOf(progress, blocker),
     steps: inside ? [patch] : [],
   });
@@ -183,9 +190,30 @@ export function turnBack(progress: Progress, cause: ErrorRecord | null): Move {
   );
 }
 
-/** The undo of this step has ended well: on to the next below, or to the end. */
-export function stepUndone(progress: Progress): Move {
-  return backTo(progress, progress.step_index, progress.error, () => ({ ends: true }), progress.step_index);
+/**
+ * The undo of this step has ended well: on to the next below, or to the end.
+ * @param notRestored what it could not put back as it was; undefined: as it has said before
+ */
+export function stepUndone(progress: Progress, notRestored?: readonly Unrestored[]): Move {
+  const losses = lossesOf(progress, notRestored);
+  return backTo({ ...progress, not_restored: losses }, progress.step_index, progress.error, () => ({ ends: true }), progress.step_index);
+}
+
+/** With what the step at hand says; as long as it says nothing, what it has said before holds. */
+function lossesOf(progress: Progress, said: readonly Unrestored[] | undefined): NotRestored[] {
+  if (said === undefined || progress.direction === 'FORWARD') return progress.not_restored;
+  const step = progress.step_names[progress.step_index] ?? '';
+  const others = progress.not_restored.filter((each) => each.step !== step);
+  return [...others, ...said.map((each) => ({ step, ...each }))].slice(0, MAX_NOT_RESTORED);
+}
+
+/** Whoever reads only the error, as an earlier attempt's or a resource's, finds there what is not as it was. */
+function naming(error: ErrorRecord, losses: readonly NotRestored[]): ErrorRecord {
+  if (losses.length === 0) return error;
+  const known = (error.data?.['notRestored'] ?? []) as unknown as NotRestored[];
+  const all = new Map([...known, ...losses].map((each) => [`${each.step}/${each.resourceId}/${each.message}`, each]));
+  const notRestored = [...all.values()].slice(0, MAX_NOT_RESTORED) as unknown as JsonValue;
+  return { ...error, data: { ...error.data, notRestored } };
 }
 
 function backTo(
@@ -207,8 +235,8 @@ function backTo(
     }
     steps.push(patchOf(progress, index, { ...extra(index), state: 'UNDONE', memo: null }));
   }
-  const state = error === null ? 'CANCELLED' : 'FAILED';
-  return still(progress, { ...common, state, step_index: -1, steps, ended: true, release: true });
+  const end = error === null ? { state: 'CANCELLED' as const } : { state: 'FAILED' as const, error: naming(error, progress.not_restored) };
+  return still(progress, { ...common, ...end, step_index: -1, steps, ended: true, release: true });
 }
 
 /**
@@ -235,19 +263,29 @@ export function compensated(progress: Progress): Move {
 
 /** All steps are done, or all undone: only the end is left to commit. */
 export function finished(progress: Progress): Move {
-  const back = progress.error === null ? 'CANCELLED' : 'FAILED';
-  const state = progress.direction === 'FORWARD' ? 'SUCCEEDED' : back;
-  return still(progress, { state, blocker: null, fan_out: null, ended: true, release: true });
+  const ended = { blocker: null, fan_out: null, ended: true, release: true };
+  if (progress.direction === 'FORWARD') return still(progress, { ...ended, state: 'SUCCEEDED' });
+  if (progress.error === null) return still(progress, { ...ended, state: 'CANCELLED' });
+  return still(progress, { ...ended, state: 'FAILED', error: naming(progress.error, progress.not_restored) });
 }
 
-/** An operator gave it up: it ends as it is, and says what may be left. */
-export function abandoned(progress: Progress, error: ErrorRecord): Move {
+/**
+ * An operator gave it up: it ends as it is, and says what may be left.
+ * @param resourceId what it works on
+ */
+export function abandoned(progress: Progress, error: ErrorRecord, resourceId: string): Move {
   const leftovers = leftoversOf(progress);
+  const given = leftovers.map(({ step, error: reason }) => {
+    const why = reason === null ? '' : `: ${reason.message}`;
+    return { step, resourceId, message: `It was given up with this step begun, which may have left traces${why}` };
+  });
+  const losses = [...progress.not_restored, ...given].slice(0, MAX_NOT_RESTORED);
   return still(progress, {
     state: 'FAILED',
     blocker: null,
     fan_out: null,
-    error: progress.error ?? error,
+    error: naming(progress.error ?? error, losses),
+    not_restored: losses,
     leftovers: leftovers as unknown as JsonValue,
     ended: true,
     release: true,
@@ -279,6 +317,7 @@ export function applyMove(progress: Progress, move: Move): void {
   progress.fan_out = move.fan_out;
   progress.blocker = move.blocker;
   progress.error = move.error;
+  progress.not_restored = move.not_restored;
   for (const { begins, ends: _ends, ...patch } of move.steps) {
     const since = begins ? new Date().toISOString() : (progress.steps.get(patch.index)?.since ?? new Date().toISOString());
     progress.steps.set(patch.index, { ...patch, since });

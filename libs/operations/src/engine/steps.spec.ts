@@ -318,9 +318,53 @@ describe('an operation and its steps', () => {
         { step: 'two', state: 'DONE', error: { message: 'cannot delete' } },
       ],
     });
+    const left = [
+      { step: 'one', resourceId: `thing-${id}`, message: 'It was given up with this step begun, which may have left traces' },
+      { step: 'two', resourceId: `thing-${id}`, message: 'It was given up with this step begun, which may have left traces: cannot delete' },
+    ];
+    expect(ended.not_restored).toEqual(left);
+    expect(ended.error?.data).toMatchObject({ notRestored: left });
     expect(await bench.locks()).toEqual([]);
     expect(await noted()).toEqual(['failed root cause']);
     await expect(bench.service.retry(id)).rejects.toMatchObject({ code: 'INVALID_STATE' });
+  });
+
+  it('names what its undos could not put back, whether it failed or was cancelled', async () => {
+    const lost = (resourceId: string) => [{ resourceId, message: `${resourceId} is somebody else's` }];
+    let looks = 0;
+    behaviour['undo two'] = () => {
+      looks += 1;
+      // Said at first, looked at again, and then nothing new is said.
+      if (looks === 1) return wait({ afterMs: 0, blocker: 'first look', notRestored: [...lost('r-1'), ...lost('r-2')] });
+      return looks === 2 ? wait({ afterMs: 0, blocker: 'second look', notRestored: lost('r-2') }) : done();
+    };
+    behaviour['undo one'] = () => done({ notRestored: lost('r-3') });
+    behaviour['run three'] = terminal('root cause');
+    bench.engine();
+    const named = [
+      { step: 'two', ...lost('r-2')[0] },
+      { step: 'one', ...lost('r-3')[0] },
+    ];
+    const failed = await bench.untilState(await bench.submit('toy.three.create'), 'FAILED');
+    expect(failed.not_restored).toEqual(named);
+    expect(failed.error).toMatchObject({ message: 'root cause', data: { notRestored: named } });
+
+    looks = 0;
+    const gate = new Gate();
+    behaviour['run three'] = (context) => gate.pass(context.signal);
+    const id = await bench.submit('toy.three.create');
+    await gate.arrival;
+    await bench.service.cancel(id);
+    const cancelled = await bench.untilState(id, 'CANCELLED');
+    expect([cancelled.not_restored, cancelled.error]).toEqual([named, null]);
+  });
+
+  it('says nothing of what a step has not put back on the way there', async () => {
+    let tries = 0;
+    behaviour['run one'] = () => ((tries += 1) === 1 ? wait({ afterMs: 0, blocker: 'once', notRestored: [{ resourceId: 'r', message: 'no undo' }] }) : undefined);
+    bench.engine();
+    const row = await bench.untilState(await bench.submit('toy.three.create'), 'SUCCEEDED');
+    expect(row.not_restored).toEqual([]);
   });
 
   it('retries an undo without deadline, visibly', async () => {

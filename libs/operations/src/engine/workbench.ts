@@ -4,7 +4,7 @@ import { ChangeSet, ChangeSetApplier, statement, type Database } from '#database
 import type { OperationKind } from '../kind/operation-kind.js';
 import { OperationRegistry } from '../kind/operation-registry.js';
 import { registerOperationSections } from '../operation/apply-sections.js';
-import { operationId, type Blocker, type OperationState } from '../operation/operation.js';
+import { operationId, type Blocker, type NotRestored, type OperationState } from '../operation/operation.js';
 import { lockResources, OPERATIONS, succeedResources, type NewOperation } from '../operation/operation-sections.js';
 import { OperationService } from '../operation/operation.service.js';
 import { silentBell, type Bell } from '../queue/bell.js';
@@ -25,6 +25,7 @@ export interface SeenOperation {
   lease_owner: string | null;
   blocker: Blocker | null;
   error: ErrorRecord | null;
+  not_restored: NotRestored[];
   abandonment: JsonObject | null;
   parent_id: string | null;
   resource_id: string;

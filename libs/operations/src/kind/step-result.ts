@@ -1,7 +1,7 @@
 import { MuonError, type ErrorCode, type JsonObject, type JsonValue } from '#core';
 import type { ChangeSet, Transaction } from '#database';
 import type { Outcome } from '#drivers';
-import type { BlockerReason, FanOutPolicy } from '../operation/operation.js';
+import type { BlockerReason, FanOutPolicy, NotRestored } from '../operation/operation.js';
 
 /** Applies a change set inside the transaction that commits the outcome, in the house's lock order. */
 export type ApplyChanges = (changes: ChangeSet) => Promise<void>;
@@ -12,8 +12,13 @@ export type ApplyChanges = (changes: ChangeSet) => Promise<void>;
  */
 export type CommitWork = (transaction: Transaction, apply: ApplyChanges) => Promise<void>;
 
+/** Something that an undo could not put back as it was before. */
+export type Unrestored = Omit<NotRestored, 'step'>;
+
 export interface StepDone {
   type: 'DONE';
+  /** Only of an undo; shown with the operation, also when it was cancelled. Instead of what an earlier run of it has said. */
+  notRestored: readonly Unrestored[] | undefined;
   /**
    * Read by later steps as `context.outputs[name]`; public, small, never a secret. What it names `proof`, an object, is shown
    * with the step to everybody who may see the operation.
@@ -24,6 +29,8 @@ export interface StepDone {
 
 export interface StepWait {
   type: 'WAIT';
+  /** As of `StepDone`: said when it is known, in the step's own transaction. */
+  notRestored: readonly Unrestored[] | undefined;
   afterMs: number;
   blocker: BlockerReason;
   /** Wakes earlier when `OperationService.signal` names it; `afterMs` is then only the fallback. */
@@ -58,8 +65,8 @@ export type StepResult = StepDone | StepWait | StepFanOut;
 export type UndoResult = StepDone | StepWait;
 
 /** The step has done what it is for. */
-export function done(result: { output?: JsonValue; commit?: CommitWork } = {}): StepDone {
-  return { type: 'DONE', output: result.output, commit: result.commit };
+export function done(result: { output?: JsonValue; commit?: CommitWork; notRestored?: readonly Unrestored[] } = {}): StepDone {
+  return { type: 'DONE', output: result.output, commit: result.commit, notRestored: result.notRestored };
 }
 
 /**
@@ -72,6 +79,7 @@ export function wait(result: {
   signal?: string;
   memo?: JsonValue;
   commit?: CommitWork;
+  notRestored?: readonly Unrestored[];
 }): StepWait {
   const { blocker } = result;
   return {
@@ -81,6 +89,7 @@ export function wait(result: {
     signal: result.signal,
     memo: result.memo,
     commit: result.commit,
+    notRestored: result.notRestored,
   };
 }
 

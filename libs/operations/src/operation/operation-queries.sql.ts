@@ -1,7 +1,7 @@
 import type { ErrorRecord, JsonValue } from '#core';
 import { keysetList, statement } from '#database';
 import { visible } from '#identity';
-import type { Blocker, Direction, Leftover, OperationOrigin, OperationState, StepState } from './operation.js';
+import type { Blocker, Direction, Leftover, NotRestored, OperationOrigin, OperationState, StepState } from './operation.js';
 
 /** An operation as it may be shown. */
 export interface OperationRow {
@@ -32,6 +32,7 @@ export interface OperationRow {
   deadline_at: Date | null;
   blocker: Blocker | null;
   error: ErrorRecord | null;
+  not_restored: NotRestored[];
   abandonment: { at: string; by: string | null; reason: string; leftovers?: Leftover[] } | null;
   queued_at: Date;
   started_at: Date | null;
@@ -44,7 +45,7 @@ export interface OperationRow {
 const COLUMNS = `o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
   o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
   o.pivot_passed, o.pending_children, o.cancel_requested_at, o.cancel_requested_by, o.wake_at, o.deadline_at, o.blocker,
-  o.error, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at`;
+  o.error, o.not_restored, o.abandonment, o.queued_at, o.started_at, o.ended_at, o.revision, o.created_at, o.updated_at`;
 
 export const findOperations = statement<OperationRow, [ids: string[]]>(
   'operation.find',

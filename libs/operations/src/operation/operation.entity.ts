@@ -156,6 +156,9 @@ export class OperationEntity {
   @Column('jsonb', { nullable: true })
   error!: ErrorRecord | null;
 
+  @Column('jsonb', { default: () => `'[]'` })
+  not_restored!: JsonValue;
+
   @Column('jsonb', { nullable: true })
   abandonment!: JsonObject | null;
 

@@ -29,7 +29,8 @@ const part = defineOperation({
         const blocker = { code: 'UNAVAILABLE', message: 'The pool is away.', fault: 'OPERATOR', remedy: 'Bring the pool back.', data: { pool: 'fast' } } as const;
         return wait({ afterMs: 50, blocker });
       },
-      undo: async () => done(),
+      undo: async ({ operation }) =>
+        operation.resourceId === 'taken' ? done({ notRestored: [{ resourceId: 'other', message: 'It is on another router.' }] }) : done(),
     },
   ],
   readmit: async ({ operation }) => {
@@ -319,6 +320,18 @@ describe('operations over GraphQL', () => {
     await api.data('operator', abandon, { reason: 'The backend was scrapped.' });
     await bench.untilState(id, 'FAILED');
     expect((await show(id)).abandonment).toMatchObject({ reason: 'The backend was scrapped.', steps: ['remove'] });
+  });
+
+  it('shows what was not put back, of one that was cancelled', async () => {
+    waiting.add('taken');
+    const id = await bench.submit('toy.part.create', {}, { ...mine, resourceId: 'taken' });
+    await bench.untilState(id, 'WAITING');
+    await api.data('ann', `mutation { cancelOperation(input: { id: "${id}" }) { operation { id } } }`);
+    await bench.untilState(id, 'CANCELLED');
+    waiting.clear();
+    const shown = await api.data('ann', `{ operation(id: "${id}") { state error { code } notRestored { step resourceId message } } }`);
+    const notRestored = [{ step: 'make', resourceId: 'other', message: 'It is on another router.' }];
+    expect(shown).toEqual({ operation: { state: 'CANCELLED', error: null, notRestored } });
   });
 
   it('answers a repeated request with the same key as before', async () => {

@@ -16,8 +16,8 @@ registerEnumType(OperationState, {
     WAITING: { description: 'Begun, and waiting: for a backend, for a later try, or for its children. `blocker` says which.' },
     UNDOING: { description: 'Taking back what was started, last first.' },
     SUCCEEDED: { description: 'Done.' },
-    FAILED: { description: 'All that was started is undone; `error` says why.' },
-    CANCELLED: { description: 'All that was started is undone, as somebody asked.' },
+    FAILED: { description: 'All that was started is undone, but for what `notRestored` names; `error` says why.' },
+    CANCELLED: { description: 'All that was started is undone, as somebody asked, but for what `notRestored` names.' },
     STUCK: { description: 'It can go neither forward nor back: an operator must retry or abandon it.' },
   },
 });
@@ -163,6 +163,18 @@ export class Abandonment {
   readonly steps!: string[];
 }
 
+@ObjectType('NotRestored', { description: 'Something that is not as it was before, although an operation was taken back.' })
+export class NotRestoredType {
+  @Field(() => String, { description: 'The step whose undo could not put it back.' })
+  readonly step!: string;
+
+  @Field(() => ID, { description: 'What it is about.' })
+  readonly resourceId!: string;
+
+  @Field(() => String, { description: 'What is otherwise than before, and why.' })
+  readonly message!: string;
+}
+
 @ObjectType({ implements: () => [Node], description: 'A job that changes a resource, step by step, and ends done or undone.' })
 export class Operation extends Node {
   @Field(() => String, { description: 'What it does, as `compute.virtual_machine.create`.' })
@@ -204,6 +216,12 @@ export class Operation extends Node {
   @Field(() => Problem, { nullable: true, description: 'The root cause, of one that failed, goes back or is stuck.' })
   readonly error!: Problem | null;
 
+  @Field(() => [NotRestoredType], {
+    description:
+      'Of one that was taken back, also by a cancel: what could not be put back as it was before, because others have changed it meanwhile or the backend cannot; of one that an operator gave up, what may be left. Empty when all is as it was. `error.data.notRestored` has the same.',
+  })
+  readonly notRestored!: NotRestoredType[];
+
   @Field(() => Abandonment, { nullable: true, description: 'Set when an operator gave it up.' })
   readonly abandonment!: Abandonment | null;
 
@@ -243,6 +261,7 @@ export function toOperation(row: OperationRow): Operation {
     cancelRequestedAt: row.cancel_requested_at,
     blocker: row.blocker === null ? null : toBlocker(row.blocker, row.id, row.kind, row.resource_id),
     error: row.error === null ? null : toProblem(row.error),
+    notRestored: row.not_restored,
     abandonment: toAbandonment(row.abandonment),
     queuedAt: row.queued_at,
     startedAt: row.started_at,

@@ -112,7 +112,7 @@ export const startAttempt = statement<
      attempt = o.attempt + 1, state = 'QUEUED', direction = 'FORWARD', turn = 1,
      step_index = (SELECT count(*) FROM done), steps_done = (SELECT count(*) FROM done),
      pivot_passed = false, cancel_requested_at = NULL, cancel_requested_by = NULL, fan_out = NULL, blocker = NULL, error = NULL,
-     abandonment = NULL, deadline_at = NULL, started_at = NULL, ended_at = NULL,
+     not_restored = '[]', abandonment = NULL, deadline_at = NULL, started_at = NULL, ended_at = NULL,
      queued_at = clock_timestamp(), wake_at = clock_timestamp(),
      principal_id = $3, request_id = $4
    FROM failed WHERE o.id = failed.id RETURNING o.id`,

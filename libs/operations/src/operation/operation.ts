@@ -76,6 +76,14 @@ export interface FanOutRecord {
   since: string;
 }
 
+/** What an undo could not put back as it was before, or what an operation that was given up may have left. */
+export interface NotRestored {
+  step: string;
+  resourceId: string;
+  /** What is otherwise than before, and why, for people. */
+  message: string;
+}
+
 /** Steps that were started and never undone, listed when an operator abandons an operation. */
 export interface Leftover {
   step: string;

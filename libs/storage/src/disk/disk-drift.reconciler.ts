@@ -3,12 +3,12 @@ import type { DriverCall, ObservedDisk, StorageDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
 import { planDiskResize } from './disk.service.js';
-import { findBackendsOfDisks, findRestingDisks } from './disk.sql.js';
+import { findBackendsOfDisks, findRestingDisks, type RestingDisk } from './disk.sql.js';
 import type { DiskRow } from './disk.js';
 
 export interface DiskDriftOptions {
   everyMs?: number;
-  /** What changed later is left alone: listings may lag behind. */
+  /** Of what changed later a listing is not believed, as it may lag behind: the disk itself is asked for. */
   graceMs?: number;
 }
 
@@ -20,16 +20,35 @@ const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
 /** Disks that are taken over in their real size in one run and backend; the rest is for the next. */
 const MAX_GROWN = 50;
+/** Disks that are asked for one by one in one run and backend; the rest is for the next. */
+const MAX_CONFIRMED = 100;
+
+/** Whoever hears that a disk of a backend has changed wakes it. */
+export const STORAGE_DRIFT = 'storage-drift';
+
+/** One look at one backend. */
+interface Look {
+  context: ReconcilerContext;
+  storage: StorageDriver;
+  backendId: string;
+  unchangedSince: Date;
+  confirmed: number;
+  grown: number;
+  /** What the last look has reported, and what this one has. */
+  known: ReadonlySet<string>;
+  reported: Set<string>;
+}
 
 /**
  * Compares the disks that backends have with their rows. One that is larger than it shall be, because a change that was
  * given up has come late, cannot shrink again: it is taken over as it is, counted in quota and capacity. One that is missing
- * or smaller is reported, never touched.
+ * or smaller is reported when it is first seen so, never touched.
  */
 export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
+  const reported = new Map<string, ReadonlySet<string>>();
   return defineReconciler({
-    name: 'storage-drift',
+    name: STORAGE_DRIFT,
     everyMs,
     timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
     async run(context) {
@@ -37,7 +56,10 @@ export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {
         if (context.signal.aborted) return;
         try {
           const { storage } = await drivers.driver(backendId);
-          await checkBackend(context, storage, backendId, new Date(Date.now() - graceMs));
+          const known = reported.get(backendId) ?? new Set();
+          const look: Look = { context, storage, backendId, unchangedSince: new Date(Date.now() - graceMs), confirmed: 0, grown: 0, known, reported: new Set() };
+          await checkBackend(look);
+          reported.set(backendId, look.reported);
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
           const { code, message, detail } = toMuonError(error);
@@ -48,26 +70,41 @@ export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {
   });
 }
 
-async function checkBackend(context: ReconcilerContext, storage: StorageDriver, backendId: string, unchangedSince: Date): Promise<void> {
+async function checkBackend(look: Look): Promise<void> {
+  const { context, storage, backendId, unchangedSince } = look;
   const listed = await listDisks(context, storage, backendId);
   let after = '';
-  let grown = 0;
   for (let page = 0; page < MAX_PAGES && !context.signal.aborted; page += 1) {
     const rows = await context.reader.rows(findRestingDisks, backendId, after, PAGE, unchangedSince);
-    for (const row of rows) {
-      const seen = listed.get(row.id);
-      if (seen?.sizeGib === row.size_gib || isHidden(seen)) continue;
-      if (seen === undefined || seen.sizeGib < row.size_gib) {
-        context.log.error({ diskId: row.id, backendId, gib: seen?.sizeGib ?? null, shallHaveGib: row.size_gib }, 'a disk is missing or too small');
-      } else if (grown < MAX_GROWN) {
-        grown += 1;
-        await takeOver(context, row, seen.sizeGib);
-      }
-    }
+    for (const row of rows) await compare(look, row, listed.get(row.id));
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE) return;
     after = last.id;
   }
+}
+
+async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | undefined): Promise<void> {
+  const isAsKnown = (disk: ObservedDisk | undefined): boolean => disk?.sizeGib === row.size_gib || isHidden(disk);
+  if (isAsKnown(listed)) return;
+  let seen = listed;
+  if (row.has_just_changed) {
+    if (look.confirmed >= MAX_CONFIRMED) return;
+    look.confirmed += 1;
+    seen = await look.storage.getDisk(callOf(look.context, `${look.backendId}/${row.id}`), row.id);
+    if (isAsKnown(seen)) return;
+  }
+  if (seen === undefined || seen.sizeGib < row.size_gib) report(look, row, seen?.sizeGib ?? null);
+  else if (look.grown < MAX_GROWN) {
+    look.grown += 1;
+    await takeOver(look.context, row, seen.sizeGib);
+  }
+}
+
+function report(look: Look, row: DiskRow, gib: number | null): void {
+  const what = `${row.id}/${gib}`;
+  look.reported.add(what);
+  if (look.known.has(what)) return;
+  look.context.log.error({ diskId: row.id, backendId: look.backendId, gib, shallHaveGib: row.size_gib }, 'a disk is missing or too small');
 }
 
 /** Of a disk whose host is away the backend may tell no more than that it has it. */
@@ -77,14 +114,17 @@ async function listDisks(context: ReconcilerContext, storage: StorageDriver, bac
   const seen = new Map<string, ObservedDisk>();
   let after: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const call: DriverCall = { idempotencyKey: `storage-drift/${backendId}/${page}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
-    const disks = await storage.listDisks(call, after, PAGE);
+    const disks = await storage.listDisks(callOf(context, `${backendId}/${page}`), after, PAGE);
     for (const disk of disks) seen.set(disk.diskId, disk);
     const last = disks.at(-1);
     if (last === undefined || disks.length < PAGE) return seen;
     after = last.diskId;
   }
   throw new MuonError('LIMIT_EXCEEDED', `The backend lists more than ${MAX_PAGES * PAGE} disks.`);
+}
+
+function callOf({ signal }: ReconcilerContext, what: string): DriverCall {
+  return { idempotencyKey: `${STORAGE_DRIFT}/${what}`, timeoutMs: CALL_TIMEOUT_MS, signal };
 }
 
 async function takeOver(context: ReconcilerContext, row: DiskRow, sizeGib: number): Promise<void> {

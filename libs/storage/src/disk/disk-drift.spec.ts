@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLogger } from '#core';
 import { insertRows } from '#database';
+import { FaultKind } from '#driver-simulated';
 import type { DriverCall } from '#drivers';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
@@ -16,6 +17,8 @@ import { diskDrift, DiskRealiser, DiskService, findDisks, storageOperations, sto
 
 let room: RoomDatabase;
 let center: TestDatacenter;
+let disks: DiskService;
+let projectId: string;
 let diskId: string;
 
 beforeAll(async () => {
@@ -26,8 +29,9 @@ beforeAll(async () => {
   const tenant = await newTenant(room.database);
   const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
   await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
-  const disks = new DiskService(center.commands, center.ledger);
-  const { result } = await disks.create(systemAccess(), { projectId: tenant.projectIds[0] ?? '', name: 'data', sizeGib: 10 });
+  disks = new DiskService(center.commands, center.ledger);
+  projectId = tenant.projectIds[0] ?? '';
+  const { result } = await disks.create(systemAccess(), { projectId, name: 'data', sizeGib: 10 });
   expect((await center.ended(result.operationId)).state).toBe('SUCCEEDED');
   diskId = String(result.id);
 });
@@ -38,8 +42,10 @@ afterAll(async () => {
 
 const call = (key: string): DriverCall => ({ idempotencyKey: key, timeoutMs: 5000, signal: new AbortController().signal });
 
-/** What one look reports, as disk and size. */
-async function reported(): Promise<unknown[]> {
+const HOUR_MS = 3_600_000;
+
+/** What looks report, as disk and size. */
+async function reported(graceMs = 0, looks = 1): Promise<unknown[]> {
   const lines: { diskId?: string; gib?: number | null }[] = [];
   const log = createLogger('spec', 'error', { write: (line: string) => void lines.push(JSON.parse(line)) });
   const context: ReconcilerContext = {
@@ -49,7 +55,8 @@ async function reported(): Promise<unknown[]> {
     log,
     submit: async (changes) => center.operations.submit(changes),
   };
-  await diskDrift(center.drivers, { graceMs: 0 }).run(context);
+  const drift = diskDrift(center.drivers, { graceMs });
+  for (let look = 0; look < looks; look += 1) await drift.run(context);
   return lines.map((line) => [line.diskId, line.gib]);
 }
 
@@ -71,4 +78,21 @@ it('reports a disk that is missing or too small, but not one of which its backen
   const { storage } = await center.drivers.driver(center.backendId);
   await storage.deleteDisk(call('gone'), diskId);
   expect(await reported()).toEqual([[diskId, null]]);
+  expect(await reported(HOUR_MS)).toEqual([[diskId, null]]);
+});
+
+it('asks for a disk that has only just been changed where a listing shows what was before', async () => {
+  const { result } = await disks.create(systemAccess(), { projectId, name: 'grown', sizeGib: 10 });
+  expect((await center.ended(result.operationId)).state).toBe('SUCCEEDED');
+  await center.world.addFault({ kind: FaultKind.STALE_LISTING, method: 'listDisks', delayMs: HOUR_MS });
+  const resized = await disks.resize(systemAccess(), { id: String(result.id), sizeGib: 20 });
+  expect((await center.ended(resized.result.operationId)).state).toBe('SUCCEEDED');
+  const { result: made } = await disks.create(systemAccess(), { projectId, name: 'made', sizeGib: 10 });
+  expect((await center.ended(made.operationId)).state).toBe('SUCCEEDED');
+  expect(await reported(HOUR_MS)).toEqual([[diskId, null]]);
+});
+
+it('reports a missing disk once, not at every look', async () => {
+  await center.world.clearFaults();
+  expect(await reported(0, 2)).toEqual([[diskId, null]]);
 });

@@ -134,13 +134,15 @@ describe('disks on a simulated datacenter', () => {
     const id = await makeDisk('data');
     await center.world.addFault({ kind: 'REFUSED', method: 'resizeDisk' });
     const refused = await disks.resize(access, { id, sizeGib: 20 });
-    expect((await center.ended(refused.result.operationId)).state).toBe('FAILED');
+    expect(await center.ended(refused.result.operationId)).toMatchObject({ state: 'FAILED', not_restored: [] });
     expect(await disk(id)).toMatchObject({ size_gib: 10, realised_gib: 10, lifecycle: 'PRESENT' });
     expect([await usage(), (await claims()) - before]).toEqual([{ 'disk.capacity': 10, 'disk.count': 1 }, 10]);
     await center.world.addFault({ kind: 'LATE_EFFECT', method: 'resizeDisk', delayMs: 50 });
     await center.world.addFault({ kind: 'REFUSED', method: 'resizeDisk' });
     const late = await disks.resize(access, { id, sizeGib: 30 });
-    expect((await center.ended(late.result.operationId)).state).toBe('FAILED');
+    const larger = { step: 'resize', resourceId: id, message: 'The disk has 30 GiB, and not 10 GiB as before: the backend has enlarged it already, and no disk shrinks.' };
+    const ended = await center.ended(late.result.operationId);
+    expect(ended).toMatchObject({ state: 'FAILED', not_restored: [larger], error: { data: { notRestored: [larger] } } });
     expect(await disk(id)).toMatchObject({ size_gib: 30, realised_gib: 30 });
     expect([await usage(), (await claims()) - before]).toEqual([{ 'disk.capacity': 30, 'disk.count': 1 }, 30]);
     await removeDisk(id);

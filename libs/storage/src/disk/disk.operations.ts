@@ -108,7 +108,7 @@ function resizeKind(realiser: DiskRealiser): OperationKind<ResizeInput> {
         name: 'resize',
         run: (context) => realiser.ensureDisks(context, [context.operation.input.diskId]),
         // A disk only grows: what a lost call has done cannot be taken back, only seen.
-        undo: (context) => realiser.observeSize(context, context.operation.input.diskId),
+        undo: (context) => realiser.observeSize(context, context.operation.input.diskId, context.operation.input.fromGib),
       },
     ],
     async onFailed(transaction, { operation, apply }) {

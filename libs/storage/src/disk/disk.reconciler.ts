@@ -14,11 +14,14 @@ const BATCH = 500;
 const MAX_BATCHES = 2000;
 const MAX_BACKENDS = 1000;
 
+/** Whoever hears that a disk of a backend has changed wakes it. */
+export const STORAGE_HEALTH = 'storage-health';
+
 /** Asks backends how their disks are and writes down what has changed. It only observes; nothing is repaired from here. */
 export function diskHealth(database: Database, drivers: DriverRegistry, options: DiskHealthOptions = {}): Reconciler {
   const everyMs = options.everyMs ?? DEFAULT_EVERY_MS;
   return defineReconciler({
-    name: 'storage-health',
+    name: STORAGE_HEALTH,
     everyMs,
     timeoutMs: Math.max(everyMs, 60_000),
     async run(context) {
@@ -42,7 +45,7 @@ async function observeBackend(context: ReconcilerContext, database: Database, dr
     const ids = (await context.reader.rows(findPresentDisks, backendId, after, BATCH)).map((row) => row.id);
     const last = ids.at(-1);
     if (last === undefined) return;
-    const call = { idempotencyKey: `storage-health/${backendId}/${batch}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
+    const call = { idempotencyKey: `${STORAGE_HEALTH}/${backendId}/${batch}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
     const seen = await storage.diskHealth(call, ids);
     const observations = ids.map((id) => ({ id, health: seen.get(id) ?? 'UNKNOWN' })).sort((one, other) => (one.id < other.id ? -1 : 1));
     const changed = await database.transaction((transaction) => transaction.rows(observeHealth, JSON.stringify(observations)));

@@ -114,11 +114,17 @@ export const findPresentDisks = statement<{ id: string }, [backendId: string, af
   `SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int`,
 );
 
-/** Those of a backend's disks, a page by id, that no operation is at or has just changed: a listing may lag behind. */
-export const findRestingDisks = statement<DiskRow, [backendId: string, after: string, limit: number, unchangedSince: Date]>(
+/** One that no operation is at. */
+export interface RestingDisk extends DiskRow {
+  /** Within the grace: a listing may still show what was before. */
+  has_just_changed: boolean;
+}
+
+/** Those of a backend's disks, a page by id, that no operation is at. */
+export const findRestingDisks = statement<RestingDisk, [backendId: string, after: string, limit: number, unchangedSince: Date]>(
   'disk.resting',
-  `SELECT ${COLUMNS} FROM disk AS d
-   WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 AND updated_at < $4
+  `SELECT ${COLUMNS}, updated_at >= $4 AS has_just_changed FROM disk AS d
+   WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
    ORDER BY id LIMIT $3::int`,
 );

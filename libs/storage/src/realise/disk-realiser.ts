@@ -61,8 +61,11 @@ export class DiskRealiser {
     });
   }
 
-  /** Looks how large a disk really is and writes that down: after a change of size whose outcome is not known. */
-  async observeSize(context: StepContext<unknown>, diskId: string): Promise<StepDone | StepWait> {
+  /**
+   * Looks how large a disk really is and writes that down: after a change of size whose outcome is not known.
+   * @param fromGib what it had before
+   */
+  async observeSize(context: StepContext<unknown>, diskId: string, fromGib: number): Promise<StepDone | StepWait> {
     const [row] = await context.reader.rows(findDisks, [diskId]);
     if (row === undefined) return done();
     if (context.step.memo !== 'settled') {
@@ -70,7 +73,10 @@ export class DiskRealiser {
     }
     const { storage } = await this.drivers.driver(row.backend_id);
     const seen = await storage.getDisk(context.call(diskId), diskId);
+    const isLarger = seen !== undefined && seen.sizeGib > fromGib;
+    const message = `The disk has ${seen?.sizeGib} GiB, and not ${fromGib} GiB as before: the backend has enlarged it already, and no disk shrinks.`;
     return done({
+      notRestored: isLarger ? [{ resourceId: diskId, message }] : [],
       commit: async (transaction) => {
         if (seen !== undefined) await transaction.execute(markDiskObserved, diskId, seen.sizeGib);
       },
