@@ -77,8 +77,9 @@ export class IncusBackend {
     return new MuonError('INVALID_STATE', message, { data: { backend: this.backendId } });
   }
 
-  away(id: string): MuonError {
-    return backendUnavailable(this.backendId, `The host of "${id}" does not answer.`);
+  /** @param reason what Incus says of it */
+  away(id: string, reason?: string): MuonError {
+    return backendUnavailable(this.backendId, `The host of "${id}" does not answer${reason === undefined ? '.' : `: ${reason}`}`);
   }
 
   private errorOf(error: unknown): unknown {

@@ -1,3 +1,4 @@
+import { sleep } from '#core';
 import { backendUnavailable, DONE, done, pending, type Outcome } from '#drivers';
 import { IncusError, isConflict, isFinal, isNotFound, StatusCode, type Instance, type InstanceSettings, type Operation, type Tagged, type Volume } from '#incus';
 import type { IncusBackend } from './backend.js';
@@ -10,11 +11,13 @@ export const BUSY_RETRY_MS = 200;
 export const RUNNING_RETRY_MS = 500;
 const CHANGE_ATTEMPTS = 6;
 const FIND_ATTEMPTS = 3;
+/** How Incus describes the copying of a volume. */
+const VOLUME_COPY = 'Copying storage volume';
 /** Incus moves an instance's folder of logs last, and fails when its last words have made that anew; all the rest may be done. */
 const LOGS_AGAIN = /^Failed renaming instance: rename \S+ \S+: file exists$/;
 
-/** An instance as it was read; without an etag its member did not answer, and it cannot be changed. */
-export type Found = Tagged<Instance>;
+/** An instance as it was read; without an etag its member did not answer, for this reason, and it cannot be changed. */
+export type Found = Tagged<Instance> & { reason?: string };
 
 /** Finds machines and disks in the cluster, and changes instances as the ones that were read. */
 export class Catalog {
@@ -32,7 +35,7 @@ export class Catalog {
       if (isNotFound(error)) return undefined;
       if (!isAway(error) || budget.signal.aborted) throw error;
       const listed = (await instances.list(budget.list)).find((each) => each.name === name);
-      return listed === undefined ? undefined : { value: { ...listedInstance(listed), status_code: StatusCode.ERROR }, etag: '' };
+      return listed === undefined ? undefined : { value: { ...listedInstance(listed), status_code: StatusCode.ERROR }, etag: '', reason: (error as Error).message };
     }
   }
 
@@ -65,8 +68,8 @@ export class Catalog {
     return found;
   }
 
-  requireReachable({ value, etag }: Found, id: string): void {
-    if (etag === '' || value.status_code === StatusCode.ERROR) throw this.backend.away(id);
+  requireReachable({ value, etag, reason }: Found, id: string): void {
+    if (etag === '' || value.status_code === StatusCode.ERROR) throw this.backend.away(id, reason);
   }
 
   /** All instances, as the list has them. */
@@ -76,17 +79,24 @@ export class Catalog {
     return all.map(listedInstance);
   }
 
-  /** Gives an instance its name as a machine or, without one, as a disk. @returns its name, or PENDING when somebody else is at it */
+  /**
+   * Gives an instance its name as a machine or, without one, as a disk. Of all that Incus does to instances this alone
+   * knows no lock: a start or a snapshot that is under way would go on under the old name, and leave what nobody can
+   * remove.
+   * @returns its name, or PENDING when somebody else is at it
+   */
   async rename(found: Found, diskId: string, machineId: string | undefined, budget: Budget): Promise<Outcome<string>> {
     const { name } = found.value;
     const wanted = instanceNameOf(diskId, machineId);
     if (name === wanted) return done(wanted);
+    if ((await this.underWay(name, budget)).length > 0) return pending(BUSY_RETRY_MS);
     try {
       const running = await this.backend.client.instances.move(name, { name: wanted }, budget.request);
       return (await this.backend.settled(running, budget)) ? done(wanted) : pending(RUNNING_RETRY_MS);
     } catch (error) {
+      if (isBusy(error)) return pending(BUSY_RETRY_MS);
       // Of many who do it at once one succeeds; the others find it done.
-      if (isBusy(error) || isNotFound(error) || isConflict(error)) return pending(BUSY_RETRY_MS);
+      if ((isNotFound(error) || isConflict(error)) && (await this.instance(name, budget))?.etag !== found.etag) return pending(BUSY_RETRY_MS);
       if (error instanceof IncusError && !error.outcomeUnknown && (LOGS_AGAIN.test(error.message) || (await this.runs(name, budget)))) return pending(BUSY_RETRY_MS);
       throw error;
     } finally {
@@ -146,25 +156,31 @@ export class Catalog {
 
   /**
    * Reads, edits and writes until the instance is so that the edit leaves it alone: whoever else changes it meanwhile is
-   * neither overwritten nor believed.
+   * neither overwritten nor believed. A failure is believed where the instance is as it was before.
    * @param edit the new settings, or undefined when there is nothing (more) to change
    */
-  async change(name: string, id: string, budget: Budget, edit: (instance: Instance) => InstanceSettings | undefined): Promise<Outcome<Instance>> {
+  async change(name: string, id: string, budget: Budget, edit: (instance: Instance) => InstanceSettings | undefined): Promise<Outcome<Found>> {
     const { instances } = this.backend.client;
+    let failure: { error: IncusError; etag: string } | undefined;
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt += 1) {
       const found = await this.instance(name, budget);
       if (found === undefined) throw this.backend.missing('instance', name);
       this.requireReachable(found, id);
       const settings = edit(found.value);
-      if (settings === undefined) return done(found.value);
+      if (settings === undefined) return done(found);
+      if (failure?.etag === found.etag && !isUnsettled(failure.error)) throw failure.error;
       try {
         const running = await instances.replace(name, { ...settingsOf(found.value), ...settings }, { ...budget.request, etag: found.etag });
         if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
       } catch (error) {
         if (isBusy(error)) return pending(BUSY_RETRY_MS);
-        if (!isOutdated(error)) throw error;
+        if (isOutdated(error)) continue;
+        if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+        failure = { error, etag: found.etag };
+        if (isUnsettled(error)) await sleep(BUSY_RETRY_MS, budget.signal);
       }
     }
+    if (failure !== undefined) throw failure.error;
     return pending(BUSY_RETRY_MS);
   }
 
@@ -174,6 +190,17 @@ export class Catalog {
     return all.filter(
       ({ status_code: code, resources }) => !isFinal(code) && Object.values(resources ?? {}).some((paths) => paths.some((path) => path.split(/[/?]/).includes(name))),
     );
+  }
+
+  /** By more than a command in its guest. */
+  async isWorkedOn(name: string, budget: Budget): Promise<boolean> {
+    return (await this.underWay(name, budget)).some((operation) => operation.class === 'task');
+  }
+
+  /** How many copies of volumes have not ended: of those Incus does not tell what they copy. */
+  async volumeCopies(budget: Budget): Promise<number> {
+    const all = await this.backend.client.operations.list(budget.list);
+    return all.filter(({ status_code: code, description }) => !isFinal(code) && description === VOLUME_COPY).length;
   }
 
   /** Cancels what could still bring it (back). @returns DONE when nothing is under way */
@@ -189,6 +216,13 @@ export class Catalog {
 }
 
 export const isBusy = (error: unknown): boolean => error instanceof IncusError && error.kind === 'BUSY';
+
+/**
+ * While a snapshot is taken or deleted, Incus has one record of it and lacks the other, and may take away the folder that
+ * another one is just put into.
+ */
+export const isUnsettled = (error: unknown): boolean =>
+  error instanceof IncusError && /snapshot record (count|missing)|no such file or directory/i.test(error.message);
 
 /** Somebody else changed it since it was read. */
 export const isOutdated = (error: unknown): boolean => error instanceof IncusError && error.kind === 'PRECONDITION_FAILED';

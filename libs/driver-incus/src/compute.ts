@@ -1,6 +1,7 @@
 import { MuonError } from '#core';
 import {
   backendRefused,
+  backendUnavailable,
   DONE,
   done,
   hashOf,
@@ -28,6 +29,7 @@ import { MachinePower } from './power.js';
 import { mibOf } from './sizes.js';
 
 const CONSOLE_CHARACTERS = 64 * 1024;
+const GUEST_ENDS = /^Instance is (not running|frozen)$|^Failed to retrieve PID/;
 
 /** Machines as instances of Incus; what a root disk is, `machine.ts` tells. */
 export class IncusCompute implements ComputeDriver {
@@ -87,9 +89,9 @@ export class IncusCompute implements ComputeDriver {
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
-      const cleared = await this.clear(found, machineId, budget).catch(ifRenamed);
+      const cleared = await this.clear(found, machineId, budget).catch(async (error: unknown) => this.ifRenamed(error, found, machineId, budget));
       if (cleared.state !== 'DONE') return cleared;
-      const renamed = await this.catalog.rename({ ...found, value: cleared.value }, cleared.value.config[Key.DISK] ?? '', undefined, budget);
+      const renamed = await this.catalog.rename(cleared.value, cleared.value.value.config[Key.DISK] ?? '', undefined, budget);
       return renamed.state === 'DONE' ? DONE : renamed;
     });
   }
@@ -118,9 +120,8 @@ export class IncusCompute implements ComputeDriver {
 
   async runInGuest(call: DriverCall, run: GuestRun): Promise<Outcome<GuestRunResult>> {
     return this.onMachine(call, 'runInGuest', run.machineId, ['guestRun'], async ({ value }, budget) => {
-      const power = powerOf(value);
-      if (power !== PowerState.RUNNING) throw this.backend.invalidState(`The machine "${run.machineId}" is ${power}: nothing can be run in it.`);
-      return runInGuest(this.backend, value.name, run, budget);
+      this.requireRunning(value, run.machineId);
+      return runInGuest(this.backend, value.name, run, budget).catch(async (error: unknown) => this.failedRun(error, value.name, run.machineId, budget));
     });
   }
 
@@ -156,12 +157,19 @@ export class IncusCompute implements ComputeDriver {
   }
 
   /** What is left is its root disk. One that is that already may run: a start came late, by the name that it still had. */
-  private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Instance>> {
+  private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Found>> {
     const stopped = await this.power.stop(found, true, budget);
     if (stopped.state !== 'DONE') return stopped;
     return this.catalog.change(found.value.name, machineId, budget, (instance) =>
       machineIdOf(instance) === machineId ? diskSettings(instance, this.backend.settings.instanceConfig) : undefined,
     );
+  }
+
+  /** By an earlier call of the same deletion, whose end came after its caller had given up. */
+  private async ifRenamed(error: unknown, { value: { name } }: Found, machineId: string, budget: Budget): Promise<Outcome<never>> {
+    const isMissing = isNotFound(error) || (error instanceof MuonError && error.code === 'NOT_FOUND');
+    if (!isMissing || (await this.catalog.named(machineId, budget))?.value.name === name) throw error;
+    return pending(BUSY_RETRY_MS);
   }
 
   private async observe(instance: Instance, budget: Budget): Promise<ObservedMachine | undefined> {
@@ -190,6 +198,11 @@ export class IncusCompute implements ComputeDriver {
     if (existing === undefined) {
       for (const diskId of dataDiskIds) Object.assign(dataDisks, await this.dataDisk(root.value, diskId, budget));
     }
+    if (machineIdOf(root.value) === undefined) {
+      // Where it runs all the same, a start of the machine that was on it before came late.
+      const stopped = await this.power.stop(root, true, budget);
+      if (stopped.state !== 'DONE') return stopped;
+    }
     const { bridge, instanceConfig } = this.backend.settings;
     const renamed = await this.catalog.rename(root, rootId, machineId, budget);
     if (renamed.state !== 'DONE') return renamed;
@@ -201,7 +214,7 @@ export class IncusCompute implements ComputeDriver {
       return undefined;
     });
     if (changed.state !== 'DONE') return changed;
-    const observed = await this.observe(changed.value, budget);
+    const observed = await this.observe(changed.value.value, budget);
     if (observed === undefined) throw this.backend.missing('machine', machineId);
     return done(observed);
   }
@@ -229,6 +242,7 @@ export class IncusCompute implements ComputeDriver {
     const members = await client.cluster.list(budget.list);
     if (!members.some((member) => member.server_name === hostName)) throw this.backend.missing('host', hostName);
     const pools = await client.storagePools.list(budget.list);
+    if ((await this.catalog.underWay(instance.name, budget)).length > 0) return pending(BUSY_RETRY_MS);
     const local = dataDiskNames(instance).find((name) => pools.some((pool) => pool.name === instance.devices[name]?.['pool'] && !isShared(pool)));
     if (local !== undefined) throw this.backend.invalidState(`The disk "${idsOf(local)?.diskId ?? local}" is local to ${instance.location}: detach it first.`);
     try {
@@ -239,6 +253,8 @@ export class IncusCompute implements ComputeDriver {
       if (!(error instanceof IncusError) || error.outcomeUnknown) throw error;
       const now = await this.catalog.instance(instance.name, budget);
       if (now?.value.location === hostName) return DONE;
+      // By another call of the same move, or by somebody who has started it meanwhile: the repeat finds which.
+      if (now === undefined || powerOf(now.value) !== powerOf(instance) || (await this.catalog.underWay(instance.name, budget)).length > 0) return pending(BUSY_RETRY_MS);
       throw error;
     }
     const moved = await this.catalog.instance(instance.name, budget);
@@ -246,14 +262,31 @@ export class IncusCompute implements ComputeDriver {
     throw backendRefused(this.backend.backendId, `Incus says that it has moved the machine to ${hostName}, and has it on ${moved?.value.location ?? 'none'}.`);
   }
 
+  /** A guest that ends or is suspended meanwhile makes Incus fail in many ways: what it is then counts. */
+  private async failedRun(error: unknown, name: string, machineId: string, budget: Budget): Promise<never> {
+    const isFinal = error instanceof IncusError ? !error.retryable && !error.outcomeUnknown : error instanceof MuonError && error.code === 'BACKEND_FAILED';
+    if (!isFinal || budget.signal.aborted) throw error;
+    // While Incus stops a guest, nothing can be forked in it.
+    if (await this.catalog.isWorkedOn(name, budget)) throw this.onTheWay(machineId);
+    this.requireRunning((await this.catalog.reachableMachine(machineId, budget)).value, machineId);
+    // It ends, or runs again already.
+    if (error instanceof IncusError && GUEST_ENDS.test(error.message)) throw backendUnavailable(this.backend.backendId, `Incus: ${error.message}`, error);
+    throw error;
+  }
+
+  private requireRunning(instance: Instance, machineId: string): void {
+    const power = powerOf(instance);
+    if (power === PowerState.UNKNOWN) throw this.onTheWay(machineId);
+    if (power !== PowerState.RUNNING) throw this.backend.invalidState(`The machine "${machineId}" is ${power}: nothing can be run in it.`);
+  }
+
+  private onTheWay(machineId: string): MuonError {
+    return backendUnavailable(this.backend.backendId, `The machine "${machineId}" is just being started or stopped.`);
+  }
+
   private requireStopped(instance: Instance, what: string): void {
     const power = powerOf(instance);
+    if (power === PowerState.UNKNOWN) throw this.onTheWay(machineIdOf(instance) ?? instance.name);
     if (power !== PowerState.STOPPED) throw this.backend.invalidState(`The machine is ${power}: it ${what} only while it is stopped.`);
   }
-}
-
-/** By an earlier call of the same deletion, whose end came after its caller had given up. */
-function ifRenamed(error: unknown): Outcome<never> {
-  if (isNotFound(error) || (error instanceof MuonError && error.code === 'NOT_FOUND')) return pending(BUSY_RETRY_MS);
-  throw error;
 }

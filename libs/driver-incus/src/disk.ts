@@ -1,5 +1,6 @@
 import { hashOf, type DiskSpecification, type ObservedDisk } from '#drivers';
 import type { Config, Instance, Volume } from '#incus';
+import type { Found } from './catalog.js';
 import { machineIdOf, ROOT_DEVICE } from './machine.js';
 import { idsOf, Key } from './names.js';
 import { gibOf } from './sizes.js';
@@ -9,6 +10,9 @@ export interface PooledVolume {
   pool: string;
   volume: Volume;
 }
+
+/** A disk of either kind: one that was made of an image (`machine.ts`), or a volume. */
+export type FoundDisk = { kind: 'ROOT'; root: Found } | { kind: 'VOLUME'; volume: PooledVolume; etag: string };
 
 const INSTANCE_PATH = '/1.0/instances/';
 
@@ -27,6 +31,16 @@ export const diskConfig = (specification: DiskSpecification, origin: string | nu
 /** Names of the instances that have it. */
 export const usersOf = ({ used_by: users }: Volume): string[] =>
   (users ?? []).filter((path) => path.startsWith(INSTANCE_PATH)).map((path) => decodeURIComponent(path.slice(INSTANCE_PATH.length).split(/[?/]/)[0] ?? ''));
+
+export const nameOfFound = (disk: FoundDisk): string => (disk.kind === 'ROOT' ? disk.root.value.name : disk.volume.volume.name);
+
+/** Empty where its member did not answer. */
+export const tagOf = (disk: FoundDisk): string => (disk.kind === 'ROOT' ? disk.root.etag : disk.etag);
+
+/** Nobody has changed, attached or started it meanwhile. */
+export const isAsBefore = (now: FoundDisk, before: FoundDisk): boolean => tagOf(now) === tagOf(before) && useOf(now) === useOf(before);
+
+const useOf = (disk: FoundDisk): string => (disk.kind === 'ROOT' ? disk.root.value.status : usersOf(disk.volume.volume).join());
 
 export const observedRoot = (instance: Instance): ObservedDisk => ({
   diskId: instance.config[Key.DISK] ?? '',

@@ -10,7 +10,9 @@ const POLL_MS = 300;
 /** Kept back for the answer's way. */
 const MARGIN_MS = 100;
 const SHORTEST_MS = 100;
-/** What a shell says of a process that was killed. */
+/** From here on, what a shell says of a process that a signal has ended. */
+const SIGNALLED = 129;
+/** By SIGKILL. */
 const KILLED = 137;
 /** `EX_CANTCREAT` of sysexits.h. */
 const CANNOT_CREATE = 73;
@@ -42,8 +44,8 @@ export async function runInGuest(backend: IncusBackend, instance: string, run: G
     case 'FULL':
       return done({ exitCode: CANNOT_CREATE, standardOutput: '', standardError: 'Nothing can be written in the guest: its disk is full, or only read.' });
     default:
-      // The run goes on, but its outputs were lost on the way.
-      if (answer.exitCode === 0) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });
+      // Its outputs were lost on the way, or the wrapper was killed, with its guest mostly: the run may go on.
+      if (answer.exitCode === 0 || answer.exitCode >= SIGNALLED) throw new MuonError('TIMEOUT', 'The connection to the guest was lost.', { data: { backend: backend.backendId } });
       throw backendRefused(backend.backendId, `The guest of "${run.machineId}" cannot run scripts: it answered ${answer.exitCode}.`);
   }
 }

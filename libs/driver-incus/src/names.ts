@@ -6,9 +6,11 @@ export const Key = {
   DISK: 'user.muon.disk',
   /** A hash of what the disk was asked to be, by which a repeat is told from a conflict. */
   DISK_SPECIFICATION: 'user.muon.disk-specification',
+  /** The disk that it was copied from. */
+  ORIGIN: 'user.muon.origin',
   MACHINE: 'user.muon.machine',
   MACHINE_SPECIFICATION: 'user.muon.machine-specification',
-  /** `pid key`: the process that the restart of that idempotency key was to end. */
+  /** `pid keys`, a line each: the process that the restarts of those idempotency keys were to end. */
   RESTART: 'user.muon.restart',
   /** The guest's host name, for the templates of images. */
   HOSTNAME: 'user.hostname',

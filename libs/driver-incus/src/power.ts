@@ -1,5 +1,6 @@
+import { sleep } from '#core';
 import { backendRefused, DONE, pending, PowerState, type Outcome } from '#drivers';
-import { IncusError, type PowerChange } from '#incus';
+import { IncusError, type Instance, type PowerChange } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { BUSY_RETRY_MS, isBusy, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
@@ -8,6 +9,9 @@ import { Key } from './names.js';
 
 /** What a guest has to end by itself, when there is so much time. */
 const GRACE_SECONDS = 30;
+const ATTEMPTS = 3;
+/** What is not so any more when the instance is looked at says that somebody else has changed it once more. */
+const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is/i;
 const RESTART_MARK = /^(\d+) (.*)$/s;
 
 /** Power of machines. What Incus says of its operations is a hint: the instance is looked at again after each. */
@@ -55,27 +59,38 @@ export class MachinePower {
   }
 
   /**
-   * The machine keeps which process the restart of this key is to end: where another runs, it was done, and where none
+   * The machine keeps which process the restarts of which keys are to end: where another runs, it was done, and where none
    * does, it was broken off.
    */
   async restart(found: Found, key: string, budget: Budget): Promise<Outcome<void>> {
     const { value } = found;
     const power = powerOf(value);
-    const [, markedProcess, markedKey] = RESTART_MARK.exec(value.config[Key.RESTART] ?? '') ?? [];
-    if (power === PowerState.STOPPED && markedKey === key) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
+    const before = markOf(value);
+    const isMarked = before.keys.includes(key);
+    if (power === PowerState.STOPPED && isMarked) return this.bring(found, { action: 'start' }, PowerState.RUNNING, budget);
     if (power === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
-    if (power !== PowerState.RUNNING) throw this.refused(found, 'only what runs is restarted');
+    if (power !== PowerState.RUNNING) {
+      // In the midst of another restart.
+      if (await this.catalog.isWorkedOn(value.name, budget)) return pending(BUSY_RETRY_MS);
+      throw this.refused(found, 'only what runs is restarted');
+    }
     const pid = await this.processOf(value.name, budget);
     if (pid === undefined) return pending(BUSY_RETRY_MS);
-    if (markedKey === key && Number(markedProcess) !== pid) return DONE;
-    if (markedKey !== key) {
-      const mark = `${pid} ${key}`;
-      const marked = await this.catalog.change(value.name, idOf(found), budget, (instance) =>
-        instance.config[Key.RESTART] === mark ? undefined : { config: { ...instance.config, [Key.RESTART]: mark } },
-      );
+    if (isMarked && before.pid !== pid) return DONE;
+    if (!isMarked) {
+      const marked = await this.catalog.change(value.name, idOf(found), budget, (instance) => {
+        const mark = markOf(instance);
+        // What ends the process for one who asks for it ends it for all of them.
+        const keys = mark.pid === pid ? mark.keys : [];
+        return keys.includes(key) ? undefined : { config: { ...instance.config, [Key.RESTART]: `${pid} ${[...keys, key].join('\n')}` } };
+      });
       if (marked.state !== 'DONE') return marked;
     }
-    return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget);
+    const isOther = async (): Promise<boolean | undefined> => {
+      const now = await this.processOf(value.name, budget);
+      return now === undefined ? undefined : now !== pid;
+    };
+    return this.gently(found, { action: 'restart' }, { action: 'restart', force: true }, PowerState.RUNNING, budget, isOther);
   }
 
   /** undefined of an instance whose process begins or ends at this moment: it runs, and Incus counts what runs in process -1. */
@@ -89,32 +104,56 @@ export class MachinePower {
   }
 
   /** Asks the guest; when it has not done it by half of the call's time, it is not asked any more. */
-  private async gently(found: Found, ask: PowerChange, cut: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+  private async gently(
+    found: Found,
+    ask: PowerChange,
+    cut: PowerChange,
+    wanted: PowerState,
+    budget: Budget,
+    isOther?: () => Promise<boolean | undefined>,
+  ): Promise<Outcome<void>> {
     const timeout = Math.max(1, Math.min(GRACE_SECONDS, Math.floor(budget.leftMs / 2000)));
     try {
-      return await this.bring(found, { ...ask, timeout }, wanted, budget);
+      return await this.bring(found, { ...ask, timeout }, wanted, budget, isOther);
     } catch (error) {
       if (!(error instanceof IncusError) || error.outcomeUnknown || budget.signal.aborted) throw error;
-      return this.bring(found, cut, wanted, budget);
+      return this.bring(found, cut, wanted, budget, isOther);
     }
   }
 
-  private async bring(found: Found, change: PowerChange, wanted: PowerState, budget: Budget): Promise<Outcome<void>> {
+  /**
+   * A failure is believed where the machine is as it was found; where it is not, somebody else is at work on it, and the
+   * repeat of the call begins with what it is then. A guest that ends at once is given another chance.
+   * @param isOther whether it is another process that runs now, for what ran before; undefined where that cannot be said yet
+   */
+  private async bring(
+    found: Found,
+    change: PowerChange,
+    wanted: PowerState,
+    budget: Budget,
+    isOther: () => Promise<boolean | undefined> = async () => true,
+  ): Promise<Outcome<void>> {
     const { name } = found.value;
-    try {
-      const running = await this.backend.client.instances.power(name, change, budget.request);
-      if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
-    } catch (error) {
-      if (isBusy(error)) return pending(BUSY_RETRY_MS);
-      if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      let failure: IncusError | undefined;
+      try {
+        const running = await this.backend.client.instances.power(name, change, budget.request);
+        if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);
+      } catch (error) {
+        if (isBusy(error)) return pending(BUSY_RETRY_MS);
+        if (!(error instanceof IncusError) || error.outcomeUnknown || error.retryable) throw error;
+        failure = error;
+      }
       // "Already stopped" is an error of Incus's; whether it is so, the instance itself tells.
-      if ((await this.powerNow(found, budget)) === wanted) return DONE;
-      throw error;
+      const now = await this.powerNow(found, budget);
+      const isSo = now === wanted && (await isOther());
+      if (isSo === true) return DONE;
+      const isChanged = isSo === undefined || now !== powerOf(found.value);
+      if (isChanged || (failure !== undefined && (await this.catalog.isWorkedOn(name, budget)))) return pending(BUSY_RETRY_MS);
+      if (failure !== undefined && !CONTRADICTED.test(failure.message)) throw failure;
+      if (attempt === ATTEMPTS) throw failure ?? backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
+      await sleep(BUSY_RETRY_MS, budget.signal);
     }
-    const now = await this.powerNow(found, budget);
-    if (now === wanted) return DONE;
-    if (now === PowerState.UNKNOWN) return pending(BUSY_RETRY_MS);
-    throw backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
   }
 
   private async powerNow(found: Found, budget: Budget): Promise<PowerState> {
@@ -130,3 +169,9 @@ export class MachinePower {
 }
 
 const idOf = ({ value }: Found): string => machineIdOf(value) ?? value.name;
+
+/** @returns the process that restarts are to end, and their keys */
+function markOf({ config }: Pick<Instance, 'config'>): { pid: number; keys: string[] } {
+  const [, pid, keys] = RESTART_MARK.exec(config[Key.RESTART] ?? '') ?? [];
+  return { pid: Number(pid), keys: keys?.split('\n') ?? [] };
+}

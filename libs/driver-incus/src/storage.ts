@@ -1,3 +1,4 @@
+import { sleep } from '#core';
 import {
   DiskHealth,
   DONE,
@@ -10,29 +11,33 @@ import {
   type Outcome,
   type StorageDriver,
 } from '#drivers';
-import { isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
+import { IncusError, isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
-import { BUSY_RETRY_MS, ifNotFound, isBusy, isOutdated, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
-import { diskConfig, observedRoot, observedVolume, type PooledVolume } from './disk.js';
+import { BUSY_RETRY_MS, ifNotFound, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
+import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, type FoundDisk } from './disk.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
 import { Pages } from './pages.js';
+import { MachinePower } from './power.js';
 import { asGib } from './sizes.js';
 
+const ATTEMPTS = 3;
+/** Before a failure is believed. */
+const LOOKS = 3;
 const FINGERPRINT = /^[0-9a-f]{12,64}$/;
-
-/** A disk of either kind: one that was made of an image (`machine.ts`), or a volume. */
-type FoundDisk = { kind: 'ROOT'; root: Found } | { kind: 'VOLUME'; volume: PooledVolume; etag: string };
 
 /** Disks as custom volumes of Incus's pools and, where they begin as images, as instances. */
 export class IncusStorage implements StorageDriver {
   private readonly pages = new Pages<ObservedDisk>(({ diskId }) => diskId);
+  private readonly power: MachinePower;
 
   constructor(
     private readonly backend: IncusBackend,
     private readonly catalog: Catalog,
-  ) {}
+  ) {
+    this.power = new MachinePower(backend, catalog);
+  }
 
   async createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
     return this.ask(call, 'createDisk', [], async (budget) => {
@@ -48,7 +53,7 @@ export class IncusStorage implements StorageDriver {
 
   async cloneDisk(call: DriverCall, sourceDiskId: string, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
     return this.ask(call, 'cloneDisk', [], async (budget) => {
-      const config = diskConfig(specification, sourceDiskId);
+      const config = { ...diskConfig(specification, sourceDiskId), [Key.ORIGIN]: sourceDiskId };
       const made = await this.ensure(specification, config, budget, async () => this.copy(sourceDiskId, specification, config, budget));
       if (made.state !== 'DONE' || made.value.sizeGib >= specification.sizeGib) return made;
       const grown = await this.resize(specification.diskId, specification.sizeGib, budget);
@@ -67,9 +72,18 @@ export class IncusStorage implements StorageDriver {
       const disk = await this.find(diskId, budget);
       if (disk === undefined) return DONE;
       this.requireReachable(disk, diskId);
-      const observed = this.observe(disk);
-      if (observed.attachedTo !== null) throw this.backend.invalidState(`The disk "${diskId}" is attached to "${observed.attachedTo}".`);
-      const deleted = await this.settle(budget, isNotFound, async () => this.remove(disk, budget));
+      const { attachedTo } = this.observe(disk);
+      if (attachedTo !== null) throw this.backend.invalidState(`The disk "${diskId}" is attached to "${attachedTo}".`);
+      if (disk.kind === 'ROOT') {
+        // No machine is on it: a start of the one that was came late.
+        const stopped = await this.power.stop(disk.root, true, budget);
+        if (stopped.state !== 'DONE') return stopped;
+        // What is under way by the name that it had as a machine, and has still.
+        const { name } = disk.root.value;
+        if (name !== nameOf(diskId) && (await this.catalog.underWay(name, budget)).length > 0) return pending(BUSY_RETRY_MS);
+      }
+      if (disk.kind === 'VOLUME' && (await this.isBeingMade(diskId, disk.volume.volume.config, budget))) return pending(RUNNING_RETRY_MS);
+      const deleted = await this.settle(budget, isNotFound, async () => this.remove(disk, budget)).catch(this.unlessChanged(disk, diskId, budget));
       if (deleted.state !== 'DONE') return deleted;
       return (await this.find(diskId, budget)) === undefined ? DONE : pending(BUSY_RETRY_MS);
     });
@@ -80,12 +94,19 @@ export class IncusStorage implements StorageDriver {
     return this.ask(call, 'createSnapshot', ['snapshot'], async (budget) => {
       const disk = await this.require(diskId, budget);
       const snapshot = nameOf(snapshotId);
-      if ((await this.snapshots(disk, budget)).includes(snapshot)) return DONE;
-      return this.settle(budget, isConflict, async () => {
-        if (disk.kind === 'ROOT') return instances.createSnapshot(disk.root.value.name, snapshot, budget.request);
-        const { pool, volume } = disk.volume;
-        return storagePools.createSnapshot(pool, volume.name, snapshot, { ...budget.request, ...targetOf(volume.location) });
-      });
+      const find = async (): Promise<true | undefined> => ((await this.snapshots(disk, budget)).includes(snapshot) ? true : undefined);
+      const isBeingMade = async (): Promise<boolean> => (await this.catalog.underWay(snapshot, budget)).length > 0;
+      const make = async (): Promise<Outcome<void>> => {
+        // Incus has no lock for the snapshots of a volume, nor for names of instances.
+        if (await this.catalog.isWorkedOn(nameOfFound(disk), budget)) return pending(BUSY_RETRY_MS);
+        return this.settle(budget, isNever, async () => {
+          if (disk.kind === 'ROOT') return instances.createSnapshot(disk.root.value.name, snapshot, budget.request);
+          const { pool, volume } = disk.volume;
+          return storagePools.createSnapshot(pool, volume.name, snapshot, { ...budget.request, ...targetOf(volume.location) });
+        });
+      };
+      const made = await this.make({ find, isBeingMade, make }, budget).catch(this.unlessChanged(disk, diskId, budget));
+      return made.state === 'DONE' ? DONE : made;
     });
   }
 
@@ -95,11 +116,17 @@ export class IncusStorage implements StorageDriver {
       const disk = await this.find(diskId, budget);
       if (disk === undefined) return DONE;
       const snapshot = nameOf(snapshotId);
-      return this.settle(budget, isNotFound, async () => {
+      // One that is deleted while it is taken leaves a folder.
+      if (await this.catalog.isWorkedOn(nameOfFound(disk), budget)) return pending(RUNNING_RETRY_MS);
+      const deleted = await this.settle(budget, isNotFound, async () => {
         if (disk.kind === 'ROOT') return instances.deleteSnapshot(disk.root.value.name, snapshot, budget.request);
         const { pool, volume } = disk.volume;
         return storagePools.deleteSnapshot(pool, volume.name, snapshot, { ...budget.request, ...targetOf(volume.location) });
-      });
+      }).catch(this.unlessChanged(disk, diskId, budget));
+      if (deleted.state !== 'DONE') return deleted;
+      // Where the instance has got another name meanwhile, it was that which was not found.
+      const now = await this.find(diskId, budget);
+      return now !== undefined && nameOfFound(now) !== nameOfFound(disk) ? pending(BUSY_RETRY_MS) : DONE;
     });
   }
 
@@ -139,7 +166,7 @@ export class IncusStorage implements StorageDriver {
     return this.backend.ask(call, method, ['storage', ...needs], work);
   }
 
-  /** Finds it as it is to be, or makes it so and finds it then. */
+  /** Finds the disk as it is to be, or makes it so and finds it then. */
   private async ensure(
     specification: DiskSpecification,
     config: Config,
@@ -147,7 +174,7 @@ export class IncusStorage implements StorageDriver {
     make: () => Promise<Outcome<void>>,
   ): Promise<Outcome<ObservedDisk>> {
     const { diskId, poolName } = specification;
-    const compared = async (): Promise<ObservedDisk | undefined> => {
+    const find = async (): Promise<ObservedDisk | undefined> => {
       const disk = await this.find(diskId, budget);
       if (disk === undefined) return undefined;
       this.requireReachable(disk, diskId);
@@ -155,24 +182,53 @@ export class IncusStorage implements StorageDriver {
       if (present[Key.DISK_SPECIFICATION] !== config[Key.DISK_SPECIFICATION]) throw this.backend.conflict('disk', diskId);
       return this.observe(disk);
     };
-    const before = await compared();
-    // What is there may not be all there yet.
-    if (before !== undefined) {
-      return (await this.catalog.underWay(nameOf(diskId), budget)).length > 0 ? pending(RUNNING_RETRY_MS) : done(before);
+    const makeInPool = async (): Promise<Outcome<void>> => {
+      const pool = await this.backend.client.storagePools.get(poolName, budget.request).catch(ifNotFound);
+      if (pool === undefined) throw this.backend.missing('pool', poolName);
+      return make();
+    };
+    return this.make({ find, isBeingMade: async () => this.isBeingMade(diskId, config, budget), make: makeInPool }, budget);
+  }
+
+  /**
+   * What is there may not be all there yet. Of many who make it at once one succeeds; where Incus says that it is there
+   * already, and nobody finds it nor makes it, something is left of another one.
+   */
+  private async make<Value>(
+    { find, isBeingMade, make }: { find: () => Promise<Value | undefined>; isBeingMade: () => Promise<boolean>; make: () => Promise<Outcome<void>> },
+    budget: Budget,
+  ): Promise<Outcome<Value>> {
+    const before = await find();
+    if (before !== undefined) return (await isBeingMade()) ? pending(RUNNING_RETRY_MS) : done(before);
+    for (let attempt = 1; ; attempt += 1) {
+      let conflict: IncusError | undefined;
+      try {
+        const made = await make();
+        if (made.state !== 'DONE') return made;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        conflict = error;
+      }
+      if (conflict !== undefined && (await isBeingMade())) return pending(RUNNING_RETRY_MS);
+      const after = await find();
+      if (after !== undefined) return done(after);
+      if (conflict === undefined) return pending(BUSY_RETRY_MS);
+      if (attempt === ATTEMPTS) throw conflict;
+      await sleep(BUSY_RETRY_MS, budget.signal);
     }
-    const pool = await this.backend.client.storagePools.get(poolName, budget.request).catch(ifNotFound);
-    if (pool === undefined) throw this.backend.missing('pool', poolName);
-    const made = await make();
-    if (made.state !== 'DONE') return made;
-    const after = await compared();
-    return after === undefined ? pending(BUSY_RETRY_MS) : done(after);
+  }
+
+  /** Of copies of volumes Incus does not say which they are: while any is made, each one counts as being made. */
+  private async isBeingMade(diskId: string, config: Config, budget: Budget): Promise<boolean> {
+    if ((await this.catalog.underWay(nameOf(diskId), budget)).length > 0) return true;
+    return config[Key.ORIGIN] !== undefined && (await this.catalog.volumeCopies(budget)) > 0;
   }
 
   private async createVolume(specification: DiskSpecification, settings: Pick<NewVolume, 'config' | 'source'>, budget: Budget): Promise<Outcome<void>> {
     const { diskId, poolName, hostName, sizeGib } = specification;
     const contentType = this.backend.settings.instanceType === 'container' ? 'filesystem' : 'block';
     const volume: NewVolume = { name: nameOf(diskId), content_type: contentType, ...settings, config: { ...settings.config, size: asGib(sizeGib) } };
-    return this.settle(budget, isConflict, async () => this.backend.client.storagePools.createVolume(poolName, volume, { ...budget.request, ...targetOf(hostName) }));
+    return this.settle(budget, isNever, async () => this.backend.client.storagePools.createVolume(poolName, volume, { ...budget.request, ...targetOf(hostName) }));
   }
 
   private async createRoot(specification: DiskSpecification, config: Config, image: string, budget: Budget): Promise<Outcome<void>> {
@@ -186,7 +242,11 @@ export class IncusStorage implements StorageDriver {
       config: { ...config, 'boot.autostart': 'false' },
       devices: { [ROOT_DEVICE]: { type: 'disk', path: '/', pool: poolName, size: asGib(sizeGib) } },
     };
-    return this.createInstance(instance, hostName, budget);
+    return this.createInstance(instance, hostName, budget).catch((error: unknown) => {
+      // What Incus says where it knows no image of that alias.
+      if (error instanceof IncusError && /^Image not (provided|found)/.test(error.message)) throw this.backend.missing('image', image);
+      throw error;
+    });
   }
 
   /** At most so many at once on one member; each counts until it has ended, whoever waits for it. */
@@ -195,7 +255,7 @@ export class IncusStorage implements StorageDriver {
     const key = hostName ?? '';
     if (!creates.tryTake(key)) return pending(RUNNING_RETRY_MS);
     let running: RunningOperation | undefined;
-    const started = this.settle(budget, isConflict, async () => (running = await client.instances.create(instance, { ...budget.request, ...targetOf(hostName) })));
+    const started = this.settle(budget, isNever, async () => (running = await client.instances.create(instance, { ...budget.request, ...targetOf(hostName) })));
     const ended = started.then(async (outcome) => (outcome.state === 'DONE' ? undefined : running?.wait()));
     void ended.catch(() => undefined).finally(() => creates.release(key));
     return started;
@@ -208,9 +268,9 @@ export class IncusStorage implements StorageDriver {
     if (source.kind === 'VOLUME') {
       const { pool, volume } = source.volume;
       const from = { type: 'copy' as const, pool, name: volume.name, volume_only: true, ...(volume.location === '' ? {} : { location: volume.location }) };
-      return this.createVolume(copy, { config, source: from }, budget);
+      return this.createVolume(copy, { config, source: from }, budget).catch(this.unlessChanged(source, sourceDiskId, budget));
     }
-    return this.copyRoot(source.root.value, copy, config, budget);
+    return this.copyRoot(source.root.value, copy, config, budget).catch(this.unlessChanged(source, sourceDiskId, budget));
   }
 
   /** What is not named is copied from the source, so a machine that is on it is named as not being on the copy. */
@@ -240,7 +300,8 @@ export class IncusStorage implements StorageDriver {
     if (disk.kind === 'VOLUME') {
       const { pool, volume } = disk.volume;
       const options = { ...budget.request, ...targetOf(volume.location), etag: disk.etag };
-      return this.settle(budget, isNotFound, async () => this.backend.client.storagePools.patchVolume(pool, volume.name, { config: { size } }, options));
+      const patch = async (): Promise<RunningOperation> => this.backend.client.storagePools.patchVolume(pool, volume.name, { config: { size } }, options);
+      return this.settle(budget, isNever, patch).catch(this.unlessChanged(disk, diskId, budget));
     }
     const changed = await this.catalog.change(disk.root.value.name, diskId, budget, ({ devices }) => {
       const root = devices[ROOT_DEVICE] ?? {};
@@ -256,11 +317,12 @@ export class IncusStorage implements StorageDriver {
     return storagePools.deleteVolume(pool, volume.name, { ...budget.request, ...targetOf(volume.location) });
   }
 
+  /** Their names; those of volumes come with the volume's before them. */
   private async snapshots(disk: FoundDisk, budget: Budget): Promise<string[]> {
     const { instances, storagePools } = this.backend.client;
     if (disk.kind === 'ROOT') return (await instances.snapshots(disk.root.value.name, budget.request)).map(({ name }) => name);
     const { pool, volume } = disk.volume;
-    return (await storagePools.snapshots(pool, volume.name, { ...budget.request, ...targetOf(volume.location) })).map(({ name }) => name);
+    return (await storagePools.snapshots(pool, volume.name, { ...budget.request, ...targetOf(volume.location) })).map(({ name }) => name.split('/').at(-1) ?? '');
   }
 
   /** @param settledBy errors that say that it is so already, which a look afterwards judges */
@@ -269,14 +331,35 @@ export class IncusStorage implements StorageDriver {
     settledBy: (error: unknown) => boolean,
     begin: () => Promise<RunningOperation | void>,
   ): Promise<Outcome<void>> {
-    try {
-      const running = await begin();
-      return running === undefined || (await this.backend.settled(running, budget)) ? DONE : pending(RUNNING_RETRY_MS);
-    } catch (error) {
-      if (isBusy(error) || isOutdated(error)) return pending(BUSY_RETRY_MS);
-      if (settledBy(error)) return DONE;
-      throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const running = await begin();
+        return running === undefined || (await this.backend.settled(running, budget)) ? DONE : pending(RUNNING_RETRY_MS);
+      } catch (error) {
+        if (isBusy(error) || isOutdated(error)) return pending(BUSY_RETRY_MS);
+        if (settledBy(error)) return DONE;
+        if (!isUnsettled(error) || attempt === ATTEMPTS) throw error;
+        await sleep(BUSY_RETRY_MS, budget.signal);
+      }
     }
+  }
+
+  /**
+   * A failure is believed where the disk is as it was found; where it is not, somebody else is at work on it, and the
+   * repeat of the call begins with what it is then.
+   */
+  private unlessChanged(before: FoundDisk, diskId: string, budget: Budget) {
+    return async (error: unknown): Promise<Outcome<never>> => {
+      if (error instanceof IncusError && !error.outcomeUnknown && !error.retryable && !isConflict(error)) {
+        for (let looks = 0; looks < LOOKS; looks += 1) {
+          const now = await this.find(diskId, budget);
+          if (now === undefined || !isAsBefore(now, before)) return pending(BUSY_RETRY_MS);
+          // A disk that is being deleted stays in the list until the last.
+          await sleep(BUSY_RETRY_MS, budget.signal);
+        }
+      }
+      throw error;
+    };
   }
 
   private async find(diskId: string, budget: Budget): Promise<FoundDisk | undefined> {
@@ -293,7 +376,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   private requireReachable(disk: FoundDisk, diskId: string): void {
-    if ((disk.kind === 'ROOT' ? disk.root : disk).etag === '') throw this.backend.away(diskId);
+    if (tagOf(disk) === '') throw this.backend.away(diskId, disk.kind === 'ROOT' ? disk.root.reason : undefined);
   }
 
   private observe(disk: FoundDisk): ObservedDisk {
@@ -309,6 +392,8 @@ export class IncusStorage implements StorageDriver {
     return [...roots, ...others];
   }
 }
+
+const isNever = (): boolean => false;
 
 /** Pools that all members share know no member. */
 const targetOf = (hostName: string | null): { target?: string } =>

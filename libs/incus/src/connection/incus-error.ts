@@ -67,16 +67,23 @@ export const isConflict = (error: unknown): error is IncusError => error instanc
 /** The member that answered cannot know or change anything now: its database has no leader that it hears, or it begins or ends. */
 export const isNotReady = (error: unknown): error is IncusError =>
   error instanceof IncusError &&
-  /no available (cowsql|dqlite) leader|failed to begin transaction|database is closed|daemon is (starting|shutting)|server isn't ready yet/i.test(error.message);
+  /no available (cowsql|dqlite) leader|failed to begin transaction|database is closed|(incus|daemon) is (starting|shutting)|server isn't ready yet/i.test(error.message);
 
-/** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. */
+/** Texts of Incus 6.0 that tell more than the status, which is 400 or 500 for all of them. The first that fits counts. */
 const TEXTS: readonly (readonly [pattern: RegExp, kind: IncusErrorKind])[] = [
-  [/already exists|already in use by another|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
-  // The last one: somebody else's same request was waited for, which is done; this one was not begun.
+  // That a guest did not end in time says nothing of Incus.
+  [/^Failed shutting down instance/i, 'FAILED'],
+  // One member could not reach another, or lost it.
+  [/connection refused|no route to host|network is unreachable|i\/o timeout|TLS handshake timeout|\bEOF$|connection reset by peer|broken pipe/i, 'UNAVAILABLE'],
+  [/no available (cowsql|dqlite) leader|failed to begin transaction|database is (locked|closed)|bad connection|checkpoint in progress|within a transaction|transaction has already been/i, 'UNAVAILABLE'],
+  [/context (canceled|deadline exceeded)|(incus|daemon) is (starting|shutting)|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
+  [/isn't online|is (currently )?offline|not available on any online member|cluster member is evacuated/i, 'UNAVAILABLE'],
+  // "Succeeded": somebody else's same request was waited for, which is done; this one was not begun.
   [/is busy running|already being (created|deleted)|operation is already running|matching non-reusable operation has now succeeded/i, 'BUSY'],
-  [/no available (cowsql|dqlite) leader|failed to begin transaction|database is (locked|closed)|daemon is (starting|shutting)|isn't online|isn't ready yet|missing event connection/i, 'UNAVAILABLE'],
-  // One member could not reach another.
-  [/connect: connection refused|no route to host|network is unreachable|i\/o timeout|unexpected EOF/i, 'UNAVAILABLE'],
+  // Its row went or got another name while something was done to it; a look finds what is left of it.
+  [/query affected \d+ rows instead of 1|FOREIGN KEY constraint failed|^get instance "[^"]+" in project/i, 'BUSY'],
+  [/already exists|already in use|already defined|UNIQUE constraint failed/i, 'CONFLICT'],
+  [/\b(instance|instance[ _]snapshot|snapshot|volume|storage pool|image|image alias|profile|cluster member) not found\b|^not found$/i, 'NOT_FOUND'],
 ];
 
 /** @param status of the answer, or of the end of an operation */
@@ -87,8 +94,10 @@ export function errorOfAnswer(status: number, message: string): IncusError {
 function kindOf(status: number, message: string): IncusErrorKind {
   switch (status) {
     case 401:
-    case 403:
       return 'FORBIDDEN';
+    case 403:
+      // What an operator does to a member passes; that somebody may not do something does not.
+      return ofText(message) === 'UNAVAILABLE' ? 'UNAVAILABLE' : 'FORBIDDEN';
     case 404:
       return 'NOT_FOUND';
     case 409:
@@ -100,6 +109,8 @@ function kindOf(status: number, message: string): IncusErrorKind {
     case 504:
       return 'UNAVAILABLE';
     default:
-      return TEXTS.find(([pattern]) => pattern.test(message))?.[1] ?? (status >= 500 ? 'FAILED' : 'REFUSED');
+      return ofText(message) ?? (status >= 500 ? 'FAILED' : 'REFUSED');
   }
 }
+
+const ofText = (message: string): IncusErrorKind | undefined => TEXTS.find(([pattern]) => pattern.test(message))?.[1];

@@ -60,6 +60,34 @@ it('makes the heartbeat look as soon as a backend says that a host has changed',
   }
 });
 
+it('has a backend looked at soon, and not without end while it goes on speaking', async () => {
+  const { database, applier, log } = room;
+  const { world } = await bench.datacenter({ count: 1 });
+  const watch = new BackendWatch(database, bench.drivers, log).wake('HOST', 'spoken-to');
+  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
+  leases.start();
+  let looks = 0;
+  const spokenTo = defineReconciler({ name: 'spoken-to', everyMs: 600_000, run: async () => void (looks += 1) });
+  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers: [spokenTo], log, lookEveryMs: 20 });
+  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
+  await runner.start();
+  keepers.start();
+  try {
+    await expect.poll(() => keepers.held.length).toBeGreaterThan(0);
+    for (const start = performance.now(); performance.now() < start + 6000; await pause(50)) {
+      await world.setHost('host-1', 'DEAD');
+      await world.setHost('host-1', 'ALIVE');
+    }
+    // The first is its own; then one soon, and two or three in the time that is left.
+    expect(looks).toBeGreaterThanOrEqual(3);
+    expect(looks).toBeLessThanOrEqual(5);
+  } finally {
+    await keepers.close();
+    await runner.close();
+    await leases.close();
+  }
+}, 60_000);
+
 it('has a look taken again a while after a hint, once for all that were heard meanwhile', async () => {
   const { database, applier, log } = room;
   const { world } = await bench.datacenter({ count: 1 });

@@ -9,6 +9,8 @@ type EventKind = BackendEvent['kind'];
 
 /** Events of this time together wake a reconciler once. */
 const GATHER_MS = 300;
+/** Looks list all that a backend has: while it speaks without end, as in a burst of creations, they are taken so often at most. */
+const REST_MS = 2000;
 
 /** What an operation was at when somebody else changed it is left out of that look; most operations have ended by then. */
 const AGAIN_AFTER_MS = 35_000;
@@ -58,8 +60,10 @@ export class BackendWatch {
     const again = new Map<EventKind, number>();
     let timer: NodeJS.Timeout | undefined;
     let later: NodeJS.Timeout | undefined;
+    let passedAt = Number.NEGATIVE_INFINITY;
     const pass = (): void => {
       timer = undefined;
+      passedAt = performance.now();
       this.nudge([...heard]);
       heard.clear();
     };
@@ -73,9 +77,10 @@ export class BackendWatch {
     };
     try {
       await driver.watch(({ kind }) => {
+        const now = performance.now();
         heard.add(kind);
-        again.set(kind, performance.now());
-        timer ??= setTimeout(pass, GATHER_MS);
+        again.set(kind, now);
+        timer ??= setTimeout(pass, Math.max(GATHER_MS, passedAt + REST_MS - now));
         later ??= setTimeout(passAgain, this.againAfterMs + 1);
       }, context.signal);
     } finally {
