@@ -493,6 +493,11 @@ version, revision, created_at, updated_at FROM cluster_node AS n
 WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
 AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t;
 
+-- cluster_node.move_phase
+UPDATE cluster_node AS n SET phase = $3
+FROM (SELECT id FROM cluster_node WHERE machine_id = ANY($1) AND phase = $2 ORDER BY id FOR UPDATE) AS locked
+WHERE n.id = locked.id;
+
 -- cluster_node.of_clusters
 SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
 version, revision, created_at, updated_at FROM cluster_node WHERE cluster_id = ANY($1) ORDER BY cluster_id, id;

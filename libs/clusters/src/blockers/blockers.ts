@@ -2,6 +2,7 @@ import type { ErrorCode, ErrorRecord, Fault, JsonObject } from '#core';
 import type { Reader } from '#database';
 import { findHoldingOperations, readBlockers, withoutStranger, type BlockerRow } from '#operations';
 import { readClusterFacts, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { leftOver } from '../health/healing.js';
 import { findObservations, type ObservationRow } from '../health/observation.sql.js';
 import { explainHealth } from '../node/cluster-node.js';
 
@@ -35,9 +36,9 @@ export async function findRootCauses(
   clusterIds: readonly string[],
   options: BlockersOptions,
 ): Promise<Map<string, RootCause[]>> {
+  const holding = await reader.rows(findHoldingOperations, [...clusterIds]);
   const clusters = await readClusterFacts(reader, clusterIds);
   const ids = clusters.map((facts) => facts.row.id);
-  const holding = await reader.rows(findHoldingOperations, ids);
   const rows = await reader.rows(readBlockers, [...new Set(holding.map((operation) => operation.id))]);
   const observations = new Map((await reader.rows(findObservations, ids)).map((row) => [row.cluster_id, row]));
   const causes = new Map<string, RootCause[]>();
@@ -45,7 +46,7 @@ export async function findRootCauses(
     const { id } = facts.row;
     const operationIds = new Set(holding.filter((operation) => operation.held_resource_id === id).map((operation) => operation.id));
     const own = rows.filter((row) => operationIds.has(row.top_id));
-    causes.set(id, [...own.map((row) => ofOperation(row, options)), ...ofFailures(facts), ...ofNodes(facts, options), ...ofHealing(facts, observations.get(id))]);
+    causes.set(id, [...own.map((row) => ofOperation(row, options)), ...ofFailures(facts), ...ofNodes(facts, options), ...(operationIds.size === 0 ? ofLeftOver(facts) : []), ...ofHealing(facts, observations.get(id))]);
   }
   return causes;
 }
@@ -137,9 +138,33 @@ function ofNode({ row, machine }: NodeFacts): RootCause {
   };
 }
 
+/** Nodes on their way in or out, when nobody is at work on the cluster. Of a pool that is FAILED it has been said why. */
+function ofLeftOver({ row, nodes, pools }: ClusterFacts): RootCause[] {
+  if (row.lifecycle !== 'PRESENT') return [];
+  const present = pools.filter((pool) => pool.lifecycle === 'PRESENT');
+  const poolIds = new Set<string | null>([null, ...present.map((pool) => pool.id)]);
+  const replaced = new Set(leftOver({ nodes, pools: present, controlCount: row.control_count, holder: null }));
+  return nodes
+    .filter((node) => node.row.phase !== 'JOINED' && poolIds.has(node.row.pool_id))
+    .map((node) => ({
+      code: 'INVALID_STATE',
+      message: `Node "${node.row.name}" is ${node.row.phase}, and the operation that was at it has been given up.`,
+      fault: 'OPERATOR',
+      since: node.row.updated_at,
+      remedy: replaced.has(node)
+        ? 'It is replaced by itself; see the condition HEALABLE. Or at once by replaceClusterNode.'
+        : 'It is more than is wanted: scaleNodePool to the count that the pool has takes it away.',
+      data: { phase: node.row.phase },
+      resourceId: node.row.id,
+      operationId: null,
+      affectedIds: [node.row.id],
+    }));
+}
+
 const HEALING_REMEDIES: Record<string, string> = {
   QUORUM_LOST: 'Bring lost hosts back; without a majority of control nodes the cluster must be restored or made anew.',
-  TOO_MANY_SICK: 'Look for a common fault first; then replace nodes by replaceClusterNode.',
+  TOO_MANY_SICK: 'Look for a common fault first, in the network or in what looks at the nodes; of a host that is really off, prove or attest it: with all its nodes it counts once then. Or replace nodes by replaceClusterNode.',
+  OPERATION_IN_PROGRESS: 'Wait until it has ended; one that is STUCK must be retried or abandoned by an operator.',
   HEALING_FAILED: 'Mend the cause; it is tried again by itself a few times, and at any time by replaceClusterNode.',
   REPLACEMENT_REFUSED: 'Make room for a replacement, in the quota or on the hosts.',
 };

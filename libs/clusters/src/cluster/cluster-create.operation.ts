@@ -86,7 +86,7 @@ export function createClusterOperation(tools: ClusterTools): OperationKind<Clust
       const [row] = await transaction.rows(findClusters, [clusterId]);
       if (row === undefined) return;
       await transaction.execute(poolsOfClusterMade, clusterId);
-      await transaction.execute(clusterMade, clusterId, JSON.stringify(await conditionsNow(transaction, clusterId)));
+      await transaction.execute(clusterMade, clusterId, JSON.stringify(await conditionsNow(transaction, clusterId, false)));
       await dropToken(tools, { row })(transaction, apply);
     },
     async onFailed(transaction, { operation, error, apply }) {

@@ -6,6 +6,7 @@ import type { ApplyChanges } from '#operations';
 import { CHARGES } from '#quota';
 import type { SecretService } from '#secrets';
 import { foldConditions, nodeConditions, type ClusterCondition, type ConditionNow } from '../health/conditions.js';
+import { hastenObservations } from '../health/observation.sql.js';
 import { findNodesOfClusters, removeNodes } from '../node/cluster-node.sql.js';
 import { findNodePoolsOfClusters } from '../node-pool/node-pool.sql.js';
 import { edgeOf } from './cluster-edge.js';
@@ -75,9 +76,10 @@ export async function freeOwnNetwork(reader: Reader, cluster: ClusterRow): Promi
 
 /**
  * The conditions as they are now: after an operation has changed the nodes, or after a look.
+ * @param isChanging whether an operation changes the cluster, and goes on with it
  * @param healable what the look has decided; otherwise what was decided last holds on
  */
-export async function conditionsNow(reader: Reader, clusterId: string, healable?: ConditionNow): Promise<ClusterCondition[]> {
+export async function conditionsNow(reader: Reader, clusterId: string, isChanging: boolean, healable?: ConditionNow): Promise<ClusterCondition[]> {
   const [cluster] = await reader.rows(findClusters, [clusterId]);
   const nodes = await reader.rows(findNodesOfClusters, [clusterId]);
   const pools = await reader.rows(findNodePoolsOfClusters, [clusterId]);
@@ -86,7 +88,7 @@ export async function conditionsNow(reader: Reader, clusterId: string, healable?
   const machines = await reader.rows(findVirtualMachines, nodes.filter((node) => node.role === 'CONTROL').map((node) => node.machine_id));
   const hosts = new Map(machines.map((machine) => [machine.id, machine.host_id]));
   const placed = nodes.map((node) => ({ ...node, hostId: hosts.get(node.machine_id) ?? null }));
-  const now = nodeConditions(placed, { controls: cluster.control_count, workers });
+  const now = nodeConditions(placed, { controls: cluster.control_count, workers, isChanging });
   const last = cluster.conditions.find((condition) => condition.type === 'HEALABLE');
   const nothing = { type: 'HEALABLE', status: 'TRUE', reason: 'NOTHING_TO_HEAL', message: 'No node needs to be replaced.' } as const;
   return foldConditions(cluster.conditions, [...now, healable ?? last ?? nothing], new Date());
@@ -97,7 +99,9 @@ export async function settleCluster(tools: ClusterTools, transaction: Transactio
   const [row] = await transaction.rows(findClusters, [clusterId]);
   if (row === undefined) return;
   await dropToken(tools, { row })(transaction, apply);
-  await transaction.execute(setClusterConditions, clusterId, JSON.stringify(await conditionsNow(transaction, clusterId)));
+  await transaction.execute(setClusterConditions, clusterId, JSON.stringify(await conditionsNow(transaction, clusterId, false)));
+  // Healing may have waited for it.
+  await transaction.execute(hastenObservations, [clusterId]);
 }
 
 /** Of nodes whose deletion has begun, the rows of those whose machines are really gone. */

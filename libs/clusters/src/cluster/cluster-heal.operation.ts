@@ -4,9 +4,9 @@ import { ChangeSet, type Transaction } from '#database';
 import { findMembers, findPortsOfOwners, planMemberChange } from '#network';
 import { defineOperation, done, fanOut, UNDO_ALL, wait, type ApplyChanges, type OperationKind, type OperationStep, type StepContext } from '#operations';
 import { CHARGES } from '#quota';
-import { readOneCluster } from '../guest/cluster-facts.js';
-import { setNodePhase } from '../node/cluster-node.sql.js';
-import { forget, turnOff } from '../node/member-steps.js';
+import { joinedControls, readOneCluster } from '../guest/cluster-facts.js';
+import { moveNodePhase } from '../node/cluster-node.sql.js';
+import { awaitAgreement, forget, turnOff } from '../node/member-steps.js';
 import { awaitReady, childOn, closeJoining, inviteStep, join, MACHINE_DELETE, machinesStep, ofMachines, tokenStep, type ClusterTools } from '../node/node-steps.js';
 import { healingFailed, healingSucceeded } from '../health/observation.sql.js';
 import { dropDeletedNodes, removeUnmadeNodes, settleCluster } from './cluster-ends.js';
@@ -70,8 +70,8 @@ export function healClusterOperation(tools: ClusterTools): OperationKind<HealInp
           const { clusterId, replacementMachineId, role } = context.operation.input;
           if (role === 'WORKER') return forget(tools, context, clusterId, [replacementMachineId]);
           // Its machine goes next, and a vote without a machine is one that no look at the nodes finds any more.
-          const turning = await turnOff(tools, context, clusterId, replacementMachineId);
-          return turning ?? forget(tools, context, clusterId, [replacementMachineId], { forgetting: 'INSIST' });
+          const waits = (await awaitAgreement(context, clusterId, replacementMachineId)) ?? (await turnOff(tools, context, clusterId, replacementMachineId));
+          return waits ?? forget(tools, context, clusterId, [replacementMachineId], { forgetting: 'INSIST' });
         },
       },
       { name: 'close-joining', run: async (context) => closeJoining(tools, context, await facts(context), replacement(context)) },
@@ -110,7 +110,7 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
           afterMs: 0,
           blocker: 'The lost node is being taken out.',
           commit: async (transaction) => {
-            await transaction.execute(setNodePhase, [lostMachineId], 'REMOVING');
+            await transaction.execute(moveNodePhase, [lostMachineId], 'JOINED', 'REMOVING');
           },
         });
       }
@@ -121,31 +121,36 @@ function forgetLostStep(tools: ClusterTools): OperationStep<HealInput> {
       const { lostMachineId } = context.operation.input;
       return done({
         commit: async (transaction) => {
-          if (lostMachineId !== null) await transaction.execute(setNodePhase, [lostMachineId], 'JOINED');
+          // One that was no member before, because an operation that brought it was given up, does not become one.
+          if (lostMachineId !== null) await transaction.execute(moveNodePhase, [lostMachineId], 'REMOVING', 'JOINED');
         },
       });
     },
   };
 }
 
-/** A new control node takes part behind the API's address once it has joined. */
+/**
+ * A new control node takes part behind the API's address once it has joined; and so does another that does not yet, because the
+ * operation that brought it was given up.
+ */
 function membershipStep(tools: ClusterTools): OperationStep<HealInput> {
-  const change = async (context: StepContext<HealInput>, wanted: boolean) => {
+  const ensure = async (context: StepContext<HealInput>, wanted: boolean) => {
     const { clusterId, role, replacementMachineId } = context.operation.input;
-    const { row } = await readOneCluster(context.reader, clusterId);
-    const balancer = row.load_balancer_id;
+    const facts = await readOneCluster(context.reader, clusterId);
+    const balancer = facts.row.load_balancer_id;
     if (role !== 'CONTROL' || balancer === null) return done();
-    const portIds = (await context.reader.rows(findPortsOfOwners, [replacementMachineId])).map((port) => port.id);
-    const members = await context.reader.rows(findMembers, [balancer]);
-    const isMember = members.some((member) => portIds.includes(member.port_id));
-    if (isMember === wanted) return tools.networks.ensureLoadBalancers(context, [balancer]);
-    const changes = planMemberChange(balancer, wanted ? { add: portIds } : { remove: portIds });
+    const owners = wanted ? joinedControls(facts).map((node) => node.row.machine_id) : [replacementMachineId];
+    const portIds = (await context.reader.rows(findPortsOfOwners, owners)).map((port) => port.id);
+    const members = new Set((await context.reader.rows(findMembers, [balancer])).map((member) => member.port_id));
+    const change = portIds.filter((portId) => members.has(portId) !== wanted);
+    if (change.length === 0) return tools.networks.ensureLoadBalancers(context, [balancer]);
+    const changes = planMemberChange(balancer, wanted ? { add: change } : { remove: change });
     return wait({ afterMs: 0, blocker: 'The members of the load balancer are being changed.', commit: (_transaction, apply) => apply(changes) });
   };
   return {
     name: 'load-balancer',
-    run: async (context) => change(context, true),
-    undo: async (context) => change(context, false),
+    run: async (context) => ensure(context, true),
+    undo: async (context) => ensure(context, false),
   };
 }
 

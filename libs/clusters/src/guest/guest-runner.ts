@@ -1,7 +1,7 @@
-import { MuonError, toMuonError, type JsonValue } from '#core';
+import { MuonError, toMuonError, type JsonObject, type JsonValue } from '#core';
 import type { ComputeDriver, DriverCall } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
-import { done, wait, type BlockerReason, type CommitWork, type StepContext, type StepDone, type StepWait } from '#operations';
+import { done, StepFailed, wait, type BlockerReason, type CommitWork, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import type { NodeFacts } from './cluster-facts.js';
 import { redactOutput } from './redact.js';
@@ -42,6 +42,8 @@ type AnyContext = StepContext<unknown>;
 /** How often each node has failed, or how many control nodes were tried, and how often that counts: what the step's memo keeps. */
 type Rounds = Record<string, number>;
 const FAILURES = 'failures';
+/** In the memo beside the rounds: those that an operator's retry has forgiven. They are not counted any more, but never run again. */
+const FORGIVEN = 'forgiven';
 
 /** The control node on which the round's script may be running, and since when: beside the rounds in the memo. */
 interface Begun {
@@ -65,6 +67,7 @@ export interface GuestRunnerOptions {
 /**
  * Runs a blueprint's scripts in guests for the steps of operations. A run's id names operation, attempt, direction, purpose,
  * node and round, so that a repeated step finds its run again, and only a new round, or the way back, runs the script once more.
+ * What fails for good is a round, too: if an operator retries the operation where it is STUCK, the next one begins.
  */
 export class GuestRunner {
   private readonly retryMs: number;
@@ -79,20 +82,25 @@ export class GuestRunner {
   /** One round on several nodes; the step is done when all of them are. */
   async onEach(context: AnyContext, request: RunOnEach): Promise<StepDone | StepWait> {
     const rounds = roundsOf(context);
+    const forgiven = roundsOf(context, FORGIVEN);
     const batch = request.tasks.slice(0, request.parallel);
     const outcomes = await Promise.all(batch.map((task) => this.runOne(context, request, task, rounds)));
-    throwBroken(outcomes);
+    const after: Rounds = { ...rounds };
+    for (const outcome of outcomes) {
+      if (outcome.type === 'FAILED' || outcome.type === 'BROKEN') after[outcome.machineId] = (after[outcome.machineId] ?? 0) + 1;
+    }
+    // Only when all calls have ended, so that none is on its way when the step does.
+    throwBroken(context, outcomes, { ...after, [FORGIVEN]: after });
     const finished = outcomes.flatMap((outcome) => (outcome.type === 'DONE' ? [outcome.machineId] : []));
     const commit = finished.length === 0 ? undefined : request.commit?.(finished);
     if (finished.length === request.tasks.length) return done(commit === undefined ? {} : { commit });
-    const after: Rounds = { ...rounds };
     for (const outcome of outcomes) {
       if (outcome.type !== 'FAILED') continue;
-      after[outcome.machineId] = (after[outcome.machineId] ?? 0) + 1;
-      if ((after[outcome.machineId] ?? 0) > (request.maxFailures ?? Number.POSITIVE_INFINITY)) throw outcome.failure;
+      const failures = (after[outcome.machineId] ?? 0) - (forgiven[outcome.machineId] ?? 0);
+      if (failures > (request.maxFailures ?? Number.POSITIVE_INFINITY)) throw new StepFailed(outcome.failure, { ...after, [FORGIVEN]: after });
     }
     const { afterMs, blocker } = waitReason(outcomes, request, this.retryMs);
-    return wait({ afterMs, blocker, memo: after as JsonValue, ...(commit === undefined ? {} : { commit }) });
+    return wait({ afterMs, blocker, memo: { ...after, [FORGIVEN]: forgiven }, ...(commit === undefined ? {} : { commit }) });
   }
 
   /**
@@ -122,7 +130,10 @@ export class GuestRunner {
       control === undefined
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
         : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script }, { [control.row.machine_id]: round });
-    throwBroken([outcome]);
+    const next: Rounds = { ...rounds, [key]: round + 1 };
+    // What may still be running is asked for again, also after a retry.
+    const stays = before !== undefined && canStillRun(control, script, before);
+    throwBroken(context, [outcome], stays ? { ...rounds, begun: { ...before } } : { ...next, [FAILURES]: 0 });
     if (outcome.type === 'DONE') {
       const commit = await request.keep?.(outcome.answers);
       return done(commit === undefined ? {} : { commit });
@@ -134,9 +145,10 @@ export class GuestRunner {
     const counts = outcome.type === 'FAILED' || request.patient !== true;
     const failures = (rounds[FAILURES] ?? 0) + (counts ? 1 : 0);
     if (failures > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
-      throw outcome.type === 'FAILED' ? outcome.failure : (outcome.error as Error);
+      if (outcome.type === 'FAILED') throw new StepFailed(outcome.failure, { ...next, [FAILURES]: 0 });
+      throw outcome.error as Error;
     }
-    return wait({ afterMs, blocker, memo: { ...rounds, [key]: round + 1, [FAILURES]: failures } as JsonValue });
+    return wait({ afterMs, blocker, memo: { ...next, [FAILURES]: failures } });
   }
 
   private retryAfter(round: number, { maxFailures }: Pick<RunOnEach, 'maxFailures'>): number {
@@ -203,10 +215,12 @@ function answersOf(text: string): Answers {
   return Object.fromEntries(lines);
 }
 
-/** Only when all calls have ended, so that none is on its way when the step does. */
-function throwBroken(outcomes: readonly Outcome[]): void {
+/** @param memo for an operator's retry, if it comes to that */
+function throwBroken(context: AnyContext, outcomes: readonly Outcome[], memo: JsonValue): void {
   const broken = outcomes.find((outcome) => outcome.type === 'BROKEN');
-  if (broken !== undefined) throw broken.error;
+  if (broken === undefined) return;
+  const { error } = broken;
+  throw error instanceof MuonError && !context.signal.aborted ? new StepFailed(error, memo) : error;
 }
 
 /** A call that had no answer in time may have had its effect; one that was refused had none. */
@@ -252,17 +266,17 @@ function blockerOf(error: MuonError): BlockerReason {
 }
 
 function begunOf(context: AnyContext): Begun | undefined {
-  const { memo } = context.step;
-  const begun = typeof memo === 'object' && memo !== null && !Array.isArray(memo) ? memo['begun'] : undefined;
-  if (typeof begun !== 'object' || begun === null || Array.isArray(begun)) return undefined;
-  const { machineId, since } = begun;
+  const { machineId, since } = objectOf(objectOf(context.step.memo)['begun']);
   return typeof machineId === 'string' && typeof since === 'number' ? { machineId, since } : undefined;
 }
 
-function roundsOf(context: AnyContext): Rounds {
-  const { memo } = context.step;
-  const rounds: Rounds = {};
-  if (typeof memo !== 'object' || memo === null || Array.isArray(memo)) return rounds;
-  for (const [key, value] of Object.entries(memo)) if (typeof value === 'number') rounds[key] = value;
-  return rounds;
+/** @param part of the memo; all of it when not said */
+function roundsOf(context: AnyContext, part?: string): Rounds {
+  const memo = objectOf(context.step.memo);
+  const rounds = part === undefined ? memo : objectOf(memo[part]);
+  return Object.fromEntries(Object.entries(rounds).flatMap(([key, value]) => (typeof value === 'number' ? [[key, value]] : [])));
+}
+
+function objectOf(value: JsonValue | undefined): JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { clusterState, ClusterHostListener, nodeState, type ClusterHealthOptions, type ClusterNodeRow, type ClusterRow } from '#clusters';
+import { blockers, clusterState, ClusterHostListener, nodeState, type ClusterHealthOptions, type ClusterNodeRow, type ClusterRow } from '#clusters';
 import { statement } from '#database';
 import { FaultKind, SimulatedHostState } from '#driver-simulated';
 import { findHosts, Heartbeat, hostState, HostStateNews, type HostRow } from '#infrastructure';
@@ -214,6 +214,56 @@ describe('clusters that lose nodes', () => {
     const { result } = await bench.clusters.replaceNode(access, String(node?.id));
     expect(await bench.center.ended(result.operationId, 20_000)).toMatchObject({ state: 'SUCCEEDED' });
     expect((await bench.center.world.faults()).map((fault) => fault.fired)).toEqual([2, 2]);
+  }, 60_000);
+
+  /** A replacement that is called off when it has joined, and one of the other two is silent by then. */
+  async function needed(name: string) {
+    const cluster = await bench.made(bench.emptyProject(), name, { nodePools: [] });
+    const before = await nodesOf(cluster, 'CONTROL');
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method: 'runInGuest', times: 100_000, keyContains: '-ready-' });
+    const { result } = await bench.clusters.replaceNode(access, String(before[1]?.id));
+    const newcomer = async () => (await nodesOf(cluster, 'CONTROL')).find((node) => !before.some((old) => old.id === node.id));
+    while ((await newcomer())?.phase !== 'JOINED') await pause(20);
+    const { machine_id: machineId = '', id: newcomerId } = (await newcomer()) ?? {};
+    const host = await hostOf(before[0] as ClusterNodeRow);
+    await setHost(host, SimulatedHostState.PARTITIONED);
+    await bench.center.operations.cancel(String(result.operationId));
+    const blocked = async () => (await blockers(bench.room.database, cluster.id, { showHosts: true })).find((cause) => cause.operationId === result.operationId);
+    while ((await blocked())?.code !== 'INVALID_STATE') await pause(20);
+    expect(await blocked()).toMatchObject({ message: expect.stringContaining('1 of the others are ready, and 2 must agree without it'), fault: 'OPERATOR' });
+    expect((await bench.center.world.machine(machineId))?.power).toBe('RUNNING');
+    return { cluster, before, result, machineId, newcomerId, host };
+  }
+
+  it('do not take back a new control node that the others could not agree without, also when that takes an operator', async () => {
+    const { cluster, before, result, machineId, newcomerId, host } = await needed('needy');
+    const members = async () => (await bench.room.database.rows(findMembers, [String(cluster.load_balancer_id)])).map((member) => member.owner_id).sort();
+    // Nobody brings it back for a while.
+    await setHost(host, SimulatedHostState.DEAD);
+    const later = `UPDATE operation_step SET since = since - interval '1 hour' WHERE operation_id = $1`;
+    await bench.room.database.dataSource.query(later, [result.operationId]);
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'STUCK' });
+    expect((await bench.center.world.machine(machineId))?.power).toBe('RUNNING');
+    await bench.center.operations.abandon(String(result.operationId), 'It is needed.');
+    while ((await bench.center.operation(result.operationId)).state !== 'FAILED') await pause(20);
+    // It stays, and the lost one is replaced beside it.
+    await bench.center.world.clearFaults();
+    await bench.room.database.dataSource.query('UPDATE cluster_observation SET heal_not_before = NULL WHERE cluster_id = $1', [cluster.id]);
+    expect(await heal(cluster)).toEqual(['SUCCEEDED']);
+    const after = await nodesOf(cluster, 'CONTROL');
+    expect(after.map(nodeState)).toEqual(['READY', 'READY', 'READY']);
+    expect(after.map((node) => node.id)).toEqual(expect.arrayContaining([newcomerId, before[2]?.id]));
+    expect(await members()).toEqual(after.map((node) => node.machine_id).sort());
+    expect((await auditCounters(bench.room.database)).drift).toEqual([]);
+  }, 60_000);
+
+  it('are deleted whoever could not agree', async () => {
+    const { cluster, host, result: healing } = await needed('unneeded');
+    const { result } = await bench.clusters.delete(access, cluster.id);
+    expect(await bench.center.ended(healing.operationId, 30_000)).toMatchObject({ state: 'CANCELLED' });
+    await setHost(host, SimulatedHostState.ALIVE);
+    expect(await bench.center.ended(result.operationId, 30_000)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await bench.leftOf(cluster.project_id)).toEqual([]);
   }, 60_000);
 
   it('take back the vote of a new control node that is not to stay, however long no manager can be asked', async () => {

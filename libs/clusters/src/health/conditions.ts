@@ -32,7 +32,9 @@ export const ConditionReason = {
   CONTROL_NODES_SHARE_HOST: 'CONTROL_NODES_SHARE_HOST',
   NOTHING_TO_HEAL: 'NOTHING_TO_HEAL',
   HEALING: 'HEALING',
-  /** Too many nodes are sick at once: replacing them would make it worse if the fault lies elsewhere. */
+  /** A node is to be replaced, and an operation that is named must end first. */
+  OPERATION_IN_PROGRESS: 'OPERATION_IN_PROGRESS',
+  /** Nodes are sick by too many separate faults at once: replacing them would make it worse if the fault lies elsewhere. */
   TOO_MANY_SICK: 'TOO_MANY_SICK',
   /** A node cannot be replaced before its host is proven to be off. */
   HOST_NOT_FENCED: 'HOST_NOT_FENCED',
@@ -64,20 +66,28 @@ type NodeFacts = Pick<ClusterNodeRow, 'name' | 'role' | 'phase' | 'health'> & {
 export interface WantedNodes {
   controls: number;
   workers: number;
+  /** Whether an operation changes it; otherwise nobody moves nodes that are on their way in or out. */
+  isChanging: boolean;
 }
 
 /**
  * Conditions that follow from the nodes alone. Nodes flip only when something has held for its threshold, so these need
- * none of their own. Nodes on their way in are not missing, and a sick one that is being replaced counts until it is gone.
+ * none of their own. Nodes on their way in are not missing, and a sick one that is being replaced counts until it is gone; what
+ * is left over from an operation that was given up is no node.
  */
 export function nodeConditions(nodes: readonly NodeFacts[], wanted: WantedNodes): ConditionNow[] {
-  const members = nodes.filter((node) => node.phase === NodePhase.JOINED || (node.phase === NodePhase.REMOVING && SICK.has(node.health)));
-  const joining = (role: NodeFacts['role']): number => nodes.filter((node) => node.role === role && node.phase === NodePhase.JOINING).length;
+  const isReplaced = (node: NodeFacts): boolean => wanted.isChanging && node.phase === NodePhase.REMOVING && SICK.has(node.health);
+  const members = nodes.filter((node) => node.phase === NodePhase.JOINED || isReplaced(node));
+  const { isChanging } = wanted;
+  const comers = (role: NodeFacts['role']): Comers => ({
+    joining: isChanging ? nodes.filter((node) => node.role === role && node.phase === NodePhase.JOINING).length : 0,
+    left: isChanging ? 0 : nodes.filter((node) => node.role === role && node.phase !== NodePhase.JOINED).length,
+  });
   const controls = members.filter((node) => node.role === 'CONTROL');
   const workers = members.filter((node) => node.role === 'WORKER');
   const groups = [
-    groupCondition(ConditionType.CONTROL_NODES_READY, 'control nodes', controls, wanted.controls, joining('CONTROL')),
-    groupCondition(ConditionType.WORKERS_READY, 'workers', workers, wanted.workers, joining('WORKER')),
+    groupCondition(ConditionType.CONTROL_NODES_READY, 'control nodes', controls, wanted.controls, comers('CONTROL')),
+    groupCondition(ConditionType.WORKERS_READY, 'workers', workers, wanted.workers, comers('WORKER')),
   ];
   const bad = groups.find((each) => each.status === 'FALSE') ?? groups.find((each) => each.status === 'UNKNOWN');
   const ready: ConditionNow =
@@ -93,7 +103,14 @@ function countOf(nodes: readonly NodeFacts[], health: NodeHealth): number {
   return nodes.filter((node) => node.health === health).length;
 }
 
-function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeFacts[], wanted: number, joining: number): ConditionNow {
+/** Nodes of a group that are none yet. */
+interface Comers {
+  joining: number;
+  /** Of operations that were given up. */
+  left: number;
+}
+
+function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeFacts[], wanted: number, { joining, left }: Comers): ConditionNow {
   const ready = countOf(nodes, 'READY');
   const says = `${ready} of ${wanted} ${noun} are ready${joining === 0 ? '' : `, ${joining} are joining`}`;
   if (wanted === 0 && nodes.length === 0) return { type, status: 'TRUE', reason: 'NO_NODES_WANTED', message: `No ${noun} are wanted.` };
@@ -109,7 +126,10 @@ function groupCondition(type: ConditionType, noun: string, nodes: readonly NodeF
     return { type, status: 'FALSE', reason, message: `${says}; ${countOf(nodes, health)} are ${words}.` };
   }
   const missing = wanted - nodes.length - joining;
-  if (missing > 0) return { type, status: 'FALSE', reason: 'NODES_MISSING', message: `${says}; ${missing} are missing.` };
+  if (missing > 0) {
+    const over = left === 0 ? '' : `, and ${left} are left over from operations that were given up`;
+    return { type, status: 'FALSE', reason: 'NODES_MISSING', message: `${says}; ${missing} are missing${over}.` };
+  }
   if (ready < Math.min(wanted, nodes.length)) return { type, status: 'UNKNOWN', reason: 'NOT_OBSERVED', message: `${says}; the others have not been looked at yet.` };
   return { type, status: 'TRUE', reason: 'ALL_READY', message: `${says}.` };
 }

@@ -6,21 +6,22 @@ const now = new Date('2026-11-23T12:00:00Z');
 const ago = (minutes: number): Date => new Date(now.getTime() - minutes * 60_000);
 let made = 0;
 
-function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { host?: HealingNode['hostState'] } = {}): HealingNode {
+function node(role: 'CONTROL' | 'WORKER', more: Partial<HealingNode['row']> & { host?: HealingNode['hostState']; on?: string } = {}): HealingNode {
   made += 1;
-  const { host = 'ACTIVE', ...row } = more;
+  const { host = 'ACTIVE', on = `host-${made}`, ...row } = more;
   const pool = role === 'WORKER' ? 'pool' : null;
   const base = { id: `n${made}`, name: `node-${made}`, role, phase: 'JOINED', pool_id: pool, health: 'READY', health_reason: 'NODE_READY', health_since: ago(60) } as const;
-  return { row: { ...base, ...row }, hostState: host };
+  return { row: { ...base, ...row }, hostState: host, host: { id: on } };
 }
 const onHostOfItsOwn = ({ row }: HealingNode) => ({ ...row, hostId: `host-of-${row.id}` });
 const several = (count: number, make: () => HealingNode): HealingNode[] => Array.from({ length: count }, make);
-const lost = (role: 'CONTROL' | 'WORKER', since = ago(1)): HealingNode => node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED' });
+const lost = (role: 'CONTROL' | 'WORKER', since = ago(1), on?: string): HealingNode =>
+  node(role, { health: 'LOST', health_reason: 'HOST_FENCED', health_since: since, host: 'FENCED', ...(on === undefined ? {} : { on }) });
 
 function facts(nodes: readonly HealingNode[], more: Partial<HealingFacts> = {}): HealingFacts {
   const workers = nodes.filter((each) => each.row.role === 'WORKER').length;
   const controlCount = nodes.filter((each) => each.row.role === 'CONTROL').length;
-  return { controlCount, pools: [{ id: 'pool', name: 'workers', count: workers }], nodes, failures: 0, notBefore: null, lastError: null, at: now, ...more };
+  return { controlCount, pools: [{ id: 'pool', name: 'workers', count: workers }], nodes, failures: 0, notBefore: null, lastError: null, holder: null, at: now, ...more };
 }
 const decide = (given: HealingFacts) => decideHealing(given, DEFAULT_HEALING_LIMITS);
 
@@ -60,7 +61,6 @@ describe('healing', () => {
     expect(decide(facts([...others, sick(9)])).target).toBeNull();
     expect(decide(facts([...others, sick(10)])).target).toMatchObject({ type: 'NODE' });
     expect(decide(facts([...others, sick(60, 'UNKNOWN')])).target).toBeNull();
-    expect(decide(facts([...others, node('WORKER', { phase: 'DRAINING', health: 'LOST' })])).target).toBeNull();
   });
 
   it('stops when too many are sick at once, or when too few control nodes could agree', () => {
@@ -73,6 +73,71 @@ describe('healing', () => {
     expect(decide(facts([lost('CONTROL'), node('WORKER')])).condition.reason).toBe('QUORUM_LOST');
     // A host with a control node and a worker of a small cluster.
     expect(decide(facts([node('CONTROL'), node('CONTROL'), lost('CONTROL'), lost('WORKER'), node('WORKER')])).target).toMatchObject({ role: 'CONTROL' });
+  });
+
+  it('counts a host that is proven to be off once, with all that was on it, and everything that has no such reason by itself', () => {
+    const controls = several(3, () => node('CONTROL'));
+    const well = several(2, () => node('WORKER'));
+    const gone = several(3, () => lost('WORKER', ago(1), 'dead'));
+    expect(sickLimit(8)).toBe(2);
+    expect(decide(facts([...controls, ...well, ...gone])).target).toMatchObject({ type: 'NODE', nodeId: gone[0]?.row.id });
+    // Nobody knows of a silent host that it is the host.
+    const silent = several(3, () => node('WORKER', { health: 'UNREACHABLE', health_reason: 'HOST_SILENT', host: 'DOWN', on: 'silent' }));
+    expect(decide(facts([...controls, ...silent, lost('WORKER'), node('WORKER')])).condition.reason).toBe('TOO_MANY_SICK');
+    // The host is back, and they are not: it is no reason any more.
+    const back = gone.map((each) => ({ ...each, hostState: 'ACTIVE' as const }));
+    expect(decide(facts([...controls, ...well, ...back])).condition.reason).toBe('TOO_MANY_SICK');
+    const vanished = several(3, () => node('WORKER', { health: 'LOST', health_reason: 'MACHINE_GONE', on: 'busy' }));
+    expect(decide(facts([...controls, ...well, ...vanished])).condition.reason).toBe('TOO_MANY_SICK');
+    // So many hosts do not die by chance.
+    const everywhere = ['a', 'b', 'c', 'd'].flatMap((on) => several(2, () => lost('WORKER', ago(1), on)));
+    expect(decide(facts([...controls, ...everywhere])).condition).toEqual({
+      type: 'HEALABLE',
+      status: 'FALSE',
+      reason: 'TOO_MANY_SICK',
+      message:
+        '8 of 11 nodes are lost or do not answer, by 4 separate faults (a host that is proven to be off counts once, with all its nodes). More than 3 may have a cause elsewhere, so none is replaced by itself.',
+    });
+  });
+
+  it('makes what is missing however much that is: it takes nothing away', () => {
+    const nodes = [...several(3, () => node('CONTROL')), node('WORKER')];
+    expect(decide(facts(nodes, { pools: [{ id: 'pool', name: 'workers', count: 9 }] })).target).toMatchObject({ type: 'MISSING' });
+  });
+
+  it('leaves alone what an operation moves, takes up what was left of one that was given up, and replaces none that is too many', () => {
+    const holder = { operationId: 'op_1', kind: 'clusters.node_pool.grow', state: 'RUNNING', heals: false } as const;
+    const well = [...several(3, () => node('CONTROL')), node('WORKER')];
+    for (const phase of ['JOINING', 'DRAINING', 'REMOVING'] as const) {
+      const left = node('WORKER', { phase, health: 'UNKNOWN' });
+      expect(decide(facts([...well, left], { holder }))).toMatchObject({ target: null, condition: { reason: 'NOTHING_TO_HEAL' } });
+      expect(decide(facts([...well, left])).target).toMatchObject({ type: 'NODE', nodeId: left.row.id });
+      expect(decide(facts([...well, left], { pools: [{ id: 'pool', name: 'workers', count: 1 }] })).target).toBeNull();
+      const silent = { ...left, hostState: 'DOWN' as const };
+      expect(decide(facts([...well, silent]))).toMatchObject({ target: null, condition: { reason: 'HOST_NOT_FENCED' } });
+    }
+    const control = node('CONTROL', { phase: 'REMOVING' });
+    expect(decide(facts([...well.slice(1), control])).target).toMatchObject({ role: 'CONTROL', nodeId: control.row.id });
+  });
+
+  it('says what it waits for, and by whom a node is being replaced', () => {
+    const nodes = [...several(3, () => node('CONTROL')), lost('WORKER')];
+    const holder = { operationId: 'op_1', kind: 'clusters.node_pool.grow', state: 'RUNNING', heals: false } as const;
+    const name = nodes[3]?.row.name;
+    expect(decide(facts(nodes, { holder }))).toEqual({
+      target: null,
+      condition: {
+        type: 'HEALABLE',
+        status: 'FALSE',
+        reason: 'OPERATION_IN_PROGRESS',
+        message: `"${name}" is not replaced before operation "op_1" (clusters.node_pool.grow) has ended.`,
+      },
+    });
+    const healing = { ...holder, kind: 'clusters.cluster.heal', heals: true };
+    expect(decide(facts(nodes, { holder: healing })).condition).toMatchObject({ status: 'TRUE', reason: 'HEALING', message: expect.stringContaining('op_1') });
+    expect(decide(facts(nodes.slice(0, 3), { holder: healing })).condition).toMatchObject({ status: 'TRUE', reason: 'HEALING' });
+    const stuck = decide(facts(nodes.slice(0, 3), { holder: { ...healing, state: 'STUCK' } })).condition;
+    expect(stuck).toMatchObject({ status: 'FALSE', reason: 'OPERATION_IN_PROGRESS', message: expect.stringContaining('an operator must retry or abandon it') });
   });
 
   it('waits longer after each failure, and gives up after some', () => {
@@ -89,7 +154,8 @@ describe('healing', () => {
 
 describe('conditions', () => {
   const statuses = (list: readonly ConditionNow[]) => Object.fromEntries(list.map((each) => [each.type, `${each.status} ${each.reason}`]));
-  const of = (nodes: readonly HealingNode[], controls: number, workers: number) => statuses(nodeConditions(nodes.map(onHostOfItsOwn), { controls, workers }));
+  const of = (nodes: readonly HealingNode[], controls: number, workers: number, isChanging = true) =>
+    statuses(nodeConditions(nodes.map(onHostOfItsOwn), { controls, workers, isChanging }));
 
   it('say what the nodes are', () => {
     expect(of([...several(3, () => node('CONTROL')), node('WORKER')], 3, 1)).toEqual({
@@ -122,7 +188,7 @@ describe('conditions', () => {
   it('count a host with its control nodes as one that may be lost', () => {
     const on = (hosts: readonly string[]) => {
       const controls = hosts.map((hostId, index) => ({ ...node('CONTROL', { name: `control-${index}` }).row, hostId }));
-      return nodeConditions(controls, { controls: hosts.length, workers: 0 }).find((each) => each.type === 'FAULT_TOLERANT');
+      return nodeConditions(controls, { controls: hosts.length, workers: 0, isChanging: false }).find((each) => each.type === 'FAULT_TOLERANT');
     };
     expect(on(['a', 'b', 'b'])).toMatchObject({
       status: 'FALSE',
@@ -142,9 +208,16 @@ describe('conditions', () => {
     expect(of(healing, 1, 2)).toMatchObject({ READY: 'FALSE NODES_LOST', API_AVAILABLE: 'TRUE QUORUM_READY' });
   });
 
+  it('do not count what is left of an operation that was given up', () => {
+    const left = [node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'JOINING', health: 'UNKNOWN' })];
+    expect(of(left, 1, 2, false)).toMatchObject({ READY: 'FALSE NODES_MISSING', WORKERS_READY: 'FALSE NODES_MISSING' });
+    expect(of(left, 1, 1, false).READY).toBe('TRUE ALL_READY');
+    expect(of([node('CONTROL'), node('WORKER'), node('WORKER', { phase: 'REMOVING', health: 'LOST' })], 1, 1, false).READY).toBe('TRUE ALL_READY');
+  });
+
   it('keep the time since when they hold for the same reason', () => {
-    const before = foldConditions([], nodeConditions([onHostOfItsOwn(node('CONTROL'))], { controls: 1, workers: 0 }), ago(5));
-    const after = foldConditions(before, nodeConditions([onHostOfItsOwn(lost('CONTROL'))], { controls: 1, workers: 0 }), now);
+    const before = foldConditions([], nodeConditions([onHostOfItsOwn(node('CONTROL'))], { controls: 1, workers: 0, isChanging: false }), ago(5));
+    const after = foldConditions(before, nodeConditions([onHostOfItsOwn(lost('CONTROL'))], { controls: 1, workers: 0, isChanging: false }), now);
     const since = Object.fromEntries(after.map((each) => [each.type, each.since]));
     expect(since).toMatchObject({ READY: now.toISOString(), WORKERS_READY: ago(5).toISOString(), FAULT_TOLERANT: ago(5).toISOString() });
   });

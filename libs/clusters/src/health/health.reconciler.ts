@@ -1,16 +1,17 @@
 import { MuonError, toMuonError } from '#core';
-import type { Database } from '#database';
+import type { Database, Reader } from '#database';
 import { machineState } from '#compute';
 import type { DriverRegistry } from '#infrastructure';
-import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
+import { defineReconciler, findHoldingOperations, findOperations, type Reconciler, type ReconcilerContext } from '#operations';
 import { conditionsNow } from '../cluster/cluster-ends.js';
 import { planHealing } from '../cluster/cluster-heal-plan.js';
+import { CLUSTER_HEAL } from '../cluster/cluster-heal.operation.js';
 import { setClusterConditions } from '../cluster/cluster.sql.js';
-import { readClusterFacts, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { readClusterFacts, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { setNodeHealth } from '../node/cluster-node.sql.js';
 import type { ConditionNow } from './conditions.js';
 import { checkGuest, type GuestCheckOptions } from './guest-check.js';
-import { decideHealing, DEFAULT_HEALING_LIMITS, type HealingFacts, type HealingLimits, type HealingTarget } from './healing.js';
+import { decideHealing, DEFAULT_HEALING_LIMITS, waitsFor, type HealingFacts, type HealingLimits, type HealingTarget, type Holder } from './healing.js';
 import { DEFAULT_THRESHOLDS, foldSighting, isWorthAsking, sightingOf, type Ground, type HealthThresholds, type Suspects } from './observation.js';
 import { noteRefusal, readClock, setSuspects, takeTurn, type ObservationRow } from './observation.sql.js';
 
@@ -75,6 +76,7 @@ class ClusterLook {
       const turn = await this.database.rows(takeTurn, BATCH, this.options.observeEveryMs, began);
       if (turn.length === 0) return;
       const observations = new Map(turn.map((row) => [row.cluster_id, row]));
+      const holders = await readHolders(context.reader, [...observations.keys()]);
       const clusters = await readClusterFacts(context.reader, [...observations.keys()]);
       const queue = new CheckQueue(PARALLEL_CHECKS);
       await Promise.all(
@@ -82,7 +84,7 @@ class ClusterLook {
           const observation = observations.get(facts.row.id);
           if (observation === undefined) return;
           try {
-            await this.lookAt(context, facts, observation, queue);
+            await this.lookAt(context, facts, { observation, holder: holders.get(facts.row.id) ?? null }, queue);
           } catch (error) {
             // One cluster must not keep the others from being looked at.
             const { code, message, detail } = toMuonError(error);
@@ -93,13 +95,13 @@ class ClusterLook {
     }
   }
 
-  private async lookAt(context: ReconcilerContext, facts: ClusterFacts, observation: ObservationRow, queue: CheckQueue): Promise<void> {
+  private async lookAt(context: ReconcilerContext, facts: ClusterFacts, known: Known, queue: CheckQueue): Promise<void> {
     if (facts.row.lifecycle !== 'PRESENT') return;
-    const { changed, suspects } = await this.observe(context, facts, observation, queue);
+    const { changed, suspects } = await this.observe(context, facts, known.observation, queue);
     if (context.signal.aborted) return;
-    const decision = decideHealing(healingFacts(facts, observation), this.options.limits);
-    const refusal = decision.target === null ? null : await this.heal(context, facts, decision.target);
-    await this.write(facts, changed, suspects, refusal ?? decision.condition);
+    const { target, condition } = decideHealing(healingFacts(facts, known), this.options.limits);
+    const healable = target === null ? condition : await this.heal(context, facts, known.observation);
+    await this.write(facts, changed, suspects, healable);
   }
 
   /** Takes what is seen over into the facts at hand, and returns what is to be written of it. */
@@ -140,38 +142,66 @@ class ClusterLook {
     return true;
   }
 
-  /** @returns why the replacement was refused; null when it is under way, here or elsewhere */
-  private async heal(context: ReconcilerContext, facts: ClusterFacts, target: HealingTarget): Promise<ConditionNow | null> {
+  /** @returns what came of it; undefined when the cluster is gone, or the look was broken off */
+  private async heal(context: ReconcilerContext, facts: ClusterFacts, observation: ObservationRow): Promise<ConditionNow | undefined> {
+    const { id } = facts.row;
+    // What was decided on was read before the guests were asked. Who holds it comes first: who ends after that was at work.
+    const holder = (await readHolders(context.reader, [id])).get(id) ?? null;
+    const [now] = await readClusterFacts(context.reader, [id]);
+    if (now?.row.lifecycle !== 'PRESENT') return undefined;
+    takeOver(facts, now);
+    const { target, condition } = decideHealing(healingFacts(now, { observation, holder }), this.options.limits);
+    if (target === null) return condition;
     try {
-      // What is decided on was read before the guests were asked.
-      const now = await readOneCluster(context.reader, facts.row.id);
-      if (now.row.lifecycle !== 'PRESENT') return null;
-      takeOver(facts, now);
       const changes = await planHealing(context.reader, null, this.drivers, now, target);
       const [problem] = changes.problems;
       if (problem !== undefined) throw MuonError.fromRecord(problem);
       const { operationId } = await context.submit(changes);
-      context.log.info({ clusterId: facts.row.id, node: target.name, operationId }, 'a node is being replaced');
-      return null;
+      context.log.info({ clusterId: id, node: target.name, operationId }, 'a node is being replaced');
+      return condition;
     } catch (error) {
-      const refusal = toMuonError(error);
-      const { code, message, retryable } = refusal;
-      if (code === 'RESOURCE_BUSY' || code === 'CONFLICT' || code === 'NOT_FOUND' || context.signal.aborted) return null;
-      if (code === 'INTERNAL' || (retryable && code === 'UNAVAILABLE')) throw error;
-      await this.database.rows(noteRefusal, facts.row.id, JSON.stringify(refusal.toRecord()));
-      return { type: 'HEALABLE', status: 'FALSE', reason: 'REPLACEMENT_REFUSED', message: `${target.name} cannot be replaced now: ${message}` };
+      return this.refused(context, id, target, toMuonError(error));
     }
   }
 
+  private async refused(context: ReconcilerContext, clusterId: string, target: HealingTarget, refusal: MuonError): Promise<ConditionNow | undefined> {
+    const { code, message, retryable, data } = refusal;
+    if (context.signal.aborted) return undefined;
+    if (code === 'RESOURCE_BUSY') {
+      // It holds something that a replacement needs, if not the cluster.
+      const ids = typeof data?.['operationId'] === 'string' ? [data['operationId']] : [];
+      const [operation] = await context.reader.rows(findOperations, ids);
+      return operation === undefined ? undefined : waitsFor({ operationId: operation.id, kind: operation.kind, state: operation.state, heals: false }, target);
+    }
+    // What it rests on has changed since it was read: the next look sees what it is now.
+    if (code === 'CONFLICT' || code === 'NOT_FOUND') return undefined;
+    if (code === 'INTERNAL' || (retryable && code === 'UNAVAILABLE')) throw refusal;
+    await this.database.rows(noteRefusal, clusterId, JSON.stringify(refusal.toRecord()));
+    return { type: 'HEALABLE', status: 'FALSE', reason: 'REPLACEMENT_REFUSED', message: `${target.name} cannot be replaced now: ${message}` };
+  }
+
   /** The conditions are made of what is there now: an operation may have changed the nodes while the guests were asked. */
-  private async write(facts: ClusterFacts, changed: readonly object[], suspects: Suspects, healable: ConditionNow): Promise<void> {
+  private async write(facts: ClusterFacts, changed: readonly object[], suspects: Suspects, healable: ConditionNow | undefined): Promise<void> {
     const { id } = facts.row;
     await this.database.transaction(async (transaction) => {
       if (changed.length > 0) await transaction.execute(setNodeHealth, JSON.stringify(changed));
       await transaction.execute(setSuspects, id, JSON.stringify(suspects));
-      await transaction.execute(setClusterConditions, id, JSON.stringify(await conditionsNow(transaction, id, healable)));
+      const isChanging = (await readHolders(transaction, [id])).has(id);
+      await transaction.execute(setClusterConditions, id, JSON.stringify(await conditionsNow(transaction, id, isChanging, healable)));
     });
   }
+}
+
+/** What a decision rests on beside the nodes. */
+interface Known {
+  observation: ObservationRow;
+  holder: Holder | null;
+}
+
+/** Who changes these clusters now, or something of them. */
+async function readHolders(reader: Reader, clusterIds: readonly string[]): Promise<Map<string, Holder>> {
+  const operations = await reader.rows(findHoldingOperations, [...clusterIds]);
+  return new Map(operations.map(({ held_resource_id: held, id, kind, state }) => [held, { operationId: id, kind, state, heals: kind === CLUSTER_HEAL }]));
 }
 
 /** What this look has seen is not written yet. */
@@ -187,7 +217,7 @@ function groundOf(node: NodeFacts): Ground {
   return { machine: node.machine === undefined ? undefined : machineState(node.machine), host: node.hostState };
 }
 
-function healingFacts(facts: ClusterFacts, observation: ObservationRow): HealingFacts {
+function healingFacts(facts: ClusterFacts, { observation, holder }: Known): HealingFacts {
   return {
     controlCount: facts.row.control_count,
     pools: facts.pools.filter((pool) => pool.lifecycle === 'PRESENT'),
@@ -195,6 +225,7 @@ function healingFacts(facts: ClusterFacts, observation: ObservationRow): Healing
     failures: observation.heal_failures,
     notBefore: observation.heal_not_before,
     lastError: observation.heal_error,
+    holder,
     at: new Date(),
   };
 }

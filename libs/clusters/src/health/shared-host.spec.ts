@@ -106,6 +106,19 @@ describe('a cluster on three hosts', () => {
     expect((await hostsOf(await controlsOf(cluster))).size).toBe(2);
   }, 60_000);
 
+  it('is made whole when the host with most of its nodes dies: however many they are, that is one fault', async () => {
+    const cluster = await bench.made(bench.emptyProject(), 'sturdy', { nodePools: [{ name: 'workers', flavor: 'small', count: 5 }] });
+    const nodes = await bench.nodes(cluster.id);
+    const placed = await Promise.all(nodes.map(async (node) => ({ node, hostId: await hostIdOf(node) })));
+    const [most = []] = [...Map.groupBy(placed, ({ hostId }) => hostId).values()].sort((one, other) => other.length - one.length);
+    expect(most.length).toBeGreaterThanOrEqual(3);
+    await setHost(await hostOf((most[0] as (typeof most)[number]).node), SimulatedHostState.DEAD);
+    // Others of this bench may have had a node there, too.
+    expect(await heal()).toHaveLength(most.length);
+    expect((await bench.nodes(cluster.id)).map(nodeState)).toEqual(nodes.map(() => 'READY'));
+    expect(await condition(cluster, 'HEALABLE')).toMatchObject({ status: 'TRUE', reason: 'NOTHING_TO_HEAL' });
+  }, 60_000);
+
   it('loses no control node by request that the others could not do without', async () => {
     const cluster = await bench.made(bench.emptyProject(), 'frail', { nodePools: [] });
     const [lost, well] = (await controlsOf(cluster)) as [ClusterNodeRow, ClusterNodeRow];

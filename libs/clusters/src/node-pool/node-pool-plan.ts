@@ -105,8 +105,11 @@ export async function lockIdsOfMachines(reader: Reader, machineIds: readonly str
 
 const SICKEST: readonly ClusterNodeRow['health'][] = ['LOST', 'UNREACHABLE', 'NOT_READY', 'UNKNOWN', 'READY'];
 
-/** Which nodes go when a pool shrinks: the sick before the well, and of those the youngest. */
+/**
+ * Which nodes go when a pool shrinks: what operations that were given up have left, then the sick before the well, and of those
+ * the youngest.
+ */
 export function chooseLeaving(nodes: readonly ClusterNodeRow[], count: number): ClusterNodeRow[] {
-  const rank = (node: ClusterNodeRow): number => SICKEST.indexOf(node.health);
+  const rank = (node: ClusterNodeRow): number => (node.phase === 'JOINED' ? SICKEST.indexOf(node.health) : -1);
   return [...nodes].sort((one, other) => rank(one) - rank(other) || (one.id < other.id ? 1 : -1)).slice(0, count);
 }

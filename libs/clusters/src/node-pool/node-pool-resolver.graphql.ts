@@ -165,7 +165,8 @@ export class NodePoolResolver {
   }
 
   @Mutation(() => ScaleNodePoolPayload, {
-    description: 'Gives a pool more nodes, which join, or fewer: the sickest and then the youngest are drained and go.',
+    description:
+      'Gives a pool more nodes, which join, or fewer: the sickest and then the youngest are drained and go. With the count that it has, what operations that were given up have left beyond it goes.',
   })
   async scaleNodePool(
     @Args('input', { type: () => ScaleNodePoolInput, description: 'Which, and how many.' }) input: ScaleNodePoolInput,

@@ -4,7 +4,7 @@ import type { Reader } from '#database';
 import { defineOperation, done, fanOut, keep, UNDO_ALL, wait, type OperationKind, type OperationStep, type StepContext } from '#operations';
 import { dropDeletedNodes, settleCluster } from '../cluster/cluster-ends.js';
 import { clusterForBlueprint, readOneCluster, type NodeFacts } from '../guest/cluster-facts.js';
-import { removeNodes, setNodePhase } from '../node/cluster-node.sql.js';
+import { moveNodePhase, removeNodes, setNodePhase } from '../node/cluster-node.sql.js';
 import { forget, onMembers } from '../node/member-steps.js';
 import { childOn, MACHINE_DELETE, ofMachines, told, type ClusterTools } from '../node/node-steps.js';
 import { poolKept, removeNodePool, restorePoolCount } from './node-pool.sql.js';
@@ -28,20 +28,22 @@ function drainStep<Input extends DeleteInput>(tools: ClusterTools): OperationSte
   const inCluster = async (context: StepContext<Input>) => {
     const facts = await readOneCluster(context.reader, context.operation.input.clusterId);
     const concerned = ofMachines(context.operation.input.machineIds);
-    const members = facts.nodes.filter((node) => concerned(node) && node.blueprintNode !== undefined);
-    return { facts, concerned, members };
+    const leaving = facts.nodes.filter((node) => concerned(node) && node.blueprintNode !== undefined);
+    // What an operation that was given up has left half-made, or half-removed, runs nothing that could go elsewhere.
+    const members = leaving.filter((node) => node.row.phase === 'DRAINING');
+    return { facts, concerned, members, isShown: leaving.every((node) => node.row.phase !== 'JOINED') };
   };
   return {
     name: 'drain',
     run: async (context) => {
-      const { facts, concerned, members } = await inCluster(context);
-      if (members.some((node) => node.row.phase === 'JOINED')) {
+      const { facts, concerned, members, isShown } = await inCluster(context);
+      if (!isShown) {
         // Shown as draining before the first one is asked to.
         return wait({
           afterMs: 0,
           blocker: 'Nodes are being drained.',
           commit: async (transaction) => {
-            await transaction.execute(setNodePhase, context.operation.input.machineIds, 'DRAINING');
+            await transaction.execute(moveNodePhase, context.operation.input.machineIds, 'JOINED', 'DRAINING');
           },
         });
       }
@@ -55,7 +57,7 @@ function drainStep<Input extends DeleteInput>(tools: ClusterTools): OperationSte
       const back = async (): Promise<ReturnType<typeof done>> =>
         done({
           commit: async (transaction) => {
-            await transaction.execute(setNodePhase, machineIds, 'JOINED');
+            await transaction.execute(moveNodePhase, machineIds, 'DRAINING', 'JOINED');
           },
         });
       if (facts.row.lifecycle !== 'PRESENT') return back();

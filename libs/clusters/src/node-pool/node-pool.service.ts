@@ -5,7 +5,7 @@ import { resolveFlavors } from '#compute';
 import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
 import { DriverRegistry } from '#infrastructure';
-import { busyOr, lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
+import { busyOr, findHoldingOperations, lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
 import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneChooser } from '../cluster/cluster-resolve.js';
 import { ClusterService, requirePresent } from '../cluster/cluster.service.js';
@@ -68,7 +68,8 @@ export class NodePoolService {
 
   /**
    * Gives a pool another number of nodes. More: they are admitted at once and join. Fewer: the sickest and youngest are
-   * drained and go. The same: nothing happens, and `operationId` is null.
+   * drained and go. The same: what operations that were given up have left beyond it goes; where there is none, nothing happens,
+   * and `operationId` is null.
    */
   async scale(access: Access, raw: ScaleNodePoolInput, options: NodePoolChangeOptions = {}): Promise<CommandResult> {
     const input = parseInput(scaleNodePoolInput, raw);
@@ -76,7 +77,7 @@ export class NodePoolService {
       if (pool.lifecycle !== 'PRESENT') throw await busyOr(reader, pool.id, notPresent(pool));
       const change = { from: pool.count, to: input.count };
       if (change.to > change.from) return this.grow(reader, access, pool, cluster, change, options.dryRun === true);
-      if (change.to < change.from) return this.shrink(reader, pool, cluster, change);
+      if (change.to < change.from || (await hasSurplus(reader, pool, cluster))) return this.shrink(reader, pool, cluster, change);
       const changes = new ChangeSet();
       changes.result = { id: pool.id, operationId: null };
       return changes;
@@ -123,7 +124,7 @@ export class NodePoolService {
     const leaving = chooseLeaving(nodes, Math.max(0, nodes.length - to));
     const machineIds = leaving.map((node) => node.machine_id);
     const changes = new ChangeSet();
-    addCount(changes, pool, { from, to });
+    if (from !== to) addCount(changes, pool, { from, to });
     for (const node of leaving) {
       changes.resources.push({ action: 'DELETE', kind: 'node', id: node.id, name: node.name, data: { health: node.health } });
     }
@@ -221,6 +222,12 @@ function addCount(changes: ChangeSet, pool: LocatedPool, { from, to }: { from: n
 
 async function nodesOf(reader: Reader, pool: NodePoolRow) {
   return (await reader.rows(findNodesOfClusters, [pool.cluster_id])).filter((node) => node.pool_id === pool.id);
+}
+
+/** Whether operations that were given up have left more than is wanted; while one is under way nobody can tell. */
+async function hasSurplus(reader: Reader, pool: NodePoolRow, cluster: ClusterRow): Promise<boolean> {
+  const holding = await reader.rows(findHoldingOperations, [cluster.id]);
+  return holding.length === 0 && (await nodesOf(reader, pool)).length > pool.count;
 }
 
 async function refuseTooMany(reader: Reader, cluster: ClusterRow, more: number): Promise<void> {

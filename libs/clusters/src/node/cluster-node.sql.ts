@@ -56,6 +56,14 @@ export const setNodePhase = statement<never, [machineIds: string[], phase: NodeP
    WHERE n.id = locked.id`,
 );
 
+/** The same, of those that are at another one now; the others stay what they are. */
+export const moveNodePhase = statement<never, [machineIds: string[], from: NodePhase, to: NodePhase]>(
+  'cluster_node.move_phase',
+  `UPDATE cluster_node AS n SET phase = $3
+   FROM (SELECT id FROM cluster_node WHERE machine_id = ANY($1) AND phase = $2 ORDER BY id FOR UPDATE) AS locked
+   WHERE n.id = locked.id`,
+);
+
 /** What was seen, for as long as it must hold; writes only what differs, so that looking costs no events. */
 export const setNodeHealth = statement<never, [observations: string]>(
   'cluster_node.set_health',

@@ -1,7 +1,9 @@
-import { toMuonError, type JsonValue } from '#core';
-import { done, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { MuonError, toMuonError, type JsonObject, type JsonValue } from '#core';
+import { done, StepFailed, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { quorum } from '../cluster/cluster.js';
+import { isServing } from './cluster-node.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
 /** A dead cluster must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
@@ -35,7 +37,7 @@ export async function onMembers(
   const member = request.members[at];
   if (member === undefined) return done();
   const left = leftMembers(context.step.memo);
-  const answer = await onOneMember(tools, context, facts, concerned, request, member);
+  const answer = await onOneMember(tools, context, facts, concerned, request, member, { dealt: at, left });
   if (answer === 'LEFT') left.push(member.row.machine_id);
   else if (answer.type === 'WAIT') return { ...answer, memo: { ...(answer.memo as Record<string, JsonValue>), dealt: at, left } };
   const notRestored = left.map((resourceId) => ({ resourceId, message: `The cluster could not be told to ${request.words} this node.` }));
@@ -50,6 +52,7 @@ async function onOneMember(
   concerned: Concerned,
   request: OnMembers,
   member: NodeFacts,
+  kept: JsonObject,
 ): Promise<Answer | 'LEFT'> {
   const { purpose, words, maxFailures, giveUp } = request;
   try {
@@ -63,7 +66,7 @@ async function onOneMember(
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {
-    if (giveUp !== true) throw error;
+    if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), ...kept }) : error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
     return 'LEFT';
   }
@@ -100,6 +103,34 @@ export async function turnOff(tools: ClusterTools, context: AnyContext, clusterI
     if (known.code !== 'NOT_FOUND') context.log.warn({ err: error, nodeId: node.row.id }, 'a machine could not be turned off before its cluster forgets it');
     return undefined;
   }
+}
+
+/** How long control nodes that are away are waited for before an operator is asked. */
+const AGREEMENT_PATIENCE_MS = 15 * 60_000;
+const AGREEMENT_LOOK_MS = 5000;
+
+/**
+ * A control node is not taken back while the others could not agree without it: its vote may be the one that they need, and
+ * without it they could not even forget it.
+ * @returns undefined when they can, or need not because the cluster goes
+ * @throws INVALID_STATE when they could not for long: then an operator brings them back, or gives the operation up, which keeps
+ *   the node
+ */
+export async function awaitAgreement(context: AnyContext, clusterId: string, machineId: string): Promise<StepWait | undefined> {
+  const { row, nodes } = await readOneCluster(context.reader, clusterId);
+  if (row.lifecycle !== 'PRESENT') return undefined;
+  const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.row.machine_id !== machineId);
+  const isThere = ({ row: node, hostState }: NodeFacts): boolean => isServing(node) && hostState !== 'DOWN' && hostState !== 'FENCED';
+  const ready = others.filter(isThere).length;
+  const needed = quorum(others.length);
+  if (others.length === 0 || ready >= needed) return undefined;
+  const name = nodes.find(ofMachines([machineId]))?.row.name ?? machineId;
+  const message = `Control node "${name}" is not taken back: ${ready} of the others are ready, and ${needed} must agree without it.`;
+  const data = { ready, needed };
+  if (Date.now() - context.step.since.getTime() > AGREEMENT_PATIENCE_MS) throw new MuonError('INVALID_STATE', message, { fault: 'OPERATOR', data });
+  const remedy = 'Bring the hosts of the others back. Later an operator may also abandon the operation: the node stays, and those that are lost are replaced.';
+  const { memo } = context.step;
+  return wait({ afterMs: AGREEMENT_LOOK_MS, blocker: { code: 'INVALID_STATE', message, fault: 'OPERATOR', remedy, data }, ...(memo === undefined ? {} : { memo }) });
 }
 
 /**

@@ -3,7 +3,7 @@ import { sqlState, type Database } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { OperationStep, StepContext } from '../kind/operation-kind.js';
 import type { StepDone, StepFanOut, StepResult, StepWait } from '../kind/step-result.js';
-import { UNDO_ALL } from '../kind/step-result.js';
+import { StepFailed, UNDO_ALL } from '../kind/step-result.js';
 import { childKey, childRows, compensationFailure, compensations, fanOutFailure, fanOutOutput, lastOfEach } from './children.js';
 import { readChildren, readUncompensated, type ChildRow } from './engine.sql.js';
 import { WorkFailed, type EngineStore, type MoveExtras } from './engine-store.js';
@@ -250,7 +250,7 @@ export class OperationRun {
       const wait = { afterMs, blocker: blockerFrom(failure.record), error: failure.record };
       return this.settle(() => (this.held.mustTurnBack ? turnBack(progress, null) : tryAgain(progress, wait)));
     }
-    if (!bounded) return this.settle(() => stuck(progress, failure.record));
+    if (!bounded) return this.settle(() => stuck(progress, failure.record, error instanceof StepFailed ? error.memo : undefined));
     const cause = failure.retryable ? givenUp(failure.record, this.held.kind.deadlineMs) : failure.record;
     return this.settle(() => turnBack(progress, cause));
   }

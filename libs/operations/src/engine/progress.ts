@@ -239,8 +239,11 @@ function backTo(
   return still(progress, { ...common, ...end, step_index: -1, steps, ended: true, release: true });
 }
 
-/** No way forward and none back: it rests until an operator retries or abandons it. */
-export function stuck(progress: Progress, error: ErrorRecord): Move {
+/**
+ * No way forward and none back: it rests until an operator retries or abandons it.
+ * @param memo for the step, if it is retried; otherwise the one that it has
+ */
+export function stuck(progress: Progress, error: ErrorRecord, memo?: JsonValue): Move {
   const index = progress.step_index;
   const inside = progress.steps.has(index);
   const remedy = 'An operator can retry it once the cause is mended, or abandon it with a reason.';
@@ -249,7 +252,7 @@ export function stuck(progress: Progress, error: ErrorRecord): Move {
     release: true,
     fan_out: null,
     blocker: blockerOf(progress, { code: error.code, message: error.message, fault: error.fault, remedy, ...dataOf(error) }),
-    steps: inside ? [patchOf(progress, index, { error })] : [],
+    steps: inside ? [patchOf(progress, index, { error, ...(memo === undefined ? {} : { memo }) })] : [],
   });
 }
 

@@ -4,7 +4,7 @@ import { MuonError } from '#core';
 import { schemaDrift, statement } from '#database';
 import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
-import { defineOperation, done, wait, waitingFor, type OperationStep, type StepContext } from '../index.js';
+import { defineOperation, done, StepFailed, wait, waitingFor, type OperationStep, type StepContext } from '../index.js';
 import { operationsRoom } from '../room.js';
 import { alarmLog, eventually, Gate, Workbench } from './workbench.js';
 
@@ -279,6 +279,24 @@ describe('an operation and its steps', () => {
     await bench.untilState(id, 'SUCCEEDED');
     expect(log).toEqual(['run one', 'run two', 'run three', 'run three']);
     expect(await bench.locks()).toEqual([]);
+  });
+
+  it('goes on with the memo that the error has left', async () => {
+    const memos: unknown[] = [];
+    behaviour['run three'] = ({ step }) => {
+      memos.push(step.memo);
+      throw new StepFailed(new MuonError('BACKEND_FAILED', 'gone', { data: { disk: 'd1' } }), { round: memos.length });
+    };
+    bench.engine();
+    const id = await bench.submit('toy.pivoting.delete');
+    expect((await bench.untilState(id, 'STUCK')).blocker).toMatchObject({ code: 'BACKEND_FAILED', message: 'gone', data: { disk: 'd1' } });
+    await bench.service.retry(id);
+    await eventually(async () => memos.length === 2, 'another try');
+    await bench.untilState(id, 'STUCK');
+    behaviour = {};
+    await bench.service.retry(id);
+    await bench.untilState(id, 'SUCCEEDED');
+    expect(memos).toEqual([undefined, { round: 1 }]);
   });
 
   it('is STUCK after a terminal error in an undo; abandoned, it lists what is left', async () => {

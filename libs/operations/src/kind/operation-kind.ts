@@ -43,7 +43,7 @@ export interface StepContext<Input> {
     readonly tries: number;
     /** When the step was first started; for an undo, when its undo was. */
     readonly since: Date;
-    /** What the last `wait` of this step (or of its undo) left. */
+    /** What the last `wait` of this step (or of its undo) left, or the `StepFailed` that an operator's retry came after. */
     readonly memo: JsonValue | undefined;
   };
   /** Aborts when the lease is lost, the worker drains, or the operation is cancelled and may still be undone. */

@@ -1,4 +1,4 @@
-import type { ErrorCode, JsonObject, JsonValue } from '#core';
+import { MuonError, type ErrorCode, type JsonObject, type JsonValue } from '#core';
 import type { ChangeSet, Transaction } from '#database';
 import type { Outcome } from '#drivers';
 import type { BlockerReason, FanOutPolicy, NotRestored } from '../operation/operation.js';
@@ -105,6 +105,21 @@ export function fanOut(result: { children: ChildOperation[]; policy: FanOutPolic
 export const UNDO_ALL: FanOutPolicy = { type: 'UNDO_ALL' };
 /** Fewer than `atLeast` successes fail the step; beyond that, failed children are left out. */
 export const keep = (atLeast: number): FanOutPolicy => ({ type: 'KEEP', atLeast });
+
+/**
+ * Thrown by a step that has failed for good, with what it is to know if it is told to go on all the same: where there is no
+ * way back, its operation comes to rest STUCK, and after an operator's retry `context.step.memo` is this one.
+ */
+export class StepFailed extends MuonError {
+  constructor(
+    error: MuonError,
+    readonly memo: JsonValue,
+  ) {
+    const { code, message, fault, retryable, field, data, detail } = error;
+    const known = { ...(field === undefined ? {} : { field }), ...(data === undefined ? {} : { data }), ...(detail === undefined ? {} : { detail }) };
+    super(code, message, { fault, retryable, cause: error, ...known });
+  }
+}
 
 /** A driver's answer as a step's: DONE goes on, PENDING waits for as long as the backend asked. */
 export function fromOutcome<Value>(

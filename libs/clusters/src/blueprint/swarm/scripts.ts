@@ -131,15 +131,28 @@ retry 60 fitting_ingress
 `;
 }
 
+/**
+ * A manager that has its certificate may have a vote, and keeps both through a restart: it goes on where it was. If it left by
+ * force, its vote would stay behind with nobody to use it, and each such vote brings the others nearer to not agreeing any more.
+ */
+const KEEP_VOTE = `if [ "$(state)" != inactive ] && [ -s "$(docker info --format '{{.DockerRootDir}}')/swarm/certificates/swarm-node.crt" ]; then
+  systemctl reset-failed docker.service || true
+  systemctl restart docker.service
+  retry 60 docker info
+  retry 60 not_pending || true
+  if [ "$(state)" = active ]; then exit 0; fi
+  if [ "$(state)" != inactive ]; then echo "it has joined and does not come to take part: it is $(state)" >&2; exit 1; fi
+fi`;
+
 export function joinScript(node: ScriptNode): string {
   return `${PROLOGUE}
 ${readFiles(WORK, [CERTIFICATES])}
 ${STATE}
 retry 60 docker info
 # What an earlier attempt has begun may still come to its end; otherwise it only stands in the way.
-retry 60 not_pending || docker swarm leave --force >&2
+retry 60 not_pending || true
 if [ "$(state)" = active ]; then exit 0; fi
-if [ "$(state)" != inactive ]; then docker swarm leave --force >&2; fi
+${node.role === 'CONTROL' ? `${KEEP_VOTE}\n` : ''}if [ "$(state)" != inactive ]; then docker swarm leave --force >&2; fi
 ${prepareDocker(node)}
 token=$(cat ${TOKEN_FILE})
 while read -r manager; do

@@ -119,7 +119,7 @@ describe('run for real, with stand-ins for the tools', () => {
     state('inactive');
     tool('ip', `echo "2: eth0    inet 10.32.0.2/24 brd 10.32.0.255 scope global eth0"`);
     tool('dockerd', `cat ${root}/dockerd-help 2>/dev/null; exit 0`);
-    tool('systemctl', '');
+    tool('systemctl', `if [ "$1" = restart ] && [ -e ${root}/state-after-restart ]; then cat ${root}/state-after-restart > ${root}/state; fi`);
     tool('sleep', '');
     // No manager answers at 10.32.0.2.
     tool('timeout', `shift\ncase "$1 $*" in *10.32.0.2*) exit 124;; bash*) exit 0;; esac\nexec "$@"`);
@@ -129,6 +129,7 @@ describe('run for real, with stand-ins for the tools', () => {
 case "$all" in
   "info --format {{.Swarm.LocalNodeState}}") cat ${root}/state ;;
   "info --format {{.Swarm.ControlAvailable}}") echo true ;;
+  "info --format {{.DockerRootDir}}") echo ${root}/docker ;;
   "swarm init "*) echo active > ${root}/state ;;
   "swarm join "*) if [ -e ${root}/join-fails ]; then echo "docker says no" >&2; exit 1; fi; echo active > ${root}/state ;;
   "swarm leave"*) echo inactive > ${root}/state ;;
@@ -210,6 +211,34 @@ esac`,
     state('inactive');
     const alone = await blueprint.join({ ...cluster, controlAddresses: ['10.32.0.2'] }, worker, secrets);
     expect(run(alone)).toMatchObject({ status: 1, stderr: 'no manager of the cluster answers on port 2377\n' });
+  });
+
+  it('never have a manager give up the identity by which it may have a vote: another one would leave that behind, dead', async () => {
+    const joining = await blueprint.join(cluster, { ...control, address: '10.32.0.2' }, secrets);
+    const restarts = (): number => callsOf('systemctl restart').length;
+    const certificates = join(root, 'docker/swarm/certificates');
+    // Nothing has come of it: it is no member, and begins anew.
+    state('error');
+    expect(run(joining).status).toBe(0);
+    expect(callsOf('docker swarm').map((call) => call.split(' ')[2])).toEqual(['leave', 'join']);
+    mkdirSync(certificates, { recursive: true });
+    writeFileSync(join(certificates, 'swarm-node.crt'), 'of a manager\n');
+    for (const broken of ['error', 'pending']) {
+      writeFileSync(join(root, 'calls'), '');
+      state(broken);
+      writeFileSync(join(root, 'state-after-restart'), 'active\n');
+      expect(run(joining)).toMatchObject({ status: 0, stdout: '' });
+      expect([restarts(), callsOf('docker swarm')]).toEqual([1, []]);
+      state(broken);
+      writeFileSync(join(root, 'state-after-restart'), `${broken}\n`);
+      const failed = run(joining);
+      expect(failed).toMatchObject({ status: 1, stderr: expect.stringContaining('it has joined and does not come to take part') });
+      expect(callsOf('docker swarm')).toEqual([]);
+    }
+    // A worker has no vote to leave behind.
+    state('pending');
+    expect(run(await blueprint.join(cluster, worker, secrets)).status).toBe(0);
+    expect(callsOf('docker swarm').map((call) => call.split(' ')[2])).toEqual(['leave', 'join']);
   });
 
   it('refuse files that are to go anywhere else', async () => {
