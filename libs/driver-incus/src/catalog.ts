@@ -11,7 +11,8 @@ export const BUSY_RETRY_MS = 200;
 export const RUNNING_RETRY_MS = 500;
 const CHANGE_ATTEMPTS = 6;
 const FIND_ATTEMPTS = 3;
-/** How Incus describes the copying of a volume. */
+/** How Incus describes operations. */
+const RENAME = 'Renaming instance';
 const VOLUME_COPY = 'Copying storage volume';
 /** Incus moves an instance's folder of logs last, and fails when its last words have made that anew; all the rest may be done. */
 const LOGS_AGAIN = /^Failed renaming instance: rename \S+ \S+: file exists$/;
@@ -89,7 +90,8 @@ export class Catalog {
     const { name } = found.value;
     const wanted = instanceNameOf(diskId, machineId);
     if (name === wanted) return done(wanted);
-    if ((await this.underWay(name, budget)).length > 0) return pending(BUSY_RETRY_MS);
+    // Many who rename it at once do not wait for one another, or none would begin.
+    if ((await this.underWay(name, budget)).some(({ description }) => description !== RENAME)) return pending(BUSY_RETRY_MS);
     try {
       const running = await this.backend.client.instances.move(name, { name: wanted }, budget.request);
       return (await this.backend.settled(running, budget)) ? done(wanted) : pending(RUNNING_RETRY_MS);
