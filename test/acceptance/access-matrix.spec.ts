@@ -35,6 +35,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   Blocker: 'of an operation that waits for something',
   ClusterBlocker: 'of a cluster that is not well',
   NearestMiss: 'of a placement that found no host',
+  NotRestored: 'of an operation that was taken back while others changed what it had changed',
   OperationAttempt: 'of an operation that was tried again',
   Shortage: 'of a placement that found no host',
   SystemPause: 'of a system that is paused',
