@@ -55,7 +55,7 @@ async function hurried(attempt: Attempt): Promise<number> {
   return calls;
 }
 
-describe('what takes longer than a call', () => {
+describe('what takes longer than a call', { tags: ['lengthy'] }, () => {
   test('a copy of a disk is DONE when all of it is copied', async () => {
     const diskId = await bulkyDisk();
     const copy = bench.diskOf({ imageReference: null });
