@@ -1554,12 +1554,6 @@ LEFT JOIN router AS r ON r.id = n.router_id
 LEFT JOIN transit_address AS t ON t.owner_id = f.id AND t.provider_router_id = r.provider_router_id
 WHERE f.id = ANY($1) ORDER BY f.id;
 
--- going.held
-SELECT id, kind, resource_id, state, blocker FROM operation
-WHERE ended_at IS NULL AND blocker IS NOT NULL AND tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND id <> $3
-AND (state = 'STUCK' OR blocker->>'code' <> 'RESOURCE_BUSY')
-ORDER BY (state = 'STUCK') DESC, blocker->>'since', id LIMIT $4::int;
-
 -- going.keep_project
 WITH kept AS (
 UPDATE project SET deletion_operation_id = NULL WHERE id = $1 AND deletion_operation_id = $3 RETURNING id
@@ -2797,6 +2791,12 @@ SELECT id, kind, input, resource_kind AS "resourceKind", resource_id AS "resourc
 project_id AS "projectId", root_id AS "rootId", parent_id AS "parentId", backend_id AS "backendId", origin,
 principal_id AS "principalId", request_id AS "requestId"
 FROM operation WHERE id = $1;
+
+-- operation.held_of_scope
+SELECT id, kind, resource_id, state, blocker FROM operation
+WHERE ended_at IS NULL AND blocker IS NOT NULL AND tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND id <> $3
+AND (state = 'STUCK' OR blocker->>'code' <> 'RESOURCE_BUSY')
+ORDER BY (state = 'STUCK') DESC, blocker->>'since', id LIMIT $4::int;
 
 -- operation.hopeful_children
 SELECT count(*) FILTER (WHERE c.state NOT IN ('FAILED', 'CANCELLED')) AS hopeful

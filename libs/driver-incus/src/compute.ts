@@ -242,9 +242,9 @@ export class IncusCompute implements ComputeDriver {
     const members = await client.cluster.list(budget.list);
     if (!members.some((member) => member.server_name === hostName)) throw this.backend.missing('host', hostName);
     const pools = await client.storagePools.list(budget.list);
-    if ((await this.catalog.underWay(instance.name, budget)).length > 0) return pending(BUSY_RETRY_MS);
     const local = dataDiskNames(instance).find((name) => pools.some((pool) => pool.name === instance.devices[name]?.['pool'] && !isShared(pool)));
     if (local !== undefined) throw this.backend.invalidState(`The disk "${idsOf(local)?.diskId ?? local}" is local to ${instance.location}: detach it first.`);
+    if ((await this.catalog.underWay(instance.name, budget)).length > 0) return pending(BUSY_RETRY_MS);
     try {
       const running = await client.instances.move(instance.name, {}, { ...budget.request, target: hostName });
       if (!(await this.backend.settled(running, budget))) return pending(RUNNING_RETRY_MS);

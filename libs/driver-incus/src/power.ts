@@ -12,6 +12,8 @@ const GRACE_SECONDS = 30;
 const ATTEMPTS = 3;
 /** What is not so any more when the instance is looked at says that somebody else has changed it once more. */
 const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is/i;
+/** Restarts that an instance remembers; of one that is forgotten a repeat restarts once more. */
+const MAX_RESTARTS = 50;
 const RESTART_MARK = /^(\d+) (.*)$/s;
 
 /** Power of machines. What Incus says of its operations is a hint: the instance is looked at again after each. */
@@ -82,7 +84,7 @@ export class MachinePower {
         const mark = markOf(instance);
         // What ends the process for one who asks for it ends it for all of them.
         const keys = mark.pid === pid ? mark.keys : [];
-        return keys.includes(key) ? undefined : { config: { ...instance.config, [Key.RESTART]: `${pid} ${[...keys, key].join('\n')}` } };
+        return keys.includes(key) ? undefined : { config: { ...instance.config, [Key.RESTART]: `${pid} ${[...keys, key].slice(-MAX_RESTARTS).join('\n')}` } };
       });
       if (marked.state !== 'DONE') return marked;
     }

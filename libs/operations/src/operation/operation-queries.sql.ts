@@ -226,6 +226,26 @@ export const readBlockers = statement<BlockerRow, [ids: string[]]>(
    FROM ranked AS r JOIN operation AS asked ON asked.id = r.top WHERE r.place <= ${MAX_BLOCKERS} ORDER BY r.top, r.place`,
 );
 
+export interface HeldRow {
+  id: string;
+  kind: string;
+  resource_id: string;
+  state: OperationState;
+  blocker: Blocker;
+}
+
+/**
+ * Operations of a tenant or project that do not go on, with their reasons: what is STUCK first, then what waits longest. Not
+ * those that only stand in line for others, nor the one that asks.
+ */
+export const findHeldOfScope = statement<HeldRow, [tenantId: string, projectId: string | null, exceptId: string, limit: number]>(
+  'operation.held_of_scope',
+  `SELECT id, kind, resource_id, state, blocker FROM operation
+   WHERE ended_at IS NULL AND blocker IS NOT NULL AND tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND id <> $3
+     AND (state = 'STUCK' OR blocker->>'code' <> 'RESOURCE_BUSY')
+   ORDER BY (state = 'STUCK') DESC, blocker->>'since', id LIMIT $4::int`,
+);
+
 /** For whoever may not see the operation that is in the way: that there is one, told as if of their own. */
 export function withoutStranger(row: BlockerRow): BlockerRow {
   return {

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { MuonError } from '#core';
 import type { Reader, Transaction } from '#database';
 import { removePrincipalsOf } from '#identity';
-import { defineOperation, done, wait, type BlockerReason, type FinishContext, type OperationKind, type StepContext, type StepResult } from '#operations';
+import { defineOperation, done, findHeldOfScope, wait, type BlockerReason, type FinishContext, type HeldRow, type OperationKind, type StepContext, type StepResult } from '#operations';
 import { chargesOfScope, removeQuotaOf } from '#quota';
 import { ScopeState } from '#scopes';
-import { findHeld, findLeftovers, keepScope, lockGoingScopes, removeScopeRows, type HeldRow, type LeftoverRow } from './going.sql.js';
+import { findLeftovers, keepScope, lockGoingScopes, removeScopeRows, type LeftoverRow } from './going.sql.js';
 import { DELETE_PROJECT, OFFBOARD_TENANT } from './plan-going.js';
 import type { ScopeContentsRegistry } from './scope-contents.js';
 
@@ -68,7 +68,7 @@ async function removeContents(context: StepContext<Input>, contents: ScopeConten
     if (count === 0) continue;
     const changes = await each.planDeletion(context.reader, scope, BATCH);
     const first = await each.list(context.reader, scope, 10);
-    const held = await context.reader.rows(findHeld, scope.tenantId, scope.projectId, context.operation.id, MAX_HELD);
+    const held = await context.reader.rows(findHeldOfScope, scope.tenantId, scope.projectId, context.operation.id, MAX_HELD);
     const blocker = goingBlocker({ kind: each.kind, count, first: first.map(({ id, name }) => ({ id, name })) }, held);
     return wait({ afterMs: nextLook(context), blocker, commit: (_transaction, apply) => apply(changes) });
   }

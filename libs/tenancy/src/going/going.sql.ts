@@ -1,5 +1,4 @@
 import { statement } from '#database';
-import type { Blocker, OperationState } from '#operations';
 
 export const findProjectScopes = statement<{ id: string; name: string }, [tenantId: string]>(
   'going.projects',
@@ -52,24 +51,4 @@ export const findLeftovers = statement<
      WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND ended_at IS NULL AND root_id <> $3
    ) AS left_over
    ORDER BY kind, id LIMIT $4::int`,
-);
-
-export interface HeldRow {
-  id: string;
-  kind: string;
-  resource_id: string;
-  state: OperationState;
-  blocker: Blocker;
-}
-
-/**
- * Operations of the scope that hold it back, with their reasons: what is STUCK first, then what waits longest. Not those
- * that only stand in line for others.
- */
-export const findHeld = statement<HeldRow, [tenantId: string, projectId: string | null, exceptId: string, limit: number]>(
-  'going.held',
-  `SELECT id, kind, resource_id, state, blocker FROM operation
-   WHERE ended_at IS NULL AND blocker IS NOT NULL AND tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND id <> $3
-     AND (state = 'STUCK' OR blocker->>'code' <> 'RESOURCE_BUSY')
-   ORDER BY (state = 'STUCK') DESC, blocker->>'since', id LIMIT $4::int`,
 );
