@@ -4,7 +4,7 @@ import { statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { BackendWatch, HOST_HEARTBEAT, infrastructureReconcilers, infrastructureRoom, PendingRemoval } from '#infrastructure';
-import { defineReconciler, KeeperRunner, NamedLeases, operationsRoom, ReconcilerRunner } from '#operations';
+import { defineReconciler, KeeperRunner, NamedLeases, operationsRoom, ReconcilerRunner, type Reconciler } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { infrastructureBench, roomDatabase, type InfrastructureBench, type RoomDatabase } from '#testing';
@@ -26,19 +26,31 @@ afterAll(async () => {
   await room.close();
 });
 
-it('makes the heartbeat look as soon as a backend says that a host has changed', async () => {
+/** What keeps the watch, and runs these when it wakes them. */
+async function running(watch: BackendWatch, reconcilers: Reconciler[]): Promise<{ keepers: KeeperRunner; close: () => Promise<void> }> {
   const { database, applier, log } = room;
+  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
+  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers, log, lookEveryMs: 20 });
+  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
+  leases.start();
+  await runner.start();
+  keepers.start();
+  const close = async (): Promise<void> => {
+    await keepers.close();
+    await runner.close();
+    await leases.close();
+  };
+  return { keepers, close };
+}
+
+it('makes the heartbeat look as soon as a backend says that a host has changed', async () => {
+  const { database, log } = room;
   const { backendId, world } = await bench.datacenter({ count: 1 });
   const watch = new BackendWatch(database, bench.drivers, log).wake('HOST', HOST_HEARTBEAT);
-  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
-  leases.start();
   const pending = new PendingRemoval(database, bench.usage, log);
   // By itself it would look again after ten minutes.
   const reconcilers = infrastructureReconcilers(bench.heartbeat(), pending, { heartbeatEveryMs: 600_000 });
-  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers, log, lookEveryMs: 20 });
-  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
-  await runner.start();
-  keepers.start();
+  const { keepers, close } = await running(watch, reconcilers);
   try {
     await expect.poll(async () => database.first(looks, backendId), { timeout: 10_000 }).toEqual({ beats: 2, misses: 0 });
     await expect.poll(() => keepers.held, { timeout: 10_000 }).toHaveLength(1);
@@ -54,24 +66,17 @@ it('makes the heartbeat look as soon as a backend says that a host has changed',
       )
       .toBeGreaterThan(0);
   } finally {
-    await keepers.close();
-    await runner.close();
-    await leases.close();
+    await close();
   }
 });
 
 it('has a backend looked at soon, and not without end while it goes on speaking', async () => {
-  const { database, applier, log } = room;
+  const { database, log } = room;
   const { world } = await bench.datacenter({ count: 1 });
   const watch = new BackendWatch(database, bench.drivers, log).wake('HOST', 'spoken-to');
-  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
-  leases.start();
   let looks = 0;
   const spokenTo = defineReconciler({ name: 'spoken-to', everyMs: 600_000, run: async () => void (looks += 1) });
-  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers: [spokenTo], log, lookEveryMs: 20 });
-  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
-  await runner.start();
-  keepers.start();
+  const { keepers, close } = await running(watch, [spokenTo]);
   try {
     await expect.poll(() => keepers.held.length).toBeGreaterThan(0);
     for (const start = performance.now(); performance.now() < start + 6000; await pause(50)) {
@@ -82,24 +87,17 @@ it('has a backend looked at soon, and not without end while it goes on speaking'
     expect(looks).toBeGreaterThanOrEqual(3);
     expect(looks).toBeLessThanOrEqual(5);
   } finally {
-    await keepers.close();
-    await runner.close();
-    await leases.close();
+    await close();
   }
 }, 60_000);
 
 it('has a look taken again a while after a hint, once for all that were heard meanwhile', async () => {
-  const { database, applier, log } = room;
+  const { database, log } = room;
   const { world } = await bench.datacenter({ count: 1 });
   const watch = new BackendWatch(database, bench.drivers, log, { againAfterMs: 2000 }).wake('HOST', 'watchful');
-  const leases = new NamedLeases({ database, log, leaseMs: 5000, renewEveryMs: 1000 });
-  leases.start();
   const looks: number[] = [];
   const watchful = defineReconciler({ name: 'watchful', everyMs: 600_000, run: async () => void looks.push(performance.now()) });
-  const runner = new ReconcilerRunner({ database, applier, leases, reconcilers: [watchful], log, lookEveryMs: 20 });
-  const keepers = new KeeperRunner({ database, leases, keepers: [watch.keeper], log, lookEveryMs: 20 });
-  await runner.start();
-  keepers.start();
+  const { keepers, close } = await running(watch, [watchful]);
   const change = async (): Promise<void> => {
     await world.setHost('host-1', 'DEAD');
     await world.setHost('host-1', 'ALIVE');
@@ -130,8 +128,6 @@ it('has a look taken again a while after a hint, once for all that were heard me
     expect(last).toBeGreaterThan(3000);
     expect(last).toBeLessThan(6000);
   } finally {
-    await keepers.close();
-    await runner.close();
-    await leases.close();
+    await close();
   }
 }, 60_000);
