@@ -17,6 +17,12 @@ const addDataDisk = statement<never, [id: string, machineId: string]>(
    SELECT $1, tenant_id, project_id, 'data', 1, owner_id, 1, 'ATTACHED', datastore_id, backend_id, zone_id, host_id, 'PRESENT' FROM disk WHERE owner_id = $2`,
 );
 const dropDisk = statement<never, [id: string]>('spec.recovery_drop_disk', 'DELETE FROM disk WHERE id = $1');
+const tombstones = statement<{ object_id: string }, [ids: string[]]>('spec.recovery_tombstones', 'SELECT object_id FROM tombstone WHERE object_id = ANY ($1)');
+const hold = statement<never, [id: string]>(
+  'spec.recovery_hold',
+  `INSERT INTO resource_lock (resource_id, operation_id, root_operation_id) VALUES ($1, 'op_spec', 'op_spec')`,
+);
+const letGo = statement<never, [id: string]>('spec.recovery_let_go', 'DELETE FROM resource_lock WHERE resource_id = $1');
 const hostReturns = statement<never, [id: string]>('spec.recovery_host_returns', `UPDATE host SET health = 'UP', fence = 'NONE' WHERE id = $1`);
 
 describe.each([
@@ -155,7 +161,9 @@ describe.each([
 
   it('are not given to another host while theirs is coming back', async () => {
     const project = await bench.freshProject();
-    const id = await bench.running(project, 'contested');
+    const id = await bench.running(project, 'contested', { recovery: 'RECREATE' });
+    // Nobody else makes it anew.
+    await bench.room.database.transaction((transaction) => transaction.execute(hold, id));
     const host = await bench.hostOf(id);
     const target = (await bench.hosts()).find((each) => each.id !== host.id)?.id ?? '';
     await bench.setHost(host, SimulatedHostState.DEAD);
@@ -172,7 +180,30 @@ describe.each([
     commit.resolve();
     await returning;
     expect(await attempt).toEqual([]);
+    await bench.room.database.transaction((transaction) => transaction.execute(letGo, id));
     expect(await bench.machine(id)).toMatchObject({ host_id: host.id, instance_id: id });
+  });
+
+  it.each([
+    ['before the new one has taken its place', 'machine', 'createMachine'],
+    ['before the new one is seen to run', 'start', 'startMachine'],
+  ])('are kept when that is wished %s', async (_when, step, method) => {
+    const project = await bench.freshProject();
+    const id = await bench.running(project, `kept-${step}`, { recovery: 'RECREATE' });
+    const [before, parts, host] = [await bench.machine(id), await partsOf(id), await bench.hostOf(id)];
+    await bench.center.world.addFault({ kind: FaultKind.BUSY, method, keyContains: `/${step}/`, times: 1000 });
+    await bench.setHost(host, SimulatedHostState.DEAD);
+    await bench.until('it is held', async () => (await bench.center.world.faults()).some((fault) => fault.fired > 0));
+    await bench.machines.update(access, { id, recovery: 'NONE' });
+    await bench.center.world.clearFaults();
+    const recreation = (await bench.operationsOf(id)).find(({ kind }) => kind.endsWith('recreate'));
+    expect(await bench.center.ended(recreation?.id)).toMatchObject({ state: 'FAILED', error: { code: 'INVALID_STATE' } });
+    expect(await bench.machine(id)).toMatchObject({ instance_id: before.instance_id, host_id: host.id, successor_id: null, recovery: 'NONE' });
+    expect(await partsOf(id)).toEqual(parts);
+    expect(await bench.room.database.rows(tombstones, [before.instance_id, ...parts.disks])).toEqual([]);
+    await bench.setHost(host, SimulatedHostState.ALIVE);
+    await stateBecomes(id, 'RUNNING');
+    expect(await bench.center.world.machine(id)).toMatchObject({ diskIds: parts.disks });
   });
 
   it('take another policy at any time, also while their host is lost', async () => {
