@@ -66,6 +66,7 @@ async function onOneMember(
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {
+    if (context.signal.aborted) throw error;
     if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), ...kept }) : error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
     return 'LEFT';
