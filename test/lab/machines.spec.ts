@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { register } from '../../apps/lab/src/registration/register.js';
 import { until } from '../support/lab.js';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 
@@ -36,6 +37,14 @@ async function trio(tenant: LabTenant, owner: string): Promise<Trio> {
 async function reached(machine: LabMachine, address: string): Promise<void> {
   await until(`${machine.name} reaching ${address}`, 30_000, async () => ((await muon.reaches(machine.id, address)) ? true : undefined));
 }
+
+test('the lab may be registered again, and nothing is there twice', async () => {
+  const all = '{ backends { nodes { id } } zones { nodes { id } } hosts(first: 100) { nodes { id } } externalNetworks(first: 10) { nodes { id } } images(first: 10) { nodes { id } } }';
+  const before = await muon.owner.request(all);
+  const { url, token } = muon.owner;
+  expect(await register({ folder: muon.lab.folder, url, token: token ?? '', note: () => undefined })).toEqual({ backendId: muon.backendId });
+  expect(await muon.owner.request(all)).toEqual(before);
+});
 
 describe('two tenants with the same subnet', () => {
   let tenants: [LabTenant, LabTenant];
