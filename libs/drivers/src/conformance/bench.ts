@@ -25,7 +25,7 @@ export class Bench {
     projectId: typeidUnboxed('project'),
   };
   private readonly made: (() => Promise<Outcome<void>>)[] = [];
-  private readonly skips = new Set<string>();
+  private readonly skips = new Map<string, Set<string>>();
   private opened: ConformanceSubject | undefined;
 
   /** @param contracts those that are examined */
@@ -55,7 +55,12 @@ export class Bench {
 
   /** What was left out, and why. */
   get skipped(): readonly string[] {
-    return [...this.skips].sort();
+    return [...this.skips].flatMap(([reason, tests]) => [...tests].map((test) => `${test}: ${reason}`)).sort();
+  }
+
+  /** Why something was left out. */
+  get reasons(): readonly string[] {
+    return [...this.skips.keys()].sort();
   }
 
   /** Skips the test, visibly, when the backend cannot do this by its own declaration. */
@@ -78,7 +83,7 @@ export class Bench {
   }
 
   skip(context: TestContext, reason: string): never {
-    this.skips.add(`${context.task.name}: ${reason}`);
+    this.skips.set(reason, (this.skips.get(reason) ?? new Set()).add(context.task.name));
     return context.skip(reason);
   }
 
