@@ -9,6 +9,7 @@ import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpeci
 import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkSpecification, ObservedNetworkPart, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
+import { Skips } from './skips.js';
 import { walk } from './walk.js';
 import type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
 
@@ -25,7 +26,8 @@ export class Bench {
     projectId: typeidUnboxed('project'),
   };
   private readonly made: (() => Promise<Outcome<void>>)[] = [];
-  private readonly skips = new Map<string, Set<string>>();
+  /** What was left out, and why. */
+  readonly skips = new Skips();
   private opened: ConformanceSubject | undefined;
 
   /** @param contracts those that are examined */
@@ -53,16 +55,6 @@ export class Bench {
     return this.subject.hostNames[0];
   }
 
-  /** What was left out, and why. */
-  get skipped(): readonly string[] {
-    return [...this.skips].flatMap(([reason, tests]) => [...tests].map((test) => `${test}: ${reason}`)).sort();
-  }
-
-  /** Why something was left out. */
-  get reasons(): readonly string[] {
-    return [...this.skips.keys()].sort();
-  }
-
   /** Skips the test, visibly, when the backend cannot do this by its own declaration. */
   needs(context: TestContext, ...capabilities: (keyof Capabilities)[]): void {
     for (const capability of capabilities) {
@@ -83,7 +75,7 @@ export class Bench {
   }
 
   skip(context: TestContext, reason: string): never {
-    this.skips.set(reason, (this.skips.get(reason) ?? new Set()).add(context.task.name));
+    this.skips.add(context.task.name, reason);
     return context.skip(reason);
   }
 

@@ -47,11 +47,12 @@ export function driverConformance(
       bench.subject = await setup();
     }, options.timeoutMs ?? 60_000);
     afterAll(async () => {
-      if (bench.skipped.length > 0) {
-        process.stdout.write(`conformance of ${name}, not examined:\n${bench.skipped.map((each) => `  ${each}\n`).join('')}`);
+      const { lines, reasons } = bench.skips;
+      if (lines.length > 0) {
+        process.stdout.write(`conformance of ${name}, not examined:\n${lines.map((each) => `  ${each}\n`).join('')}`);
       }
       await bench.subject.teardown();
-      const unexpected = bench.reasons.filter((reason) => options.lacks?.includes(reason) !== true);
+      const unexpected = reasons.filter((reason) => options.lacks?.includes(reason) !== true);
       expect(unexpected, 'reasons for which tests were skipped').toEqual([]);
     });
     describe('calls', () => callConformance(bench));
