@@ -100,7 +100,8 @@ export class NodePoolService {
         const message = `The nodes are not drained: ${ready} of the cluster's control nodes are ready, and ${needed} must agree. What runs on them ends with them.`;
         changes.reasons.push({ subject: pool.name, message });
       }
-      const operationInput = { clusterId: cluster.id, poolId: pool.id, machineIds, undrained };
+      // Workers of the version before know no such input, and it is rare.
+      const operationInput = { clusterId: cluster.id, poolId: pool.id, machineIds, ...(undrained ? { undrained } : {}) };
       this.start(changes, NODE_POOL_DELETE, cluster, pool.id, operationInput, await lockIdsOfMachines(reader, machineIds), 'EXISTING');
       return changes;
     });
