@@ -33,6 +33,8 @@ export interface LabMachine {
 /** Muon as built, api and workers as processes of their own, with the lab as its backend. */
 export class LabSystem {
   private readonly tenants = new Set<string>();
+  /** Of instances by the ids of machines in Incus: while a member is away, a list of all waits for it. */
+  private readonly instanceNames = new Map<string, string>();
 
   private constructor(
     readonly lab: Lab,
@@ -156,9 +158,11 @@ export class LabSystem {
 
   /** Runs a command in the guest, past Muon, as its user would. */
   async inGuest(machineId: string, ...command: string[]): Promise<{ exitCode: number; stdout: string }> {
-    const instance = await this.instanceOf(machineId);
-    if (instance === undefined) throw new Error(`there is no instance of ${machineId}`);
-    return this.incus.instances.execute(instance.name, { command, timeoutMs: 30_000 });
+    const { instanceId } = await this.look(machineId);
+    const name = this.instanceNames.get(instanceId) ?? (await this.instance(instanceId))?.name;
+    if (name === undefined) throw new Error(`there is no instance of ${machineId}`);
+    this.instanceNames.set(instanceId, name);
+    return this.incus.instances.execute(name, { command, timeoutMs: 30_000 });
   }
 
   /** Whether the guest reaches the address by one packet, which is waited for a second. */

@@ -19,7 +19,7 @@ export { OperationService, type Caller } from './operation/operation.service.js'
 export type { QueueBackend } from './queue/backends.js';
 export { silentBell, type Bell } from './queue/bell.js';
 export { migrateQueue, WorkQueue, type WorkQueueOptions } from './queue/work-queue.js';
-export { defineReconciler, type Reconciler, type ReconcilerContext } from './reconciler/reconciler.js';
+export { defineReconciler, type Reconciler, type NextRun, type ReconcilerContext } from './reconciler/reconciler.js';
 export { nudgeReconcilers, ReconcilerRunner, type ReconcilerRunnerOptions } from './reconciler/reconciler-runner.js';
 export { operationsRoom } from './room.js';
 export * from './tombstone/tombstone.js';

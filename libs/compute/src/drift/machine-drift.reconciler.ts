@@ -30,9 +30,13 @@ export interface MachineDriftOptions {
   graceMs?: number;
   /** How long until a machine that could not be started is tried again. */
   startAgainAfterMs?: number;
+  /** How long after a host's return the backend may know nothing of its machines yet: meanwhile they are looked at often. */
+  returnMs?: number;
 }
 
-const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000 };
+const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000, returnMs: 120_000 };
+/** Between two looks at machines whose host has returned. */
+const RETURNING_LOOK_MS = 3000;
 const CALL_TIMEOUT_MS = 10_000;
 const BATCH = 500;
 const MAX_BATCHES = 2000;
@@ -49,7 +53,10 @@ interface Look {
   compute: ComputeDriver;
   installation: string;
   graceMs: number;
+  returnMs: number;
   confirmed: number;
+  /** Whether nobody knows yet what machines of a host do that has returned. */
+  isReturning: boolean;
 }
 
 /**
@@ -58,19 +65,22 @@ interface Look {
  * the size that they shall have. What is missing or in the wrong place is reported, never touched.
  */
 export function machineDrift(database: Database, drivers: DriverRegistry, options: MachineDriftOptions = {}): Reconciler {
-  const { everyMs, graceMs, startAgainAfterMs } = { ...DEFAULTS, ...options };
+  const { everyMs, graceMs, startAgainAfterMs, returnMs } = { ...DEFAULTS, ...options };
   return defineReconciler({
     name: MACHINE_DRIFT,
     everyMs,
     timeoutMs: Math.max(everyMs, 60_000),
     async run(context) {
       await markSilent(database, null);
+      let isReturning = false;
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfMachines, MAX_BACKENDS)) {
-        if (context.signal.aborted) return;
+        if (context.signal.aborted) return undefined;
         try {
           const { compute } = await drivers.driver(backendId);
           const installation = await installationId(context.reader);
-          await lookAt({ context, database, backendId, compute, installation, graceMs, confirmed: 0 });
+          const look: Look = { context, database, backendId, compute, installation, graceMs, returnMs, confirmed: 0, isReturning: false };
+          await lookAt(look);
+          isReturning ||= look.isReturning;
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
           const { code, message, detail } = toMuonError(error);
@@ -78,27 +88,30 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
         }
       }
       for (const machine of await context.reader.rows(machinesToStart, MAX_STARTED, startAgainAfterMs, graceMs)) {
-        if (context.signal.aborted) return;
+        if (context.signal.aborted) return undefined;
         await start(context, machine);
       }
       await putDisksRight(context, MAX_STARTED, startAgainAfterMs);
       await putRight(context, await context.reader.rows(machinesToPutRight, MAX_STARTED, startAgainAfterMs));
+      return isReturning ? { afterMs: RETURNING_LOOK_MS } : undefined;
     },
   });
 }
 
 async function lookAt(look: Look): Promise<void> {
-  const { context, database, backendId, graceMs } = look;
+  const { context, database, backendId, graceMs, returnMs } = look;
   const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`));
   let after = '';
   for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
-    const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs);
+    const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs, returnMs);
     const last = rows.at(-1);
     if (last === undefined) return;
     const seen = await listing.upTo(last.instance_id);
     const observations: Observation[] = [];
     for (const row of rows) {
-      const observation = await compare(look, row, seen.get(row.instance_id));
+      const listed = seen.get(row.instance_id);
+      look.isReturning ||= row.has_host_returned && listed?.power === 'UNKNOWN';
+      const observation = await compare(look, row, listed);
       if (observation !== null) observations.push(observation);
     }
     if (observations.length > 0) {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { FaultKind } from '#driver-simulated';
+import { FaultKind, SimulatedHostState } from '#driver-simulated';
 import type { DriverCall } from '#drivers';
-import { OPERATIONS, type ReconcilerContext } from '#operations';
+import { OPERATIONS, type NextRun, type ReconcilerContext } from '#operations';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
 import { machineDrift, machineState } from '../index.js';
 
@@ -20,7 +20,7 @@ describe('machines that Muon itself has only just changed', () => {
   afterAll(() => bench.close());
 
   /** One look, for which everything has only just been changed. */
-  async function look(): Promise<void> {
+  async function look(): Promise<NextRun | void> {
     const context: ReconcilerContext = {
       signal: AbortSignal.timeout(10_000),
       fence: 1,
@@ -31,7 +31,7 @@ describe('machines that Muon itself has only just changed', () => {
         return bench.center.operations.submit(changes);
       },
     };
-    await machineDrift(bench.room.database, bench.center.drivers, { graceMs: HOUR_MS }).run(context);
+    return machineDrift(bench.room.database, bench.center.drivers, { graceMs: HOUR_MS }).run(context);
   }
   const call = (): DriverCall => ({ idempotencyKey: crypto.randomUUID(), timeoutMs: 5000, signal: AbortSignal.timeout(5000) });
   const stop = async (id: string): Promise<void> => {
@@ -71,5 +71,17 @@ describe('machines that Muon itself has only just changed', () => {
     await look();
     expect((await bench.center.world.machine(id))?.bootCount).toBe(2);
     expect(await bench.machine(id)).toMatchObject({ desired_power: 'RUNNING', observed_power: 'STOPPED' });
+  });
+
+  it('are looked at again soon while the backend knows nothing of them yet, though their host has returned', async () => {
+    const id = await bench.running(project, 'returning');
+    const hostName = (await bench.center.world.machine(id))?.hostName ?? '';
+    // Its beats are heard, and the backend's own cluster does not have it back.
+    await bench.center.world.setHost(hostName, SimulatedHostState.PARTITIONED);
+    expect(await look()).toEqual({ afterMs: expect.any(Number) });
+    expect(await bench.machine(id)).toMatchObject({ observed_power: 'UNKNOWN' });
+    await bench.center.world.setHost(hostName, SimulatedHostState.ALIVE);
+    expect(await look()).toBeUndefined();
+    expect(await bench.machine(id)).toMatchObject({ observed_power: 'RUNNING' });
   });
 });

@@ -15,6 +15,8 @@ export interface MachineToObserve {
   drift: MachineDrift | null;
   /** Within the grace: a listing may still show what was before. */
   has_just_changed: boolean;
+  /** Its host answers again, and not for long. */
+  has_host_returned: boolean;
   host_name: string;
   cpu: number;
   memory_mib: number;
@@ -27,10 +29,11 @@ export interface MachineToObserve {
  * Machines of a backend that shall be there, by what it calls them after one, each with what was seen of it. Left out is
  * what an operation is at, and what is on hosts that do not answer.
  */
-export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number]>(
+export const machinesToObserve = statement<MachineToObserve, [backendId: string, after: string, limit: number, graceMs: number, returnedMs: number]>(
   'machine_drift.machines',
   `SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
      m.observed_power <> 'UNKNOWN' AND m.observed_at >= clock_timestamp() - make_interval(secs => $4::float8 / 1000) AS has_just_changed,
+     h.health_since >= clock_timestamp() - make_interval(secs => $5::float8 / 1000) AS has_host_returned,
      coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
    LEFT JOIN LATERAL (

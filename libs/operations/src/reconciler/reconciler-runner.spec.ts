@@ -90,6 +90,22 @@ describe('reconcilers', () => {
     await eventually(() => runs === 3, 'one more for what it may have missed');
   });
 
+  it('runs again sooner than after its period when it says so', async () => {
+    let runs = 0;
+    const reconciler = defineReconciler({
+      name: 'curious',
+      everyMs: 3_600_000,
+      run: async () => {
+        runs += 1;
+        return runs < 3 ? { afterMs: 30 } : undefined;
+      },
+    });
+    await worker([reconciler]);
+    await eventually(() => runs === 3, 'three runs');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(runs).toBe(3);
+  });
+
   it("is woken by BullMQ's schedule when it would not look itself", async () => {
     let runs = 0;
     const queue = await WorkQueue.open({ database: room.database, backend: { kind: 'postgres' }, log });

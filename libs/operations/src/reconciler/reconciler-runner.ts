@@ -4,7 +4,7 @@ import { freeLeases, nudgeLeases } from '../lease/lease.sql.js';
 import type { NamedLease, NamedLeases } from '../lease/named-leases.js';
 import { OPERATIONS } from '../operation/operation-sections.js';
 import type { WorkQueue } from '../queue/work-queue.js';
-import type { Reconciler, ReconcilerContext } from './reconciler.js';
+import type { NextRun, Reconciler, ReconcilerContext } from './reconciler.js';
 
 export interface ReconcilerRunnerOptions {
   database: Database;
@@ -78,31 +78,32 @@ export class ReconcilerRunner {
     try {
       const lease = await leases.take(PREFIX + reconciler.name);
       if (lease === undefined) return;
-      const failed = await this.runHeld(reconciler, lease);
-      const again = backoffMs(lease.failures, 1000, reconciler.everyMs);
+      const ended = await this.runHeld(reconciler, lease);
+      const failed = ended === 'FAILED';
       // A little early, so that a ring at the full period finds it due.
-      await leases.release(lease, failed ? again : reconciler.everyMs * 0.9, failed);
+      const period = reconciler.everyMs * 0.9;
+      const again = failed ? backoffMs(lease.failures, 1000, reconciler.everyMs) : Math.min(period, ended?.afterMs ?? period);
+      await leases.release(lease, again, failed);
     } catch (error) {
       log.warn({ err: error }, 'a reconciler could not be started or ended; its lease runs out by itself');
     }
   }
 
-  private async runHeld(reconciler: Reconciler, lease: NamedLease): Promise<boolean> {
+  private async runHeld(reconciler: Reconciler, lease: NamedLease): Promise<NextRun | void | 'FAILED'> {
     const { log } = this.options;
     const parent = AbortSignal.any([lease.lost, this.stop.signal]);
     try {
-      await withTimeout(
+      return await withTimeout(
         `Reconciler "${reconciler.name}"`,
         reconciler.timeoutMs ?? DEFAULT_TIMEOUT_MS,
         (signal) => reconciler.run(this.context(lease, signal)),
         parent,
       );
-      return false;
     } catch (error) {
-      if (this.stop.signal.aborted) return false;
+      if (this.stop.signal.aborted) return undefined;
       const muon = toMuonError(error);
       log.warn({ code: muon.code, reason: muon.message, detail: muon.detail, err: error }, 'a reconciler failed');
-      return true;
+      return 'FAILED';
     }
   }
 

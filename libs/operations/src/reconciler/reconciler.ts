@@ -18,6 +18,12 @@ export interface ReconcilerContext {
   readonly submit: (changes: ChangeSet) => Promise<JsonObject>;
 }
 
+/** What a run says of the next one. */
+export interface NextRun {
+  /** Milliseconds until there is more to see than the period would wait for; longer than the period changes nothing. */
+  readonly afterMs: number;
+}
+
 /**
  * Keeps something true: looks at what is, compares it with what shall be, and starts operations for the difference. It
  * takes no input, so that any wake-up is as good as any other.
@@ -29,7 +35,8 @@ export interface Reconciler {
   readonly everyMs: number;
   /** How long one run may take; a minute when not said. */
   readonly timeoutMs?: number;
-  run(context: ReconcilerContext): Promise<void>;
+  /** @returns when to run again, where that is sooner than after the period */
+  run(context: ReconcilerContext): Promise<NextRun | void>;
 }
 
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
