@@ -218,10 +218,8 @@ export class IncusStorage implements StorageDriver {
     }
   }
 
-  /** Of copies of volumes Incus does not say which they are: while any is made, each one counts as being made. */
   private async isBeingMade(diskId: string, config: Config, budget: Budget): Promise<boolean> {
-    if ((await this.catalog.underWay(nameOf(diskId), budget)).length > 0) return true;
-    return config[Key.ORIGIN] !== undefined && (await this.catalog.volumeCopies(budget)) > 0;
+    return this.catalog.isBeingMade(nameOf(diskId), config[Key.ORIGIN] !== undefined, budget);
   }
 
   private async createVolume(specification: DiskSpecification, settings: Pick<NewVolume, 'config' | 'source'>, budget: Budget): Promise<Outcome<void>> {
