@@ -67,6 +67,15 @@ test('a machine’s name is known to whoever has given it', async () => {
   expect(incus.count(NAMES)).toBe(0);
 });
 
+test('a root disk that is made is found by its name, and its pool is asked for only when it cannot be made', async () => {
+  const [machine] = (await machines(1)) as [MachineSpecification];
+  expect(incus.count(NAMES)).toBe(1);
+  expect(incus.count(/^GET \/storage-pools/)).toBe(2);
+  incus.asked.length = 0;
+  await driver.storage.resizeDisk(callOf(), machine.diskIds[0] ?? '', 2);
+  expect(incus.count(/^GET \/(storage-pools|instances$)/)).toBe(0);
+});
+
 test('an operation that begins while others are listed is not overlooked', async () => {
   const [first, second] = (await machines(2)) as [MachineSpecification, MachineSpecification];
   const begun = Promise.withResolvers<void>();

@@ -51,10 +51,20 @@ export class Catalog {
     }
   }
 
+  /** By the name that it had when it was last seen; undefined when it has another, or none that is known here. */
+  async known(id: string, budget: Budget): Promise<Found | undefined> {
+    const name = this.names.get(id);
+    return name === undefined ? undefined : this.instance(name, budget);
+  }
+
+  /** An instance has this name from now on. */
+  learn(instanceName: string): void {
+    for (const [id, name] of namesById([instanceName])) this.names.set(id, name);
+  }
+
   /** The instance that has this machine's or root disk's id in its name. */
   async named(id: string, budget: Budget): Promise<Found | undefined> {
-    const known = this.names.get(id);
-    const found = known === undefined ? undefined : await this.instance(known, budget);
+    const found = await this.known(id, budget);
     if (found !== undefined) return found;
     for (let attempt = 0; attempt < FIND_ATTEMPTS; attempt += 1) {
       const name = (await this.allNames.ask(budget.list)).get(id);
@@ -103,7 +113,7 @@ export class Catalog {
     const renamed = await this.give(found, wanted, budget).finally(() => {
       for (const id of [diskId, machineId, idsOf(name)?.machineId]) if (id !== undefined) this.names.delete(id);
     });
-    if (renamed.state === 'DONE') for (const [id, newName] of namesById([wanted])) this.names.set(id, newName);
+    if (renamed.state === 'DONE') this.learn(wanted);
     return renamed;
   }
 

@@ -14,7 +14,7 @@ import {
 import { IncusError, isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
-import { BUSY_RETRY_MS, ifNotFound, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
+import { BUSY_RETRY_MS, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
 import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, type FoundDisk } from './disk.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
@@ -182,12 +182,17 @@ export class IncusStorage implements StorageDriver {
       if (present[Key.DISK_SPECIFICATION] !== config[Key.DISK_SPECIFICATION]) throw this.backend.conflict('disk', diskId);
       return this.observe(disk);
     };
-    const makeInPool = async (): Promise<Outcome<void>> => {
-      const pool = await this.backend.client.storagePools.get(poolName, budget.request).catch(ifNotFound);
-      if (pool === undefined) throw this.backend.missing('pool', poolName);
-      return make();
-    };
+    const makeInPool = async (): Promise<Outcome<void>> => make().catch(async (error: unknown) => this.failedIn(poolName, error, budget));
     return this.make({ find, isBeingMade: async () => this.isBeingMade(diskId, config, budget), make: makeInPool }, budget);
+  }
+
+  /** Of a pool that is not there Incus speaks in many ways. */
+  private async failedIn(poolName: string, error: unknown, budget: Budget): Promise<never> {
+    if (error instanceof IncusError && !error.outcomeUnknown && !error.retryable && !isConflict(error)) {
+      const pools = await this.backend.client.storagePools.list(budget.list);
+      if (!pools.some(({ name }) => name === poolName)) throw this.backend.missing('pool', poolName);
+    }
+    throw error;
   }
 
   /**
@@ -256,7 +261,9 @@ export class IncusStorage implements StorageDriver {
     const started = this.settle(budget, isNever, async () => (running = await client.instances.create(instance, { ...budget.request, ...targetOf(hostName) })));
     const ended = started.then(async (outcome) => (outcome.state === 'DONE' ? undefined : running?.wait()));
     void ended.catch(() => undefined).finally(() => creates.release(key));
-    return started;
+    const outcome = await started;
+    if (outcome.state === 'DONE') this.catalog.learn(instance.name);
+    return outcome;
   }
 
   private async copy(sourceDiskId: string, specification: DiskSpecification, config: Config, budget: Budget): Promise<Outcome<void>> {
@@ -361,6 +368,8 @@ export class IncusStorage implements StorageDriver {
   }
 
   private async find(diskId: string, budget: Budget): Promise<FoundDisk | undefined> {
+    const known = await this.catalog.known(diskId, budget);
+    if (known !== undefined) return { kind: 'ROOT', root: known };
     const [root, volume] = await Promise.all([this.catalog.named(diskId, budget), this.catalog.volume(diskId, budget)]);
     if (root !== undefined) return { kind: 'ROOT', root };
     return volume === undefined ? undefined : { kind: 'VOLUME', volume, etag: volume.etag };
