@@ -1,10 +1,10 @@
 import { sleep } from '#core';
 import {
-  DiskHealth,
   DONE,
   done,
   pending,
   type Capabilities,
+  type DiskHealth,
   type DiskSpecification,
   type DriverCall,
   type ObservedDisk,
@@ -16,9 +16,9 @@ import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { BUSY_RETRY_MS, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
 import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, type FoundDisk } from './disk.js';
+import { DiskList } from './disk-list.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
-import { Pages } from './pages.js';
 import { MachinePower } from './power.js';
 import { asGib } from './sizes.js';
 
@@ -29,7 +29,7 @@ const FINGERPRINT = /^[0-9a-f]{12,64}$/;
 
 /** Disks as custom volumes of Incus's pools and, where they begin as images, as instances. */
 export class IncusStorage implements StorageDriver {
-  private readonly pages = new Pages<ObservedDisk>(({ diskId }) => diskId);
+  private readonly list: DiskList;
   private readonly power: MachinePower;
 
   constructor(
@@ -37,6 +37,7 @@ export class IncusStorage implements StorageDriver {
     private readonly catalog: Catalog,
   ) {
     this.power = new MachinePower(backend, catalog);
+    this.list = new DiskList(backend, catalog);
   }
 
   async createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
@@ -131,19 +132,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async diskHealth(call: DriverCall, diskIds: string[]): Promise<Map<string, DiskHealth>> {
-    return this.ask(call, 'diskHealth', [], async (budget) => {
-      if (diskIds.length === 0) return new Map();
-      const [disks, members] = await Promise.all([this.observeAll(budget), this.backend.client.cluster.list(budget.list)]);
-      const away = new Set(members.filter(({ status }) => status === 'Offline').map((member) => member.server_name));
-      const hosts = new Map(disks.map(({ diskId, hostName }) => [diskId, hostName]));
-      return new Map(
-        diskIds.map((diskId) => {
-          const hostName = hosts.get(diskId);
-          if (hostName === undefined) return [diskId, DiskHealth.UNKNOWN];
-          return [diskId, hostName !== null && away.has(hostName) ? DiskHealth.UNAVAILABLE : DiskHealth.HEALTHY];
-        }),
-      );
-    });
+    return this.ask(call, 'diskHealth', [], async (budget) => this.list.health(diskIds, budget));
   }
 
   async getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined> {
@@ -154,7 +143,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]> {
-    return this.ask(call, 'listDisks', [], async (budget) => this.pages.page(after, limit, async () => this.observeAll(budget)));
+    return this.ask(call, 'listDisks', [], async (budget) => this.list.page(after, limit, budget));
   }
 
   private async ask<Value>(
@@ -388,15 +377,6 @@ export class IncusStorage implements StorageDriver {
 
   private observe(disk: FoundDisk): ObservedDisk {
     return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume);
-  }
-
-  private async observeAll(budget: Budget): Promise<ObservedDisk[]> {
-    const [instances, volumes] = await Promise.all([this.catalog.list(budget), this.catalog.volumes(budget)]);
-    const roots = instances.filter(({ config }) => config[Key.DISK] !== undefined).map(observedRoot);
-    const others = volumes
-      .filter(({ volume }) => volume.config[Key.DISK] !== undefined)
-      .map(observedVolume);
-    return [...roots, ...others];
   }
 }
 
