@@ -95,7 +95,7 @@ export class Catalog {
 
   /** All instances, as the list has them. */
   async list(budget: Budget): Promise<Instance[]> {
-    const all = await this.backend.client.instances.list(budget.list);
+    const all = await this.backend.client.instances.list(budget.listOfMembers);
     this.names = namesById(all.map(({ name }) => name));
     return all.map(listedInstance);
   }

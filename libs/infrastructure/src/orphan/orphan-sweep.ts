@@ -53,7 +53,10 @@ export interface OrphanReport {
 const ORPHAN_SWEEP = 'orphan-sweep';
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_SETTLE_AFTER_MS = 60_000;
-const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const CALL_TIMEOUT_MS = 45_000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const PAGE = 500;
 const MAX_PAGES = 2000;
 const MAX_SETTLED = 2000;
@@ -85,7 +88,7 @@ export class OrphanSweep {
     return defineReconciler({
       name: ORPHAN_SWEEP,
       everyMs,
-      timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
+      timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
       run: async (context) => {
         for (const { id } of await context.reader.rows(findLiveBackends)) {
           if (context.signal.aborted) return;
