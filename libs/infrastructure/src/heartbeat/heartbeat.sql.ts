@@ -118,6 +118,12 @@ export const recordBackendUp = statement<never, [backendId: string, capabilities
    WHERE id = $1 AND (health <> 'UP' OR capabilities <> $2::jsonb)`,
 );
 
+/** Why a backend that is up cannot list what it has, or that it can. One that is down has another reason. */
+export const recordBackendListing = statement<never, [backendId: string, failure: string | null]>(
+  'heartbeat.backend_listing',
+  `UPDATE backend SET health_reason = $2::text WHERE id = $1 AND health = 'UP' AND health_reason IS DISTINCT FROM $2::text`,
+);
+
 /**
  * The backend has not answered. After the threshold it is DOWN, and nobody can tell of its hosts: those that were up
  * become UNKNOWN and leave placement; those that were down stay so.
