@@ -20,6 +20,11 @@ function project({ testTimeout, fileParallelism = true, ...more }: Project) {
   return { extends: true as const, test: { testTimeout, hookTimeout, fileParallelism, ...more } };
 }
 
+/** Specs that turn hosts of the lab off or cut them off: nothing else may need those meanwhile. */
+const turnHostsOff = ['driver-incus', 'host-failures', 'hosts', 'incus-machines', 'provider-router', 'swarm', 'swarm-votes'].map(
+  (name) => `test/lab/${name}.spec.ts`,
+);
+
 export default defineConfig({
   // One copy of graphql for our modules and for those that Node loads itself: its values know only their own realm.
   resolve: {
@@ -46,8 +51,10 @@ export default defineConfig({
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),
       project({ name: 'faults', include: ['test/faults/**/*.spec.ts'], testTimeout: 120_000 }),
       project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),
-      // Needs a lab that is up; its specs share it, and some of them break it for a while.
-      project({ name: 'lab', include: ['test/lab/**/*.spec.ts'], testTimeout: 180_000, fileParallelism: false }),
+      // Need a lab that is up, and share it.
+      project({ name: 'lab', include: ['test/lab/**/*.spec.ts'], exclude: turnHostsOff, testTimeout: 180_000 }),
+      // After those, one by one.
+      project({ name: 'lab-alone', include: turnHostsOff, testTimeout: 180_000, fileParallelism: false }),
       // The same tests on the lab's hosts and network instead of simulated ones, but for what is left out with a reason.
       project({
         name: 'lab-acceptance',

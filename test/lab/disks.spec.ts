@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Volume } from '#incus';
 import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
 
 /** Disks that are given from machine to machine, on real hosts with pools of their own. */
@@ -54,13 +55,15 @@ async function look(id: string): Promise<DiskNow> {
 /** A container finds its disks in folders of their names. */
 const folderOf = (diskId: string): string => `/mnt/${diskId.replace('_', '-')}`;
 
-/** Names of what Incus has of a disk beside it, on the pool of the host that holds it. */
-async function snapshotsOf(diskId: string): Promise<string[]> {
+/** What Incus has of a disk and of its snapshots. */
+async function volumesOf(diskId: string): Promise<Volume[]> {
   const { storagePools } = muon.incus;
   const volumes = (await Promise.all((await storagePools.list()).map(async ({ name }) => storagePools.volumes(name)))).flat();
-  const prefix = `${diskId.replace('_', '-')}/`;
-  return volumes.map(({ name }) => name).filter((name) => name.startsWith(prefix));
+  return volumes.filter(({ name }) => name.split('/')[0] === diskId.replace('_', '-'));
 }
+
+const snapshotsOf = async (diskId: string): Promise<Volume[]> => (await volumesOf(diskId)).filter(({ name }) => name.includes('/'));
+const sizeOf = async (diskId: string): Promise<string | undefined> => (await volumesOf(diskId)).find(({ name }) => !name.includes('/'))?.config['size'];
 
 async function inGuest(machine: LabMachine, script: string): Promise<string> {
   const { exitCode, stdout } = await muon.inGuest(machine.id, 'sh', '-c', script);
@@ -88,7 +91,9 @@ test('a disk goes from one running machine to another of its host, with what was
   );
   await muon.ended(tenant.api, createDiskSnapshot.operation.id);
   expect(await snapshotsOf(disk)).toHaveLength(1);
+  expect(await sizeOf(disk)).toBe('1GiB');
   await change('resizeDisk', { id: disk, sizeGib: 2 });
+  expect(await sizeOf(disk)).toBe('2GiB');
   await change('detachDisk', { diskId: disk });
   expect(await look(disk)).toEqual({ state: 'AVAILABLE', virtualMachine: null });
   expect(await inGuest(one, isMounted)).toBe('exit 1');

@@ -7,14 +7,14 @@ import { Play, type Played } from '../faults/play.js';
 import type { FaultPoint } from '../faults/points.js';
 import { failuresOf, Report } from '../faults/report.js';
 import { computeScenarios } from '../faults/scenarios/compute.js';
+import { reachedMachineDeletion } from '../faults/scenarios/edge.js';
 import { finished, startedBy } from '../faults/scenarios/material.js';
 
 /** Machines are made and deleted on real hosts and a real network while everything goes wrong that can. */
 
 /** Installations of their own, which share the lab: each puts one operation to the test at a time. */
 const HOUSES = 3;
-const KINDS = ['compute.virtual_machine.create', 'compute.virtual_machine.delete'];
-const scenarios = computeScenarios.filter(({ kind }) => KINDS.includes(kind));
+const scenarios = [...computeScenarios.filter(({ kind }) => kind === 'compute.virtual_machine.create'), reachedMachineDeletion];
 
 /**
  * Left out is a worker that dies of a step that had to wait: whether a real backend lets a step wait is a matter of its

@@ -60,7 +60,8 @@ async function healthy(): Promise<void> {
   });
 }
 
-test('a host whose power is cut is gone, is missed, and comes back without what ran on it', async () => {
+// So do those of Muon's hosts that die.
+test('a host whose power is cut is gone, is missed, and comes back without what ran on it', { tags: ['lengthy'] }, async () => {
   await createTiny(incus, instance, 'h3');
   await incus.instances.ensurePower(instance, { action: 'start' });
   await killHost(host('h3'));

@@ -173,8 +173,12 @@ test('a bundle opens the managers to the stock client, wherever the load balance
   expect(stranger.exitCode).not.toBe(0);
 });
 
-test('managers are on hosts of their own, and nodes carry their labels', async () => {
+test('managers are on hosts of their own, nodes have what cloud-init was to write, and carry their labels', async () => {
   expect(hostsOf(controlsOf(cluster)).size).toBe(3);
+  for (const node of cluster.nodes) {
+    const { stdout } = await muon.inGuest(node.virtualMachine?.id ?? '', 'cat', '/etc/muon/node.env');
+    expect(stdout).toContain(`MUON_NODE_ROLE=${node.role}\n`);
+  }
   const worker = cluster.nodes.find((node) => node.role === 'WORKER')?.name ?? '';
   const { stdout } = await docker('node', 'inspect', worker, '--format', '{{json .Spec.Labels}}');
   expect(JSON.parse(stdout)).toMatchObject({ team: 'shop', 'muon.pool': 'workers' });
@@ -214,13 +218,26 @@ test('a service is spread over the workers, and reached through the overlay', as
 
 test('a pool grows and shrinks, drained first, and the managers know only who is there', async () => {
   const pool = cluster.nodePools[0]?.id ?? '';
+  const before = await joinTokens();
   await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 3 });
   expect((await nodesSeen()).size).toBe(6);
+  // Whoever has read the ones that were used comes in by them no more.
+  const after = await joinTokens();
+  for (const role of ['manager', 'worker'] as const) expect(after[role]).not.toBe(before[role]);
   await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 2 });
   cluster = await look(cluster.id);
   expect(cluster.nodes).toHaveLength(5);
   await allReady();
 }, PATIENCE_MS);
+
+async function joinTokens(): Promise<Record<'manager' | 'worker', string>> {
+  const token = async (role: string): Promise<string> => {
+    const { exitCode, stdout } = await docker('swarm', 'join-token', '--quiet', role);
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^SWMTKN-1-/)]);
+    return stdout.trim();
+  };
+  return { manager: await token('manager'), worker: await token('worker') };
+}
 
 // So are those of a host that died.
 test('a manager is replaced, and the others go on agreeing', { tags: ['lengthy'], timeout: PATIENCE_MS }, async () => {

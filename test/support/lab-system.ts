@@ -1,4 +1,4 @@
-import { Database } from '#database';
+import { Database, statement } from '#database';
 import type { IncusClient, Instance } from '#incus';
 import { installationId } from '#infrastructure';
 import { register } from '../../apps/lab/src/registration/register.js';
@@ -6,10 +6,11 @@ import { builtProgram } from './built.js';
 import type { ApiClient } from './client.js';
 import { Lab, until } from './lab.js';
 import { withdrawShared } from './outside.js';
-import { startSystem, type System, type SystemOptions } from './system.js';
+import { startSystem, type System, type SystemOptions, type SystemProcess } from './system.js';
 
 const LAB_PROGRAM = builtProgram('apps/lab/src/main.js');
 const OPERATION_PATIENCE_MS = 120_000;
+const readKeeper = statement<{ owner: string | null }, [name: string]>('lab.keeper', 'SELECT owner FROM lease WHERE name = $1');
 /** Everything that Muon makes in Incus says whose it is. */
 const INSTALLATION_KEY = 'user.muon.installation';
 
@@ -51,7 +52,7 @@ export class LabSystem {
     try {
       const { url, token } = system.owner;
       const { backendId } = await register({ folder: lab.folder, url, token: token ?? '', note: () => undefined });
-      return new LabSystem(lab, system, await lab.incus(askedHost), backendId, await installationOf(system.databaseUrl));
+      return new LabSystem(lab, system, await lab.incus(askedHost), backendId, await withDatabase(system.databaseUrl, installationId));
     } catch (error) {
       await system.close();
       throw error;
@@ -147,6 +148,12 @@ export class LabSystem {
     return (await this.incus.instances.list()).find(({ name }) => name.includes(id.replace('_', '-')));
   }
 
+  /** The worker that binds ports and hears what hosts and networks tell; undefined between two of them. */
+  async tender(): Promise<SystemProcess | undefined> {
+    const owner = await withDatabase(this.system.databaseUrl, async (database) => database.first(readKeeper, `keeper:backend-tending:${this.backendId}`));
+    return this.system.workers.find(({ child }) => owner?.owner?.split('/')[1] === String(child.pid));
+  }
+
   /** Runs a command in the guest, past Muon, as its user would. */
   async inGuest(machineId: string, ...command: string[]): Promise<{ exitCode: number; stdout: string }> {
     const instance = await this.instanceOf(machineId);
@@ -195,10 +202,10 @@ export class LabSystem {
   }
 }
 
-async function installationOf(databaseUrl: string): Promise<string> {
-  const database = await Database.open({ url: databaseUrl, rooms: [], poolSize: 1, applicationName: 'lab test' });
+async function withDatabase<Result>(url: string, work: (database: Database) => Promise<Result>): Promise<Result> {
+  const database = await Database.open({ url, rooms: [], poolSize: 1, applicationName: 'lab test' });
   try {
-    return await installationId(database);
+    return await work(database);
   } finally {
     await database.close();
   }

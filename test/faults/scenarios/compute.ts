@@ -8,7 +8,7 @@ import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
 import { contextOn } from '../sweep.js';
-import { finished, makeMachine, makeNetwork, startDisk, startedBy, startMachine } from './material.js';
+import { finished, makeMachine, makeNetwork, makePair, startedBy, startMachine } from './material.js';
 
 /** A network for machines to be made in. */
 const network = { key: 'network', make: makeNetwork };
@@ -95,12 +95,6 @@ export const computeScenarios: readonly Scenario[] = [
     },
   },
 ];
-
-/** A machine, and a disk that can be attached to it. */
-async function makePair(stage: Stage, networkId: string): Promise<{ virtualMachineId: string; diskId: string }> {
-  const virtualMachineId = await makeMachine(stage, networkId);
-  return { virtualMachineId, diskId: await finished(stage, await startDisk(stage, { virtualMachineId })) };
-}
 
 const beats = { silentAfterMs: 1, beatsToReturn: 1, fenceAgainAfterMs: 1 };
 

@@ -1,10 +1,11 @@
+import { DiskAttachmentService, VirtualMachineService } from '#compute';
 import { MuonError } from '#core';
 import { edgeDrift, ExternalNetworkService, findPortsOfOwners, FloatingIpService, ProviderRouterService, RouterService } from '#network';
 import { idIn } from '../bench/ids.js';
 import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
 import { contextOn } from '../sweep.js';
-import { finished, makeMachine, makeNetwork, startedBy, startLoadBalancer, unique, type Made } from './material.js';
+import { finished, makeMachine, makeNetwork, makePair, startedBy, startLoadBalancer, unique, type Made } from './material.js';
 
 export async function startExternalNetwork(stage: Stage): Promise<Made> {
   const { bench, backendId } = stage;
@@ -43,7 +44,7 @@ async function reached(stage: Stage, { isBehind = false } = {}): Promise<Reached
   return { externalNetworkId, networkId, routerId, portId: port?.id ?? '', loadBalancerId };
 }
 
-async function makeFloatingIp(stage: Stage, { externalNetworkId: externalNetwork, portId }: Reached, isLed: boolean): Promise<string> {
+async function makeFloatingIp(stage: Stage, { externalNetworkId: externalNetwork, portId }: Pick<Reached, 'externalNetworkId' | 'portId'>, isLed: boolean): Promise<string> {
   const { bench, projectId } = stage;
   const service = bench.service(FloatingIpService);
   const { result } = await service.create(bench.access, { projectId, name: unique('fip'), externalNetwork });
@@ -180,3 +181,31 @@ export const edgeScenarios: readonly Scenario[] = [
     },
   },
 ];
+
+/** A network that reaches the outside. */
+async function makeOutside(stage: Stage): Promise<Pick<Reached, 'externalNetworkId' | 'networkId'>> {
+  const externalNetworkId = await finished(stage, await startExternalNetwork(stage));
+  const networkId = await makeNetwork(stage);
+  await finished(stage, await startRouter(stage, [networkId], { externalNetwork: externalNetworkId }));
+  return { externalNetworkId, networkId };
+}
+
+/** As the deletion among the scenarios of machines, of one that a floating IP leads to: its translation goes with it. */
+export const reachedMachineDeletion: Scenario = {
+  kind: 'compute.virtual_machine.delete',
+  base: { key: 'outside', make: makeOutside },
+  async prepare(stage, base) {
+    const { bench, world } = stage;
+    const outside = base as Awaited<ReturnType<typeof makeOutside>>;
+    const { virtualMachineId: id, diskId } = await makePair(stage, outside.networkId);
+    await finished(stage, startedBy(await bench.service(DiskAttachmentService).attach(bench.access, { diskId, virtualMachineId: id })));
+    const [port] = await bench.database.rows(findPortsOfOwners, [id]);
+    const floatingIpId = await makeFloatingIp(stage, { ...outside, portId: port?.id ?? '' }, true);
+    const isThere = async (): Promise<boolean> => (await world.objects()).some((object) => object.kind === 'FLOATING_IP' && object.id === floatingIpId);
+    if (!(await isThere())) throw new Error('the floating IP has no translation before its machine is deleted');
+    return {
+      submit: async () => startedBy(await bench.service(VirtualMachineService).delete(bench.access, id)).operationId,
+      check: async (state) => ((await isThere()) === (state === 'CANCELLED') ? [] : [`ended ${state}, and the translation of its floating IP does not agree`]),
+    };
+  },
+};

@@ -67,6 +67,12 @@ export async function startDisk(stage: Stage, more: Partial<CreateDiskInput> = {
   return startedBy(await bench.service(DiskService).create(bench.access, { projectId, name: unique('disk'), sizeGib: 5, ...more }));
 }
 
+/** A machine, and a disk that can be attached to it. */
+export async function makePair(stage: Stage, networkId: string): Promise<{ virtualMachineId: string; diskId: string }> {
+  const virtualMachineId = await makeMachine(stage, networkId);
+  return { virtualMachineId, diskId: await finished(stage, await startDisk(stage, { virtualMachineId })) };
+}
+
 export async function startLoadBalancer(stage: Stage, networkId: string, members: readonly string[] = []): Promise<Made> {
   const { bench } = stage;
   const input = { networkId, name: unique('lb'), listeners: [{ port: 443, memberPort: 6443 }], members: [...members] };

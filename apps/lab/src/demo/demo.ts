@@ -6,8 +6,6 @@ import { runOperation, type Started } from '../../../standalone/src/demo/operati
 import { say } from '../../../standalone/src/demo/terminal.js';
 import { startStandalone } from '../../../standalone/src/standalone.js';
 import { Failure } from '../failure.js';
-import { incusOf } from '../host/host.js';
-import { findMachines } from '../host/namespace.js';
 import { provideDebian } from '../images.js';
 import { installPackages } from '../machine/packages.js';
 import { DOCKER_RELEASE, EXTERNAL_NETWORK } from '../layout.js';
@@ -15,14 +13,15 @@ import { register } from '../registration/register.js';
 import type { StateFolder } from '../state.js';
 import { up, type Note } from '../up.js';
 import { DockerClient, type Bundle } from './docker-client.js';
+import { remainsOf } from './remains.js';
 
 /** Five guests with Docker start on two processors. */
 const CLUSTER_DEADLINE_MS = 15 * 60_000;
-/** By which everything of a project can be found in Incus. */
-const PROJECT_KEY = 'user.muon.project';
+const MANAGERS = 3;
+const WORKERS = 2;
 const PROGRAM = fileURLToPath(new URL('../main.js', import.meta.url));
 
-/** The main job on real hosts: a lab, a Muon, a customer, a Swarm of five nodes that the stock client reaches, and nothing left. */
+/** The main job on real hosts: a lab, a Muon, a customer, a Swarm of five nodes that the stock client reaches, and nothing left of the customer. */
 export async function demo({ folder, note }: { folder: StateFolder; note: Note }): Promise<void> {
   say.chapter('A datacenter on this machine: three hosts with Incus and Open vSwitch, and OVN between them');
   await up({ folder, hosts: undefined, note });
@@ -54,8 +53,8 @@ async function useSwarm({ api, projectId }: Customer): Promise<void> {
     kind: 'SWARM',
     version: DOCKER_RELEASE,
     externalNetwork: EXTERNAL_NETWORK,
-    controlPlane: { count: 3, flavor: 'node' },
-    nodePools: [{ name: 'workers', flavor: 'node', count: 2 }],
+    controlPlane: { count: MANAGERS, flavor: 'node' },
+    nodePools: [{ name: 'workers', flavor: 'node', count: WORKERS }],
   };
   say.chapter('A developer looks before leaping');
   await planCluster(api, input);
@@ -76,6 +75,8 @@ async function useSwarm({ api, projectId }: Customer): Promise<void> {
   await using client = await DockerClient.of(createDockerBundle.bundle);
   say.chapter(`DOCKER_HOST=${client.host} docker node ls`);
   say.plain(await client.docker('node', 'ls'));
+  const ready = (await client.docker('node', 'ls', '--format', '{{.Status}}')).trim().split('\n').filter((status) => status === 'Ready').length;
+  if (ready !== MANAGERS + WORKERS) throw new Failure(`Of the Swarm ${ready} nodes are ready, and not ${MANAGERS + WORKERS}.`);
   say.chapter('The cluster is deleted');
   await runOperation<{ deleteCluster: Started }>(
     api,
@@ -93,14 +94,7 @@ async function leave(operator: DemoApi, customer: Customer, folder: StateFolder)
     { id: customer.tenantId },
     (answer) => answer.offboardTenant,
   );
-  const [machine] = (await findMachines()).filter(({ stateFolder, name }) => stateFolder === folder.path && name.startsWith('h'));
-  if (machine === undefined) throw new Failure('The lab went away.');
-  const incus = incusOf(machine);
-  try {
-    const left = (await incus.instances.list()).filter(({ config }) => config[PROJECT_KEY] === customer.projectId);
-    if (left.length > 0) throw new Failure(`Incus still holds ${left.map(({ name }) => name).join(', ')}.`);
-    say.done('no instance of the customer is left in Incus');
-  } finally {
-    incus.close();
-  }
+  const left = await remainsOf(customer.tenantId, folder);
+  if (left.length > 0) throw new Failure(`Of the customer there is still ${left.join(', ')}.`);
+  say.done('nothing of the customer is left in Incus and OVN; the lab stays: npm run lab -- down');
 }

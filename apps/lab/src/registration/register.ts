@@ -101,6 +101,10 @@ async function registerBackend(api: DemoApi, backend: LabBackend): Promise<strin
 }
 
 async function registerExternalNetwork(api: DemoApi, backendId: string): Promise<void> {
+  const { externalNetworks } = await api.request<{ externalNetworks: Named }>('query ($name: String!) { externalNetworks(name: $name) { nodes { id name } } }', {
+    name: EXTERNAL_NETWORK,
+  });
+  if (externalNetworks.nodes.length > 0) return;
   const input = {
     name: EXTERNAL_NETWORK,
     backendId,
@@ -109,18 +113,14 @@ async function registerExternalNetwork(api: DemoApi, backendId: string): Promise
     gateway: machineAddress(EXTERNAL),
     pools: [FLOATING],
   };
-  try {
-    const { createExternalNetwork: made } = await api.request<{ createExternalNetwork: { operation: { id: string } } }>(
-      'mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { operation { id } } }',
-      { input },
-    );
-    await until('The external network', MAKING_MS, async () => {
-      const { operation } = await api.request<{ operation: { state: string } }>('query ($id: ID!) { operation(id: $id) { state } }', made.operation);
-      return operation.state === 'SUCCEEDED' ? true : undefined;
-    });
-  } catch (error) {
-    if (!(error instanceof Refused) || error.code !== 'ALREADY_EXISTS') throw error;
-  }
+  const { createExternalNetwork: made } = await api.request<{ createExternalNetwork: { operation: { id: string } } }>(
+    'mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { operation { id } } }',
+    { input },
+  );
+  await until('The external network', MAKING_MS, async () => {
+    const { operation } = await api.request<{ operation: { state: string } }>('query ($id: ID!) { operation(id: $id) { state } }', made.operation);
+    return operation.state === 'SUCCEEDED' ? true : undefined;
+  });
 }
 
 async function registerHost(api: DemoApi, backendId: string, { name, zone, rack }: HostLayout): Promise<void> {

@@ -9,6 +9,7 @@ import type { ExternalNetworkSpecification, FloatingIpSpecification, RouterSpeci
 import type { FirewallSpecification, SecurityGroupSpecification } from '../firewall.js';
 import type { LoadBalancerSpecification, NetworkSpecification, ObservedNetworkPart, PortSpecification } from '../network.js';
 import type { DiskSpecification } from '../storage.js';
+import { Skips } from './skips.js';
 import { walk } from './walk.js';
 import type { ConformanceHooks, ConformanceSubject, Contract } from './subject.js';
 
@@ -25,7 +26,8 @@ export class Bench {
     projectId: typeidUnboxed('project'),
   };
   private readonly made: (() => Promise<Outcome<void>>)[] = [];
-  private readonly skips = new Set<string>();
+  /** What was left out, and why. */
+  readonly skips = new Skips();
   private opened: ConformanceSubject | undefined;
 
   /** @param contracts those that are examined */
@@ -53,11 +55,6 @@ export class Bench {
     return this.subject.hostNames[0];
   }
 
-  /** What was left out, and why. */
-  get skipped(): readonly string[] {
-    return [...this.skips].sort();
-  }
-
   /** Skips the test, visibly, when the backend cannot do this by its own declaration. */
   needs(context: TestContext, ...capabilities: (keyof Capabilities)[]): void {
     for (const capability of capabilities) {
@@ -78,7 +75,7 @@ export class Bench {
   }
 
   skip(context: TestContext, reason: string): never {
-    this.skips.add(`${context.task.name}: ${reason}`);
+    this.skips.add(context.task.name, reason);
     return context.skip(reason);
   }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { Bench } from './bench.js';
 import { callConformance } from './calls.js';
 import { computeConformance } from './compute.js';
@@ -32,12 +32,13 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
  * cannot do to it, is skipped with the reason, and listed at the end.
  * @param setup brings a backend that nothing else uses meanwhile
  * @param options `timeoutMs` of one test: machines of a real backend take their time; `contracts` when the driver is only a
- * part of a backend's, which is then examined in these alone
+ * part of a backend's, which is then examined in these alone; `lacks` has the reasons for which tests may be skipped: any
+ * other fails the examination, so that nothing drops out unseen
  */
 export function driverConformance(
   name: string,
   setup: () => Promise<ConformanceSubject>,
-  options: { timeoutMs?: number; contracts?: readonly Contract[] } = {},
+  options: { timeoutMs?: number; contracts?: readonly Contract[]; lacks?: readonly string[] } = {},
 ): void {
   const contracts = options.contracts ?? CONTRACTS;
   const bench = new Bench(contracts);
@@ -46,10 +47,13 @@ export function driverConformance(
       bench.subject = await setup();
     }, options.timeoutMs ?? 60_000);
     afterAll(async () => {
-      if (bench.skipped.length > 0) {
-        process.stdout.write(`conformance of ${name}, not examined:\n${bench.skipped.map((each) => `  ${each}\n`).join('')}`);
+      const { lines, reasons } = bench.skips;
+      if (lines.length > 0) {
+        process.stdout.write(`conformance of ${name}, not examined:\n${lines.map((each) => `  ${each}\n`).join('')}`);
       }
       await bench.subject.teardown();
+      const unexpected = reasons.filter((reason) => options.lacks?.includes(reason) !== true);
+      expect(unexpected, 'reasons for which tests were skipped').toEqual([]);
     });
     describe('calls', () => callConformance(bench));
     describe.each(contracts)('%s', (contract) => EXAMINATIONS[contract](bench));
