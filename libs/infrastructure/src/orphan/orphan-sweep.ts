@@ -143,7 +143,7 @@ export class OrphanSweep {
   /** Where a backend answers and cannot list what it has, nobody sees what changes there: it says so itself. */
   private async listAll(context: ReconcilerContext, driver: Driver, backendId: string): Promise<ListedObject[]> {
     const record = async (failure: string | null): Promise<void> =>
-      this.database.transaction(async (transaction) => transaction.execute(recordBackendListing, backendId, failure));
+      this.database.transaction(async (transaction) => void (await transaction.execute(recordBackendListing, backendId, failure)));
     try {
       const all = await listAll(context, driver, backendId);
       await record(null);
