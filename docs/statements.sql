@@ -1636,6 +1636,9 @@ INSERT INTO group_membership (group_id, principal_id) SELECT id, $1 FROM wanted 
 )
 SELECT count(*) AS fitting FROM wanted;
 
+-- heartbeat.backend_listing
+UPDATE backend SET health_reason = $2::text WHERE id = $1 AND health = 'UP' AND health_reason IS DISTINCT FROM $2::text;
+
 -- heartbeat.backend_silent
 WITH silent AS (
 SELECT b.id FROM backend AS b LEFT JOIN backend_heartbeat AS s ON s.backend_id = b.id
@@ -1676,7 +1679,7 @@ SELECT * FROM jsonb_to_recordset($2::jsonb) AS s (name text, alive boolean, cpu 
 cpu_percent float8, memory_used_mib bigint)
 ), looked AS (
 SELECT h.id, h.intent, h.health, h.fence, h.vacant, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
-s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
+coalesce(nullif(s.cpu, 0), h.cpu) AS cpu, coalesce(nullif(s.memory_mib, 0), h.memory_mib) AS memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
 CASE WHEN coalesce(s.alive, false) THEN least(coalesce(b.beats, 0) + 1, 1000000) ELSE 0 END AS beats,
 CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses,
 CASE WHEN s.alive THEN NULL
@@ -2233,6 +2236,7 @@ ORDER BY m.id, d.id LIMIT $1::int;
 -- machine_drift.machines
 SELECT m.id, m.instance_id, m.revision, m.observed_power, m.observed_reason, m.drift, h.name AS host_name, m.cpu, m.memory_mib,
 m.observed_power <> 'UNKNOWN' AND m.observed_at >= clock_timestamp() - make_interval(secs => $4::float8 / 1000) AS has_just_changed,
+h.health_since >= clock_timestamp() - make_interval(secs => $5::float8 / 1000) AS has_host_returned,
 coalesce(d.root_ids, '{}') AS root_disk_ids, coalesce(d.data_ids, '{}') AS data_disk_ids
 FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
 LEFT JOIN LATERAL (

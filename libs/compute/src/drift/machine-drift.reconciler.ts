@@ -38,6 +38,10 @@ const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000,
 /** Between two looks at machines whose host has returned. */
 const RETURNING_LOOK_MS = 3000;
 const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const LIST_TIMEOUT_MS = 45_000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const BATCH = 500;
 const MAX_BATCHES = 2000;
 const MAX_BACKENDS = 1000;
@@ -69,7 +73,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
   return defineReconciler({
     name: MACHINE_DRIFT,
     everyMs,
-    timeoutMs: Math.max(everyMs, 60_000),
+    timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
     async run(context) {
       await markSilent(database, null);
       let isReturning = false;
@@ -100,7 +104,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
 
 async function lookAt(look: Look): Promise<void> {
   const { context, database, backendId, graceMs, returnMs } = look;
-  const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`));
+  const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`, LIST_TIMEOUT_MS));
   let after = '';
   for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
     const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs, returnMs);
@@ -172,8 +176,8 @@ function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): Mach
   return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 
-function callOf({ context, backendId }: Look, what: string): DriverCall {
-  return { idempotencyKey: `machine-drift/${backendId}/${what}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
+function callOf({ context, backendId }: Look, what: string, timeoutMs = CALL_TIMEOUT_MS): DriverCall {
+  return { idempotencyKey: `machine-drift/${backendId}/${what}`, timeoutMs, signal: context.signal };
 }
 
 async function start(context: ReconcilerContext, machine: MachineToStart): Promise<void> {
