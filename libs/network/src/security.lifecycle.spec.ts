@@ -25,7 +25,7 @@ import {
   registerNetworkSections,
   SecurityGroupService,
 } from './index.js';
-import { findFirewallPolicies } from './firewall-policy/firewall-policy.sql.js';
+import { findFirewallPolicies, raiseFirewallRevision } from './firewall-policy/firewall-policy.sql.js';
 import { findGroupsOfPorts, findSecurityGroups } from './security-group/security-group.sql.js';
 
 const installation = statement<{ id: string }>('spec.installation', 'SELECT id FROM installation');
@@ -124,7 +124,7 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     (await room.database.rows(findGroupsOfPorts, [portId])).map((row) => row.security_group_id);
   const firewallId = async (): Promise<string> => (await room.database.first(installation))?.id ?? '';
 
-  async function drift(): Promise<string[]> {
+  async function drift(graceMs = 0): Promise<string[]> {
     const submitted: string[] = [];
     const context: ReconcilerContext = {
       signal: AbortSignal.timeout(10_000),
@@ -137,7 +137,7 @@ describe('security groups and firewall policies on a simulated datacenter', () =
         return result;
       },
     };
-    await networkDrift(center.drivers, { graceMs: 0 }).run(context);
+    await networkDrift(center.drivers, { graceMs }).run(context);
     for (const id of submitted) await succeeded(id);
     return submitted;
   }
@@ -325,6 +325,23 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     expect(await drift()).toEqual([]);
     await succeeded((await policies.delete(access, String(mine.result.id))).result.operationId);
     expect(await told(portId)).toBeDefined();
+  });
+
+  it('a firewall that is lost is repaired at once, whoever’s policies have only just changed; what nobody was told of yet is waited for', async () => {
+    await succeeded((await makePort(await makeNetwork())).operation);
+    const made = await policies.create(access, { name: `mine-${count}`, scopeId: tenant.id, rules: [DENY] });
+    await succeeded(made.result.operationId);
+    const others = await newTenant(room.database, 1);
+    const elsewhere = await policies.create(access, { name: `others-${count}`, scopeId: others.id, rules: [DENY] });
+    await succeeded(elsewhere.result.operationId);
+    expect(await drift(60_000)).toEqual([]);
+    await center.world.damagePart(await firewallId());
+    expect(await drift(60_000)).toHaveLength(1);
+    expect(await drift(60_000)).toEqual([]);
+    await room.database.transaction((transaction) => transaction.execute(raiseFirewallRevision, tenant.id));
+    expect(await drift(60_000)).toEqual([]);
+    expect(await drift()).toHaveLength(1);
+    for (const { result } of [made, elsewhere]) await succeeded((await policies.delete(access, String(result.id))).result.operationId);
   });
 
   it('a backend that has lost a group is told of it when a port comes', async () => {

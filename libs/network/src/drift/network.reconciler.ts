@@ -3,6 +3,7 @@ import { ChangeSet } from '#database';
 import type { DriverCall, NetworkDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { findFirewallPlaces } from '../firewall-policy/firewall-policy.sql.js';
 import { networkId, type NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import { findBackendsInUse, findExpectedParts, type ExpectedPart } from './drift.sql.js';
@@ -56,6 +57,8 @@ export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptio
 
 async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, unchangedSince: Date): Promise<void> {
   const { network } = await drivers.driver(backendId);
+  // Before the listing, which then has all that the backend is known to have.
+  const [firewall] = await context.reader.rows(findFirewallPlaces, backendId, null);
   const seen = await listRevisions(context, network, backendId);
   const drifted: ExpectedPart[] = [];
   let after = '';
@@ -70,7 +73,7 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
     context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
     await repair(context, backendId, drifted);
   }
-  await checkSecurity(context, backendId, seen, unchangedSince);
+  await checkSecurity(context, backendId, { seen, firewall, unchangedSince });
 }
 
 /** The revision that a backend has of each part; none of it where that is no longer as it was told. */

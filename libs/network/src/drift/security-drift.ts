@@ -2,7 +2,7 @@ import { MuonError } from '#core';
 import { ChangeSet } from '#database';
 import { installationId } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS, type ReconcilerContext } from '#operations';
-import { findFirewallPlaces } from '../firewall-policy/firewall-policy.sql.js';
+import type { FirewallPlaceRow } from '../firewall-policy/firewall-policy.sql.js';
 import { securityGroupId } from '../security-group/security-group.js';
 import { findExpectedGroups, type ExpectedGroup } from './security-drift.sql.js';
 import { FIREWALL_REPAIR, SECURITY_GROUP_REPAIR } from './security-repair.operations.js';
@@ -12,13 +12,16 @@ const MAX_PAGES = 2000;
 /** A backend that has lost everything is repaired in several runs. */
 const MAX_REPAIRS = 50;
 
+export interface SecurityOfBackend {
+  /** The revision that the backend has of each part. */
+  seen: ReadonlyMap<string, number>;
+  /** As it was before the backend was asked. */
+  firewall: FirewallPlaceRow | undefined;
+  unchangedSince: Date;
+}
+
 /** Compares the security groups and the firewall of a backend with what they shall be, and repairs by operations what differs. */
-export async function checkSecurity(
-  context: ReconcilerContext,
-  backendId: string,
-  seen: ReadonlyMap<string, number>,
-  unchangedSince: Date,
-): Promise<void> {
+export async function checkSecurity(context: ReconcilerContext, backendId: string, { seen, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
   const lost: ExpectedGroup[] = [];
   let after = '';
   for (let page = 0; page < MAX_PAGES && lost.length < MAX_REPAIRS; page += 1) {
@@ -31,9 +34,11 @@ export async function checkSecurity(
   if (lost.length > 0) context.log.warn({ backendId, groups: lost.length, first: lost[0]?.id }, 'a backend lacks security groups; repairing');
   for (const group of lost.slice(0, MAX_REPAIRS)) await submit(context, groupRepair(group, backendId));
 
-  const [place] = await context.reader.rows(findFirewallPlaces, backendId, null);
-  if (place === undefined || place.realised_revision === 0 || place.changed_at >= unchangedSince) return;
-  if ((seen.get(await installationId(context.reader)) ?? 0) >= place.desired_revision) return;
+  if (firewall === undefined || firewall.realised_revision === 0) return;
+  const has = seen.get(await installationId(context.reader)) ?? 0;
+  if (has >= firewall.desired_revision) return;
+  // What it has only not been told yet may be on its way; what it had and has lost is not.
+  if (has >= firewall.realised_revision && firewall.changed_at >= unchangedSince) return;
   context.log.warn({ backendId }, 'a backend lacks what operators say of the network; repairing');
   await submit(context, firewallRepair(backendId));
 }
