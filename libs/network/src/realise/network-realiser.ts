@@ -113,11 +113,12 @@ export class NetworkRealiser implements RealisedNetworks {
     return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removePort', options);
   }
 
-  /** Makes these load balancers real with the members that their rows have now, their networks first. */
+  /** Makes these load balancers real with the members that their rows have now, their networks first, and waits until the live hosts have them. */
   async ensureLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
     const rows = await context.reader.rows(findLoadBalancers, [...loadBalancerIds]);
     requireAll('load balancer', loadBalancerIds, rows);
-    const prepared = await this.ensureAt(context, distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id }))));
+    const places = distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id })));
+    const prepared = await this.ensureAt(context, places);
     if (prepared.type === 'WAIT') return prepared;
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await loadBalancerSpecifications(context.reader, behind);
@@ -131,6 +132,8 @@ export class NetworkRealiser implements RealisedNetworks {
     );
     if (lost.type === 'LOST') return forget(lost.places);
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the load balancer.' });
+    const barrier = await this.realised(context, places);
+    if (barrier !== null) return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
     return done({
       commit: async (transaction, apply) => {
