@@ -18,6 +18,8 @@ import { subnetOperations } from './subnet/subnet.operations.js';
 
 export { networkBackendUsers } from './backend-users.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
+export { networkCatchUp, type CatchUpOptions } from './catch-up/catch-up.reconciler.js';
+export { NetworkHostListener } from './catch-up/network-host-listener.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { EDGE_DRIFT, NETWORK_DRIFT, networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
