@@ -1085,31 +1085,31 @@ SELECT backend_id FROM external_network UNION SELECT backend_id FROM router ORDE
 
 -- edge_drift.expected
 SELECT * FROM (
-(SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision FROM external_network
+(SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision, false AS is_led_nowhere FROM external_network
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM provider_router
+(SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM provider_router
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
+(SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM router
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision FROM floating_ip AS f
+(SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision, f.network_id IS NULL FROM floating_ip AS f
 JOIN external_network AS e ON e.id = f.external_network_id
-WHERE e.backend_id = $1 AND f.id > $2 AND f.network_id IS NOT NULL AND f.realised_revision > 0 AND f.lifecycle = 'PRESENT'
+WHERE e.backend_id = $1 AND f.id > $2 AND (f.network_id IS NULL OR f.realised_revision > 0) AND f.lifecycle = 'PRESENT'
 AND f.updated_at < $4
 ORDER BY f.id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
 -- edge_drift.moved_gateways
-SELECT l.id, l.kind, l.tenant_id, l.project_id FROM (
-SELECT id, 'ROUTER' AS kind, tenant_id, project_id, gateway_hosts FROM router
+SELECT l.id, l.kind, l.tenant_id, l.project_id, l.desired_revision FROM (
+SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts FROM router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
 UNION ALL
-SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, gateway_hosts FROM provider_router
+SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts FROM provider_router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
 ) AS l
 WHERE l.gateway_hosts <> ARRAY(
@@ -1247,6 +1247,9 @@ SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id 
 
 -- firewall.find
 SELECT id FROM installation WHERE id = ANY($1);
+
+-- firewall.last_revision
+SELECT last_revision AS revision FROM firewall;
 
 -- firewall.needs
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
@@ -2658,10 +2661,39 @@ ORDER BY id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
 -- network_drift.expected_groups
-SELECT g.id, g.tenant_id, g.project_id, g.desired_revision
+SELECT g.id, g.tenant_id, g.project_id, g.desired_revision, b.realised_revision
 FROM security_group_backend AS b JOIN security_group AS g ON g.id = b.security_group_id
 WHERE b.backend_id = $1 AND g.id > $2 AND b.realised_revision > 0 AND g.lifecycle = 'PRESENT' AND g.updated_at < $4
 ORDER BY g.id LIMIT $3::int;
+
+-- network_drift.overtake_external_network
+UPDATE external_network SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_firewall
+WITH next AS (UPDATE firewall SET last_revision = greatest(last_revision, $1::bigint) + 1 RETURNING last_revision AS revision)
+INSERT INTO firewall_scope (tenant_id, changed_revision) SELECT '', next.revision FROM next
+ON CONFLICT (tenant_id) DO UPDATE SET changed_revision = excluded.changed_revision, changed_at = now();
+
+-- network_drift.overtake_floating_ip
+UPDATE floating_ip SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_load_balancer
+UPDATE load_balancer SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_network
+UPDATE network SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_port
+UPDATE port SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_provider_router
+UPDATE provider_router SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_router
+UPDATE router SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_security_group
+UPDATE security_group SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
 
 -- node_pool.failed
 UPDATE node_pool SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END, failure = $2::jsonb

@@ -33,6 +33,22 @@ const used = statement<{ used_amount: number }, [scopeId: string]>(
   'spec.groups_used',
   `SELECT used_amount FROM quota_counter WHERE scope_id = $1 AND zone_id = '' AND resource_key = 'security_group.count'`,
 );
+/** What a restored database does not know any more. */
+const loseGroup = statement<never, [id: string]>(
+  'spec.lose_group',
+  `WITH told AS (UPDATE security_group_backend SET realised_revision = realised_revision - 2 WHERE security_group_id = $1)
+   UPDATE security_group SET desired_revision = desired_revision - 2 WHERE id = $1`,
+);
+const losePort = statement<never, [id: string]>(
+  'spec.lose_port',
+  'UPDATE port SET desired_revision = desired_revision - 2, realised_revision = realised_revision - 2 WHERE id = $1',
+);
+const loseFirewall = statement<never, [any: string]>(
+  'spec.lose_firewall',
+  `WITH told AS (UPDATE firewall_backend SET realised_revision = realised_revision - 2),
+     scopes AS (UPDATE firewall_scope SET changed_revision = changed_revision - 2)
+   UPDATE firewall SET last_revision = last_revision - 2 WHERE $1 <> ''`,
+);
 const WEB = { direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } } as const;
 const DENY = { action: 'DENY', direction: 'INGRESS', protocol: 'TCP', ports: { from: 22 } } as const;
 
@@ -342,6 +358,31 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     expect(await drift(60_000)).toEqual([]);
     expect(await drift()).toHaveLength(1);
     for (const { result } of [made, elsewhere]) await succeeded((await policies.delete(access, String(result.id))).result.operationId);
+  });
+
+  it('what a database that lost its last commits changes comes to backends that know of more', async () => {
+    const id = await makeGroup('web');
+    const { portId, operation } = await makePort(await makeNetwork(), [id]);
+    await succeeded(operation);
+    const made = await policies.create(access, { name: `lost-${count}`, scopeId: projectId, rules: [DENY] });
+    await succeeded(made.result.operationId);
+    const policyId = String(made.result.id);
+    for (const port of [81, 82]) {
+      await succeeded((await groups.update(access, { id, rules: [{ ...WEB, ports: { from: port } }] })).result.operationId);
+      await succeeded((await policies.update(access, { id: policyId, rules: [{ ...DENY, ports: { from: port } }] })).result.operationId);
+    }
+    for (const [add, remove] of [[[], [id]], [[id], []]] as const) await succeeded((await groups.updatePort(access, { portId, add: [...add], remove: [...remove] })).result.operationId);
+    await room.database.transaction(async (transaction) => {
+      for (const text of [loseGroup, losePort, loseFirewall]) await transaction.execute(text, text === losePort ? portId : id);
+    });
+    await succeeded((await groups.update(access, { id, rules: [{ ...WEB, ports: { from: 83 } }] })).result.operationId);
+    await succeeded((await policies.update(access, { id: policyId, rules: [{ ...DENY, ports: { from: 83 } }] })).result.operationId);
+    await succeeded((await groups.updatePort(access, { portId, remove: [id] })).result.operationId);
+    while ((await drift()).length > 0);
+    expect(await told(id)).toMatchObject({ specification: { rules: [{ ports: { from: 83 } }] } });
+    expect(await told(portId)).toMatchObject({ specification: { securityGroupIds: [] } });
+    expect(await told(await firewallId())).toMatchObject({ specification: { policies: [{ rules: [{ ports: { from: 83 } }] }] } });
+    await succeeded((await policies.delete(access, policyId)).result.operationId);
   });
 
   it('a backend that has lost a group is told of it when a port comes', async () => {

@@ -5,7 +5,9 @@ import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconcil
 import { GATEWAY_HOSTS } from '../realise/edge-specifications.js';
 import { findBackendsWithEdge, findExpectedEdgeParts, findMovedGateways, type ExpectedEdgePart } from './edge-drift.sql.js';
 import { EDGE_REPAIR } from './edge-repair.operations.js';
-import { EDGE_DRIFT, listRevisions, type NetworkDriftOptions } from './network.reconciler.js';
+import { listParts, type Listing } from './listing.js';
+import { EDGE_DRIFT, type NetworkDriftOptions } from './network.reconciler.js';
+import { OVERTAKINGS } from './overtakings.js';
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
@@ -15,7 +17,14 @@ const MAX_BACKENDS = 1000;
 /** A backend that has lost everything is repaired in several runs: external networks first, then routers, then the rest. */
 const MAX_REPAIRS = 50;
 
-type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>;
+const TABLES = {
+  EXTERNAL_NETWORK: 'external_network',
+  PROVIDER_ROUTER: 'provider_router',
+  ROUTER: 'router',
+  FLOATING_IP: 'floating_ip',
+} as const;
+
+type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id' | 'desired_revision'>;
 
 /**
  * Compares external networks, routers, provider's routers and floating IPs of backends with what they shall have, and looks
@@ -44,12 +53,12 @@ export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions 
 
 async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, unchangedSince: Date): Promise<void> {
   const { network } = await drivers.driver(backendId);
-  const seen = await listRevisions(context, network, backendId);
+  const listing = await listParts(context, network, backendId);
   const drifted: Repaired[] = [];
   let after = '';
   for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS; page += 1) {
     const parts = await context.reader.rows(findExpectedEdgeParts, backendId, after, PAGE, unchangedSince);
-    drifted.push(...parts.filter((part) => part.realised_revision < part.desired_revision || (seen.get(part.id) ?? 0) < part.desired_revision));
+    drifted.push(...parts.filter((part) => (part.is_led_nowhere ? listing.has(part.id) : listing.differs(part))));
     const last = parts.at(-1);
     if (last === undefined || parts.length < PAGE) break;
     after = last.id;
@@ -61,7 +70,7 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have at its edge; repairing');
   for (const part of drifted.slice(0, MAX_REPAIRS)) {
     try {
-      await context.submit(repairOf(part, backendId));
+      await context.submit(repairOf(part, backendId, listing));
     } catch (error) {
       // Whoever holds it is changing it, or repairs it already: the next run sees what is left.
       if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
@@ -69,11 +78,12 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   }
 }
 
-function repairOf(part: Repaired, backendId: string): ChangeSet {
+function repairOf(part: Repaired, backendId: string, listing: Listing): ChangeSet {
   const ids = (kind: Repaired['kind']): string[] => (part.kind === kind ? [part.id] : []);
   const operation = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, operation, [part.id]);
+  if (listing.isAhead(part)) changes.add(OVERTAKINGS, { table: TABLES[part.kind], id: part.id, revision: listing.told(part.id) });
   changes.add(OPERATIONS, {
     id: operation,
     kind: EDGE_REPAIR,

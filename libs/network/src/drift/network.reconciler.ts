@@ -1,12 +1,13 @@
 import { MuonError, toMuonError } from '#core';
 import { ChangeSet } from '#database';
-import type { DriverCall, NetworkDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
 import { findFirewallPlaces } from '../firewall-policy/firewall-policy.sql.js';
 import { networkId, type NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import { findBackendsInUse, findExpectedParts, type ExpectedPart } from './drift.sql.js';
+import { listParts, type Listing } from './listing.js';
+import { OVERTAKINGS } from './overtakings.js';
 import { checkSecurity } from './security-drift.js';
 import { MAX_REPAIRED_PARTS, NETWORK_REPAIR } from './repair.operations.js';
 
@@ -22,12 +23,12 @@ export interface NetworkDriftOptions {
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
-const CALL_TIMEOUT_MS = 10_000;
 const PAGE = 500;
 const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
 /** A backend that has lost everything is repaired in several runs. */
 const MAX_REPAIRS = 50;
+const TABLES = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer' } as const;
 
 /**
  * Compares what backends have with what they shall have, part by part, and repairs by operations what differs, has been
@@ -59,39 +60,24 @@ async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry,
   const { network } = await drivers.driver(backendId);
   // Before the listing, which then has all that the backend is known to have.
   const [firewall] = await context.reader.rows(findFirewallPlaces, backendId, null);
-  const seen = await listRevisions(context, network, backendId);
+  const listing = await listParts(context, network, backendId);
   const drifted: ExpectedPart[] = [];
   let after = '';
   for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS * MAX_REPAIRED_PARTS; page += 1) {
     const parts = await context.reader.rows(findExpectedParts, backendId, after, PAGE, unchangedSince);
-    drifted.push(...parts.filter((part) => Math.min(seen.get(part.id) ?? 0, part.realised_revision) < part.desired_revision));
+    drifted.push(...parts.filter((part) => listing.differs(part)));
     const last = parts.at(-1);
     if (last === undefined || parts.length < PAGE) break;
     after = last.id;
   }
   if (drifted.length > 0) {
     context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
-    await repair(context, backendId, drifted);
+    await repair(context, backendId, drifted, listing);
   }
-  await checkSecurity(context, backendId, { seen, firewall, unchangedSince });
+  await checkSecurity(context, backendId, { listing, firewall, unchangedSince });
 }
 
-/** The revision that a backend has of each part; none of it where that is no longer as it was told. */
-export async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {
-  const seen = new Map<string, number>();
-  let after: string | null = null;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const call: DriverCall = { idempotencyKey: `network-drift/${backendId}/${page}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
-    const parts = await driver.listParts(call, after, PAGE);
-    for (const part of parts) if (part.isIntact) seen.set(part.id, part.revision);
-    const last = parts.at(-1);
-    if (last === undefined || parts.length < PAGE) return seen;
-    after = last.id;
-  }
-  throw new MuonError('LIMIT_EXCEEDED', `The backend lists more than ${MAX_PAGES * PAGE} parts.`);
-}
-
-async function repair(context: ReconcilerContext, backendId: string, drifted: readonly ExpectedPart[]): Promise<void> {
+async function repair(context: ReconcilerContext, backendId: string, drifted: readonly ExpectedPart[], listing: Listing): Promise<void> {
   const byNetwork = [...Map.groupBy(drifted, (part) => part.network_id)].slice(0, MAX_REPAIRS);
   const rows = await context.reader.rows(findNetworks, byNetwork.map(([id]) => id));
   const networks = new Map(rows.map((row) => [row.id, row]));
@@ -99,7 +85,7 @@ async function repair(context: ReconcilerContext, backendId: string, drifted: re
     const network = networks.get(id);
     if (network === undefined) continue;
     try {
-      await context.submit(repairOf(network, backendId, parts.slice(0, MAX_REPAIRED_PARTS)));
+      await context.submit(repairOf(network, backendId, parts.slice(0, MAX_REPAIRED_PARTS), listing));
     } catch (error) {
       // Whoever holds the network is changing it, or repairs it already: the next run sees what is left.
       if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
@@ -107,11 +93,14 @@ async function repair(context: ReconcilerContext, backendId: string, drifted: re
   }
 }
 
-function repairOf(network: NetworkRow, backendId: string, parts: readonly ExpectedPart[]): ChangeSet {
+function repairOf(network: NetworkRow, backendId: string, parts: readonly ExpectedPart[], listing: Listing): ChangeSet {
   const ids = (kind: ExpectedPart['kind']): string[] => parts.filter((part) => part.kind === kind).map((part) => part.id);
   const operation = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, operation, [network.id]);
+  for (const part of parts.filter((each) => listing.isAhead(each))) {
+    changes.add(OVERTAKINGS, { table: TABLES[part.kind], id: part.id, revision: listing.told(part.id) });
+  }
   changes.add(OPERATIONS, {
     id: operation,
     kind: NETWORK_REPAIR,

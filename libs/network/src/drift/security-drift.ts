@@ -2,8 +2,10 @@ import { MuonError } from '#core';
 import { ChangeSet } from '#database';
 import { installationId } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS, type ReconcilerContext } from '#operations';
-import type { FirewallPlaceRow } from '../firewall-policy/firewall-policy.sql.js';
+import { readFirewallRevision, type FirewallPlaceRow } from '../firewall-policy/firewall-policy.sql.js';
 import { securityGroupId } from '../security-group/security-group.js';
+import type { Listing } from './listing.js';
+import { OVERTAKINGS } from './overtakings.js';
 import { findExpectedGroups, type ExpectedGroup } from './security-drift.sql.js';
 import { FIREWALL_REPAIR, SECURITY_GROUP_REPAIR } from './security-repair.operations.js';
 
@@ -13,29 +15,39 @@ const MAX_PAGES = 2000;
 const MAX_REPAIRS = 50;
 
 export interface SecurityOfBackend {
-  /** The revision that the backend has of each part. */
-  seen: ReadonlyMap<string, number>;
+  listing: Listing;
   /** As it was before the backend was asked. */
   firewall: FirewallPlaceRow | undefined;
   unchangedSince: Date;
 }
 
 /** Compares the security groups and the firewall of a backend with what they shall be, and repairs by operations what differs. */
-export async function checkSecurity(context: ReconcilerContext, backendId: string, { seen, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
+export async function checkSecurity(context: ReconcilerContext, backendId: string, { listing, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
   const lost: ExpectedGroup[] = [];
   let after = '';
   for (let page = 0; page < MAX_PAGES && lost.length < MAX_REPAIRS; page += 1) {
     const groups = await context.reader.rows(findExpectedGroups, backendId, after, PAGE, unchangedSince);
-    lost.push(...groups.filter((group) => (seen.get(group.id) ?? 0) < group.desired_revision));
+    lost.push(...groups.filter((group) => listing.differs(group)));
     const last = groups.at(-1);
     if (last === undefined || groups.length < PAGE) break;
     after = last.id;
   }
   if (lost.length > 0) context.log.warn({ backendId, groups: lost.length, first: lost[0]?.id }, 'a backend lacks security groups; repairing');
-  for (const group of lost.slice(0, MAX_REPAIRS)) await submit(context, groupRepair(group, backendId));
+  for (const group of lost.slice(0, MAX_REPAIRS)) await submit(context, groupRepair(group, backendId, listing));
 
+  await checkFirewall(context, backendId, { listing, firewall, unchangedSince });
+}
+
+async function checkFirewall(context: ReconcilerContext, backendId: string, { listing, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
+  const id = await installationId(context.reader);
+  const last = await context.reader.first(readFirewallRevision);
+  if (listing.isAhead({ id, desired_revision: last?.revision ?? 0 })) {
+    context.log.warn({ backendId, revision: listing.told(id) }, 'a backend was told more of what operators say than is known; telling it again');
+    await submit(context, firewallRepair(backendId).add(OVERTAKINGS, { table: 'firewall', revision: listing.told(id) }));
+    return;
+  }
   if (firewall === undefined || firewall.realised_revision === 0) return;
-  const has = seen.get(await installationId(context.reader)) ?? 0;
+  const has = listing.intact(id);
   if (has >= firewall.desired_revision) return;
   // What it has only not been told yet may be on its way; what it had and has lost is not.
   if (has >= firewall.realised_revision && firewall.changed_at >= unchangedSince) return;
@@ -52,10 +64,12 @@ async function submit(context: ReconcilerContext, changes: ChangeSet): Promise<v
   }
 }
 
-function groupRepair({ id, tenant_id: tenantId, project_id: projectId }: ExpectedGroup, backendId: string): ChangeSet {
+function groupRepair(group: ExpectedGroup, backendId: string, listing: Listing): ChangeSet {
+  const { id, tenant_id: tenantId, project_id: projectId } = group;
   const operation = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, operation, [id]);
+  if (listing.isAhead(group)) changes.add(OVERTAKINGS, { table: 'security_group', id, revision: listing.told(id) });
   const input = { securityGroupId: id, backendId };
   changes.add(OPERATIONS, { id: operation, kind: SECURITY_GROUP_REPAIR, resourceKind: securityGroupId.prefix, resourceId: id, tenantId, projectId, backendId, input });
   changes.result = { id, operationId: operation };
