@@ -42,9 +42,8 @@ describe('routers and floating IPs on a simulated datacenter', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function look(): Promise<string[]> {
+  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 }), ended = true): Promise<string[]> {
     const started: string[] = [];
-    const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 });
     await reconciler.run({
       reader: bench.room.database,
       log: bench.room.log,
@@ -55,7 +54,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
         return changes.result;
       },
     } as unknown as ReconcilerContext);
-    for (const id of started) await bench.center.ended(id);
+    if (ended) for (const id of started) await bench.center.ended(id);
     return started;
   }
 
@@ -195,6 +194,22 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     }
     expect(await bench.usage(projectId)).toEqual({ 'floating_ip.count': 8 });
     expect(new Set((await bench.heldAddresses(projectId)).map((row) => row.address)).size).toBe(8);
+  });
+
+  it('what cannot be repaired keeps nothing else from it', async () => {
+    const routers = [];
+    for (let made = 0; made < 4; made += 1) routers.push((await bench.routed()).routerId);
+    while ((await look()).length > 0);
+    const [first = '', second = '', ...others] = routers.sort();
+    for (const id of routers) await bench.center.world.damagePart(id);
+    await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: first, times: Infinity });
+    await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: second, times: Infinity });
+    const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
+    const stuck = await look(reconciler, false);
+    expect(await look(reconciler)).toHaveLength(others.length);
+    await bench.center.world.clearFaults();
+    for (const id of stuck) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await look(reconciler)).toEqual([]);
   });
 
   it('a database that lost its last commits has its way: floating IPs that lead nowhere, or elsewhere, and routers', async () => {

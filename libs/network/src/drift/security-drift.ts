@@ -1,4 +1,3 @@
-import { MuonError } from '#core';
 import { ChangeSet } from '#database';
 import { installationId } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS, type ReconcilerContext } from '#operations';
@@ -6,36 +5,37 @@ import { readFirewallRevision, type FirewallPlaceRow } from '../firewall-policy/
 import { securityGroupId } from '../security-group/security-group.js';
 import type { Listing } from './listing.js';
 import { OVERTAKINGS } from './overtakings.js';
+import { around, submitUnlessBusy, type Rounds } from './rounds.js';
 import { findExpectedGroups, type ExpectedGroup } from './security-drift.sql.js';
 import { FIREWALL_REPAIR, SECURITY_GROUP_REPAIR } from './security-repair.operations.js';
 
 const PAGE = 500;
-const MAX_PAGES = 2000;
-/** A backend that has lost everything is repaired in several runs. */
-const MAX_REPAIRS = 50;
 
 export interface SecurityOfBackend {
   listing: Listing;
   /** As it was before the backend was asked. */
   firewall: FirewallPlaceRow | undefined;
   unchangedSince: Date;
+  rounds: Rounds;
+  repairsAtOnce: number;
 }
 
 /** Compares the security groups and the firewall of a backend with what they shall be, and repairs by operations what differs. */
-export async function checkSecurity(context: ReconcilerContext, backendId: string, { listing, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
-  const lost: ExpectedGroup[] = [];
-  let after = '';
-  for (let page = 0; page < MAX_PAGES && lost.length < MAX_REPAIRS; page += 1) {
-    const groups = await context.reader.rows(findExpectedGroups, backendId, after, PAGE, unchangedSince);
-    lost.push(...groups.filter((group) => listing.differs(group)));
-    const last = groups.at(-1);
-    if (last === undefined || groups.length < PAGE) break;
-    after = last.id;
+export async function checkSecurity(context: ReconcilerContext, backendId: string, backend: SecurityOfBackend): Promise<void> {
+  const { listing, unchangedSince, rounds, repairsAtOnce } = backend;
+  const round = `${backendId}/groups`;
+  const groups = around(rounds.get(round) ?? '', PAGE, (after) => context.reader.rows(findExpectedGroups, backendId, after, PAGE, unchangedSince));
+  rounds.delete(round);
+  let accepted = 0;
+  for await (const group of groups) {
+    if (!listing.differs(group)) continue;
+    context.log.warn({ backendId, id: group.id }, 'a backend lacks a security group; repairing');
+    if (await submitUnlessBusy(context, groupRepair(group, backendId, listing))) accepted += 1;
+    if (accepted < repairsAtOnce) continue;
+    rounds.set(round, group.id);
+    break;
   }
-  if (lost.length > 0) context.log.warn({ backendId, groups: lost.length, first: lost[0]?.id }, 'a backend lacks security groups; repairing');
-  for (const group of lost.slice(0, MAX_REPAIRS)) await submit(context, groupRepair(group, backendId, listing));
-
-  await checkFirewall(context, backendId, { listing, firewall, unchangedSince });
+  await checkFirewall(context, backendId, backend);
 }
 
 async function checkFirewall(context: ReconcilerContext, backendId: string, { listing, firewall, unchangedSince }: SecurityOfBackend): Promise<void> {
@@ -43,7 +43,7 @@ async function checkFirewall(context: ReconcilerContext, backendId: string, { li
   const last = await context.reader.first(readFirewallRevision);
   if (listing.isAhead({ id, desired_revision: last?.revision ?? 0 })) {
     context.log.warn({ backendId, revision: listing.told(id) }, 'a backend was told more of what operators say than is known; telling it again');
-    await submit(context, firewallRepair(backendId).add(OVERTAKINGS, { table: 'firewall', revision: listing.told(id) }));
+    await submitUnlessBusy(context, firewallRepair(backendId).add(OVERTAKINGS, { table: 'firewall', revision: listing.told(id) }));
     return;
   }
   if (firewall === undefined || firewall.realised_revision === 0) return;
@@ -52,16 +52,7 @@ async function checkFirewall(context: ReconcilerContext, backendId: string, { li
   // What it has only not been told yet may be on its way; what it had and has lost is not.
   if (has >= firewall.realised_revision && firewall.changed_at >= unchangedSince) return;
   context.log.warn({ backendId }, 'a backend lacks what operators say of the network; repairing');
-  await submit(context, firewallRepair(backendId));
-}
-
-async function submit(context: ReconcilerContext, changes: ChangeSet): Promise<void> {
-  try {
-    await context.submit(changes);
-  } catch (error) {
-    // Whoever holds it is changing it, or repairs it already: the next run sees what is left.
-    if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
-  }
+  await submitUnlessBusy(context, firewallRepair(backendId));
 }
 
 function groupRepair(group: ExpectedGroup, backendId: string, listing: Listing): ChangeSet {
