@@ -1648,6 +1648,9 @@ INSERT INTO group_membership (group_id, principal_id) SELECT id, $1 FROM wanted 
 )
 SELECT count(*) AS fitting FROM wanted;
 
+-- heartbeat.backend_listing
+UPDATE backend SET health_reason = $2::text WHERE id = $1 AND health = 'UP' AND health_reason IS DISTINCT FROM $2::text;
+
 -- heartbeat.backend_silent
 WITH silent AS (
 SELECT b.id FROM backend AS b LEFT JOIN backend_heartbeat AS s ON s.backend_id = b.id
@@ -1688,7 +1691,7 @@ SELECT * FROM jsonb_to_recordset($2::jsonb) AS s (name text, alive boolean, cpu 
 cpu_percent float8, memory_used_mib bigint)
 ), looked AS (
 SELECT h.id, h.intent, h.health, h.fence, h.vacant, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
-s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
+coalesce(nullif(s.cpu, 0), h.cpu) AS cpu, coalesce(nullif(s.memory_mib, 0), h.memory_mib) AS memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
 CASE WHEN coalesce(s.alive, false) THEN least(coalesce(b.beats, 0) + 1, 1000000) ELSE 0 END AS beats,
 CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses,
 CASE WHEN s.alive THEN NULL
@@ -2312,6 +2315,9 @@ drift = CASE WHEN $2::jsonb IS NULL THEN NULL ELSE drift END WHERE id = $1;
 -- machine_recovery.give_back
 UPDATE virtual_machine SET instance_id = $2, host_id = $3, rack_id = $4 WHERE id = $1;
 
+-- machine_recovery.lock_wished
+SELECT id FROM virtual_machine WHERE id = $1 AND recovery = 'RECREATE' FOR UPDATE;
+
 -- machine_recovery.lost
 SELECT m.id, m.revision, m.desired_power, m.recovery_block, h.health, h.fence,
 (SELECT count(*) FROM disk AS d WHERE d.owner_id = m.id AND d.position > 0) AS data_disks,
@@ -2335,7 +2341,7 @@ UPDATE virtual_machine AS m SET recovery_block = judged.block FROM judged WHERE 
 -- machine_recovery.take_over
 WITH lost AS (SELECT id FROM host WHERE id = $2 AND health = 'DOWN' AND fence = 'PROVEN_OFF' FOR SHARE)
 UPDATE virtual_machine AS m SET instance_id = $3, host_id = $4, rack_id = $5
-FROM lost WHERE m.id = $1 RETURNING m.id;
+FROM lost WHERE m.id = $1 AND m.recovery = 'RECREATE' RETURNING m.id;
 
 -- metering.list.NEWEST#5e987d44
 SELECT t.*, t.from_at::text AS keyset_key FROM (SELECT m.id, m.resource_id, m.resource_kind, m.resource_key, m.tenant_id, m.project_id, m.zone_id, m.amount, m.from_at, m.to_at
@@ -4162,20 +4168,23 @@ WHERE l.successor_operation_id = ANY ($1) ORDER BY l.successor_operation_id, l.r
 
 -- resource_lock.drop
 WITH dropped AS (
-DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
+DELETE FROM resource_lock
+WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
 ), withdrawn AS (
-UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1
+UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1 AND $2::text IS NULL
 )
 SELECT DISTINCT successor_operation_id FROM resource_lock
-WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL ORDER BY successor_operation_id;
+WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2)
+ORDER BY successor_operation_id;
 
 -- resource_lock.hand_over
 WITH dropped AS (
-DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
+DELETE FROM resource_lock
+WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
 )
 UPDATE resource_lock SET operation_id = successor_operation_id, root_operation_id = successor_operation_id,
 successor_operation_id = NULL
-WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL;
+WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2);
 
 -- resource_lock.holders
 SELECT l.resource_id, l.operation_id, l.root_operation_id, o.kind, o.state, l.successor_operation_id

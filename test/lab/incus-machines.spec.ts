@@ -214,6 +214,23 @@ test('while a host is off, a new connection takes nothing on it for gone, and th
   expect(await driver.compute.getMachine(look(), lost.machineId)).toMatchObject({ power: 'STOPPED', diskIds: [rootId, lostDisk.diskId] });
 });
 
+test('a host’s load is that of its processors, and of its memory what machines cannot have', async () => {
+  const host = await lab.machine('h1');
+  const spinning = runOn(host, 'sh', ['-c', 'timeout 15 sh -c "while :; do :; done" || true']);
+  const load = await until('A load', PATIENCE_MS, async () => {
+    const told = (await driver.hosts.readLoad(look())).find(({ hostName }) => hostName === 'h1');
+    return told !== undefined && told.cpuPercent > 0 ? told : undefined;
+  });
+  const mebibytes = new Map(
+    (await runOn(host, 'cat', ['/proc/meminfo'])).split('\n').map((line) => [line.split(':')[0], Number(/\d+/.exec(line)?.[0]) / 1024]),
+  );
+  const total = mebibytes.get('MemTotal') ?? 0;
+  expect(load.memoryUsedMib).toBeGreaterThan(0);
+  // Page cache alone is more than this here.
+  expect(Math.abs(load.memoryUsedMib - (total - (mebibytes.get('MemAvailable') ?? 0)))).toBeLessThan(total / 10);
+  await spinning;
+});
+
 test('a cluster is reached over https with a certificate that it trusts', async () => {
   const client = await clientCertificate('lab-test', 1);
   const serverCertificate = (await incus.server.get()).value.environment?.certificate ?? '';

@@ -194,7 +194,7 @@ function infrastructureServices({ database, commands, drivers, secrets }: Founda
     new RackService(commands),
     new BackendService(database, commands, drivers, secrets, usage),
     new DatastoreService(database, commands, drivers, usage),
-    new HostService(commands, occupancy),
+    new HostService(commands, occupancy, usage),
     new HostRegistration(database, commands, drivers),
     new HostMaintenanceService(commands, occupancy),
     new TenantService(database, commands, contents),

@@ -207,6 +207,7 @@ describe('compute over GraphQL', () => {
     expect(await create({ image: 'none' })).toEqual(['NOT_FOUND', 'input.image']);
     expect(await create({ zone: 'none' })).toEqual(['NOT_FOUND', 'input.zone']);
     expect(await create({ affinityGroup: 'none' })).toEqual(['NOT_FOUND', 'input.affinityGroup']);
+    expect(await create({ userData: 'ü'.repeat(20_000) })).toEqual(['INVALID_INPUT', 'input.userData']);
     expect(await create({ power: 'SUSPENDED' })).toEqual(['INVALID_INPUT', 'input.power']);
     expect(await create({ metadata: { team: 5 } })).toEqual(['INVALID_INPUT', 'input.metadata.team']);
     expect(await create({ projectId: bench.tenant.projectIds.at(-1) })).toEqual(['NOT_FOUND', 'input.projectId']);

@@ -4,6 +4,7 @@ import { IncusError, isConflict, isFinal, isNotFound, StatusCode, type Instance,
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import type { PooledVolume } from './disk.js';
+import { Listing } from './listing.js';
 import { listedInstance, machineIdOf } from './machine.js';
 import { idsOf, instanceNameOf, nameOf } from './names.js';
 
@@ -24,8 +25,18 @@ export type Found = Tagged<Instance> & { reason?: string };
 export class Catalog {
   /** Names of instances by the ids of machines and root disks, as they last were; checked at each use. */
   private names = new Map<string, string>();
+  private readonly allNames: Listing<ReadonlyMap<string, string>>;
+  private readonly operations: Listing<Operation[]>;
 
-  constructor(private readonly backend: IncusBackend) {}
+  constructor(private readonly backend: IncusBackend) {
+    const { instances, operations } = backend.client;
+    this.allNames = new Listing(async (options) => {
+      const names = namesById(await instances.names(options));
+      this.names = new Map(names);
+      return names;
+    });
+    this.operations = new Listing(async (options) => operations.list(options));
+  }
 
   /** As its member tells it; as the list has it, where that does not answer. */
   async instance(name: string, budget: Budget): Promise<Found | undefined> {
@@ -40,14 +51,23 @@ export class Catalog {
     }
   }
 
+  /** By the name that it had when it was last seen; undefined when it has another, or none that is known here. */
+  async known(id: string, budget: Budget): Promise<Found | undefined> {
+    const name = this.names.get(id);
+    return name === undefined ? undefined : this.instance(name, budget);
+  }
+
+  /** An instance has this name from now on. */
+  learn(instanceName: string): void {
+    for (const [id, name] of namesById([instanceName])) this.names.set(id, name);
+  }
+
   /** The instance that has this machine's or root disk's id in its name. */
   async named(id: string, budget: Budget): Promise<Found | undefined> {
-    const known = this.names.get(id);
-    const found = known === undefined ? undefined : await this.instance(known, budget);
+    const found = await this.known(id, budget);
     if (found !== undefined) return found;
     for (let attempt = 0; attempt < FIND_ATTEMPTS; attempt += 1) {
-      this.remember(await this.backend.client.instances.names(budget.list));
-      const name = this.names.get(id);
+      const name = (await this.allNames.ask(budget.list)).get(id);
       if (name === undefined) return undefined;
       const listed = await this.instance(name, budget);
       if (listed !== undefined) return listed;
@@ -75,8 +95,8 @@ export class Catalog {
 
   /** All instances, as the list has them. */
   async list(budget: Budget): Promise<Instance[]> {
-    const all = await this.backend.client.instances.list(budget.list);
-    this.remember(all.map(({ name }) => name));
+    const all = await this.backend.client.instances.list(budget.listOfMembers);
+    this.names = namesById(all.map(({ name }) => name));
     return all.map(listedInstance);
   }
 
@@ -90,6 +110,15 @@ export class Catalog {
     const { name } = found.value;
     const wanted = instanceNameOf(diskId, machineId);
     if (name === wanted) return done(wanted);
+    const renamed = await this.give(found, wanted, budget).finally(() => {
+      for (const id of [diskId, machineId, idsOf(name)?.machineId]) if (id !== undefined) this.names.delete(id);
+    });
+    if (renamed.state === 'DONE') this.learn(wanted);
+    return renamed;
+  }
+
+  private async give(found: Found, wanted: string, budget: Budget): Promise<Outcome<string>> {
+    const { name } = found.value;
     // Many who rename it at once do not wait for one another, or none would begin.
     if ((await this.underWay(name, budget)).some(({ description }) => description !== RENAME)) return pending(BUSY_RETRY_MS);
     try {
@@ -101,23 +130,12 @@ export class Catalog {
       if ((isNotFound(error) || isConflict(error)) && (await this.instance(name, budget))?.etag !== found.etag) return pending(BUSY_RETRY_MS);
       if (error instanceof IncusError && !error.outcomeUnknown && (LOGS_AGAIN.test(error.message) || (await this.runs(name, budget)))) return pending(BUSY_RETRY_MS);
       throw error;
-    } finally {
-      this.names.clear();
     }
   }
 
   /** Started by a request that came late: whoever repeats what needs it stopped stops it first. */
   private async runs(name: string, budget: Budget): Promise<boolean> {
     return (await this.instance(name, budget))?.value.status_code === StatusCode.RUNNING;
-  }
-
-  private remember(names: string[]): void {
-    this.names = new Map(
-      names.flatMap((name) => {
-        const { diskId, machineId } = idsOf(name) ?? {};
-        return [diskId, machineId].flatMap((id): [string, string][] => (id === undefined ? [] : [[id, name]]));
-      }),
-    );
   }
 
   /** A disk beside root disks. Its pool is found by asking each. */
@@ -188,10 +206,7 @@ export class Catalog {
 
   /** Operations of that object that have not ended. */
   async underWay(name: string, budget: Budget): Promise<Operation[]> {
-    const all = await this.backend.client.operations.list(budget.list);
-    return all.filter(
-      ({ status_code: code, resources }) => !isFinal(code) && Object.values(resources ?? {}).some((paths) => paths.some((path) => path.split(/[/?]/).includes(name))),
-    );
+    return (await this.operations.ask(budget.list)).filter((operation) => isAbout(operation, name));
   }
 
   /** By more than a command in its guest. */
@@ -199,10 +214,10 @@ export class Catalog {
     return (await this.underWay(name, budget)).some((operation) => operation.class === 'task');
   }
 
-  /** How many copies of volumes have not ended: of those Incus does not tell what they copy. */
-  async volumeCopies(budget: Budget): Promise<number> {
-    const all = await this.backend.client.operations.list(budget.list);
-    return all.filter(({ status_code: code, description }) => !isFinal(code) && description === VOLUME_COPY).length;
+  /** @param isCopy of copies of volumes Incus does not tell which they are: while any is made, each one counts as being made */
+  async isBeingMade(name: string, isCopy: boolean, budget: Budget): Promise<boolean> {
+    const all = await this.operations.ask(budget.list);
+    return all.some((operation) => isAbout(operation, name) || (isCopy && !isFinal(operation.status_code) && operation.description === VOLUME_COPY));
   }
 
   /** Cancels what could still bring it (back). @returns DONE when nothing is under way */
@@ -216,6 +231,14 @@ export class Catalog {
     return pending(BUSY_RETRY_MS);
   }
 }
+
+/** By the ids of machines and root disks. */
+const namesById = (names: string[]): Map<string, string> =>
+  new Map(names.flatMap((name) => Object.values(idsOf(name) ?? {}).map((id): [string, string] => [id, name])));
+
+/** It has not ended. */
+const isAbout = ({ status_code: code, resources }: Operation, name: string): boolean =>
+  !isFinal(code) && Object.values(resources ?? {}).some((paths) => paths.some((path) => path.split(/[/?]/).includes(name)));
 
 export const isBusy = (error: unknown): boolean => error instanceof IncusError && error.kind === 'BUSY';
 

@@ -1,10 +1,10 @@
 import { sleep } from '#core';
 import {
-  DiskHealth,
   DONE,
   done,
   pending,
   type Capabilities,
+  type DiskHealth,
   type DiskSpecification,
   type DriverCall,
   type ObservedDisk,
@@ -14,11 +14,11 @@ import {
 import { IncusError, isConflict, isNotFound, type Config, type Instance, type NewInstance, type NewVolume, type RunningOperation } from '#incus';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
-import { BUSY_RETRY_MS, ifNotFound, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
+import { BUSY_RETRY_MS, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
 import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, type FoundDisk } from './disk.js';
+import { DiskList } from './disk-list.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
-import { Pages } from './pages.js';
 import { MachinePower } from './power.js';
 import { asGib } from './sizes.js';
 
@@ -29,7 +29,7 @@ const FINGERPRINT = /^[0-9a-f]{12,64}$/;
 
 /** Disks as custom volumes of Incus's pools and, where they begin as images, as instances. */
 export class IncusStorage implements StorageDriver {
-  private readonly pages = new Pages<ObservedDisk>(({ diskId }) => diskId);
+  private readonly list: DiskList;
   private readonly power: MachinePower;
 
   constructor(
@@ -37,6 +37,7 @@ export class IncusStorage implements StorageDriver {
     private readonly catalog: Catalog,
   ) {
     this.power = new MachinePower(backend, catalog);
+    this.list = new DiskList(backend, catalog);
   }
 
   async createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
@@ -131,19 +132,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async diskHealth(call: DriverCall, diskIds: string[]): Promise<Map<string, DiskHealth>> {
-    return this.ask(call, 'diskHealth', [], async (budget) => {
-      if (diskIds.length === 0) return new Map();
-      const [disks, members] = await Promise.all([this.observeAll(budget), this.backend.client.cluster.list(budget.list)]);
-      const away = new Set(members.filter(({ status }) => status === 'Offline').map((member) => member.server_name));
-      const hosts = new Map(disks.map(({ diskId, hostName }) => [diskId, hostName]));
-      return new Map(
-        diskIds.map((diskId) => {
-          const hostName = hosts.get(diskId);
-          if (hostName === undefined) return [diskId, DiskHealth.UNKNOWN];
-          return [diskId, hostName !== null && away.has(hostName) ? DiskHealth.UNAVAILABLE : DiskHealth.HEALTHY];
-        }),
-      );
-    });
+    return this.ask(call, 'diskHealth', [], async (budget) => this.list.health(diskIds, budget));
   }
 
   async getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined> {
@@ -154,7 +143,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async listDisks(call: DriverCall, after: string | null, limit: number): Promise<ObservedDisk[]> {
-    return this.ask(call, 'listDisks', [], async (budget) => this.pages.page(after, limit, async () => this.observeAll(budget)));
+    return this.ask(call, 'listDisks', [], async (budget) => this.list.page(after, limit, budget));
   }
 
   private async ask<Value>(
@@ -182,12 +171,17 @@ export class IncusStorage implements StorageDriver {
       if (present[Key.DISK_SPECIFICATION] !== config[Key.DISK_SPECIFICATION]) throw this.backend.conflict('disk', diskId);
       return this.observe(disk);
     };
-    const makeInPool = async (): Promise<Outcome<void>> => {
-      const pool = await this.backend.client.storagePools.get(poolName, budget.request).catch(ifNotFound);
-      if (pool === undefined) throw this.backend.missing('pool', poolName);
-      return make();
-    };
+    const makeInPool = async (): Promise<Outcome<void>> => make().catch(async (error: unknown) => this.failedIn(poolName, error, budget));
     return this.make({ find, isBeingMade: async () => this.isBeingMade(diskId, config, budget), make: makeInPool }, budget);
+  }
+
+  /** Of a pool that is not there Incus speaks in many ways. */
+  private async failedIn(poolName: string, error: unknown, budget: Budget): Promise<never> {
+    if (error instanceof IncusError && !error.outcomeUnknown && !error.retryable && !isConflict(error)) {
+      const pools = await this.backend.client.storagePools.list(budget.list);
+      if (!pools.some(({ name }) => name === poolName)) throw this.backend.missing('pool', poolName);
+    }
+    throw error;
   }
 
   /**
@@ -218,10 +212,8 @@ export class IncusStorage implements StorageDriver {
     }
   }
 
-  /** Of copies of volumes Incus does not say which they are: while any is made, each one counts as being made. */
   private async isBeingMade(diskId: string, config: Config, budget: Budget): Promise<boolean> {
-    if ((await this.catalog.underWay(nameOf(diskId), budget)).length > 0) return true;
-    return config[Key.ORIGIN] !== undefined && (await this.catalog.volumeCopies(budget)) > 0;
+    return this.catalog.isBeingMade(nameOf(diskId), config[Key.ORIGIN] !== undefined, budget);
   }
 
   private async createVolume(specification: DiskSpecification, settings: Pick<NewVolume, 'config' | 'source'>, budget: Budget): Promise<Outcome<void>> {
@@ -258,7 +250,9 @@ export class IncusStorage implements StorageDriver {
     const started = this.settle(budget, isNever, async () => (running = await client.instances.create(instance, { ...budget.request, ...targetOf(hostName) })));
     const ended = started.then(async (outcome) => (outcome.state === 'DONE' ? undefined : running?.wait()));
     void ended.catch(() => undefined).finally(() => creates.release(key));
-    return started;
+    const outcome = await started;
+    if (outcome.state === 'DONE') this.catalog.learn(instance.name);
+    return outcome;
   }
 
   private async copy(sourceDiskId: string, specification: DiskSpecification, config: Config, budget: Budget): Promise<Outcome<void>> {
@@ -363,6 +357,8 @@ export class IncusStorage implements StorageDriver {
   }
 
   private async find(diskId: string, budget: Budget): Promise<FoundDisk | undefined> {
+    const known = await this.catalog.known(diskId, budget);
+    if (known !== undefined) return { kind: 'ROOT', root: known };
     const [root, volume] = await Promise.all([this.catalog.named(diskId, budget), this.catalog.volume(diskId, budget)]);
     if (root !== undefined) return { kind: 'ROOT', root };
     return volume === undefined ? undefined : { kind: 'VOLUME', volume, etag: volume.etag };
@@ -381,15 +377,6 @@ export class IncusStorage implements StorageDriver {
 
   private observe(disk: FoundDisk): ObservedDisk {
     return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume);
-  }
-
-  private async observeAll(budget: Budget): Promise<ObservedDisk[]> {
-    const [instances, volumes] = await Promise.all([this.catalog.list(budget), this.catalog.volumes(budget)]);
-    const roots = instances.filter(({ config }) => config[Key.DISK] !== undefined).map(observedRoot);
-    const others = volumes
-      .filter(({ volume }) => volume.config[Key.DISK] !== undefined)
-      .map(observedVolume);
-    return [...roots, ...others];
   }
 }
 

@@ -4,6 +4,7 @@ export interface ObservedHost {
   /** The backend's own name. */
   hostName: string;
   alive: boolean;
+  /** 0 where the backend cannot tell at this moment. */
   cpu: number;
   memoryMib: number;
   /** What the host is good for, as `ssd` or `gpu-a100`: lower-case words with hyphens. */

@@ -160,6 +160,12 @@ describe('errors', () => {
     await expect(incus.instances.list()).rejects.toMatchObject({ kind: 'PROTOCOL' });
   });
 
+  test('a list of all instances may be large: each carries its user data twice', async () => {
+    const config = { 'cloud-init.user-data': 'x'.repeat(70 * 2 ** 20) };
+    answers = [sync([{ name: 'web', config }])];
+    expect((await incus.instances.list())[0]?.name).toBe('web');
+  });
+
   test('an answer without an end is not read to the end', async () => {
     answers = [
       (_request, response) => {

@@ -12,4 +12,5 @@ export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOp
 export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';
 export { edgeBench, type EdgeBench, type RoutedNetwork } from './edge.js';
 export { computeBench, type BenchProject, type ComputeBench, type ComputeBenchOptions } from './compute.js';
+export { recoveryBench, type RecoveryBench } from './recovery.js';
 export { clustersBench, type ClustersBench } from './clusters.js';

@@ -68,7 +68,7 @@ export async function infrastructureBench(room: RoomDatabase): Promise<Infrastru
     racks: new rooms.RackService(commands),
     backends: new rooms.BackendService(database, commands, drivers, secrets, usage),
     registration: new rooms.HostRegistration(database, commands, drivers),
-    hosts: new rooms.HostService(commands, occupancy),
+    hosts: new rooms.HostService(commands, occupancy, usage),
     maintenance: new rooms.HostMaintenanceService(commands, occupancy),
     datastores: new rooms.DatastoreService(database, commands, drivers, usage),
   };

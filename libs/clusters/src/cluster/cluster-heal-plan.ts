@@ -9,9 +9,10 @@ import type { HealingTarget } from '../health/healing.js';
 import { isServing, type NodeRole } from '../node/cluster-node.js';
 import { newNodes, type NodeHome, type NodeKind } from '../node/node-plan.js';
 import { homeOf, lockIdsOfMachines, planNewNodes, type PlannedGrowth } from '../node-pool/node-pool-plan.js';
+import { agreementOf, refuseWithoutAgreement } from './agreement.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
 import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
-import { clusterId, quorum } from './cluster.js';
+import { clusterId } from './cluster.js';
 
 /**
  * Plans the replacement of one node as one change set: the new machine with everything it stands on, which takes over what
@@ -107,17 +108,16 @@ function refuseUnproven({ row, machine, hostState }: NodeFacts): void {
   });
 }
 
-/** The old control node goes first, and until the new one has joined the others must agree without it. */
-function refuseWithoutQuorum({ row, nodes }: ClusterFacts, lost: NodeFacts): void {
-  if (lost.row.role !== 'CONTROL' || row.control_count === 1) return;
-  const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node !== lost);
-  const serving = others.filter((node) => isServing(node.row)).length;
-  const needed = quorum(others.length);
-  if (serving >= needed) return;
-  throw new MuonError('INVALID_STATE', `Control node "${lost.row.name}" cannot be replaced: ${serving} of the others are ready, and ${needed} must agree without it.`, {
-    fault: 'OPERATOR',
-    data: { nodeId: lost.row.id, ready: serving, needed },
-  });
+/** What goes, goes first, and until the new one has joined the control nodes that are left must agree without it. */
+function refuseWithoutQuorum(facts: ClusterFacts, lost: NodeFacts): void {
+  const { role, phase, name, id } = lost.row;
+  if (role === 'CONTROL' && phase === 'JOINED' && facts.row.control_count === 1) {
+    throw new MuonError('INVALID_STATE', `Control node "${name}" cannot be replaced: it is the only one, and all that the cluster knows would be lost with it.`, {
+      fault: 'OPERATOR',
+      data: { nodeId: id },
+    });
+  }
+  refuseWithoutAgreement(agreementOf(facts, lost), `Node "${name}" cannot be replaced`, { nodeId: id });
 }
 
 function chargesOf(rows: readonly ChargeRow[]): (NewCharge & { amounts: Record<string, number> })[] {

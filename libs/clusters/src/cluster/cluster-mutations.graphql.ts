@@ -55,7 +55,7 @@ export class ClusterMutations {
   }
 
   @Mutation(() => ReplaceClusterNodePayload, {
-    description: 'Replaces a node of a cluster: it is deleted, and a new one joins. Refused while nobody can prove that a silent host is off.',
+    description: 'Replaces a node of a cluster: it is deleted, and a new one joins. Refused while nobody can prove that a silent host is off, and when the control nodes that stay could not let a new one join.',
   })
   async replaceClusterNode(
     @Args('input', { type: () => ReplaceClusterNodeInput, description: 'Which.' }) input: ReplaceClusterNodeInput,

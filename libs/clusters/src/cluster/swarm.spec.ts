@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { clusterState, nodeState, type ClusterNodeRow, type ClusterRow, type CreateClusterInput } from '#clusters';
 import { statement } from '#database';
 import { FaultKind } from '#driver-simulated';
+import { OperationEngine, silentBell } from '#operations';
 import { clustersBench, findCanary, systemAccess, type ClustersBench } from '#testing';
 
 const secretsOf = statement<{ purpose: string }, [ownerId: string]>(
@@ -176,8 +177,9 @@ describe('Swarm clusters on a simulated datacenter', () => {
   it('fail when the tokens cannot be made worthless, which keeps nobody from undoing', async () => {
     const cluster = await made('stubborn', { controlPlane: { count: 1, flavor: 'small' } });
     await bench.center.world.onGuestRun({ pattern: 'join-token --rotate', exitCode: 1, standardError: 'no leader' });
-    const { error } = await scaled(cluster, 3, 'FAILED');
+    const { error, not_restored: left } = await scaled(cluster, 3, 'FAILED');
     expect(error).toMatchObject({ code: 'BACKEND_FAILED', data: { output: 'no leader' } });
+    expect(left).toEqual([{ step: 'invite', resourceId: cluster.id, message: expect.stringContaining('still hold') }]);
     expect(error?.message).toContain('let no more nodes join');
     // Its undo has tried for itself, as often: the nodes that were to join have had the tokens.
     const [control] = await bench.nodes(cluster.id);
@@ -211,4 +213,35 @@ describe('Swarm clusters on a simulated datacenter', () => {
     expect(plan?.changes.problems).toEqual([]);
     await declare(true);
   });
+});
+
+describe('Swarm clusters whose worker is stopped', () => {
+  let bench: ClustersBench;
+  beforeAll(async () => {
+    bench = await clustersBench({ hosts: 3 });
+  });
+  afterAll(() => bench.close());
+
+  it('have their tokens made worthless by the next one', async () => {
+    const { center, room } = bench;
+    const cluster = await bench.made(bench.emptyProject(), 'handed-over', { kind: 'SWARM', version: 'swarm', controlPlane: { count: 1, flavor: 'small' } });
+    const [control] = await bench.nodes(cluster.id);
+    const rotations = async (): Promise<number> =>
+      (await center.world.guestRuns(String(control?.machine_id))).filter((run) => run.script.includes('join-token --rotate')).length;
+    const before = await rotations();
+    await center.world.onGuestRun({ pattern: 'swarm join --token', exitCode: 1 });
+    await center.world.addFault({ kind: FaultKind.HANG, method: 'runInGuest', keyContains: 'undo-close', times: 1000 });
+    const [pool] = await bench.poolsOf(cluster.id);
+    const { result } = await bench.pools.scale(systemAccess(), { id: String(pool?.id), count: 3 });
+    for (const end = Date.now() + 15_000; ((await center.world.faults())[0]?.fired ?? 0) === 0; await pause(10)) expect(Date.now()).toBeLessThan(end);
+    await center.engine.drain(0);
+    await center.world.clearFaults();
+    expect(await center.operation(result.operationId)).toMatchObject({ state: 'UNDOING' });
+    const { database, applier, log } = room;
+    const next = new OperationEngine({ database, registry: center.registry, applier, bell: silentBell, log, sweepEveryMs: 20, retry: { baseMs: 20, maxMs: 200 }, callTimeoutMs: 1000 });
+    next.start();
+    expect(await center.ended(result.operationId, 30_000)).toMatchObject({ state: 'FAILED', not_restored: [] });
+    expect(await rotations()).toBe(before + 1);
+    await next.drain(2000);
+  }, 60_000);
 });

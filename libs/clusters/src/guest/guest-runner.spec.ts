@@ -129,4 +129,20 @@ describe('scripts that failed for good', () => {
     await ended(id, 'SUCCEEDED');
     expect(await runsOf('moin', [first])).toEqual([0, 0]);
   }, 60_000);
+
+  it('are run by another control node where the first is stopped, or gone', async () => {
+    const [stopped, gone, well] = nodes.filter((node) => node.role === 'CONTROL');
+    const [{ backend_id: backendId }] = [await bench.machine(stopped?.machine_id)];
+    const { compute } = await bench.center.drivers.driver(String(backendId));
+    const call = (key: string) => ({ idempotencyKey: key, timeoutMs: 5000, signal: AbortSignal.timeout(5000) });
+    await compute.stopMachine(call('stop'), String(stopped?.machine_id), true);
+    await ended(await started('ONE', 'hola'), 'SUCCEEDED');
+    expect(await runsOf('hola', [gone])).toEqual([0]);
+    await compute.stopMachine(call('stop-other'), String(gone?.machine_id), true);
+    await compute.deleteMachine(call('delete'), String(gone?.machine_id));
+    await ended(await started('ONE', 'salut'), 'SUCCEEDED');
+    expect(await runsOf('salut', [well])).toEqual([0]);
+    await compute.startMachine(call('start'), String(stopped?.machine_id));
+    expect(await runsOf('salut', [stopped])).toEqual([]);
+  }, 60_000);
 });

@@ -104,7 +104,8 @@ export class GuestRunner {
   }
 
   /**
-   * Runs a script on one of the control nodes, and on the next one when it fails there. One that does not answer is left for
+   * Runs a script on one of the control nodes, and on the next one when it fails there, or cannot run because the machine is
+   * stopped or gone. One that does not answer is left for
    * the next only when the script cannot be running there any more: two that run at once, or one that comes late, could undo
    * what the other, or a later operation, has done.
    * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
@@ -129,7 +130,7 @@ export class GuestRunner {
     const outcome: Outcome =
       control === undefined
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
-        : await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script }, { [control.row.machine_id]: round });
+        : awayWhereNothingRuns(await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script }, { [control.row.machine_id]: round }));
     const next: Rounds = { ...rounds, [key]: round + 1 };
     // What may still be running is asked for again, also after a retry.
     const stays = before !== undefined && canStillRun(control, script, before);
@@ -146,7 +147,8 @@ export class GuestRunner {
     const failures = (rounds[FAILURES] ?? 0) + (counts ? 1 : 0);
     if (failures > (request.maxFailures ?? Number.POSITIVE_INFINITY)) {
       if (outcome.type === 'FAILED') throw new StepFailed(outcome.failure, { ...next, [FAILURES]: 0 });
-      throw outcome.error as Error;
+      const error = outcome.error as MuonError;
+      throw error.retryable ? error : new StepFailed(error, { ...next, [FAILURES]: 0 });
     }
     return wait({ afterMs, blocker, memo: { ...next, [FAILURES]: failures } });
   }
@@ -221,6 +223,13 @@ function throwBroken(context: AnyContext, outcomes: readonly Outcome[], memo: Js
   if (broken === undefined) return;
   const { error } = broken;
   throw error instanceof MuonError && !context.signal.aborted ? new StepFailed(error, memo) : error;
+}
+
+/** A machine that is stopped, or gone, is no better than one that does not answer: others may be there. */
+function awayWhereNothingRuns(outcome: Outcome): Outcome {
+  if (outcome.type !== 'BROKEN' || !(outcome.error instanceof MuonError)) return outcome;
+  const { machineId, error } = outcome;
+  return error.code === 'INVALID_STATE' || error.code === 'NOT_FOUND' ? { type: 'AWAY', machineId, error } : outcome;
 }
 
 /** A call that had no answer in time may have had its effect; one that was refused had none. */

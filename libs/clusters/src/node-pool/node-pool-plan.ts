@@ -7,9 +7,11 @@ import { findPortsOfOwners } from '#network';
 import type { Charge } from '#quota';
 import { findDisksOfOwners } from '#storage';
 import { blueprintOf } from '../blueprint/blueprints.js';
+import { agreementOf, refuseWithoutAgreement } from '../cluster/agreement.js';
 import { flavorsById, releaseOf, zoneChooser } from '../cluster/cluster-resolve.js';
 import type { ClusterRow } from '../cluster/cluster.js';
 import { unplacedCharges } from '../cluster/quota-preview.js';
+import { readOneCluster } from '../guest/cluster-facts.js';
 import { newNodes, planNodes, type NewNode, type NodeHome, type NodeKind } from '../node/node-plan.js';
 import type { ClusterNodeRow } from '../node/cluster-node.js';
 import type { NodePoolRow } from './node-pool.js';
@@ -50,7 +52,10 @@ export interface PlannedGrowth {
   unplaced: Charge[];
 }
 
-/** Plans more nodes for a pool, stored or made by the same change set. What has no place is a problem of the plan. */
+/**
+ * Plans more nodes for a pool, stored or made by the same change set. What has no place is a problem of the plan.
+ * @throws INVALID_STATE when the cluster's control nodes could not let them join
+ */
 export async function planGrowth(
   reader: Reader,
   access: Access | null,
@@ -64,6 +69,7 @@ export async function planGrowth(
   },
 ): Promise<PlannedGrowth> {
   const { cluster, pool, count, field } = growth;
+  refuseWithoutAgreement(agreementOf(await readOneCluster(reader, cluster.id)), `The cluster "${cluster.name}" cannot grow`);
   const flavor = (await flavorsById(reader, [pool.flavor_id])).get(pool.flavor_id);
   assert(flavor !== undefined, 'a flavor that was found is missing');
   const zoneIds = (await zoneChooser(reader, cluster.tenant_id))(pool.zone_ids, `${field}.zones`);

@@ -166,7 +166,7 @@ export class NodePoolResolver {
 
   @Mutation(() => ScaleNodePoolPayload, {
     description:
-      'Gives a pool more nodes, which join, or fewer: the sickest and then the youngest are drained and go. With the count that it has, what operations that were given up have left beyond it goes.',
+      'Gives a pool more nodes, which join, or fewer: the sickest and then the youngest are drained and go. With the count that it has, what operations that were given up have left beyond it goes. Refused while the control nodes cannot agree.',
   })
   async scaleNodePool(
     @Args('input', { type: () => ScaleNodePoolInput, description: 'Which, and how many.' }) input: ScaleNodePoolInput,
@@ -177,7 +177,7 @@ export class NodePoolResolver {
     return this.payload(outcome, context, outcome.result.id);
   }
 
-  @Mutation(() => DeleteNodePoolPayload, { description: 'Drains the nodes of a pool and takes it away.' })
+  @Mutation(() => DeleteNodePoolPayload, { description: 'Drains the nodes of a pool and takes it away; undrained, as the plan says, while the control nodes cannot agree.' })
   async deleteNodePool(
     @Args('input', { type: () => DeleteNodePoolInput, description: 'Which.' }) input: DeleteNodePoolInput,
     @Context() context: GraphqlContext,

@@ -12,7 +12,13 @@ import { poolKept, removeNodePool, restorePoolCount } from './node-pool.sql.js';
 export const NODE_POOL_SHRINK = 'clusters.node_pool.shrink';
 export const NODE_POOL_DELETE = 'clusters.node_pool.delete';
 
-const deleteInput = z.strictObject({ clusterId: z.string(), poolId: z.string(), machineIds: z.array(z.string()) });
+const deleteInput = z.strictObject({
+  clusterId: z.string(),
+  poolId: z.string(),
+  machineIds: z.array(z.string()),
+  /** Nobody could drain them: they go as they are. */
+  undrained: z.boolean().default(false),
+});
 type DeleteInput = z.output<typeof deleteInput>;
 
 const shrinkInput = deleteInput.extend({ from: z.int() });
@@ -47,6 +53,7 @@ function drainStep<Input extends DeleteInput>(tools: ClusterTools): OperationSte
           },
         });
       }
+      if (context.operation.input.undrained) return done();
       const cluster = clusterForBlueprint(facts);
       const script = (node: NodeFacts) => facts.blueprint.drain(cluster, told(node), { unreachable: isGone(node) });
       return onMembers(tools, context, facts, concerned, { purpose: 'drain', words: 'drain', members, script });
@@ -60,7 +67,7 @@ function drainStep<Input extends DeleteInput>(tools: ClusterTools): OperationSte
             await transaction.execute(moveNodePhase, machineIds, 'DRAINING', 'JOINED');
           },
         });
-      if (facts.row.lifecycle !== 'PRESENT') return back();
+      if (facts.row.lifecycle !== 'PRESENT' || context.operation.input.undrained) return back();
       const cluster = clusterForBlueprint(facts);
       const script = (node: NodeFacts) => facts.blueprint.undrain(cluster, told(node));
       const request = { purpose: 'undrain', words: 'take back', members, script, maxFailures: 3, giveUp: true };

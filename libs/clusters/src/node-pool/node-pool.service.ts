@@ -7,11 +7,13 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { DriverRegistry } from '#infrastructure';
 import { busyOr, findHoldingOperations, lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
+import { agreementOf, refuseWithoutAgreement } from '../cluster/agreement.js';
 import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneChooser } from '../cluster/cluster-resolve.js';
 import { ClusterService, requirePresent } from '../cluster/cluster.service.js';
 import { MAX_POOLS, MAX_WORKERS, type ClusterRow } from '../cluster/cluster.js';
 import { findClusters } from '../cluster/cluster.sql.js';
 import { previewQuota } from '../cluster/quota-preview.js';
+import { readOneCluster } from '../guest/cluster-facts.js';
 import { findNodesOfClusters } from '../node/cluster-node.sql.js';
 import { findClusterVersions } from '../version/cluster-version.sql.js';
 import { NODE_POOL_CREATE, NODE_POOL_GROW } from './node-pool-grow.operations.js';
@@ -68,7 +70,7 @@ export class NodePoolService {
 
   /**
    * Gives a pool another number of nodes. More: they are admitted at once and join. Fewer: the sickest and youngest are
-   * drained and go. The same: what operations that were given up have left beyond it goes; where there is none, nothing happens,
+   * drained and go, which needs control nodes that can agree. The same: what operations that were given up have left beyond it goes; where there is none, nothing happens,
    * and `operationId` is null.
    */
   async scale(access: Access, raw: ScaleNodePoolInput, options: NodePoolChangeOptions = {}): Promise<CommandResult> {
@@ -84,7 +86,7 @@ export class NodePoolService {
     });
   }
 
-  /** Drains all nodes of a pool and takes it away. */
+  /** Drains all nodes of a pool and takes it away; undrained when the cluster's control nodes cannot agree on anything. */
   async delete(access: Access, id: string, options: NodePoolChangeOptions = {}): Promise<CommandResult> {
     return this.change(access, 'deleteNodePool', Action.DELETE, { id }, options, async (reader, pool, cluster) => {
       if (pool.lifecycle === 'DELETING' || pool.lifecycle === 'CREATING') throw await busyOr(reader, pool.id, notPresent(pool));
@@ -92,7 +94,14 @@ export class NodePoolService {
       const changes = new ChangeSet();
       changes.add(ROWS, { table: 'node_pool', update: { lifecycle: 'DELETING' }, id: pool.id, version: pool.version });
       changes.resources.push({ action: 'DELETE', kind: 'node pool', id: pool.id, name: pool.name, data: { nodes: machineIds.length } });
-      const operationInput = { clusterId: cluster.id, poolId: pool.id, machineIds };
+      const { ready, needed } = agreementOf(await readOneCluster(reader, cluster.id));
+      const undrained = ready < needed;
+      if (undrained) {
+        const message = `The nodes are not drained: ${ready} of the cluster's control nodes are ready, and ${needed} must agree. What runs on them ends with them.`;
+        changes.reasons.push({ subject: pool.name, message });
+      }
+      // Workers of the version before know no such input, and it is rare.
+      const operationInput = { clusterId: cluster.id, poolId: pool.id, machineIds, ...(undrained ? { undrained } : {}) };
       this.start(changes, NODE_POOL_DELETE, cluster, pool.id, operationInput, await lockIdsOfMachines(reader, machineIds), 'EXISTING');
       return changes;
     });
@@ -122,6 +131,10 @@ export class NodePoolService {
     const nodes = await nodesOf(reader, pool);
     // A node that an earlier healing could not replace is missing already.
     const leaving = chooseLeaving(nodes, Math.max(0, nodes.length - to));
+    if (leaving.some((node) => node.phase === 'JOINED')) {
+      const what = `Nodes of the cluster "${cluster.name}" cannot be drained, so the pool keeps them`;
+      refuseWithoutAgreement(agreementOf(await readOneCluster(reader, cluster.id)), what);
+    }
     const machineIds = leaving.map((node) => node.machine_id);
     const changes = new ChangeSet();
     if (from !== to) addCount(changes, pool, { from, to });

@@ -2,11 +2,11 @@ import { MuonError, toMuonError, type JsonObject, type JsonValue } from '#core';
 import { done, StepFailed, wait, type StepContext, type StepDone, type StepWait } from '#operations';
 import type { GuestScript } from '../blueprint/blueprint.js';
 import { clusterForBlueprint, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
+import { isThere } from '../cluster/agreement.js';
 import { quorum } from '../cluster/cluster.js';
-import { isServing } from './cluster-node.js';
 import { helpers, ofMachines, told, type ClusterTools, type Concerned } from './node-steps.js';
 
-/** A dead cluster must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
+/** A cluster that is dead, or dies meanwhile, must not keep its owner from getting rid of workers: its own list of nodes is left wrong then. */
 const MAX_FORGET_FAILURES = 3;
 
 type AnyContext = StepContext<unknown>;
@@ -66,6 +66,7 @@ async function onOneMember(
       ...(maxFailures === undefined ? {} : { maxFailures }),
     });
   } catch (error) {
+    if (context.signal.aborted) throw error;
     if (giveUp !== true) throw error instanceof StepFailed ? new StepFailed(error, { ...(error.memo as JsonObject), ...kept }) : error;
     context.log.warn({ err: error, nodeId: member.row.id, purpose }, 'a cluster could not be told of a node; it is left to the cluster');
     return 'LEFT';
@@ -120,7 +121,6 @@ export async function awaitAgreement(context: AnyContext, clusterId: string, mac
   const { row, nodes } = await readOneCluster(context.reader, clusterId);
   if (row.lifecycle !== 'PRESENT') return undefined;
   const others = nodes.filter((node) => node.row.role === 'CONTROL' && node.row.phase === 'JOINED' && node.row.machine_id !== machineId);
-  const isThere = ({ row: node, hostState }: NodeFacts): boolean => isServing(node) && hostState !== 'DOWN' && hostState !== 'FENCED';
   const ready = others.filter(isThere).length;
   const needed = quorum(others.length);
   if (others.length === 0 || ready >= needed) return undefined;

@@ -118,7 +118,7 @@ export async function invite(tools: ClusterTools, context: AnyContext, facts: Cl
   });
 }
 
-/** `invite` as a step: however its operation ends, nothing joins by the token afterwards. */
+/** `invite` as a step: however its operation ends, nothing joins by the token afterwards, or the operation says that it still holds. */
 export function inviteStep<Input>(
   tools: ClusterTools,
   clusterId: (input: Input) => string,
@@ -134,8 +134,11 @@ export function inviteStep<Input>(
       try {
         return await closeJoining(tools, context, cluster, nobody);
       } catch (error) {
+        // The next worker does it.
+        if (context.signal.aborted) throw error;
         context.log.warn({ err: error, clusterId: cluster.row.id }, 'the token of a cluster could not be made worthless; the next operation that adds nodes does it');
-        return done();
+        const message = 'The tokens by which nodes were to join still hold: no control node could make them worthless. The next operation that adds nodes does it.';
+        return done({ notRestored: [{ resourceId: cluster.row.id, message }] });
       }
     },
   };

@@ -34,6 +34,10 @@ export interface MachineDriftOptions {
 
 const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000 };
 const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const LIST_TIMEOUT_MS = 45_000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const BATCH = 500;
 const MAX_BATCHES = 2000;
 const MAX_BACKENDS = 1000;
@@ -62,7 +66,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
   return defineReconciler({
     name: MACHINE_DRIFT,
     everyMs,
-    timeoutMs: Math.max(everyMs, 60_000),
+    timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
     async run(context) {
       await markSilent(database, null);
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfMachines, MAX_BACKENDS)) {
@@ -89,7 +93,7 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
 
 async function lookAt(look: Look): Promise<void> {
   const { context, database, backendId, graceMs } = look;
-  const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`));
+  const listing = new MachineListing(look.compute, (page) => callOf(look, `page/${page}`, LIST_TIMEOUT_MS));
   let after = '';
   for (let batch = 0; batch < MAX_BATCHES && !context.signal.aborted; batch += 1) {
     const rows = await context.reader.rows(machinesToObserve, backendId, after, BATCH, graceMs);
@@ -159,8 +163,8 @@ function driftOf(row: MachineToObserve, seen: ObservedMachine | undefined): Mach
   return { code: DriftCode.SIZE_DIFFERS, since: since(DriftCode.SIZE_DIFFERS) };
 }
 
-function callOf({ context, backendId }: Look, what: string): DriverCall {
-  return { idempotencyKey: `machine-drift/${backendId}/${what}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
+function callOf({ context, backendId }: Look, what: string, timeoutMs = CALL_TIMEOUT_MS): DriverCall {
+  return { idempotencyKey: `machine-drift/${backendId}/${what}`, timeoutMs, signal: context.signal };
 }
 
 async function start(context: ReconcilerContext, machine: MachineToStart): Promise<void> {

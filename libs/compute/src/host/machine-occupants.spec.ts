@@ -73,13 +73,16 @@ describe('a host with machines whose disks lie in a shared pool', () => {
     expect((await blockedOn(host)).frozen).toBeNull();
   });
 
-  it('waits for what is busy', async () => {
+  it('waits for what is busy, and holds nothing that has left', async () => {
     const { bench, maintenance, hostOf, blockedOn } = setting;
     const project = await bench.freshProject();
+    const group = await bench.groups.create(access, { projectId: project.projectId, name: 'together', policy: 'AFFINITY', strength: 'PREFER' });
+    const left = await bench.running(project, 'leaves', { affinityGroup: String(group.result.id) });
     // Only of machines that are made: what is moved away may start.
     await bench.center.world.addFault({ kind: 'BUSY', method: 'startMachine', keyContains: '/power/', times: 1000 });
-    const { result } = await bench.machines.create(access, { ...project, name: 'busy', flavor: 'small', image: 'debian' });
+    const { result } = await bench.machines.create(access, { ...project, name: 'busy', flavor: 'small', image: 'debian', affinityGroup: 'together' });
     const host = await hostOf(String(result.id));
+    expect((await hostOf(left)).id).toBe(host.id);
     expect((await blockedOn(host)).busy).toBe('RESOURCE_BUSY');
     const entering = await maintenance.enter(access, { id: host.id, whenBlocked: 'WAIT' });
     for (const end = Date.now() + 10_000; ; await pause(20)) {
@@ -87,6 +90,9 @@ describe('a host with machines whose disks lie in a shared pool', () => {
       if (blocker?.code === 'RESOURCE_BUSY') break;
       if (Date.now() > end) throw new Error(`the maintenance does not say what it waits for: ${JSON.stringify(blocker)}`);
     }
+    expect((await hostOf(left)).id).not.toBe(host.id);
+    const stopping = await bench.machines.power(access, left, 'STOP');
+    expect(await bench.center.ended(stopping.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
     await bench.center.world.clearFaults();
     await bench.center.operations.cancel(String(entering.result.operationId));
     expect(await bench.center.ended(entering.result.operationId)).toMatchObject({ state: 'CANCELLED' });

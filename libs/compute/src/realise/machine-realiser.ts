@@ -61,11 +61,33 @@ export class MachineRealiser {
     try {
       return await work();
     } catch (error) {
-      const isAway = error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
-      if (!isAway || !(await isHostOff(context.reader, machineId, place))) throw error;
+      if (!isAway(error) || !(await isHostOff(context.reader, machineId, place))) throw error;
       context.log.info({ machineId, reason: error.message }, 'left on a host that is proven to be off, until it returns');
       return done({ notRestored: [{ resourceId: machineId, message: 'Its host is proven to be off; what is left there of the machine is deleted when it returns.' }] });
     }
+  }
+
+  /**
+   * Runs what brings a machine forward: neither an error nor waiting helps while its host is proven to be off, so it is not made to
+   * last until the operation's deadline, while nobody else may make the machine anew.
+   * @param otherHostId another host that it needs
+   * @throws INVALID_STATE
+   */
+  async refuseOnceHostIsOff(context: Context, machineId: string, work: () => Promise<Answer>, otherHostId?: string): Promise<Answer> {
+    let failure: unknown;
+    const answer = await work().catch((error: unknown) => void (failure = error));
+    if (answer?.type === 'DONE') return answer;
+    const isFinal = failure !== undefined && !isAway(failure);
+    if (!isFinal && ((await this.isOnHostThatIsOff(context, machineId)) || (otherHostId !== undefined && (await isOff(context.reader, otherHostId))))) {
+      throw new MuonError('INVALID_STATE', 'A host that the machine needs is proven to be off.', { data: { machineId }, fault: 'OPERATOR' });
+    }
+    if (answer === undefined) throw failure;
+    return answer;
+  }
+
+  /** Whether its row names a host that is proven to be off. */
+  async isOnHostThatIsOff(context: Context, machineId: string): Promise<boolean> {
+    return isHostOff(context.reader, machineId);
   }
 
   /** Whether the backend still has the machine, on a host that is proven to be off. */
@@ -114,10 +136,14 @@ export class MachineRealiser {
     return this.moveTo(context, machineId, hostId, '');
   }
 
-  /** For undos, whose move may still be on its way: once more after the settling time. Uses the step's memo. */
+  /**
+   * For undos, whose move may still be on its way: once more after the settling time. Uses the step's memo. Where one of the two
+   * hosts is proven to be off, the machine stays where the backend has it.
+   */
   async moveBack(context: Context, machineId: string, hostId: string): Promise<Answer> {
     const looksAgain = context.step.memo === 'settled';
-    const answer = await this.moveTo(context, machineId, hostId, looksAgain ? '/again' : '');
+    const stays = (await isHostOff(context.reader, machineId)) || (await isOff(context.reader, hostId));
+    const answer = stays ? done() : await this.moveTo(context, machineId, hostId, looksAgain ? '/again' : '');
     if (looksAgain) return answer.type === 'WAIT' ? { ...answer, memo: 'settled' } : answer;
     if (answer.type === 'WAIT') return answer;
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has moved it.', memo: 'settled' });
@@ -195,6 +221,10 @@ export class MachineRealiser {
   }
 }
 
+function isAway(error: unknown): error is MuonError {
+  return error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
+}
+
 /** What is not there has no disk. */
 function isAbsent(error: unknown): Outcome<void> {
   if (error instanceof MuonError && error.code === 'NOT_FOUND') return DONE;
@@ -220,8 +250,11 @@ async function readMachine(reader: Reader, machineId: string, place?: InstancePl
 }
 
 async function isHostOff(reader: Reader, machineId: string, place?: InstancePlace): Promise<boolean> {
-  const machine = await readMachine(reader, machineId, place);
-  const [host] = await reader.rows(findHosts, [machine.host_id]);
+  return isOff(reader, (await readMachine(reader, machineId, place)).host_id);
+}
+
+async function isOff(reader: Reader, hostId: string): Promise<boolean> {
+  const [host] = await reader.rows(findHosts, [hostId]);
   return host !== undefined && hostState(host) === HostState.FENCED;
 }
 

@@ -39,12 +39,18 @@ export const recordRecoveryBlocks = statement<never, [blocks: string]>(
    UPDATE virtual_machine AS m SET recovery_block = judged.block FROM judged WHERE m.id = judged.id`,
 );
 
-/** @returns nothing when the host has come back meanwhile, or is not proven to be off any more */
+/** @returns nothing when the host has come back meanwhile, or is not proven to be off any more, or the machine shall wait for it */
 export const takeOver = statement<{ id: string }, [machineId: string, lostHostId: string, instanceId: string, hostId: string, rackId: string | null]>(
   'machine_recovery.take_over',
   `WITH lost AS (SELECT id FROM host WHERE id = $2 AND health = 'DOWN' AND fence = 'PROVEN_OFF' FOR SHARE)
    UPDATE virtual_machine AS m SET instance_id = $3, host_id = $4, rack_id = $5
-   FROM lost WHERE m.id = $1 RETURNING m.id`,
+   FROM lost WHERE m.id = $1 AND m.recovery = 'RECREATE' RETURNING m.id`,
+);
+
+/** @returns nothing when it shall wait for its host; otherwise that cannot be wished any more before the transaction has ended */
+export const lockWished = statement<{ id: string }, [machineId: string]>(
+  'machine_recovery.lock_wished',
+  `SELECT id FROM virtual_machine WHERE id = $1 AND recovery = 'RECREATE' FOR UPDATE`,
 );
 
 /** It is the lost one again. */

@@ -9,7 +9,7 @@ import { findDisks, findDisksOfOwners, isRootDisk, planDiskSuccession, removeDis
 import type { MachineRealisers } from '../virtual-machine/virtual-machine.operations.js';
 import { DISK_OBJECT, MACHINE_OBJECT, type RecoveryBlock, type VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
 import { findVirtualMachines, markPresent } from '../virtual-machine/virtual-machine.sql.js';
-import { endRecovery, giveBack, takeOver } from './machine-recovery.sql.js';
+import { endRecovery, giveBack, lockWished, takeOver } from './machine-recovery.sql.js';
 
 export const RECREATE_MACHINE = 'compute.virtual_machine.recreate';
 
@@ -24,7 +24,7 @@ type Context = StepContext<RecreateInput>;
 /**
  * Makes a machine anew on another host, of its image: it keeps its id, name, ports, addresses and charges, and loses what was
  * on its root disk. The lost one is not touched until the end, and takes its place again should anything fail: its host may
- * have come back by then. After the end it has a tombstone, and never runs again.
+ * have come back by then, or it shall wait for its host after all. After the end it has a tombstone, and never runs again.
  */
 export function recreateMachineOperation({ networks, disks, machines }: MachineRealisers): OperationKind<RecreateInput> {
   return defineOperation<RecreateInput>({
@@ -38,6 +38,7 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
         run: async (context) => {
           const { input } = context.operation;
           await requireLost(context.reader, input);
+          await requireWished(context.reader, input.machineId);
           await requireNoDataDisks(context.reader, input.machineId);
           return done();
         },
@@ -64,6 +65,7 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
         run: async (context) => {
           const { input } = context.operation;
           await requireLost(context.reader, input);
+          await requireWished(context.reader, input.machineId);
           const { backend_id: backendId } = await readMachine(context.reader, input.machineId);
           return done({ commit: (transaction) => takeOverFrom(transaction, input, backendId) });
         },
@@ -84,10 +86,19 @@ export function recreateMachineOperation({ networks, disks, machines }: MachineR
         // Taking the new machine back takes its power, too.
         run: (context) => start(context, machines),
       },
-      { name: 'confirm', run: (context) => machines.confirmPower(context, context.operation.input.machineId, 'RUNNING') },
+      {
+        name: 'confirm',
+        run: async (context) => {
+          const { machineId } = context.operation.input;
+          await requireWished(context.reader, machineId);
+          return machines.confirmPower(context, machineId, 'RUNNING');
+        },
+      },
     ],
     async onSucceeded(transaction, { operation, apply }) {
       const { machineId, lost, successor } = operation.input;
+      // Up to here its disk can be kept.
+      if ((await transaction.rows(lockWished, machineId)).length === 0) throw shallWait();
       await transaction.execute(markPresent, machineId, 'RUNNING');
       await transaction.execute(endRecovery, machineId, null);
       await settle(transaction, machineId, { kept: successor, dropped: lost, reason: RECREATED }, apply);
@@ -112,6 +123,15 @@ async function requireNoDataDisks(reader: Reader, machineId: string): Promise<vo
   throw new MuonError('INVALID_STATE', 'It has disks beside its root disk, which would be lost: it waits for its host.', { fault: 'SYSTEM' });
 }
 
+/** @throws INVALID_STATE when the machine shall wait for its host meanwhile */
+async function requireWished(reader: Reader, machineId: string): Promise<void> {
+  if ((await readMachine(reader, machineId)).recovery !== 'RECREATE') throw shallWait();
+}
+
+function shallWait(): MuonError {
+  return new MuonError('INVALID_STATE', 'It is not to be made anew any more: it waits for its host, and keeps its disk.', { fault: 'SYSTEM' });
+}
+
 function hasReturned(): MuonError {
   return new MuonError('INVALID_STATE', 'Its host is not proven to be off any more: the machine stays what it is, with its disk.', { fault: 'SYSTEM' });
 }
@@ -120,7 +140,10 @@ function hasReturned(): MuonError {
 async function takeOverFrom(transaction: Transaction, { machineId, lost, successor }: RecreateInput, backendId: string): Promise<void> {
   const { instanceId, hostId, rackId } = successor;
   const taken = await transaction.rows(takeOver, machineId, lost.hostId, instanceId, hostId, rackId);
-  if (taken.length === 0) throw hasReturned();
+  if (taken.length === 0) {
+    await requireWished(transaction, machineId);
+    throw hasReturned();
+  }
   await transaction.execute(movePorts, [machineId], hostId, backendId);
 }
 

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
+import { findHosts } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
-import { defineOperation, done, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { defineOperation, done, releaseLock, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, takeBackDiskGrowth } from '#storage';
@@ -161,13 +162,16 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         name: 'stop',
         run: async (context) => {
           const { machineId } = context.operation.input;
-          return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
+          return machines.refuseOnceHostIsOff(context, machineId, () => stop(context, machines));
         },
-        // By now it is back where it was: its ports first, then its power.
+        // By now it is back where it was, or stays where it is: its ports first, then its power.
         undo: async (context) => {
           const realised = await networks.ensurePorts(context, await ports(context));
           if (realised.type === 'WAIT') return realised;
-          const restored = await restoreRunning(context, machines, await current(context));
+          const machine = await current(context);
+          const message = `Its host is proven to be off: the machine is not ${machine.desired_power.toLowerCase()} there as before.`;
+          if (await isLost(context, machines)) return done({ notRestored: [{ resourceId: machine.id, message }] });
+          const restored = await restoreRunning(context, machines, machine);
           return restored.type === 'WAIT' ? restored : realised;
         },
       },
@@ -176,7 +180,7 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         run: async (context) => {
           const { machineId } = context.operation.input;
           const { hostId, rackId } = target(context);
-          const moved = await machines.move(context, machineId, hostId);
+          const moved = await machines.refuseOnceHostIsOff(context, machineId, () => machines.move(context, machineId, hostId), hostId);
           if (moved.type === 'WAIT') return moved;
           const { backend_id } = await current(context);
           return done({
@@ -190,11 +194,15 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
           const { machineId, fromHostId, fromRackId } = context.operation.input;
           const moved = await machines.moveBack(context, machineId, fromHostId);
           if (moved.type === 'WAIT') return moved;
-          const machine = await current(context);
+          const { backend_id: backendId } = await current(context);
+          const from = { hostId: fromHostId, rackId: fromRackId };
+          const home = await whereItIs(context, machines, [from, target(context)]);
+          const message = 'One of the two hosts is proven to be off: the machine does not go back to where it was.';
           return done({
+            notRestored: home.hostId === fromHostId ? [] : [{ resourceId: machineId, message }],
             commit: async (transaction) => {
-              await transaction.execute(moveToHost, machineId, fromHostId, fromRackId);
-              await transaction.execute(movePorts, [machineId], fromHostId, machine.backend_id);
+              await transaction.execute(moveToHost, machineId, home.hostId, home.rackId);
+              await transaction.execute(movePorts, [machineId], home.hostId, backendId);
             },
           });
         },
@@ -202,27 +210,32 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
       { name: 'ports', run: async (context) => networks.ensurePorts(context, await ports(context)) },
       {
         name: 'start',
-        run: async (context) => restoreRunning(context, machines, await current(context)),
-        // Only a stopped machine moves back.
-        undo: async (context) => {
-          const { machineId } = context.operation.input;
-          return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
+        run: async (context) => {
+          const machine = await current(context);
+          return machines.refuseOnceHostIsOff(context, machine.id, () => restoreRunning(context, machines, machine));
         },
+        // Only a stopped machine moves back.
+        undo: async (context) => ((await isLost(context, machines)) ? done() : stop(context, machines)),
       },
       {
         name: 'confirm',
-        run: async (context) => machines.confirmPower(context, context.operation.input.machineId, (await current(context)).desired_power),
+        run: async (context) => {
+          const { id, desired_power: power } = await current(context);
+          return machines.refuseOnceHostIsOff(context, id, () => machines.confirmPower(context, id, power));
+        },
       },
     ],
     async onSucceeded(transaction, { operation, outputs, apply }) {
+      await releaseLock(transaction, operation);
       const { hostId } = outputs.place as { hostId: string };
       const { power } = outputs.confirm as { power: string };
       await transaction.execute(markPresent, operation.input.machineId, power);
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: operation.input.machineId, hostId }));
     },
-    async onFailed(_transaction, { operation, apply }) {
-      const { machineId, fromHostId } = operation.input;
-      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: machineId, hostId: fromHostId }));
+    async onFailed(transaction, { operation, apply }) {
+      await releaseLock(transaction, operation);
+      const { id, host_id: hostId } = await readMachine(transaction, operation.input.machineId);
+      await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: id, hostId }));
     },
   });
 }
@@ -238,6 +251,29 @@ async function readMachine(reader: Reader, machineId: string): Promise<VirtualMa
   const [machine] = await reader.rows(findVirtualMachines, [machineId]);
   if (machine === undefined) throw notFound('virtual machine', machineId);
   return machine;
+}
+
+async function stop(context: StepContext<MoveInput>, machines: MachineRealisers['machines']): Promise<StepDone | StepWait> {
+  const { machineId } = context.operation.input;
+  return machines.ensurePower(context, machineId, 'STOPPED', (await machines.look(context, machineId)).power);
+}
+
+/** Its power can neither be seen nor changed any more: nothing that is taken back waits for its host. */
+async function isLost(context: StepContext<MoveInput>, machines: MachineRealisers['machines']): Promise<boolean> {
+  const { machineId } = context.operation.input;
+  return (await machines.look(context, machineId)).power === 'UNKNOWN' && machines.isOnHostThatIsOff(context, machineId);
+}
+
+/** Which of the hosts has it, as the backend says. */
+async function whereItIs<Place extends { hostId: string }>(
+  context: StepContext<MoveInput>,
+  machines: MachineRealisers['machines'],
+  places: readonly [Place, Place],
+): Promise<Place> {
+  const { hostName } = await machines.look(context, context.operation.input.machineId);
+  const hosts = await context.reader.rows(findHosts, places.map((place) => place.hostId));
+  const [found] = hosts.filter((host) => host.name === hostName);
+  return places.find((place) => place.hostId === found?.id) ?? places[0];
 }
 
 /** Brings a machine that was stopped for the move back to what is desired of it. */

@@ -85,11 +85,11 @@ export class Session {
     this.timeoutMs = timeoutMs;
   }
 
-  async get<T>(path: readonly string[], options: CallOptions & { query?: Call['query'] } = {}): Promise<T> {
+  async get<T>(path: readonly string[], options: CallOptions & Pick<Call, 'query' | 'limitBytes'> = {}): Promise<T> {
     return (await this.getTagged<T>(path, options)).value;
   }
 
-  async getTagged<T>(path: readonly string[], options: CallOptions & { query?: Call['query'] } = {}): Promise<Tagged<T>> {
+  async getTagged<T>(path: readonly string[], options: CallOptions & Pick<Call, 'query' | 'limitBytes'> = {}): Promise<Tagged<T>> {
     const { headers, envelope } = await this.json({ ...options, method: 'GET', path });
     return { value: envelope.metadata as T, etag: headers.etag ?? '' };
   }

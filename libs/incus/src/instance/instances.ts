@@ -6,6 +6,8 @@ import { InstanceFiles } from './files.js';
 import type { FullInstance, Instance, InstanceSettings, InstanceSnapshot, InstanceState, Move, NewInstance, PowerChange } from './instance.js';
 
 const MAX_CONSOLE_BYTES = 4 * 1024 * 1024;
+/** Thousands of instances, each with its user data twice: as its own, and with what its profiles add. */
+const MAX_LIST_BYTES = 256 * 1024 * 1024;
 /** Incus has no code for it. */
 const ALREADY_SO = /already (stopped|running|frozen)/i;
 
@@ -31,13 +33,13 @@ export class Instances {
    */
   async list(options: CallOptions & { filter?: string } = {}): Promise<Instance[]> {
     const { filter, ...call } = options;
-    return this.session.get<Instance[]>(['instances'], { ...call, query: { recursion: 1, filter } });
+    return this.session.get<Instance[]>(['instances'], { ...call, query: { recursion: 1, filter }, limitBytes: MAX_LIST_BYTES });
   }
 
   /** With state and snapshots: some ten times as dear as `list`. */
   async listFull(options: CallOptions & { filter?: string } = {}): Promise<FullInstance[]> {
     const { filter, ...call } = options;
-    return this.session.get<FullInstance[]>(['instances'], { ...call, query: { recursion: 2, filter } });
+    return this.session.get<FullInstance[]>(['instances'], { ...call, query: { recursion: 2, filter }, limitBytes: MAX_LIST_BYTES });
   }
 
   async get(name: string, options: CallOptions = {}): Promise<Tagged<Instance>> {

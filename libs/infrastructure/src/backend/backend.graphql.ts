@@ -48,7 +48,7 @@ export class Backend extends Node {
   @Field(() => DateTime, { description: 'Since when its health is so.' })
   readonly healthSince!: Date;
 
-  @Field(() => String, { nullable: true, description: 'Why it is down.' })
+  @Field(() => String, { nullable: true, description: 'Why it is down; of one that answers, why it does not tell all that it has.' })
   readonly healthReason!: string | null;
 
   @Field(() => Long, { description: 'Rises with every change of what is wanted.' })

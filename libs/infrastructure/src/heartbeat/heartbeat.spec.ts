@@ -7,6 +7,7 @@ import { operationsRoom } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
+import { recordBeat } from './heartbeat.sql.js';
 
 let room: RoomDatabase;
 let bench: InfrastructureBench;
@@ -218,6 +219,16 @@ it('follows what a host is made of, and what its pools hold', async () => {
   await patient.lookAt(backendId, signal);
   expect((await hostsOf(backendId))[0]).toMatchObject({ cpu: 16, traits: [], version: 1 });
   expect((await world.counts()).hosts).toBe(1);
+});
+
+it('keeps the size that it knows of a host that lives, while the backend cannot tell it', async () => {
+  const { backendId } = await bench.datacenter({ count: 1 });
+  await patient.lookAt(backendId, signal);
+  const [before] = await hostsOf(backendId);
+  const beat = { name: 'host-1', alive: true, cpu: 0, memory_mib: 0, traits: [], cpu_percent: null, memory_used_mib: null };
+  const changed = await room.database.transaction(async (transaction) => transaction.rows(recordBeat, backendId, JSON.stringify([beat]), 30_000, 3, 60_000));
+  expect(changed).toEqual([]);
+  expect(await hostsOf(backendId)).toEqual([before]);
 });
 
 it('is not kept waiting by a backend that hangs', async () => {

@@ -36,7 +36,7 @@ export const recordBeat = statement<
        cpu_percent float8, memory_used_mib bigint)
    ), looked AS (
      SELECT h.id, h.intent, h.health, h.fence, h.vacant, coalesce(s.alive, false) AS alive, s.name IS NOT NULL AS listed,
-       s.cpu, s.memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
+       coalesce(nullif(s.cpu, 0), h.cpu) AS cpu, coalesce(nullif(s.memory_mib, 0), h.memory_mib) AS memory_mib, s.traits, s.cpu_percent, s.memory_used_mib,
        CASE WHEN coalesce(s.alive, false) THEN least(coalesce(b.beats, 0) + 1, 1000000) ELSE 0 END AS beats,
        CASE WHEN coalesce(s.alive, false) THEN 0 ELSE least(coalesce(b.misses, 0) + 1, 1000000) END AS misses,
        CASE WHEN s.alive THEN NULL
@@ -121,6 +121,12 @@ export const recordBackendUp = statement<never, [backendId: string, capabilities
      health = 'UP', health_reason = NULL, capabilities = $2::jsonb,
      health_since = CASE WHEN health <> 'UP' THEN now() ELSE health_since END
    WHERE id = $1 AND (health <> 'UP' OR capabilities <> $2::jsonb)`,
+);
+
+/** Why a backend that is up cannot list what it has, or that it can. One that is down has another reason. */
+export const recordBackendListing = statement<never, [backendId: string, failure: string | null]>(
+  'heartbeat.backend_listing',
+  `UPDATE backend SET health_reason = $2::text WHERE id = $1 AND health = 'UP' AND health_reason IS DISTINCT FROM $2::text`,
 );
 
 /**

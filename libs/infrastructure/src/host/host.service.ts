@@ -4,6 +4,7 @@ import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult, type CommandRunner } from '#identity';
 import { findLocalDatastores } from '../datastore/datastore.sql.js';
 import { requireActiveRacks } from '../rack/rack.service.js';
+import type { InfrastructureUsage } from '../usage/usage.js';
 import { labelsSchema, overcommitSchema } from './host-registration.js';
 import type { HostOccupancy } from './host-occupants.js';
 import { hostState, type HostRow } from './host.js';
@@ -39,6 +40,7 @@ export class HostService {
   constructor(
     private readonly commands: CommandRunner,
     private readonly occupancy: HostOccupancy,
+    private readonly usage: InfrastructureUsage,
   ) {}
 
   /** It keeps its machines and gets no new ones. */
@@ -98,7 +100,11 @@ export class HostService {
         throw invalidHostState(host, `${occupants} machines are on it; move them away by enterMaintenance first.`, { occupants });
       }
       const changes = new ChangeSet();
-      for (const { id, version } of await reader.rows(findLocalDatastores, host.id)) {
+      for (const { id, name, version } of await reader.rows(findLocalDatastores, host.id)) {
+        const [use] = await this.usage.of(reader, 'datastore', id);
+        if (use !== undefined) {
+          throw invalidHostState(host, `${use.count} ${use.users} are on its datastore "${name}"; delete them first.`, { datastoreId: id, [use.users]: use.count });
+        }
         changes.add(ROWS, { table: 'datastore', remove: true, id, version });
       }
       changes.add(ROWS, { table: 'host', remove: true, id: host.id, version: host.version });

@@ -6,6 +6,7 @@ import { FaultKind } from '#driver-simulated';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import {
+  findBackends,
   infrastructureRoom,
   installationId,
   KnownObjects,
@@ -160,6 +161,22 @@ it('deletes what has a tombstone, each in its turn, and nothing else', async () 
   expect(await ended(report.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await present()).toEqual(['dsk-of-others', 'dsk-stranger', ...living.map((object) => object.id)].sort());
   expect(await room.database.rows(readUnsettledTombstones, center.backendId, 10)).toEqual([]);
+});
+
+it('says of a backend that answers why it cannot list what it has, until it can', async () => {
+  const heartbeat = bench.heartbeat();
+  await heartbeat.lookAt(center.backendId, new AbortController().signal);
+  const health = async (): Promise<unknown> => {
+    const [backend] = await room.database.rows(findBackends, [center.backendId]);
+    return { health: backend?.health, reason: backend?.health_reason };
+  };
+  await center.world.addFault({ kind: 'REFUSED', method: 'listMachines' });
+  await expect(look()).rejects.toMatchObject({ code: 'BACKEND_FAILED' });
+  expect(await health()).toEqual({ health: 'UP', reason: expect.stringContaining('cannot be listed') });
+  await heartbeat.lookAt(center.backendId, new AbortController().signal);
+  expect(await health()).toEqual({ health: 'UP', reason: expect.stringContaining('cannot be listed') });
+  await look();
+  expect(await health()).toEqual({ health: 'UP', reason: null });
 });
 
 it('knows again what a late effect brings back after it was settled', async () => {

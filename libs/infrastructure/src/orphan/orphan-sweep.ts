@@ -18,7 +18,7 @@ import {
 } from '#operations';
 import { backendId as backendIds } from '../backend/backend.js';
 import type { DriverRegistry } from '../driver/driver-registry.js';
-import { findLiveBackends } from '../heartbeat/heartbeat.sql.js';
+import { findLiveBackends, recordBackendListing } from '../heartbeat/heartbeat.sql.js';
 import { findDownHostNames } from '../host/host.sql.js';
 import type { HostStateChange, HostStateListener } from '../host/host-state-listener.js';
 import { installationId } from '../installation/installation.js';
@@ -53,7 +53,11 @@ export interface OrphanReport {
 const ORPHAN_SWEEP = 'orphan-sweep';
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_SETTLE_AFTER_MS = 60_000;
-const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const CALL_TIMEOUT_MS = 45_000;
+const MAX_REASON = 1000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const PAGE = 500;
 const MAX_PAGES = 2000;
 const MAX_SETTLED = 2000;
@@ -85,7 +89,7 @@ export class OrphanSweep {
     return defineReconciler({
       name: ORPHAN_SWEEP,
       everyMs,
-      timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
+      timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
       run: async (context) => {
         for (const { id } of await context.reader.rows(findLiveBackends)) {
           if (context.signal.aborted) return;
@@ -106,7 +110,7 @@ export class OrphanSweep {
     const driver = await this.drivers.driver(backendId);
     // Read before the listing: what is buried later may well be listed still.
     const unsettled = await context.reader.rows(readUnsettledTombstones, backendId, MAX_SETTLED);
-    const all = await listAll(context, driver, backendId);
+    const all = await this.listAll(context, driver, backendId);
     const down = new Set((await context.reader.rows(findDownHostNames, backendId)).map((host) => host.name));
     const installation = await installationId(context.reader);
     const listed = all.filter((object) => object.installationId === installation || isHidden(object, down));
@@ -134,6 +138,20 @@ export class OrphanSweep {
     await this.leaveBehind(report);
     await this.settle(backendId, unsettled, all);
     return report;
+  }
+
+  /** Where a backend answers and cannot list what it has, nobody sees what changes there: it says so itself. */
+  private async listAll(context: ReconcilerContext, driver: Driver, backendId: string): Promise<ListedObject[]> {
+    const record = async (failure: string | null): Promise<void> =>
+      this.database.transaction(async (transaction) => void (await transaction.execute(recordBackendListing, backendId, failure)));
+    try {
+      const all = await listAll(context, driver, backendId);
+      await record(null);
+      return all;
+    } catch (error) {
+      if (!context.signal.aborted) await record(`What it has cannot be listed: ${toMuonError(error).message}`.slice(0, MAX_REASON));
+      throw error;
+    }
   }
 
   private tell(context: ReconcilerContext, report: OrphanReport): void {

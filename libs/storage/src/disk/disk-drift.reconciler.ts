@@ -15,6 +15,10 @@ export interface DiskDriftOptions {
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
 const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const LIST_TIMEOUT_MS = 45_000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const PAGE = 500;
 const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
@@ -50,7 +54,7 @@ export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {
   return defineReconciler({
     name: STORAGE_DRIFT,
     everyMs,
-    timeoutMs: Math.max(everyMs, DEFAULT_EVERY_MS),
+    timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
     async run(context) {
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfDisks, MAX_BACKENDS)) {
         if (context.signal.aborted) return;
@@ -114,7 +118,7 @@ async function listDisks(context: ReconcilerContext, storage: StorageDriver, bac
   const seen = new Map<string, ObservedDisk>();
   let after: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const disks = await storage.listDisks(callOf(context, `${backendId}/${page}`), after, PAGE);
+    const disks = await storage.listDisks(callOf(context, `${backendId}/${page}`, LIST_TIMEOUT_MS), after, PAGE);
     for (const disk of disks) seen.set(disk.diskId, disk);
     const last = disks.at(-1);
     if (last === undefined || disks.length < PAGE) return seen;
@@ -123,8 +127,8 @@ async function listDisks(context: ReconcilerContext, storage: StorageDriver, bac
   throw new MuonError('LIMIT_EXCEEDED', `The backend lists more than ${MAX_PAGES * PAGE} disks.`);
 }
 
-function callOf({ signal }: ReconcilerContext, what: string): DriverCall {
-  return { idempotencyKey: `${STORAGE_DRIFT}/${what}`, timeoutMs: CALL_TIMEOUT_MS, signal };
+function callOf({ signal }: ReconcilerContext, what: string, timeoutMs = CALL_TIMEOUT_MS): DriverCall {
+  return { idempotencyKey: `${STORAGE_DRIFT}/${what}`, timeoutMs, signal };
 }
 
 async function takeOver(context: ReconcilerContext, row: DiskRow, sizeGib: number): Promise<void> {

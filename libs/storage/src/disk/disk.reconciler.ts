@@ -9,7 +9,10 @@ export interface DiskHealthOptions {
 }
 
 const DEFAULT_EVERY_MS = 30_000;
-const CALL_TIMEOUT_MS = 10_000;
+/** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
+const CALL_TIMEOUT_MS = 45_000;
+/** There may be more than one such backend. */
+const RUN_TIMEOUT_MS = 180_000;
 const BATCH = 500;
 const MAX_BATCHES = 2000;
 const MAX_BACKENDS = 1000;
@@ -23,7 +26,7 @@ export function diskHealth(database: Database, drivers: DriverRegistry, options:
   return defineReconciler({
     name: STORAGE_HEALTH,
     everyMs,
-    timeoutMs: Math.max(everyMs, 60_000),
+    timeoutMs: Math.max(everyMs, RUN_TIMEOUT_MS),
     async run(context) {
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfDisks, MAX_BACKENDS)) {
         if (context.signal.aborted) return;

@@ -1,8 +1,8 @@
 import { MuonError, toMuonError } from '#core';
 import type { Reader } from '#database';
-import type { DiskSpecification, DriverCall, Outcome } from '#drivers';
-import { findDatastores, findHosts, installationId, type DriverRegistry } from '#infrastructure';
-import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import { DONE, type DiskSpecification, type DriverCall, type Outcome } from '#drivers';
+import { findDatastores, findHosts, HostState, hostState, installationId, type DriverRegistry } from '#infrastructure';
+import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait, type Unrestored } from '#operations';
 import { isRootDisk, type DiskRow } from '../disk/disk.js';
 import { findDisks, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
 
@@ -83,7 +83,10 @@ export class DiskRealiser {
     });
   }
 
-  /** Ensures that these disks are on no backend. Their rows, claims and charges go with the operation's end. */
+  /**
+   * Ensures that these disks are on no backend. Their rows, claims and charges go with the operation's end. Those on a host that
+   * is proven to be off are left to the sweep, which finds their tombstones when it returns.
+   */
   async removeDisks(
     context: StepContext<unknown>,
     diskIds: readonly string[],
@@ -92,11 +95,14 @@ export class DiskRealiser {
     const rows = await context.reader.rows(findDisks, [...diskIds]);
     const looksAgain = options.settle === true && context.step.memo === 'settled';
     const memo = looksAgain ? { memo: 'settled' } : {};
+    const left: Unrestored[] = [];
     try {
       const again = await settleAll(
         rows.map(async (row) => {
           const call = context.call(looksAgain ? `${row.id}/again` : row.id);
-          return this.removeDisk(call, context.call(`${row.id}/detach`), row);
+          const outcome = await unlessHostIsOff(context, row, () => this.removeDisk(call, context.call(`${row.id}/detach`), row));
+          if (outcome === LEFT) left.push(diskLeft(row.id));
+          return outcome === LEFT ? DONE : outcome;
         }),
       );
       if (again !== null) return wait({ afterMs: again, blocker: 'The backend is deleting the disks.', ...memo });
@@ -106,7 +112,7 @@ export class DiskRealiser {
       const { code, message, fault } = error;
       return wait({ afterMs: ATTACHED_RETRY_MS, blocker: { code, message, fault }, ...memo });
     }
-    if (options.settle !== true || looksAgain || rows.length === 0) return done();
+    if (options.settle !== true || looksAgain || left.length === rows.length) return done({ notRestored: left });
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
   }
 
@@ -117,14 +123,19 @@ export class DiskRealiser {
     return fromOutcome(await storage.createSnapshot(context.call(snapshotId), diskId, snapshotId), 'The backend is taking the snapshot.');
   }
 
-  /** Ensures that the backend does not have the snapshot; of a disk that is gone it is gone, too. */
+  /**
+   * Ensures that the backend does not have the snapshot; of a disk that is gone it is gone, too. On a host that is proven to be
+   * off it is left with its disk, and goes with that.
+   */
   async removeSnapshot(context: StepContext<unknown>, { diskId, snapshotId }: SnapshotOfDisk, options: RemoveDiskOptions = {}): Promise<StepDone | StepWait> {
     const [row] = await context.reader.rows(findDisks, [diskId]);
     if (row === undefined) return done();
     const looksAgain = options.settle === true && context.step.memo === 'settled';
     const memo = looksAgain ? { memo: 'settled' } : {};
     const { storage } = await this.drivers.driver(row.backend_id);
-    const outcome = await storage.deleteSnapshot(context.call(looksAgain ? `${snapshotId}/again` : snapshotId), diskId, snapshotId);
+    const call = context.call(looksAgain ? `${snapshotId}/again` : snapshotId);
+    const outcome = await unlessHostIsOff(context, row, () => storage.deleteSnapshot(call, diskId, snapshotId));
+    if (outcome === LEFT) return done({ notRestored: [snapshotLeft(snapshotId)] });
     if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is deleting the snapshot.', ...memo });
     if (options.settle !== true || looksAgain) return done();
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
@@ -143,6 +154,29 @@ export class DiskRealiser {
       return detached.state === 'DONE' ? storage.deleteDisk(call, row.id) : detached;
     }
   }
+}
+
+const LEFT = 'LEFT';
+
+/** Runs what may find the disk's host away: that is no reason to wait when the host is proven to be off. */
+async function unlessHostIsOff(context: StepContext<unknown>, row: DiskRow, work: () => Promise<Outcome<void>>): Promise<Outcome<void> | typeof LEFT> {
+  try {
+    return await work();
+  } catch (error) {
+    const isAway = error instanceof MuonError && (error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT');
+    const [host] = isAway && row.host_id !== null ? await context.reader.rows(findHosts, [row.host_id]) : [];
+    if (host === undefined || hostState(host) !== HostState.FENCED) throw error;
+    context.log.info({ diskId: row.id, hostId: host.id }, 'left on a host that is proven to be off, until it returns');
+    return LEFT;
+  }
+}
+
+function diskLeft(resourceId: string): Unrestored {
+  return { resourceId, message: 'The host is proven to be off; what is left there of the disk is deleted when it returns.' };
+}
+
+function snapshotLeft(resourceId: string): Unrestored {
+  return { resourceId, message: 'The host is proven to be off; if the snapshot is there, it goes with its disk.' };
 }
 
 /** What the storage driver is told of each disk, read by a handful of statements. */
