@@ -259,6 +259,15 @@ greatest(0, extract(epoch FROM window_start + interval '60 seconds' - clock_time
 DELETE FROM request_budget WHERE subject IN (
 SELECT subject FROM request_budget WHERE window_start < now() - interval '1 hour' LIMIT $1::int);
 
+-- catch_up.parts_on_host
+SELECT id FROM (
+SELECT DISTINCT network_id AS id FROM port WHERE host_id = $1 AND backend_id = $2 AND realised_revision > 0 AND network_id > $4
+UNION ALL
+SELECT id FROM router WHERE backend_id = $2 AND $3 = ANY (gateway_hosts) AND realised_revision > 0 AND id > $4
+UNION ALL
+SELECT id FROM provider_router WHERE backend_id = $2 AND $3 = ANY (gateway_hosts) AND realised_revision > 0 AND id > $4
+) AS part ORDER BY id COLLATE "C" LIMIT $5::int;
+
 -- cluster.count_in_scope
 SELECT count(*) AS clusters FROM cluster WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
@@ -1076,31 +1085,31 @@ SELECT backend_id FROM external_network UNION SELECT backend_id FROM router ORDE
 
 -- edge_drift.expected
 SELECT * FROM (
-(SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision FROM external_network
+(SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision, false AS is_led_nowhere FROM external_network
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM provider_router
+(SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM provider_router
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
+(SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM router
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
 ORDER BY id LIMIT $3::int)
 UNION ALL
-(SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision FROM floating_ip AS f
+(SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision, f.network_id IS NULL FROM floating_ip AS f
 JOIN external_network AS e ON e.id = f.external_network_id
-WHERE e.backend_id = $1 AND f.id > $2 AND f.network_id IS NOT NULL AND f.realised_revision > 0 AND f.lifecycle = 'PRESENT'
+WHERE e.backend_id = $1 AND f.id > $2 AND (f.network_id IS NULL OR f.realised_revision > 0) AND f.lifecycle = 'PRESENT'
 AND f.updated_at < $4
 ORDER BY f.id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
 -- edge_drift.moved_gateways
-SELECT l.id, l.kind, l.tenant_id, l.project_id FROM (
-SELECT id, 'ROUTER' AS kind, tenant_id, project_id, gateway_hosts FROM router
+SELECT l.id, l.kind, l.tenant_id, l.project_id, l.desired_revision FROM (
+SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts FROM router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
 UNION ALL
-SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, gateway_hosts FROM provider_router
+SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts FROM provider_router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
 ) AS l
 WHERE l.gateway_hosts <> ARRAY(
@@ -1238,6 +1247,9 @@ SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id 
 
 -- firewall.find
 SELECT id FROM installation WHERE id = ANY($1);
+
+-- firewall.last_revision
+SELECT last_revision AS revision FROM firewall;
 
 -- firewall.needs
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
@@ -1712,6 +1724,9 @@ fence = CASE WHEN j.now_health = 'UP' THEN 'NONE' ELSE h.fence END,
 fence_source = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_source END,
 fence_since = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_since END,
 fence_reason = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_reason END,
+network_behind_since = CASE WHEN j.now_health = 'UP' AND j.health = 'DOWN' THEN coalesce(h.network_behind_since, now()) ELSE h.network_behind_since END,
+network_behind_reason = CASE WHEN j.now_health = 'UP' AND j.health = 'DOWN' THEN 'It was away; it is being asked whether it has all that its network was told meanwhile.'
+ELSE h.network_behind_reason END,
 cpu = CASE WHEN j.alive THEN j.cpu ELSE h.cpu END,
 memory_mib = CASE WHEN j.alive THEN j.memory_mib ELSE h.memory_mib END,
 traits = CASE WHEN j.alive THEN j.traits ELSE h.traits END
@@ -1755,55 +1770,69 @@ AND h.fence <> 'PROVEN_OFF' AND NOT (h.intent = 'MAINTENANCE' AND h.vacant)
 AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interval '1 millisecond')
 ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int;
 
+-- host.behind
+SELECT id, backend_id, name FROM host WHERE network_behind_since IS NOT NULL AND health = 'UP' ORDER BY random() LIMIT $1::int;
+
+-- host.count_behind
+SELECT count(*) AS hosts FROM host WHERE network_behind_since IS NOT NULL;
+
 -- host.down_names
 SELECT name FROM host WHERE backend_id = $1 AND health = 'DOWN';
 
 -- host.find
 SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host WHERE id = ANY($1);
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host WHERE id = ANY($1);
 
--- host.list.NAME#1bbd0cf0
+-- host.list.NAME#06342f63
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host
-WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
-AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
-
--- host.list.NAME#5748d35f
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
-memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host
-WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
-AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
-
--- host.list.NAME#a6496df3
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
-memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t WHERE (t.name, t.id) < ($6::text::text, $7::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
 
--- host.list.NAME#b962ec26
+-- host.list.NAME#359cdfcb
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
+AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
+
+-- host.list.NAME#a3a9fea0
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
+memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
+AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
+
+-- host.list.NAME#b8fa9dda
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
+memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t WHERE (t.name, t.id) > ($6::text::text, $7::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
 
--- host.list.count#6ebcb1f9
+-- host.list.count#b38c9a9f
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t;
 
 -- host.loads
 SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM host_heartbeat WHERE host_id = ANY($1);
+
+-- host.mark_behind
+UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3
+FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) AND network_behind_reason IS DISTINCT FROM $3 ORDER BY id FOR UPDATE) AS behind
+WHERE h.id = behind.id;
+
+-- host.mark_current
+UPDATE host SET network_behind_since = NULL, network_behind_reason = NULL WHERE id = $1 AND network_behind_since IS NOT NULL;
 
 -- host.mark_vacant
 UPDATE host SET vacant = true WHERE id = $1 AND intent = 'MAINTENANCE' AND NOT vacant;
@@ -2639,10 +2668,39 @@ ORDER BY id LIMIT $3::int)
 ) AS part ORDER BY id COLLATE "C" LIMIT $3::int;
 
 -- network_drift.expected_groups
-SELECT g.id, g.tenant_id, g.project_id, g.desired_revision
+SELECT g.id, g.tenant_id, g.project_id, g.desired_revision, b.realised_revision
 FROM security_group_backend AS b JOIN security_group AS g ON g.id = b.security_group_id
 WHERE b.backend_id = $1 AND g.id > $2 AND b.realised_revision > 0 AND g.lifecycle = 'PRESENT' AND g.updated_at < $4
 ORDER BY g.id LIMIT $3::int;
+
+-- network_drift.overtake_external_network
+UPDATE external_network SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_firewall
+WITH next AS (UPDATE firewall SET last_revision = greatest(last_revision, $1::bigint) + 1 RETURNING last_revision AS revision)
+INSERT INTO firewall_scope (tenant_id, changed_revision) SELECT '', next.revision FROM next
+ON CONFLICT (tenant_id) DO UPDATE SET changed_revision = excluded.changed_revision, changed_at = now();
+
+-- network_drift.overtake_floating_ip
+UPDATE floating_ip SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_load_balancer
+UPDATE load_balancer SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_network
+UPDATE network SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_port
+UPDATE port SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_provider_router
+UPDATE provider_router SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_router
+UPDATE router SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
+
+-- network_drift.overtake_security_group
+UPDATE security_group SET desired_revision = greatest(desired_revision, $2::bigint + 1) WHERE id = $1;
 
 -- node_pool.failed
 UPDATE node_pool SET lifecycle = CASE lifecycle WHEN 'CREATING' THEN 'FAILED' ELSE lifecycle END, failure = $2::jsonb

@@ -109,6 +109,38 @@ async function operationsOf({ id }: LabMachine): Promise<string[]> {
   return operations.nodes.map(({ kind, state }) => `${kind} ${state}`).sort();
 }
 
+/** Whether it has what its network was told, as operators see it. */
+async function networkOf(name: string): Promise<string | undefined> {
+  const { host: found } = await muon.owner.request<{ host: { conditions: { type: string; status: string }[] } }>(
+    'query ($id: ID!) { host(id: $id) { conditions { type status } } }',
+    { id: await hostIdOf(name) },
+  );
+  return found.conditions.find(({ type }) => type === 'NETWORK_CURRENT')?.status;
+}
+
+/** Operators close ping to all machines of the tenant. @returns the policy, and the names of hosts that have not taken it over */
+async function closePing(): Promise<{ id: string; pending: string[] }> {
+  const { createFirewallPolicy: made } = await muon.owner.request<{
+    createFirewallPolicy: { firewallPolicy: { id: string }; operation: { id: string } };
+  }>('mutation ($input: CreateFirewallPolicyInput!) { createFirewallPolicy(input: $input) { firewallPolicy { id } operation { id } } }', {
+    input: { name: 'no-ping', scopeId: tenant.tenantId, rules: [{ action: 'DENY', direction: 'INGRESS', protocol: 'ICMP' }] },
+  });
+  await muon.ended(muon.owner, made.operation.id);
+  const { operation } = await muon.owner.request<{ operation: { steps: { proof: { pendingHostNames?: string[] } | null }[] } }>(
+    'query ($id: ID!) { operation(id: $id) { steps { proof } } }',
+    { id: made.operation.id },
+  );
+  return { id: made.firewallPolicy.id, pending: operation.steps.flatMap(({ proof }) => proof?.pendingHostNames ?? []) };
+}
+
+async function openPing(id: string): Promise<void> {
+  const { deleteFirewallPolicy } = await muon.owner.request<{ deleteFirewallPolicy: { operation: { id: string } } }>(
+    'mutation ($id: ID!) { deleteFirewallPolicy(input: { id: $id }) { operation { id } } }',
+    { id },
+  );
+  await muon.ended(muon.owner, deleteFirewallPolicy.operation.id);
+}
+
 const EVERYBODY = ['anchor', 'patient', 'phoenix'];
 
 describe('a host that dies and returns', () => {
@@ -164,16 +196,25 @@ describe('a host that is cut off and returns', () => {
   beforeAll(() => setUp({ MUON_FENCE_COMMAND: 'false' }), START_MS);
   afterAll(() => muon.close(), START_MS);
 
-  test('nobody knows of its machines, nothing is started elsewhere, and all is as it was', async () => {
+  test('nobody knows of its machines, nothing is started elsewhere, it takes over what was told meanwhile, and all is as it was', async () => {
     const before = await Promise.all([phoenix, patient].map(async ({ id }) => muon.look(id)));
     await partitionHost(host(muon.lab, LOST));
     await hostBecomes('DOWN');
     for (const machine of [phoenix, patient]) await becomes(machine, 'UNKNOWN');
     await until('A reason', NOTICED_MS, async () => ((await conditionOf(phoenix, 'RECOVERY'))?.reason === 'HOST_NOT_PROVEN_OFF' ? true : undefined));
     expect(await muon.reaches(anchor.id, phoenix.address)).toBe(false);
+    const closed = await closePing();
+    expect(closed.pending).toEqual([LOST]);
+    expect(await networkOf(LOST)).toBe('FALSE');
 
     await startHost(host(muon.lab, LOST));
     await hostBecomes('ACTIVE');
+    await until(`${LOST} having what was told meanwhile`, TAKEN_OVER_MS, async () => ((await networkOf(LOST)) === 'TRUE' ? true : undefined));
+    for (const machine of [phoenix, patient]) {
+      await becomes(machine, 'RUNNING');
+      expect(await muon.reaches(anchor.id, machine.address)).toBe(false);
+    }
+    await openPing(closed.id);
     for (const machine of [phoenix, patient]) {
       await becomes(machine, 'RUNNING');
       await reached(machine.address);

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { countMachineDrift } from '#compute';
 import { toMuonError } from '#core';
 import { pendingMigrations } from '#database';
+import { countHostsBehind } from '#infrastructure';
 import { OperationQueries } from '#operations';
 import { auditCounters } from '#quota';
 import type { House } from './house.js';
@@ -30,6 +31,7 @@ export class Health {
   private readonly unserved: Gauge<'handler'>;
   private readonly drift: Gauge;
   private readonly machineDrift: Gauge<'code'>;
+  private readonly hostsBehind: Gauge;
   private readAt = Number.NEGATIVE_INFINITY;
   private draining = false;
 
@@ -75,6 +77,11 @@ export class Health {
       name: 'muon_machines_drifted',
       help: 'Machines that their backend does not have, or has elsewhere.',
       labelNames: ['code'],
+      registers,
+    });
+    this.hostsBehind = new Gauge({
+      name: 'muon_hosts_network_behind',
+      help: 'Hosts that may lack what their network was told while they were away.',
       registers,
     });
   }
@@ -123,10 +130,11 @@ export class Health {
 
   private async read(): Promise<void> {
     const { database, registry } = this.house;
-    const [read, audit, drifted] = await Promise.all([
+    const [read, audit, drifted, behind] = await Promise.all([
       this.queries.metrics(database, registry),
       auditCounters(database),
       database.rows(countMachineDrift),
+      database.first(countHostsBehind),
     ]);
     this.operations.reset();
     for (const row of read.byKindAndState) this.operations.set({ kind: row.kind, state: row.state }, row.count);
@@ -135,6 +143,7 @@ export class Health {
     this.unserved.reset();
     for (const row of read.unserved) this.unserved.set({ handler: row.handler }, row.count);
     this.drift.set(audit.drift.length);
+    this.hostsBehind.set(behind?.hosts ?? 0);
     this.machineDrift.reset();
     for (const row of drifted) this.machineDrift.set({ code: row.code }, row.count);
   }

@@ -62,7 +62,9 @@ import {
   ExternalNetworkService,
   FloatingIpService,
   NETWORK_DRIFT,
+  networkCatchUp,
   networkDrift,
+  NetworkHostListener,
   networkBackendUsers,
   networkKnownObjects,
   networkOperations,
@@ -237,6 +239,7 @@ function backgroundWork(
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
+  news.register(new NetworkHostListener(database));
   news.register(new ReturningHosts(database));
   const { MUON_AUDIT_DAYS: auditDays, MUON_HOST_SILENT_AFTER_MS: silentAfterMs } = configuration;
   const { silence, beats, looks } = paces(attention, silentAfterMs);
@@ -255,6 +258,7 @@ function backgroundWork(
       orphans.reconciler,
       ...placementReconcilers(),
       networkDrift(drivers),
+      networkCatchUp(database, drivers),
       edgeDrift(drivers),
       diskDrift(drivers),
       diskHealth(database, drivers),

@@ -143,6 +143,7 @@ it('suspends, plans and starts maintenance, and answers with the operation', asy
           { type: 'ANSWERING', status: 'TRUE', reason: null },
           { type: 'SCHEDULABLE', status: 'FALSE', reason: 'It is suspended: noise' },
           { type: 'PROVEN_OFF', status: 'FALSE', reason: null },
+          { type: 'NETWORK_CURRENT', status: 'TRUE', reason: null },
         ],
       },
     },

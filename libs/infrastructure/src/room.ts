@@ -5,6 +5,7 @@ import { HostEntity, HostHeartbeatEntity } from './host/host.entity.js';
 import { InstallationEntity } from './installation/installation.entity.js';
 import { Infrastructure1764000700000 } from './migrations/1764000700000-infrastructure.js';
 import { HostSilence1764505000000 } from './migrations/1764505000000-host-silence.js';
+import { NetworkBehind1764506200000 } from './migrations/1764506200000-network-behind.js';
 import { RackEntity } from './rack/rack.entity.js';
 import { ZoneEntity } from './zone/zone.entity.js';
 
@@ -21,5 +22,5 @@ export const infrastructureRoom: RoomSchema = {
     DatastoreEntity,
     DatastoreHeartbeatEntity,
   ],
-  migrations: [Infrastructure1764000700000, HostSilence1764505000000],
+  migrations: [Infrastructure1764000700000, HostSilence1764505000000, NetworkBehind1764506200000],
 };

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { ChangeSet } from '#database';
+import { statement, type ChangeSet } from '#database';
 import type { CommandResult } from '#identity';
 import type { ReconcilerContext } from '#operations';
 import { accessWith, edgeBench, systemAccess, type EdgeBench } from '#testing';
@@ -16,6 +16,22 @@ import {
   planRouter,
 } from './index.js';
 
+/** What a restored database does not know any more. */
+const loseAssociation = statement<never, [id: string]>(
+  'spec.lose_association',
+  'UPDATE floating_ip SET network_id = NULL, port_id = NULL, desired_revision = 1, realised_revision = 0 WHERE id = $1',
+);
+const loseRevisions = statement<never, [floatingIpId: string, routerId: string]>(
+  'spec.lose_revisions',
+  `WITH floating AS (UPDATE floating_ip SET desired_revision = 1, realised_revision = 1 WHERE id = $1)
+   UPDATE router SET desired_revision = desired_revision - 1, realised_revision = desired_revision - 1 WHERE id = $2`,
+);
+const readRevisions = statement<{ id: string; revision: number }, [ids: string[]]>(
+  'spec.edge_revisions',
+  `SELECT id, desired_revision AS revision FROM floating_ip WHERE id = ANY($1) AND realised_revision = desired_revision
+   UNION ALL SELECT id, desired_revision FROM router WHERE id = ANY($1) AND realised_revision = desired_revision ORDER BY id`,
+);
+
 describe('routers and floating IPs on a simulated datacenter', () => {
   let bench: EdgeBench;
   const access = systemAccess();
@@ -26,9 +42,8 @@ describe('routers and floating IPs on a simulated datacenter', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function look(): Promise<string[]> {
+  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 }), ended = true): Promise<string[]> {
     const started: string[] = [];
-    const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 });
     await reconciler.run({
       reader: bench.room.database,
       log: bench.room.log,
@@ -39,7 +54,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
         return changes.result;
       },
     } as unknown as ReconcilerContext);
-    for (const id of started) await bench.center.ended(id);
+    if (ended) for (const id of started) await bench.center.ended(id);
     return started;
   }
 
@@ -179,6 +194,43 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     }
     expect(await bench.usage(projectId)).toEqual({ 'floating_ip.count': 8 });
     expect(new Set((await bench.heldAddresses(projectId)).map((row) => row.address)).size).toBe(8);
+  });
+
+  it('what cannot be repaired keeps nothing else from it', async () => {
+    const routers = [];
+    for (let made = 0; made < 4; made += 1) routers.push((await bench.routed()).routerId);
+    while ((await look()).length > 0);
+    const [first = '', second = '', ...others] = routers.sort();
+    for (const id of routers) await bench.center.world.damagePart(id);
+    await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: first, times: Infinity });
+    await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: second, times: Infinity });
+    const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
+    const stuck = await look(reconciler, false);
+    expect(await look(reconciler)).toHaveLength(others.length);
+    await bench.center.world.clearFaults();
+    for (const id of stuck) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await look(reconciler)).toEqual([]);
+  });
+
+  it('a database that lost its last commits has its way: floating IPs that lead nowhere, or elsewhere, and routers', async () => {
+    const { projectId, networkId, routerId, port } = await bench.routed();
+    const [nowhere, elsewhere] = [await bench.makeFloating(projectId), await bench.makeFloating(projectId)];
+    const loadBalancerId = await bench.balancerIn(networkId);
+    await bench.succeeded(await bench.floating.associate(access, { id: nowhere, portId: port.portId }));
+    await bench.succeeded(await bench.floating.associate(access, { id: elsewhere, loadBalancerId }));
+    await look();
+    await bench.room.database.transaction(async (transaction) => {
+      await transaction.execute(loseAssociation, nowhere);
+      await transaction.execute(loseRevisions, elsewhere, routerId);
+    });
+    while ((await look()).length > 0);
+    expect(await bench.objects()).not.toContain(nowhere);
+    expect(await bench.told(elsewhere)).toMatchObject({ target: { kind: 'LOAD_BALANCER', loadBalancerId } });
+    const parts = await bench.center.world.networkParts(bench.tenant.id);
+    const revisions = (await bench.room.database.rows(readRevisions, [elsewhere, routerId])).map((row) => [row.id, row.revision]);
+    const told = parts.filter(({ id }) => id === elsewhere || id === routerId).map(({ id, revision }) => [id, revision]);
+    expect(told).toHaveLength(2);
+    expect(told).toEqual(expect.arrayContaining(revisions));
   });
 
   it('leads a floating IP to a port, to a load balancer, nowhere, and gives it back', async () => {

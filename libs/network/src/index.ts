@@ -1,6 +1,7 @@
 import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { ADDRESS_CLAIMS, applyAddressClaims, areNewClaims } from './address/address-claims.js';
+import { applyOvertakings, OVERTAKINGS } from './drift/overtakings.js';
 import { repairOperation } from './drift/repair.operations.js';
 import { securityRepairOperations } from './drift/security-repair.operations.js';
 import { firewallPolicyOperations } from './firewall-policy/firewall-policy.operations.js';
@@ -18,6 +19,8 @@ import { subnetOperations } from './subnet/subnet.operations.js';
 
 export { networkBackendUsers } from './backend-users.js';
 export { ADDRESS_CLAIMS, type AddressClaim } from './address/address-claims.js';
+export { networkCatchUp, type CatchUpOptions } from './catch-up/catch-up.reconciler.js';
+export { NetworkHostListener } from './catch-up/network-host-listener.js';
 export { countUsed, type SubnetUsageRow } from './address/address.sql.js';
 export { poolSize, type AddressPool } from './address/ipv4.js';
 export { EDGE_DRIFT, NETWORK_DRIFT, networkDrift, type NetworkDriftOptions } from './drift/network.reconciler.js';
@@ -99,6 +102,7 @@ export { findSubnets, findSubnetsOfNetworks } from './subnet/subnet.sql.js';
 export function registerNetworkSections(applier: ChangeSetApplier): void {
   applier.register(ADDRESS_CLAIMS, applyAddressClaims, { sendsAtOnce: areNewClaims });
   applier.register(GROUP_CLAIMS, applyGroupClaims);
+  applier.register(OVERTAKINGS, applyOvertakings);
 }
 
 /** Every kind of operation of this room, for the registry of whoever submits or runs them. */

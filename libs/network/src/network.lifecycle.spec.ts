@@ -365,6 +365,21 @@ describe('networks on a simulated datacenter', () => {
     expect(await usage(projectId)).toEqual({ 'network.count': 1, 'port.count': 3 });
   });
 
+  it('a load balancer is made and changed once the hosts have it', async () => {
+    const projectId = freshProject();
+    const made = await makeNetwork(projectId);
+    const machine = await makeMachine(projectId, made.id);
+    await center.ended(machine.operationId);
+    await center.world.addFault({ kind: 'BUSY', method: 'realised' });
+    const { result } = await balancers.create(access, { networkId: made.id, name: 'front', listeners: [{ port: 80, memberPort: 80 }] });
+    expect((await center.ended(result.operationId)).state).toBe('SUCCEEDED');
+    expect(await fired()).toEqual([1]);
+    await center.world.addFault({ kind: 'BUSY', method: 'realised' });
+    const change = await balancers.updateMembers(access, { id: String(result.id), add: machine.ports.map((port) => port.portId) });
+    expect((await center.ended(change.result.operationId)).state).toBe('SUCCEEDED');
+    expect(await fired()).toEqual([1, 1]);
+  });
+
   it('gives back the address of a load balancer that was not made, and takes another when tried again', async () => {
     const projectId = freshProject();
     const made = await makeNetwork(projectId);

@@ -25,13 +25,29 @@ import {
   registerNetworkSections,
   SecurityGroupService,
 } from './index.js';
-import { findFirewallPolicies } from './firewall-policy/firewall-policy.sql.js';
+import { findFirewallPolicies, raiseFirewallRevision } from './firewall-policy/firewall-policy.sql.js';
 import { findGroupsOfPorts, findSecurityGroups } from './security-group/security-group.sql.js';
 
 const installation = statement<{ id: string }>('spec.installation', 'SELECT id FROM installation');
 const used = statement<{ used_amount: number }, [scopeId: string]>(
   'spec.groups_used',
   `SELECT used_amount FROM quota_counter WHERE scope_id = $1 AND zone_id = '' AND resource_key = 'security_group.count'`,
+);
+/** What a restored database does not know any more. */
+const loseGroup = statement<never, [id: string]>(
+  'spec.lose_group',
+  `WITH told AS (UPDATE security_group_backend SET realised_revision = realised_revision - 2 WHERE security_group_id = $1)
+   UPDATE security_group SET desired_revision = desired_revision - 2 WHERE id = $1`,
+);
+const losePort = statement<never, [id: string]>(
+  'spec.lose_port',
+  'UPDATE port SET desired_revision = desired_revision - 2, realised_revision = realised_revision - 2 WHERE id = $1',
+);
+const loseFirewall = statement<never, [any: string]>(
+  'spec.lose_firewall',
+  `WITH told AS (UPDATE firewall_backend SET realised_revision = realised_revision - 2),
+     scopes AS (UPDATE firewall_scope SET changed_revision = changed_revision - 2)
+   UPDATE firewall SET last_revision = last_revision - 2 WHERE $1 <> ''`,
 );
 const WEB = { direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } } as const;
 const DENY = { action: 'DENY', direction: 'INGRESS', protocol: 'TCP', ports: { from: 22 } } as const;
@@ -124,7 +140,7 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     (await room.database.rows(findGroupsOfPorts, [portId])).map((row) => row.security_group_id);
   const firewallId = async (): Promise<string> => (await room.database.first(installation))?.id ?? '';
 
-  async function drift(): Promise<string[]> {
+  async function drift(graceMs = 0): Promise<string[]> {
     const submitted: string[] = [];
     const context: ReconcilerContext = {
       signal: AbortSignal.timeout(10_000),
@@ -137,7 +153,7 @@ describe('security groups and firewall policies on a simulated datacenter', () =
         return result;
       },
     };
-    await networkDrift(center.drivers, { graceMs: 0 }).run(context);
+    await networkDrift(center.drivers, { graceMs }).run(context);
     for (const id of submitted) await succeeded(id);
     return submitted;
   }
@@ -325,6 +341,48 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     expect(await drift()).toEqual([]);
     await succeeded((await policies.delete(access, String(mine.result.id))).result.operationId);
     expect(await told(portId)).toBeDefined();
+  });
+
+  it('a firewall that is lost is repaired at once, whoever’s policies have only just changed; what nobody was told of yet is waited for', async () => {
+    await succeeded((await makePort(await makeNetwork())).operation);
+    const made = await policies.create(access, { name: `mine-${count}`, scopeId: tenant.id, rules: [DENY] });
+    await succeeded(made.result.operationId);
+    const others = await newTenant(room.database, 1);
+    const elsewhere = await policies.create(access, { name: `others-${count}`, scopeId: others.id, rules: [DENY] });
+    await succeeded(elsewhere.result.operationId);
+    expect(await drift(60_000)).toEqual([]);
+    await center.world.damagePart(await firewallId());
+    expect(await drift(60_000)).toHaveLength(1);
+    expect(await drift(60_000)).toEqual([]);
+    await room.database.transaction((transaction) => transaction.execute(raiseFirewallRevision, tenant.id));
+    expect(await drift(60_000)).toEqual([]);
+    expect(await drift()).toHaveLength(1);
+    for (const { result } of [made, elsewhere]) await succeeded((await policies.delete(access, String(result.id))).result.operationId);
+  });
+
+  it('what a database that lost its last commits changes comes to backends that know of more', async () => {
+    const id = await makeGroup('web');
+    const { portId, operation } = await makePort(await makeNetwork(), [id]);
+    await succeeded(operation);
+    const made = await policies.create(access, { name: `lost-${count}`, scopeId: projectId, rules: [DENY] });
+    await succeeded(made.result.operationId);
+    const policyId = String(made.result.id);
+    for (const port of [81, 82]) {
+      await succeeded((await groups.update(access, { id, rules: [{ ...WEB, ports: { from: port } }] })).result.operationId);
+      await succeeded((await policies.update(access, { id: policyId, rules: [{ ...DENY, ports: { from: port } }] })).result.operationId);
+    }
+    for (const [add, remove] of [[[], [id]], [[id], []]] as const) await succeeded((await groups.updatePort(access, { portId, add: [...add], remove: [...remove] })).result.operationId);
+    await room.database.transaction(async (transaction) => {
+      for (const text of [loseGroup, losePort, loseFirewall]) await transaction.execute(text, text === losePort ? portId : id);
+    });
+    await succeeded((await groups.update(access, { id, rules: [{ ...WEB, ports: { from: 83 } }] })).result.operationId);
+    await succeeded((await policies.update(access, { id: policyId, rules: [{ ...DENY, ports: { from: 83 } }] })).result.operationId);
+    await succeeded((await groups.updatePort(access, { portId, remove: [id] })).result.operationId);
+    while ((await drift()).length > 0);
+    expect(await told(id)).toMatchObject({ specification: { rules: [{ ports: { from: 83 } }] } });
+    expect(await told(portId)).toMatchObject({ specification: { securityGroupIds: [] } });
+    expect(await told(await firewallId())).toMatchObject({ specification: { policies: [{ rules: [{ ports: { from: 83 } }] }] } });
+    await succeeded((await policies.delete(access, policyId)).result.operationId);
   });
 
   it('a backend that has lost a group is told of it when a port comes', async () => {

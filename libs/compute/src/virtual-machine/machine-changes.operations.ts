@@ -25,7 +25,7 @@ type PowerInput = z.output<typeof powerInput>;
 const POWER_AFTER = { START: 'RUNNING', STOP: 'STOPPED', RESTART: 'RUNNING', SUSPEND: 'SUSPENDED', RESUME: 'RUNNING' } as const;
 
 /** Changes the power of a machine; the desired state was written at admission and is put back when it fails. */
-export function powerMachineOperation({ machines }: MachineRealisers): OperationKind<PowerInput> {
+export function powerMachineOperation({ machines, networks }: MachineRealisers): OperationKind<PowerInput> {
   return defineOperation<PowerInput>({
     kind: 'compute.virtual_machine.power',
     version: 1,
@@ -38,6 +38,12 @@ export function powerMachineOperation({ machines }: MachineRealisers): Operation
           const { machineId, action, force } = context.operation.input;
           if (action === 'RESTART') return machines.restart(context, machineId);
           const { power } = await machines.look(context, machineId);
+          if (power === 'STOPPED' && POWER_AFTER[action] === 'RUNNING') {
+            // Its host may have been away, and lack the rules that its ports shall be under.
+            const ports = await context.reader.rows(findPortsOfOwners, [machineId]);
+            const waiting = await networks.hostsCatchUp(context, ports.map((port) => port.id));
+            if (waiting !== null) return waiting;
+          }
           return machines.ensurePower(context, machineId, POWER_AFTER[action], power, force);
         },
         undo: async (context) => {

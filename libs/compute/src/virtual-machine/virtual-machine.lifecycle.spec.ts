@@ -183,6 +183,14 @@ describe('virtual machines on a simulated datacenter', () => {
     expect(machineState(await find(id))).toBe('RUNNING');
   });
 
+  it('starts a machine once its hosts have what its network was told', async () => {
+    const id = await running(await freshProject(), 'returned');
+    await center.ended((await service.power(access, id, 'STOP')).result.operationId);
+    await center.world.addFault({ kind: 'BUSY', method: 'realised' });
+    expect(await center.ended((await service.power(access, id, 'START')).result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect((await center.world.faults()).map((fault) => fault.fired)).toEqual([1]);
+  });
+
   it('resizes with the larger of two sizes charged meanwhile, and back to the old when it fails', async () => {
     const project = await freshProject();
     const id = await running(project, 'size');

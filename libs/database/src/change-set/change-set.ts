@@ -16,6 +16,7 @@ export const SECTION_ORDER = [
   'datastoreClaims', // storage: guarded updates by datastore id
   'addressClaims', // network: by subnet and address
   'securityGroups', // network: by group id, then by port id
+  'partRevisions', // network: by kind of part and id
   'holdings', // identity: what others held when the caller was found to hold as much
   'rows', // database: inserts, guarded updates and deletes
   'memberships', // identity: who belongs to which group

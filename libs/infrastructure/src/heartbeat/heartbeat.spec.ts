@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { statement } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
-import { findBackends, hosts, hostState, infrastructureRoom, type Heartbeat, type HostRow, type HostStateChange } from '#infrastructure';
+import { findBackends, hostConditions, hosts, hostState, infrastructureRoom, type Heartbeat, type HostRow, type HostStateChange } from '#infrastructure';
 import { operationsRoom } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
@@ -128,6 +128,9 @@ it('finds a dead host down, proves it off, and takes it back when it was seen th
   await strict.lookAt(backendId, signal);
   expect((await hostsOf(backendId))[1]).toMatchObject({ health: 'UP', health_reason: null, fence: 'NONE', fence_source: null, fence_reason: null });
   expect(news(backendId).at(-1)).toBe('host-2: FENCED → ACTIVE');
+  // Its network may have been told something meanwhile; the others were not away.
+  const network = (await hostsOf(backendId)).map((host) => hostConditions(host).find(({ type }) => type === 'NETWORK_CURRENT')?.status);
+  expect(network).toEqual(['TRUE', 'FALSE', 'TRUE']);
 });
 
 it('never claims that a host which is cut off is off; an operator may', async () => {

@@ -18,6 +18,8 @@ export type ChangedHost = Pick<HostRow, 'id' | 'intent' | 'health' | 'fence' | '
 
 export const findLiveBackends = statement<Pick<BackendRow, 'id'>>('heartbeat.backends', 'SELECT id FROM backend ORDER BY id LIMIT 1000');
 
+const RETURNS = `j.now_health = 'UP' AND j.health = 'DOWN'`;
+
 /**
  * Records one look at a backend's hosts: heartbeats of all, and changes of the few that changed. Silent for longer than
  * the threshold and missed at least twice, a host is DOWN; seen often enough in a row, it is UP again and its fence
@@ -67,6 +69,9 @@ export const recordBeat = statement<
      fence_source = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_source END,
      fence_since = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_since END,
      fence_reason = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_reason END,
+     network_behind_since = CASE WHEN ${RETURNS} THEN coalesce(h.network_behind_since, now()) ELSE h.network_behind_since END,
+     network_behind_reason = CASE WHEN ${RETURNS} THEN 'It was away; it is being asked whether it has all that its network was told meanwhile.'
+       ELSE h.network_behind_reason END,
      cpu = CASE WHEN j.alive THEN j.cpu ELSE h.cpu END,
      memory_mib = CASE WHEN j.alive THEN j.memory_mib ELSE h.memory_mib END,
      traits = CASE WHEN j.alive THEN j.traits ELSE h.traits END

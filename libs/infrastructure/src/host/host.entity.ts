@@ -14,6 +14,7 @@ import { RowTimes } from '#database';
 @Index('host_of_zone', ['zoneId', 'name'])
 @Index('host_of_rack', ['rackId'])
 @Index('host_not_up', ['backendId', 'health'], { where: `(health <> 'UP'::text)` })
+@Index('host_network_behind', ['networkBehindSince'], { where: '(network_behind_since IS NOT NULL)' })
 export class HostEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'host_pkey' })
   id!: string;
@@ -86,6 +87,12 @@ export class HostEntity extends RowTimes {
 
   @Column('text', { name: 'fence_reason', nullable: true })
   fenceReason!: string | null;
+
+  @Column('timestamptz', { name: 'network_behind_since', nullable: true })
+  networkBehindSince!: Date | null;
+
+  @Column('text', { name: 'network_behind_reason', nullable: true })
+  networkBehindReason!: string | null;
 }
 
 /** What changes with every beat lives apart from what is claimed and watched. */

@@ -44,6 +44,7 @@ registerEnumType(HostConditionType, {
     ANSWERING: { description: 'Its backend says that it lives.' },
     SCHEDULABLE: { description: 'It gets new machines.' },
     PROVEN_OFF: { description: 'It is proven to be off, so that its machines may be started elsewhere.' },
+    NETWORK_CURRENT: { description: 'It has taken over what its network was told while it was away.' },
   },
 });
 

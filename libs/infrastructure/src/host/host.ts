@@ -61,6 +61,9 @@ export interface HostRow {
   fence_source: 'BACKEND' | 'OPERATOR' | null;
   fence_since: Date | null;
   fence_reason: string | null;
+  /** Since when it may lack what its network was told; null when it has all. */
+  network_behind_since: Date | null;
+  network_behind_reason: string | null;
   version: number;
   revision: number;
   created_at: Date;
@@ -82,6 +85,8 @@ export const HostConditionType = {
   SCHEDULABLE: 'SCHEDULABLE',
   /** It is proven to be off, so that its machines may be started elsewhere. */
   PROVEN_OFF: 'PROVEN_OFF',
+  /** It has taken over what its network was told while it was away. */
+  NETWORK_CURRENT: 'NETWORK_CURRENT',
 } as const;
 export type HostConditionType = (typeof HostConditionType)[keyof typeof HostConditionType];
 
@@ -110,5 +115,13 @@ export function hostConditions(host: HostRow): HostCondition[] {
       since: host.intent === 'ENABLED' ? host.health_since : null,
     },
     { type: 'PROVEN_OFF', status: isOff, reason: host.fence_reason, since: host.fence_since },
+    networkCondition(host),
   ];
+}
+
+/** Of a host that does not answer nobody can tell, unless it is known to lack something. */
+function networkCondition({ health, network_behind_since: since, network_behind_reason: reason }: HostRow): HostCondition {
+  const type = HostConditionType.NETWORK_CURRENT;
+  if (since !== null) return { type, status: 'FALSE', reason, since };
+  return { type, status: health === 'UP' ? 'TRUE' : 'UNKNOWN', reason: null, since: null };
 }

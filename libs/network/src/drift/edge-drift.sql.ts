@@ -9,6 +9,8 @@ export interface ExpectedEdgePart {
   project_id: string | null;
   desired_revision: number;
   realised_revision: number;
+  /** Of a floating IP: its backend shall have nothing of it. */
+  is_led_nowhere: boolean;
 }
 
 export const findBackendsWithEdge = statement<{ backend_id: string }, [limit: number]>(
@@ -20,21 +22,21 @@ export const findBackendsWithEdge = statement<{ backend_id: string }, [limit: nu
 export const findExpectedEdgeParts = statement<ExpectedEdgePart, [backendId: string, after: string, limit: number, unchangedSince: Date]>(
   'edge_drift.expected',
   `SELECT * FROM (
-     (SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision FROM external_network
+     (SELECT id, 'EXTERNAL_NETWORK' AS kind, tenant_id, project_id, desired_revision, realised_revision, false AS is_led_nowhere FROM external_network
       WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
      UNION ALL
-     (SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM provider_router
+     (SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM provider_router
       WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
      UNION ALL
-     (SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision FROM router
+     (SELECT id, 'ROUTER', tenant_id, project_id, desired_revision, realised_revision, false FROM router
       WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND updated_at < $4
       ORDER BY id LIMIT $3::int)
      UNION ALL
-     (SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision FROM floating_ip AS f
+     (SELECT f.id, 'FLOATING_IP', f.tenant_id, f.project_id, f.desired_revision, f.realised_revision, f.network_id IS NULL FROM floating_ip AS f
       JOIN external_network AS e ON e.id = f.external_network_id
-      WHERE e.backend_id = $1 AND f.id > $2 AND f.network_id IS NOT NULL AND f.realised_revision > 0 AND f.lifecycle = 'PRESENT'
+      WHERE e.backend_id = $1 AND f.id > $2 AND (f.network_id IS NULL OR f.realised_revision > 0) AND f.lifecycle = 'PRESENT'
         AND f.updated_at < $4
       ORDER BY f.id LIMIT $3::int)
    ) AS part ORDER BY id COLLATE "C" LIMIT $3::int`,
@@ -42,15 +44,15 @@ export const findExpectedEdgeParts = statement<ExpectedEdgePart, [backendId: str
 
 /** Those whose uplink their backend was told to lead by other hosts than it would be now: some have come or gone. */
 export const findMovedGateways = statement<
-  Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>,
+  Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id' | 'desired_revision'>,
   [backendId: string, gatewayHosts: number, limit: number]
 >(
   'edge_drift.moved_gateways',
-  `SELECT l.id, l.kind, l.tenant_id, l.project_id FROM (
-     SELECT id, 'ROUTER' AS kind, tenant_id, project_id, gateway_hosts FROM router
+  `SELECT l.id, l.kind, l.tenant_id, l.project_id, l.desired_revision FROM (
+     SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts FROM router
      WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
      UNION ALL
-     SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, gateway_hosts FROM provider_router
+     SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts FROM provider_router
      WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
    ) AS l
    WHERE l.gateway_hosts <> ARRAY(

@@ -1,28 +1,36 @@
-import { idPrefix, MuonError, toMuonError } from '#core';
+import { idPrefix, toMuonError } from '#core';
 import { ChangeSet } from '#database';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
 import { GATEWAY_HOSTS } from '../realise/edge-specifications.js';
 import { findBackendsWithEdge, findExpectedEdgeParts, findMovedGateways, type ExpectedEdgePart } from './edge-drift.sql.js';
 import { EDGE_REPAIR } from './edge-repair.operations.js';
-import { EDGE_DRIFT, listRevisions, type NetworkDriftOptions } from './network.reconciler.js';
+import { listParts, type Listing } from './listing.js';
+import { EDGE_DRIFT, REPAIRS_AT_ONCE, type Look, type NetworkDriftOptions } from './network.reconciler.js';
+import { OVERTAKINGS } from './overtakings.js';
+import { around, submitUnlessBusy, type Rounds } from './rounds.js';
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
 const PAGE = 500;
-const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
-/** A backend that has lost everything is repaired in several runs: external networks first, then routers, then the rest. */
-const MAX_REPAIRS = 50;
 
-type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id'>;
+const TABLES = {
+  EXTERNAL_NETWORK: 'external_network',
+  PROVIDER_ROUTER: 'provider_router',
+  ROUTER: 'router',
+  FLOATING_IP: 'floating_ip',
+} as const;
+
+type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id' | 'desired_revision'>;
 
 /**
  * Compares external networks, routers, provider's routers and floating IPs of backends with what they shall have, and looks
  * whether uplinks are to be led by other hosts; repairs by operations what differs.
  */
 export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
-  const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
+  const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS, repairsAtOnce = REPAIRS_AT_ONCE } = options;
+  const rounds: Rounds = new Map();
   return defineReconciler({
     name: EDGE_DRIFT,
     everyMs,
@@ -31,7 +39,7 @@ export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions 
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsWithEdge, MAX_BACKENDS)) {
         if (context.signal.aborted) return;
         try {
-          await checkBackend(context, drivers, backendId, new Date(Date.now() - graceMs));
+          await checkBackend(context, drivers, backendId, { unchangedSince: new Date(Date.now() - graceMs), rounds, repairsAtOnce });
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
           const { code, message, detail } = toMuonError(error);
@@ -42,38 +50,37 @@ export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions 
   });
 }
 
-async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, unchangedSince: Date): Promise<void> {
+async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, look: Look): Promise<void> {
+  const { unchangedSince, rounds, repairsAtOnce } = look;
   const { network } = await drivers.driver(backendId);
-  const seen = await listRevisions(context, network, backendId);
-  const drifted: Repaired[] = [];
-  let after = '';
-  for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS; page += 1) {
-    const parts = await context.reader.rows(findExpectedEdgeParts, backendId, after, PAGE, unchangedSince);
-    drifted.push(...parts.filter((part) => part.realised_revision < part.desired_revision || (seen.get(part.id) ?? 0) < part.desired_revision));
-    const last = parts.at(-1);
-    if (last === undefined || parts.length < PAGE) break;
-    after = last.id;
+  const listing = await listParts(context, network, backendId);
+  const parts = around(rounds.get(backendId) ?? '', PAGE, (after) => context.reader.rows(findExpectedEdgeParts, backendId, after, PAGE, unchangedSince));
+  rounds.delete(backendId);
+  const tried = new Set<string>();
+  let accepted = 0;
+  const repair = async (part: Repaired): Promise<void> => {
+    tried.add(part.id);
+    if (await submitUnlessBusy(context, repairOf(part, backendId, listing))) accepted += 1;
+  };
+  for await (const part of parts) {
+    if (!(part.is_led_nowhere ? listing.has(part.id) : listing.differs(part))) continue;
+    await repair(part);
+    if (accepted < repairsAtOnce) continue;
+    rounds.set(backendId, part.id);
+    break;
   }
-  const known = new Set(drifted.map((part) => part.id));
-  const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, MAX_REPAIRS);
-  drifted.push(...moved.filter((row) => !known.has(row.id)));
-  if (drifted.length === 0) return;
-  context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have at its edge; repairing');
-  for (const part of drifted.slice(0, MAX_REPAIRS)) {
-    try {
-      await context.submit(repairOf(part, backendId));
-    } catch (error) {
-      // Whoever holds it is changing it, or repairs it already: the next run sees what is left.
-      if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
-    }
-  }
+  const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, repairsAtOnce);
+  for (const router of moved) if (accepted < repairsAtOnce && !tried.has(router.id)) await repair(router);
+  if (tried.size === 0) return;
+  context.log.warn({ backendId, parts: tried.size, accepted, first: [...tried][0] }, 'a backend lacks what it shall have at its edge; repairing');
 }
 
-function repairOf(part: Repaired, backendId: string): ChangeSet {
+function repairOf(part: Repaired, backendId: string, listing: Listing): ChangeSet {
   const ids = (kind: Repaired['kind']): string[] => (part.kind === kind ? [part.id] : []);
   const operation = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, operation, [part.id]);
+  if (listing.isAhead(part)) changes.add(OVERTAKINGS, { table: TABLES[part.kind], id: part.id, revision: listing.told(part.id) });
   changes.add(OPERATIONS, {
     id: operation,
     kind: EDGE_REPAIR,

@@ -1,11 +1,14 @@
-import { MuonError, toMuonError } from '#core';
+import { toMuonError } from '#core';
 import { ChangeSet } from '#database';
-import type { DriverCall, NetworkDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { findFirewallPlaces } from '../firewall-policy/firewall-policy.sql.js';
 import { networkId, type NetworkRow } from '../network/network.js';
 import { findNetworks } from '../network/network.sql.js';
 import { findBackendsInUse, findExpectedParts, type ExpectedPart } from './drift.sql.js';
+import { listParts, type Listing } from './listing.js';
+import { OVERTAKINGS } from './overtakings.js';
+import { around, submitUnlessBusy, type Rounds } from './rounds.js';
 import { checkSecurity } from './security-drift.js';
 import { MAX_REPAIRED_PARTS, NETWORK_REPAIR } from './repair.operations.js';
 
@@ -17,23 +20,26 @@ export interface NetworkDriftOptions {
   everyMs?: number;
   /** What changed later is left alone: listings may lag behind. */
   graceMs?: number;
+  /** A backend that has lost everything is repaired in several runs. */
+  repairsAtOnce?: number;
 }
+
+export const REPAIRS_AT_ONCE = 50;
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
-const CALL_TIMEOUT_MS = 10_000;
 const PAGE = 500;
-const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
-/** A backend that has lost everything is repaired in several runs. */
-const MAX_REPAIRS = 50;
+const MAX_DRIFTED = REPAIRS_AT_ONCE * MAX_REPAIRED_PARTS;
+const TABLES = { NETWORK: 'network', PORT: 'port', LOAD_BALANCER: 'load_balancer' } as const;
 
 /**
  * Compares what backends have with what they shall have, part by part, and repairs by operations what differs, has been
  * changed by somebody else, or is not known to be there because whoever brought it did not come to an end.
  */
 export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
-  const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
+  const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS, repairsAtOnce = REPAIRS_AT_ONCE } = options;
+  const rounds: Rounds = new Map();
   return defineReconciler({
     name: NETWORK_DRIFT,
     everyMs,
@@ -43,7 +49,7 @@ export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptio
       for (const { backend_id: backendId } of backends) {
         if (context.signal.aborted) return;
         try {
-          await checkBackend(context, drivers, backendId, new Date(Date.now() - graceMs));
+          await checkBackend(context, drivers, backendId, { unchangedSince: new Date(Date.now() - graceMs), rounds, repairsAtOnce });
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
           const { code, message, detail } = toMuonError(error);
@@ -54,61 +60,57 @@ export function networkDrift(drivers: DriverRegistry, options: NetworkDriftOptio
   });
 }
 
-async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, unchangedSince: Date): Promise<void> {
+/** How backends are looked through. */
+export interface Look {
+  unchangedSince: Date;
+  rounds: Rounds;
+  repairsAtOnce: number;
+}
+
+async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, look: Look): Promise<void> {
+  const { unchangedSince, rounds, repairsAtOnce } = look;
   const { network } = await drivers.driver(backendId);
-  const seen = await listRevisions(context, network, backendId);
+  // Before the listing, which then has all that the backend is known to have.
+  const [firewall] = await context.reader.rows(findFirewallPlaces, backendId, null);
+  const listing = await listParts(context, network, backendId);
   const drifted: ExpectedPart[] = [];
-  let after = '';
-  for (let page = 0; page < MAX_PAGES && drifted.length < MAX_REPAIRS * MAX_REPAIRED_PARTS; page += 1) {
-    const parts = await context.reader.rows(findExpectedParts, backendId, after, PAGE, unchangedSince);
-    drifted.push(...parts.filter((part) => Math.min(seen.get(part.id) ?? 0, part.realised_revision) < part.desired_revision));
-    const last = parts.at(-1);
-    if (last === undefined || parts.length < PAGE) break;
-    after = last.id;
+  const parts = around(rounds.get(backendId) ?? '', PAGE, (after) => context.reader.rows(findExpectedParts, backendId, after, PAGE, unchangedSince));
+  for await (const part of parts) {
+    if (listing.differs(part)) drifted.push(part);
+    if (drifted.length === MAX_DRIFTED) break;
   }
-  if (drifted.length > 0) {
-    context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
-    await repair(context, backendId, drifted);
-  }
-  await checkSecurity(context, backendId, seen, unchangedSince);
+  if (drifted.length > 0) context.log.warn({ backendId, parts: drifted.length, first: drifted[0]?.id }, 'a backend lacks what it shall have; repairing');
+  rounds.set(backendId, await repair(context, backendId, drifted, { listing, most: repairsAtOnce }));
+  await checkSecurity(context, backendId, { ...look, listing, firewall });
 }
 
-/** The revision that a backend has of each part; none of it where that is no longer as it was told. */
-export async function listRevisions(context: ReconcilerContext, driver: NetworkDriver, backendId: string): Promise<Map<string, number>> {
-  const seen = new Map<string, number>();
-  let after: string | null = null;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const call: DriverCall = { idempotencyKey: `network-drift/${backendId}/${page}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
-    const parts = await driver.listParts(call, after, PAGE);
-    for (const part of parts) if (part.isIntact) seen.set(part.id, part.revision);
-    const last = parts.at(-1);
-    if (last === undefined || parts.length < PAGE) return seen;
-    after = last.id;
-  }
-  throw new MuonError('LIMIT_EXCEEDED', `The backend lists more than ${MAX_PAGES * PAGE} parts.`);
-}
-
-async function repair(context: ReconcilerContext, backendId: string, drifted: readonly ExpectedPart[]): Promise<void> {
-  const byNetwork = [...Map.groupBy(drifted, (part) => part.network_id)].slice(0, MAX_REPAIRS);
-  const rows = await context.reader.rows(findNetworks, byNetwork.map(([id]) => id));
-  const networks = new Map(rows.map((row) => [row.id, row]));
+/** @returns after which part the next run is to begin */
+async function repair(
+  context: ReconcilerContext,
+  backendId: string,
+  drifted: readonly ExpectedPart[],
+  { listing, most }: { listing: Listing; most: number },
+): Promise<string> {
+  const byNetwork = [...Map.groupBy(drifted, (part) => part.network_id)];
+  const networks = new Map((await context.reader.rows(findNetworks, byNetwork.map(([id]) => id))).map((row) => [row.id, row]));
+  let accepted = 0;
   for (const [id, parts] of byNetwork) {
     const network = networks.get(id);
     if (network === undefined) continue;
-    try {
-      await context.submit(repairOf(network, backendId, parts.slice(0, MAX_REPAIRED_PARTS)));
-    } catch (error) {
-      // Whoever holds the network is changing it, or repairs it already: the next run sees what is left.
-      if (!(error instanceof MuonError) || error.code !== 'RESOURCE_BUSY') throw error;
-    }
+    if (await submitUnlessBusy(context, repairOf(network, backendId, parts.slice(0, MAX_REPAIRED_PARTS), listing))) accepted += 1;
+    if (accepted === most) return parts[0]?.id ?? '';
   }
+  return drifted.length === MAX_DRIFTED ? (drifted.at(-1)?.id ?? '') : '';
 }
 
-function repairOf(network: NetworkRow, backendId: string, parts: readonly ExpectedPart[]): ChangeSet {
+function repairOf(network: NetworkRow, backendId: string, parts: readonly ExpectedPart[], listing: Listing): ChangeSet {
   const ids = (kind: ExpectedPart['kind']): string[] => parts.filter((part) => part.kind === kind).map((part) => part.id);
   const operation = operationId.create();
   const changes = new ChangeSet();
   lockResources(changes, operation, [network.id]);
+  for (const part of parts.filter((each) => listing.isAhead(each))) {
+    changes.add(OVERTAKINGS, { table: TABLES[part.kind], id: part.id, revision: listing.told(part.id) });
+  }
   changes.add(OPERATIONS, {
     id: operation,
     kind: NETWORK_REPAIR,

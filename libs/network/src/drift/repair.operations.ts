@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineOperation, done, type OperationKind } from '#operations';
+import { defineOperation, type OperationKind } from '#operations';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
@@ -27,12 +27,13 @@ export function repairOperation(realiser: NetworkRealiser): OperationKind<unknow
           if (told.type === 'WAIT') return told;
           const linked = await realiser.edge.ensureRoutersOf(context, [networkId]);
           if (linked.type === 'WAIT') return linked;
-          return done({
+          return {
+            ...linked,
             commit: async (transaction, apply) => {
               await told.commit?.(transaction, apply);
               await linked.commit?.(transaction, apply);
             },
-          });
+          };
         },
       },
       {

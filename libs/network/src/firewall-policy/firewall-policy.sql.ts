@@ -83,6 +83,9 @@ export const raiseRevisionOfPolicy = statement<never, [policyId: string]>(
   `WITH scope AS (SELECT coalesce(scope_tenant_id, '') AS tenant_id FROM firewall_policy WHERE id = $1), ${NEXT} ${RAISE}`,
 );
 
+/** The last that any backend may have been told. */
+export const readFirewallRevision = statement<{ revision: number }>('firewall.last_revision', 'SELECT last_revision AS revision FROM firewall');
+
 export interface FirewallPlaceRow {
   backend_id: string;
   /** What its ports need: policies of other tenants may have changed since. */

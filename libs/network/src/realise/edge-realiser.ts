@@ -5,6 +5,7 @@ import { findExternalNetworks, markExternalNetworksRealised } from '../external-
 import { findFloatingIpRouters, findFloatingIps, markFloatingIpsRealised } from '../floating-ip/floating-ip.sql.js';
 import { findProviderRouters, markProviderRoutersRealised } from '../provider-router/provider-router.sql.js';
 import { findNetworksOfRouters, findRouters, findRoutersOfNetworks, markRoutersRealised } from '../router/router.sql.js';
+import { afterBarrier } from './barrier.js';
 import {
   externalNetworkSpecifications,
   floatingParts,
@@ -96,11 +97,11 @@ export class EdgeRealiser {
     if (lost.length > 0) return this.#tellAgain(context, { networks: [], outside: lost, providers: [] });
     if (again !== null) return wait({ blocker: 'The backend is making the provider router.', ...again });
     const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
-    if (barrier !== null) return barrier;
+    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(
       behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: specifications[index]?.gatewayHostNames ?? [] })),
     );
-    return done({ commit: async (transaction) => void (behind.length > 0 && (await transaction.execute(markProviderRoutersRealised, realised))) });
+    return afterBarrier(barrier, async (transaction) => void (behind.length > 0 && (await transaction.execute(markProviderRoutersRealised, realised))));
   }
 
   async removeProviderRouters(context: AnyContext, ids: readonly string[], options: RemoveOptions = {}): Promise<Answer> {
@@ -138,15 +139,13 @@ export class EdgeRealiser {
     if (Object.values(lost).some((each) => each.length > 0)) return this.#tellAgain(context, lost);
     if (again !== null) return wait({ blocker: 'The backend is making the router.', ...again });
     const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
-    if (barrier !== null) return barrier;
+    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(
       behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: gatewayHostsOf(at(specifications, index)) })),
     );
-    return done({
-      commit: async (transaction, apply) => {
-        await prepared.commit?.(transaction, apply);
-        if (behind.length > 0) await transaction.execute(markRoutersRealised, realised);
-      },
+    return afterBarrier(barrier, async (transaction, apply) => {
+      await prepared.commit?.(transaction, apply);
+      if (behind.length > 0) await transaction.execute(markRoutersRealised, realised);
     });
   }
 
@@ -207,9 +206,9 @@ export class EdgeRealiser {
       ),
     );
     const barrier = await this.networks.realised(context, [...routers.values()]);
-    if (barrier !== null) return barrier;
+    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
-    return done({ commit: async (transaction) => void (behind.length > 0 && (await transaction.execute(markFloatingIpsRealised, realised))) });
+    return afterBarrier(barrier, async (transaction) => void (behind.length > 0 && (await transaction.execute(markFloatingIpsRealised, realised))));
   }
 
   /** The backend has lost what these build on. */

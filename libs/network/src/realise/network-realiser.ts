@@ -1,13 +1,14 @@
 import { MuonError } from '#core';
-import type { DriverRegistry } from '#infrastructure';
+import { findHosts, type DriverRegistry } from '#infrastructure';
 import type { NetworkDriver, Outcome } from '#drivers';
 import { done, wait, type StepWait } from '#operations';
 import { findLoadBalancers, markLoadBalancersRealised } from '../load-balancer/load-balancer.sql.js';
 import { findNetworkBackends, markNetworksRealised } from '../network/network.sql.js';
 import { findPorts, markPortsRealised } from '../port/port.sql.js';
 import { findGroupBackends } from '../security-group/security-group.sql.js';
+import { afterBarrier, hostsHave } from './barrier.js';
 import { EdgeRealiser } from './edge-realiser.js';
-import { isMissing, settleAll } from './outcomes.js';
+import { isMissing, settleAll, settleHosts, unlessMissing } from './outcomes.js';
 import {
   at,
   distinct,
@@ -96,14 +97,12 @@ export class NetworkRealiser implements RealisedNetworks {
     if (lost.type === 'LOST') return forget(lost.places, behind.map((row) => row.id));
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the ports.' });
     const barrier = await this.realised(context, places);
-    if (barrier !== null) return barrier;
+    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
-    return done({
-      commit: async (transaction, apply) => {
-        await prepared.commit?.(transaction, apply);
-        await secured.commit?.(transaction, apply);
-        if (behind.length > 0) await transaction.execute(markPortsRealised, realised);
-      },
+    return afterBarrier(barrier, async (transaction, apply) => {
+      await prepared.commit?.(transaction, apply);
+      await secured.commit?.(transaction, apply);
+      if (behind.length > 0) await transaction.execute(markPortsRealised, realised);
     });
   }
 
@@ -113,11 +112,12 @@ export class NetworkRealiser implements RealisedNetworks {
     return this.remove(context, rows.map((row) => ({ id: row.id, backendId: row.backend_id })), 'removePort', options);
   }
 
-  /** Makes these load balancers real with the members that their rows have now, their networks first. */
+  /** Makes these load balancers real with the members that their rows have now, their networks first, and waits until the live hosts have them. */
   async ensureLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options: { force?: boolean } = {}): Promise<Answer> {
     const rows = await context.reader.rows(findLoadBalancers, [...loadBalancerIds]);
     requireAll('load balancer', loadBalancerIds, rows);
-    const prepared = await this.ensureAt(context, distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id }))));
+    const places = distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id })));
+    const prepared = await this.ensureAt(context, places);
     if (prepared.type === 'WAIT') return prepared;
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await loadBalancerSpecifications(context.reader, behind);
@@ -131,12 +131,12 @@ export class NetworkRealiser implements RealisedNetworks {
     );
     if (lost.type === 'LOST') return forget(lost.places);
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the load balancer.' });
+    const barrier = await this.realised(context, places);
+    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
-    return done({
-      commit: async (transaction, apply) => {
-        await prepared.commit?.(transaction, apply);
-        if (behind.length > 0) await transaction.execute(markLoadBalancersRealised, realised);
-      },
+    return afterBarrier(barrier, async (transaction, apply) => {
+      await prepared.commit?.(transaction, apply);
+      if (behind.length > 0) await transaction.execute(markLoadBalancersRealised, realised);
     });
   }
 
@@ -205,11 +205,25 @@ export class NetworkRealiser implements RealisedNetworks {
   }
 
   /** The barrier before a machine starts: its hosts have what its ports need. Dead hosts are caught up later. */
-  async realised(context: AnyContext, places: readonly Place[]): Promise<StepWait | null> {
-    const again = await settleAll(
-      places.map(async (place) => (await this.network(place.backendId)).realised(context.call(`${place.networkId}/realised`), place.networkId)),
+  async realised(context: AnyContext, places: readonly Place[]): Promise<Answer> {
+    const parts = places.map(({ networkId, backendId }) => ({ partId: networkId, backendId }));
+    return hostsHave(context, parts, (backendId) => this.network(backendId), 'The hosts are taking over the network.');
+  }
+
+  /**
+   * The barrier before a machine starts again whose host may have been away.
+   * @returns why to wait while the host of one of these ports lacks what the port needs; other hosts are not waited for
+   */
+  async hostsCatchUp(context: AnyContext, portIds: readonly string[]): Promise<StepWait | null> {
+    const rows = await context.reader.rows(findPorts, [...portIds]);
+    const places = distinct(rows.map((row) => ({ networkId: row.network_id, backendId: row.backend_id })));
+    const { again, pending } = await settleHosts(
+      places.map(async ({ networkId, backendId }) => unlessMissing((await this.network(backendId)).realised(context.call(`${networkId}/realised`), networkId))),
     );
-    return again === null ? null : wait({ afterMs: again, blocker: 'The hosts are taking over the network.' });
+    if (again !== null) return wait({ afterMs: again, blocker: 'The hosts are taking over the network.' });
+    const hosts = await context.reader.rows(findHosts, rows.map((row) => row.host_id));
+    const isBehind = hosts.some((host) => pending.includes(host.name));
+    return isBehind ? wait({ afterMs: BLOCKED_RETRY_MS, blocker: 'The host has not taken over its network since it is back.' }) : null;
   }
 
   async remove(

@@ -1,12 +1,13 @@
 import type { Reader, Transaction } from '#database';
 import type { FirewallSpecification, NetworkDriver, SecurityGroupSpecification } from '#drivers';
 import { installationId, type DriverRegistry } from '#infrastructure';
-import { done, wait, type StepDone, type StepWait } from '#operations';
+import { done, wait, type StepDone } from '#operations';
 import { scopeOf } from '../firewall-policy/firewall-policy.js';
 import { findFirewallNeeds, findFirewallPlaces, findPoliciesInForce, markFirewallRealised, type FirewallPlaceRow } from '../firewall-policy/firewall-policy.sql.js';
 import type { PortRow } from '../port/port.js';
 import type { SecurityGroupRow } from '../security-group/security-group.js';
 import { findGroupBackends, findGroupsOfPorts, findSecurityGroups, markGroupsRealised } from '../security-group/security-group.sql.js';
+import { afterBarrier, hostsHave, type AskedPart } from './barrier.js';
 import { settleAll } from './outcomes.js';
 import type { AnyContext, Answer } from './places.js';
 
@@ -42,9 +43,9 @@ export class SecurityRealiser {
     const places = spans
       .filter((span) => options.backendId === undefined || span.backend_id === options.backendId)
       .map((span) => ({ securityGroupId: span.security_group_id, backendId: span.backend_id }));
-    const told = await this.tellGroups(context, places, options.force === true);
-    if (told.type === 'WAIT') return told;
-    return (await this.realised(context, places.map(({ securityGroupId, backendId }) => ({ partId: securityGroupId, backendId })))) ?? told;
+    const answer = await this.tellGroups(context, places, options.force === true);
+    if (answer.type === 'WAIT') return answer;
+    return this.realised(context, places.map(({ securityGroupId, backendId }) => ({ partId: securityGroupId, backendId })), answer);
   }
 
   /**
@@ -54,10 +55,10 @@ export class SecurityRealiser {
    */
   async ensureFirewall(context: AnyContext, options: { tenantId?: string | null; backendId?: string; force?: boolean }): Promise<Answer> {
     const places = await context.reader.rows(findFirewallPlaces, options.backendId ?? null, options.tenantId ?? null);
-    const told = await this.tellFirewall(context, places, options.force === true);
-    if (told.type === 'WAIT') return told;
+    const answer = await this.tellFirewall(context, places, options.force === true);
+    if (answer.type === 'WAIT') return answer;
     const partId = await installationId(context.reader);
-    return (await this.realised(context, places.map((place) => ({ partId, backendId: place.backend_id })))) ?? told;
+    return this.realised(context, places.map((place) => ({ partId, backendId: place.backend_id })), answer);
   }
 
   private async tellFirewall(context: AnyContext, places: readonly FirewallPlaceRow[], force = false): Promise<Answer> {
@@ -101,11 +102,9 @@ export class SecurityRealiser {
     return done({ commit: async (transaction) => void (await transaction.execute(markGroupsRealised, realised)) });
   }
 
-  private async realised(context: AnyContext, places: readonly { partId: string; backendId: string }[]): Promise<StepWait | null> {
-    const again = await settleAll(
-      places.map(async ({ partId, backendId }) => (await this.network(backendId)).realised(context.call(`${partId}/${backendId}/realised`), partId)),
-    );
-    return again === null ? null : wait({ afterMs: again, blocker: 'The hosts are taking over the rules.' });
+  private async realised(context: AnyContext, parts: readonly AskedPart[], { commit }: StepDone): Promise<Answer> {
+    const barrier = await hostsHave(context, parts, (backendId) => this.network(backendId), 'The hosts are taking over the rules.');
+    return barrier.type === 'WAIT' || commit === undefined ? barrier : afterBarrier(barrier, commit);
   }
 
   private async network(backendId: string): Promise<NetworkDriver> {

@@ -1,0 +1,56 @@
+import type { NetworkDriver } from '#drivers';
+import { markHostsBehind } from '#infrastructure';
+import { done, wait, type StepDone } from '#operations';
+import { settleHosts } from './outcomes.js';
+import type { AnyContext, Answer } from './places.js';
+
+/** A part whose hosts are asked whether they have it. */
+export interface AskedPart {
+  partId: string;
+  backendId: string;
+}
+
+const BEHIND = 'It did not answer when its network was told something; it is asked again when it is back.';
+
+/**
+ * Waits until the live hosts have these parts. Dead ones are not waited for: the step tells them, and they are marked, so
+ * that they are asked when they are back.
+ */
+export async function hostsHave(
+  context: AnyContext,
+  parts: readonly AskedPart[],
+  network: (backendId: string) => Promise<NetworkDriver>,
+  blocker: string,
+): Promise<Answer> {
+  const byBackend = await Promise.all(
+    [...Map.groupBy(parts, (part) => part.backendId)].map(async ([backendId, asked]) => {
+      const driver = await network(backendId);
+      return { backendId, ...(await settleHosts(asked.map(({ partId }) => driver.realised(context.call(`${partId}/${backendId}/realised`), partId)))) };
+    }),
+  );
+  const waits = byBackend.flatMap(({ again }) => (again === null ? [] : [again]));
+  if (waits.length > 0) return wait({ afterMs: Math.min(...waits), blocker });
+  const behind = byBackend.filter(({ pending }) => pending.length > 0);
+  const names = behind.flatMap(({ pending }) => pending);
+  if (names.length === 0) return done();
+  context.log.warn({ operationId: context.operation.id, hosts: names }, 'hosts that do not answer have not taken over the network; they are asked when they are back');
+  // Whose hosts they are is told to operators only.
+  const proof = { pendingHosts: names.length, ...(context.operation.tenantId === null ? { pendingHostNames: names } : {}) };
+  return done({
+    output: { proof },
+    commit: async (transaction) => {
+      for (const { backendId, pending } of behind) await transaction.execute(markHostsBehind, backendId, pending, BEHIND);
+    },
+  });
+}
+
+/** What a step has come to whose hosts were asked: with what is to be told of them. Hosts come first in the order of locks. */
+export function afterBarrier(barrier: StepDone, commit: NonNullable<StepDone['commit']>): StepDone {
+  return {
+    ...barrier,
+    commit: async (transaction, apply) => {
+      await barrier.commit?.(transaction, apply);
+      await commit(transaction, apply);
+    },
+  };
+}
