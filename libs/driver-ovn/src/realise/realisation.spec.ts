@@ -119,6 +119,16 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
     expect(await lastNumber(ovn)).toBe(before + 2);
   });
 
+  it('asks the southbound server for nothing but what it follows', async () => {
+    await using stack = new AsyncDisposableStack();
+    const link = await Proxy.to(ovn.southbound.unix);
+    stack.defer(async () => link.close());
+    const driver = await open({ southbound: [link.endpoint] });
+    await port(driver);
+    for (let count = 0; count < 10; count += 1) expect(await realised(driver)).toEqual([]);
+    expect(link.methods.filter((method) => method === 'transact')).toEqual([]);
+  });
+
   it('is NOT_FOUND for a network that is not there', async () => {
     const driver = await open();
     await refused(driver.realised(callOf(), 'net_unknown'), 'NOT_FOUND');

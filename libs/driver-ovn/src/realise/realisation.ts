@@ -7,6 +7,7 @@ import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
 import { Barrier, translated } from './barrier.js';
+import { Bindings } from './bindings.js';
 import { ChassisWatch } from './chassis-watch.js';
 
 /** A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again. */
@@ -28,13 +29,17 @@ interface Realised {
 export class Realisation {
   readonly #barrier: Barrier;
   readonly #chassis: ChassisWatch;
+  readonly #bindings: Bindings;
 
   constructor(
     private readonly backend: OvnBackend,
+    /** Shows the marks of all ports, and what leads routers outside. */
+    private readonly replica: Monitor<Northbound>,
     private readonly southbound: Monitor<Southbound>,
   ) {
     this.#barrier = new Barrier(backend, southbound);
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
+    this.#bindings = new Bindings(southbound);
   }
 
   /** @param partId of a network, a router, a provider's router, a security group or the firewall */
@@ -47,7 +52,7 @@ export class Realisation {
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
     if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
 
-    const hosts = await this.#carriers(time, part);
+    const hosts = this.#carriers(part);
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
@@ -94,19 +99,22 @@ export class Realisation {
     return (await this.backend.read(time, reading)).of(chassis);
   }
 
-  /** Hosts that shall have one of these ports, those that have bound one, and gateways. */
-  async #carriers(time: CallTime, { ports, gateways }: Realised): Promise<string[]> {
-    const reading = new Transaction<Southbound>();
-    const bindings = ports.map((marks) => reading.select('Port_Binding', [marks], ['chassis', 'external_ids']));
-    const outcome = await this.backend.southbound.transact(reading, time.options());
-    const found = bindings.flatMap((each) => outcome.of(each));
+  /**
+   * Hosts that shall have one of these ports, those that have bound one, and gateways. The number was drawn over the replica's
+   * own connection, so the replica has all that was written before; what northd has bound by then came with its number.
+   */
+  #carriers({ ports, gateways }: Realised): string[] {
+    const reading = new Transaction<Northbound>();
+    const marked = ports.map((marks) => reading.select('Logical_Switch_Port', [marks]));
+    const outcome = this.replica.answer(reading);
     const hosts = new Set(gateways);
-    for (const { chassis, external_ids: marks } of found) {
+    for (const { name, external_ids: marks } of marked.flatMap((each) => outcome.of(each))) {
       const wanted = marks.get(Mark.HOST);
       if (wanted !== undefined) hosts.add(wanted);
-      const bound = chassis === null ? undefined : this.#chassis.namesOf(chassis);
+      const chassis = this.#bindings.chassisOf(name);
+      const bound = chassis === undefined ? undefined : this.#chassis.namesOf(chassis);
       // By whichever name the port calls it.
-      if (bound !== undefined && !bound.some((name) => name === wanted)) hosts.add(bound[0]);
+      if (bound !== undefined && !bound.some((each) => each === wanted)) hosts.add(bound[0]);
     }
     return [...hosts].sort();
   }
