@@ -1,7 +1,7 @@
 import { invalidInput, MuonError, withTimeout, type Logger } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { DONE, pending, type DriverCall, type Outcome } from '#drivers';
-import { InvalidArgumentError, OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
+import { InvalidArgumentError, OutcomeUnknownError, OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
 import type { Draft } from './draft.js';
 import { mustLookAgain, toDriverError } from './errors.js';
 import type { OvnNetworkSettings } from './options.js';
@@ -49,6 +49,8 @@ export interface Store {
 export class OvnBackend implements Store {
   readonly northbound: OvsdbClient<Northbound>;
   readonly southbound: OvsdbClient<Southbound>;
+  /** Hears of the parts that something was written of, or may have been. */
+  onWritten: (partIds: Iterable<string>) => void = () => undefined;
 
   /**
    * @param log hears of what goes wrong outside of calls, as a monitor that the server refuses after a change of its schema
@@ -90,8 +92,10 @@ export class OvnBackend implements Store {
       if (draft === undefined || draft.isEmpty) return DONE;
       try {
         await this.northbound.transact(draft.build(), time.options());
+        this.onWritten(draft.concerns);
         return DONE;
       } catch (error) {
+        if (error instanceof OutcomeUnknownError) this.onWritten(draft.concerns);
         if (!mustLookAgain(error)) throw error;
       }
     }

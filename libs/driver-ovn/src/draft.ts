@@ -1,5 +1,5 @@
 import { sameValue, Transaction, type Value } from '#ovsdb';
-import type { ExternalIds } from './marks.js';
+import { partsOfRow, type ExternalIds } from './marks.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
 
 type Columns = Readonly<Record<string, Value>>;
@@ -24,6 +24,8 @@ interface Membership {
 export class Draft {
   readonly #guards: ((transaction: Transaction) => void)[] = [];
   readonly #changes: ((transaction: Transaction) => void)[] = [];
+  /** The parts that its rows belong to or build on. */
+  readonly concerns = new Set<string>();
 
   /** Nothing has to change. */
   get isEmpty(): boolean {
@@ -39,6 +41,7 @@ export class Draft {
 
   /** The row must still be as it was seen, by its marks, or still be absent. */
   expect(table: MarkedTable, uuid: string, seen: Seen | undefined): void {
+    if (seen !== undefined) this.#concern(seen.external_ids);
     const rows = seen === undefined ? [] : [{ external_ids: seen.external_ids }];
     this.#guards.push((transaction) => transaction.wait(table, [['_uuid', '==', uuid]], '==', rows, { columns: ['external_ids'] }));
   }
@@ -68,6 +71,7 @@ export class Draft {
   /** Makes the row if it is not there, else changes what differs. It must not have changed meanwhile. */
   ensure<Table extends MarkedTable>(table: Table, uuid: string, seen: (Partial<Northbound[Table]> & Seen) | undefined, desired: Desired<Table>): void {
     this.expect(table, uuid, seen);
+    this.#concern(desired.external_ids);
     if (seen === undefined) {
       this.#changes.push((transaction) => transaction.insert(table, desired as Columns, uuid));
       return;
@@ -126,6 +130,10 @@ export class Draft {
     member: string,
   ): void {
     this.#changes.push((transaction) => transaction.mutate(table, [where], [[column, 'delete', [member]]]));
+  }
+
+  #concern(marks: ExternalIds): void {
+    for (const id of partsOfRow(marks)) this.concerns.add(id);
   }
 
   delete(table: MarkedTable, uuid: string): void {
