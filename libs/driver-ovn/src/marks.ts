@@ -116,8 +116,11 @@ export function partOf(externalIds: ExternalIds): Omit<ObservedNetworkPart, 'isI
   return { kind, id, installationId, revision: revisionOf(externalIds) };
 }
 
+/** Nobody else's row has one of our UUIDs: one without the mark has lost it. */
+export const isOwn = (marks: ExternalIds, installationId: string): boolean => (marks.get(Mark.INSTALLATION) ?? installationId) === installationId;
+
 /** @throws BACKEND_FAILED when the row is of another installation */
 export function requireOwn(backend: string, installationId: string, noun: string, id: string, row: { external_ids: ExternalIds } | undefined): void {
-  if (row === undefined || row.external_ids.get(Mark.INSTALLATION) === installationId) return;
+  if (row === undefined || isOwn(row.external_ids, installationId)) return;
   throw backendRefused(backend, `The ${noun} "${id}" belongs to another installation.`);
 }

@@ -16,12 +16,16 @@ export interface Attachment extends SubnetPaths {
   balancers: Row<Pick<Northbound['Load_Balancer'], 'external_ids'>>[];
 }
 
-/** @returns undefined when it is on none */
-export async function readAttachment(backend: Store, time: CallTime, networkId: string): Promise<Attachment | undefined> {
+/** @returns no end when it is on none; without the attachment when the router is to be told again, and with it its networks' paths */
+export async function readAttachment(
+  backend: Store,
+  time: CallTime,
+  networkId: string,
+): Promise<{ end: Attachment['end'] | undefined; attachment: Attachment | undefined }> {
   const looking = new Transaction<Northbound>();
   const ends = looking.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]], ['external_ids']);
   const [end] = (await backend.read(time, looking)).of(ends);
-  if (end === undefined) return undefined;
+  if (end === undefined) return { end, attachment: undefined };
   const routerId = routerOf(end);
   const reading = new Transaction<Northbound>();
   const ofNetwork = { ROUTER: routerId, NETWORK: networkId };
@@ -31,9 +35,9 @@ export async function readAttachment(backend: Store, time: CallTime, networkId: 
   const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })], ['external_ids']);
   const found = await backend.read(time, reading);
   const [router] = found.of(routers);
-  // A router that somebody took away is told again, and then its networks' paths too.
-  if (router === undefined) return undefined;
-  return { end, router, routes: found.of(routes), nats: found.of(nats), balancers: found.of(balancers) };
+  if (router === undefined) return { end, attachment: undefined };
+  const attachment = { end, router, routes: found.of(routes), nats: found.of(nats), balancers: found.of(balancers) };
+  return { end, attachment };
 }
 
 /**

@@ -153,7 +153,7 @@ export class Routers {
       if (network === undefined) throw notFound('network', networkId);
       requireOwn(this.backend.id, installationId, 'network', networkId, network);
       const other = end?.external_ids.get(Mark.ROUTER);
-      if (end !== undefined && other !== routerId) throw inUse(`The network "${networkId}" is on the router "${other ?? ''}".`);
+      if (other !== undefined && other !== routerId) throw inUse(`The network "${networkId}" is on the router "${other}".`);
     });
   }
 
