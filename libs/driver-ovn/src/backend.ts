@@ -1,15 +1,18 @@
 import { invalidInput, MuonError, withTimeout, type Logger } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { DONE, pending, type DriverCall, type Outcome } from '#drivers';
-import { InvalidArgumentError, OvsdbClient, type CallOptions, type Transaction, type Outcome as Committed } from '#ovsdb';
-import type { Draft } from './draft.js';
-import { mustLookAgain, toDriverError } from './errors.js';
+import { InvalidArgumentError, OutcomeUnknownError, OvsdbClient, RefusedError, Transaction, type CallOptions, type Outcome as Committed } from '#ovsdb';
+import type { Draft, RowSeen } from './draft.js';
+import { mustLookAgain, stuck, toDriverError } from './errors.js';
+import { isOwn } from './marks.js';
 import type { OvnNetworkSettings } from './options.js';
 import type { Northbound } from './schema/northbound.js';
 import type { Southbound } from './schema/southbound.js';
 
 /** How often a part is read again, because others write it too or answers are lost, before the caller is sent away. */
 const MAX_LOOKS = 10;
+/** Whoever is overtaken reads something else the next time. The same thing refused so often in a row is another matter. */
+const SAME_REFUSALS = 3;
 const OVERTAKEN_RETRY_MS = 100;
 const FIRST_PAUSE_MS = 100;
 
@@ -49,6 +52,8 @@ export interface Store {
 export class OvnBackend implements Store {
   readonly northbound: OvsdbClient<Northbound>;
   readonly southbound: OvsdbClient<Southbound>;
+  /** Hears of the parts that something was written of, or may have been. */
+  onWritten: (partIds: Iterable<string>) => void = () => undefined;
 
   /**
    * @param log hears of what goes wrong outside of calls, as a monitor that the server refuses after a change of its schema
@@ -85,17 +90,36 @@ export class OvnBackend implements Store {
    * was lost, as then only a look tells what became of it.
    */
   async settle(time: CallTime, plan: () => Promise<Draft | undefined>): Promise<Outcome<void>> {
+    let met: ReadonlyMap<string, RowSeen> = new Map();
+    const refusals: string[] = [];
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
       const draft = await plan();
       if (draft === undefined || draft.isEmpty) return DONE;
+      draft.meet(met);
+      const transaction = draft.build();
       try {
-        await this.northbound.transact(draft.build(), time.options());
+        await this.northbound.transact(transaction, time.options());
+        this.onWritten(draft.concerns);
         return DONE;
       } catch (error) {
+        if (error instanceof OutcomeUnknownError) this.onWritten(draft.concerns);
         if (!mustLookAgain(error)) throw error;
+        met = await this.#meet(time, draft);
+        if (!(error instanceof RefusedError)) continue;
+        refusals.push(JSON.stringify([error.operation, transaction.encode(await this.northbound.schema(time.options()))]));
+        if (refusals.slice(-SAME_REFUSALS).filter((each) => each === refusals.at(-1)).length === SAME_REFUSALS) throw stuck(this.id, error);
       }
     }
     return pending(OVERTAKEN_RETRY_MS);
+  }
+
+  /** Those of the rows which a draft makes that are there already: somebody has taken away the marks by which they are found. */
+  async #meet(time: CallTime, draft: Draft): Promise<ReadonlyMap<string, RowSeen>> {
+    const reading = new Transaction<Northbound>();
+    const selects = draft.inserts.map(({ table, uuid }) => reading.select(table, [['_uuid', '==', uuid]] as never));
+    const found = await this.read(time, reading);
+    const rows = selects.flatMap((each) => found.of(each) as unknown as (RowSeen & { _uuid: string })[]);
+    return new Map(rows.filter(({ external_ids: marks }) => isOwn(marks, this.settings.installationId)).map(({ _uuid, ...row }) => [_uuid, row as unknown as RowSeen]));
   }
 
   async read(time: CallTime, transaction: Transaction<Northbound>): Promise<Committed> {

@@ -1,11 +1,15 @@
 import { sameValue, Transaction, type Value } from '#ovsdb';
-import type { ExternalIds } from './marks.js';
+import { partsOfRow, type ExternalIds } from './marks.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
 
 type Columns = Readonly<Record<string, Value>>;
 
 /** A row as it was read, with the marks that guard it. */
 type Seen = { readonly external_ids: ExternalIds };
+
+export type RowSeen = Columns & Seen;
+
+type Step = (transaction: Transaction) => void;
 
 /** A row as it shall be: other columns belong to others, and so do other keys of `external_ids`. */
 type Desired<Table extends MarkedTable> = Partial<Northbound[Table]> & Seen;
@@ -22,8 +26,13 @@ interface Membership {
  * newer revision is never overwritten. The guards come first, as the server does the operations in order.
  */
 export class Draft {
-  readonly #guards: ((transaction: Transaction) => void)[] = [];
-  readonly #changes: ((transaction: Transaction) => void)[] = [];
+  readonly #guards: Step[] = [];
+  readonly #changes: Step[] = [];
+  /** The parts that its rows belong to or build on. */
+  readonly concerns = new Set<string>();
+  /** The rows that it makes. */
+  readonly inserts: { table: MarkedTable; uuid: string }[] = [];
+  #met: ReadonlyMap<string, RowSeen> = new Map();
 
   /** Nothing has to change. */
   get isEmpty(): boolean {
@@ -39,8 +48,8 @@ export class Draft {
 
   /** The row must still be as it was seen, by its marks, or still be absent. */
   expect(table: MarkedTable, uuid: string, seen: Seen | undefined): void {
-    const rows = seen === undefined ? [] : [{ external_ids: seen.external_ids }];
-    this.#guards.push((transaction) => transaction.wait(table, [['_uuid', '==', uuid]], '==', rows, { columns: ['external_ids'] }));
+    if (seen !== undefined) this.#concern(seen.external_ids);
+    this.#guards.push((transaction) => guard(transaction, table, uuid, seen));
   }
 
   /** The row must still be there, or still be absent, whatever else has become of it. */
@@ -67,32 +76,29 @@ export class Draft {
 
   /** Makes the row if it is not there, else changes what differs. It must not have changed meanwhile. */
   ensure<Table extends MarkedTable>(table: Table, uuid: string, seen: (Partial<Northbound[Table]> & Seen) | undefined, desired: Desired<Table>): void {
-    this.expect(table, uuid, seen);
-    if (seen === undefined) {
-      this.#changes.push((transaction) => transaction.insert(table, desired as Columns, uuid));
+    this.#concern(desired.external_ids);
+    if (seen !== undefined) {
+      this.expect(table, uuid, seen);
+      this.#changes.push(...changesOf(table, uuid, seen as RowSeen, desired as RowSeen));
       return;
     }
-    const { external_ids: marks, ...columns } = desired;
-    const different = differences(seen as Columns, columns as Columns);
-    if (Object.keys(different).length > 0) {
-      this.#changes.push((transaction) => transaction.update(table, [['_uuid', '==', uuid]], different));
-    }
-    const missing = new Map([...marks].filter(([key, value]) => seen.external_ids.get(key) !== value));
-    if (missing.size > 0) this.setPairs(table, uuid, 'external_ids', missing);
+    this.inserts.push({ table, uuid });
+    this.#guards.push((transaction) => guard(transaction, table, uuid, this.#met.get(uuid)));
+    this.#changes.push((transaction) => {
+      const met = this.#met.get(uuid);
+      if (met === undefined) transaction.insert(table, desired, uuid);
+      else for (const add of changesOf(table, uuid, met, desired as RowSeen)) add(transaction);
+    });
   }
 
-  /** Gives keys of a map these values, whatever else it holds: an insert alone keeps the value that a key has. */
+  /** Rows that are there although their marks did not tell: those that it would have made are changed instead. */
+  meet(rows: ReadonlyMap<string, RowSeen>): void {
+    this.#met = rows;
+  }
+
+  /** Gives keys of a map these values, whatever else it holds. */
   setPairs(table: MarkedTable, uuid: string, column: string, pairs: ReadonlyMap<string, string>): void {
-    this.#changes.push((transaction) =>
-      transaction.mutate(
-        table,
-        [['_uuid', '==', uuid]],
-        [
-          [column, 'delete', [...pairs.keys()]],
-          [column, 'insert', pairs],
-        ],
-      ),
-    );
+    this.#changes.push(pairsOf(table, uuid, column, pairs));
   }
 
   /** @param pairs keys, or pairs that go only where the key has that value */
@@ -128,9 +134,41 @@ export class Draft {
     this.#changes.push((transaction) => transaction.mutate(table, [where], [[column, 'delete', [member]]]));
   }
 
+  #concern(marks: ExternalIds): void {
+    for (const id of partsOfRow(marks)) this.concerns.add(id);
+  }
+
   delete(table: MarkedTable, uuid: string): void {
     this.#changes.push((transaction) => transaction.delete(table, [['_uuid', '==', uuid]]));
   }
+}
+
+/** The row must be as it was seen, by its marks, or absent. */
+function guard(transaction: Transaction, table: MarkedTable, uuid: string, seen: Seen | undefined): void {
+  const rows = seen === undefined ? [] : [{ external_ids: seen.external_ids }];
+  transaction.wait(table, [['_uuid', '==', uuid]], '==', rows, { columns: ['external_ids'] });
+}
+
+function changesOf(table: MarkedTable, uuid: string, seen: RowSeen, { external_ids: marks, ...columns }: RowSeen): Step[] {
+  const changes: Step[] = [];
+  const different = differences(seen, columns);
+  if (Object.keys(different).length > 0) changes.push((transaction) => transaction.update(table, [['_uuid', '==', uuid]], different));
+  const missing = new Map([...marks].filter(([key, value]) => seen.external_ids.get(key) !== value));
+  if (missing.size > 0) changes.push(pairsOf(table, uuid, 'external_ids', missing));
+  return changes;
+}
+
+/** An insert alone keeps the value that a key has. */
+function pairsOf(table: MarkedTable, uuid: string, column: string, pairs: ReadonlyMap<string, string>): Step {
+  return (transaction) =>
+    transaction.mutate(
+      table,
+      [['_uuid', '==', uuid]],
+      [
+        [column, 'delete', [...pairs.keys()]],
+        [column, 'insert', pairs],
+      ],
+    );
 }
 
 function differences(seen: Columns, desired: Columns): Columns {

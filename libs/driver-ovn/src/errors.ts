@@ -25,5 +25,12 @@ export function toDriverError(backend: string, error: unknown): unknown {
   return backendRefused(backend, 'OVN refused this.', error);
 }
 
+/** What was read has not changed, and what was to be written on it is refused all the same. */
+export function stuck(backend: string, error: RefusedError): MuonError {
+  const { operation, details = error.error } = error;
+  const message = `OVN has a row of ${operation?.table ?? 'some table'} that is not as its marks say, and refuses to go on: ${details}. Somebody may have changed it by hand.`;
+  return new MuonError('CONFLICT', message, { data: { backend }, fault: 'OPERATOR', retryable: true, cause: error });
+}
+
 /** Others build on what is to go. */
 export const inUse = (message: string): MuonError => new MuonError('INVALID_STATE', message, { fault: 'OPERATOR' });

@@ -15,10 +15,10 @@ import type {
 import { Transaction } from '#ovsdb';
 import { Proxy } from '#ovsdb/testing';
 import { openOvnNetwork, type OvnNetworkDriver } from './index.js';
-import { carries, Mark } from './marks.js';
+import { carries, Mark, partOf, type ExternalIds } from './marks.js';
 import { rowUuid } from './names.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
-import { balancerOf, callOf, finish, firewallOf, groupOf, INSTALLATION, networkOf, optionsOf, OWNERSHIP, policyRule, portOf, subnetOf } from './testing/fixtures.js';
+import { balancerOf, callOf, finish, firewallOf, groupOf, INSTALLATION, networkOf, optionsOf, OWNERSHIP, policyRule, portOf, refused, subnetOf } from './testing/fixtures.js';
 import { ovnIsMissing, TestOvn } from './testing/ovn.js';
 
 /** Where a part's rows are, and what of each is told by the driver. */
@@ -232,6 +232,32 @@ describe.skipIf(ovnIsMissing)('what somebody does to a network by hand', () => {
       await mend();
       expect((await cells()).map(nameOf).sort(), name).toEqual(names);
     }
+  });
+
+  it('sees it of every row below a part that has lost its marks, and mends it', { timeout: 240_000 }, async () => {
+    const before = await cells();
+    const names = before.map(nameOf).sort();
+    const below = before.filter(({ column, value }) => column === 'external_ids' && partOf(value as ExternalIds) === undefined);
+    expect(below.length).toBeGreaterThan(20);
+    const unseen: string[] = [];
+    for (const cell of below) {
+      await ovn.write((transaction) => transaction.update(cell.table, [['_uuid', '==', cell.uuid]], { external_ids: {} }));
+      if ((await damaged()).length === 0) unseen.push(nameOf(cell));
+      await mend();
+      expect((await cells()).map(nameOf).sort(), nameOf(cell)).toEqual(names);
+    }
+    expect(unseen).toEqual([]);
+  });
+
+  it('says what stands in the way where a row below a part has become another’s', async () => {
+    const marks = [carries({ KIND: 'RULE', ID: group.securityGroupId })];
+    await ovn.write((transaction) => transaction.update('ACL', marks, { external_ids: { [Mark.INSTALLATION]: 'installation_2' } }));
+    expect(await damaged()).toEqual([group.securityGroupId]);
+    const error = await refused(driver.ensureSecurityGroup(callOf(), group), 'CONFLICT');
+    expect([error.fault, error.retryable]).toEqual(['OPERATOR', true]);
+    expect(error.message).toContain('a row of ACL');
+    await ovn.write((transaction) => transaction.update('ACL', [carries({ INSTALLATION: 'installation_2' })], { external_ids: {} }));
+    await mend();
   });
 
   it('sees that what was told of a part is not there any more', async () => {

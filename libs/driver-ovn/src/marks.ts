@@ -82,6 +82,10 @@ export function carries(marks: Partial<Record<keyof typeof Mark, string>>): read
   return ['external_ids', 'includes', new Map(Object.entries(marks).map(([name, value]) => [Mark[name as keyof typeof Mark], value]))];
 }
 
+/** The parts that a row belongs to or builds on. */
+export const partsOfRow = (marks: ExternalIds): string[] =>
+  [Mark.ID, Mark.NETWORK, Mark.ROUTER, Mark.PROVIDER_ROUTER, Mark.TARGET].flatMap((mark) => marks.get(mark) ?? []);
+
 /** -1 where somebody has taken the mark away: everything is newer. */
 export function revisionOf(externalIds: ExternalIds): number {
   const revision = externalIds.get(Mark.REVISION);
@@ -112,8 +116,11 @@ export function partOf(externalIds: ExternalIds): Omit<ObservedNetworkPart, 'isI
   return { kind, id, installationId, revision: revisionOf(externalIds) };
 }
 
+/** Nobody else's row has one of our UUIDs: one without the mark has lost it. */
+export const isOwn = (marks: ExternalIds, installationId: string): boolean => (marks.get(Mark.INSTALLATION) ?? installationId) === installationId;
+
 /** @throws BACKEND_FAILED when the row is of another installation */
 export function requireOwn(backend: string, installationId: string, noun: string, id: string, row: { external_ids: ExternalIds } | undefined): void {
-  if (row === undefined || row.external_ids.get(Mark.INSTALLATION) === installationId) return;
+  if (row === undefined || isOwn(row.external_ids, installationId)) return;
   throw backendRefused(backend, `The ${noun} "${id}" belongs to another installation.`);
 }

@@ -26,7 +26,7 @@ import { Parts, type PartKind } from './part/parts.js';
 import { PartsList } from './parts-list.js';
 import { Realisation } from './realise/realisation.js';
 import { Removals } from './removals.js';
-import { ReplicaStore, replicaRequest } from './replica.js';
+import { ReplicaStore, replicaRequest, southboundRequest } from './replica.js';
 import type { Northbound } from './schema/northbound.js';
 import type { Southbound } from './schema/southbound.js';
 
@@ -55,7 +55,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     this.#parts = new Parts(backend, chassis, capabilities.aclTier);
     this.#intact = new Intact(new Parts(new ReplicaStore(id, settings, replica), chassis, capabilities.aclTier), settings.installationId);
     this.#list = new PartsList(replica, this.#intact);
-    this.#realisation = new Realisation(backend, chassis);
+    this.#realisation = new Realisation(backend, replica, chassis);
   }
 
   /** @throws INVALID_INPUT naming the option, UNAVAILABLE or TIMEOUT when a database cannot be reached */
@@ -66,10 +66,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
       const schema = await backend.northbound.schema(within);
       const [replica, chassis] = await Promise.all([
         backend.northbound.monitor(replicaRequest(schema, backend.settings.installationId), within),
-        backend.southbound.monitor(
-          { SB_Global: { columns: ['nb_cfg'] }, Chassis: { columns: ['name', 'hostname'] }, Chassis_Private: { columns: ['name', 'nb_cfg'] } },
-          within,
-        ),
+        backend.southbound.monitor(southboundRequest(backend.settings.installationId), within),
       ]);
       const capabilities = { aclTier: schema.tables.get('ACL')?.columns.has('tier') === true };
       return new OvnNetworkDriver(backend, capabilities, replica, chassis, log);
@@ -152,7 +149,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   }
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, partId));
+    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, call.idempotencyKey, partId));
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

@@ -6,6 +6,7 @@ import { carries } from './marks.js';
 import type { OvnNetworkSettings } from './options.js';
 import type { PartKind } from './part/parts.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
+import type { Southbound } from './schema/southbound.js';
 
 /** The kinds of part that each table holds main rows of. */
 export const PART_TABLES = {
@@ -49,6 +50,16 @@ export function replicaRequest(schema: DatabaseSchema, installationId: string): 
     return [table, { columns: (columns as readonly string[]).filter((column) => known?.has(column) !== false), where }];
   });
   return Object.fromEntries(tables) as MonitorRequest<Northbound>;
+}
+
+/** How far northd and the hosts are, and where an installation's ports are bound: their marks are known from the northbound replica. */
+export function southboundRequest(installationId: string): MonitorRequest<Southbound> {
+  return {
+    SB_Global: { columns: ['nb_cfg'] },
+    Chassis: { columns: ['name', 'hostname'] },
+    Chassis_Private: { columns: ['name', 'nb_cfg'] },
+    Port_Binding: { columns: ['logical_port', 'chassis'], where: [carries({ KIND: 'PORT', INSTALLATION: installationId })] },
+  };
 }
 
 /** The northbound database as this process knows it, where nothing is made: what is not as it shall be is PENDING. */

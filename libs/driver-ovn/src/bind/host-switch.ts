@@ -1,6 +1,7 @@
 import { sleep, type Logger } from '#core';
 import { isHostDevice } from '#drivers';
 import { Transaction, type Monitor, type OvsdbClient } from '#ovsdb';
+import { mustLookAgain } from '../errors.js';
 import type { OpenVswitch } from '../schema/open-vswitch.js';
 
 /** ovn-controller(8): the logical port that is behind an interface. */
@@ -40,6 +41,7 @@ export class HostSwitch {
         this.#monitor = monitor;
         // What was missed while there was no connection.
         monitor.on('current', () => this.bindSoon());
+        monitor.on('stale', () => (this.#broken = new Set()));
         this.bindSoon();
         await this.sweepUntil(monitor, signal);
       } catch (error) {
@@ -102,26 +104,39 @@ export class HostSwitch {
    * taken away, in a transaction of its own, and Incus adds it again with the device.
    */
   private async sweep(monitor: Monitor<OpenVswitch>, signal: AbortSignal): Promise<void> {
+    // What the switch said before it was lost may be long over.
+    if (!monitor.isCurrent) {
+      this.#broken = new Set();
+      return;
+    }
     const broken = [...monitor.rows('Interface').values()].filter(
       ({ name, error }) => error !== null && isHostDevice(name) && this.portOf(name) !== undefined,
     );
     const gone = broken.filter(({ _uuid: uuid }) => this.#broken.has(uuid));
     this.#broken = new Set(broken.map(({ _uuid: uuid }) => uuid));
-    for (const { _uuid: uuid, name } of gone) {
-      await this.remove(uuid, signal);
+    for (const { _uuid: uuid, name, error } of gone) {
+      if (!(await this.remove(uuid, error, signal))) continue;
       this.log?.info({ host: this.host, device: name }, 'the switch knew a device that is no more; it was taken away');
     }
     this.bindSoon();
   }
 
-  private async remove(interfaceUuid: string, signal: AbortSignal): Promise<void> {
+  /** @returns false when it is not there any more, or well again: the connection may have come late */
+  private async remove(interfaceUuid: string, error: string | null, signal: AbortSignal): Promise<boolean> {
     const options = { timeoutMs: CALL_TIMEOUT_MS, signal };
     const reading = new Transaction<OpenVswitch>();
     const ports = reading.select('Port', [['interfaces', 'includes', [interfaceUuid]]], ['name']);
     const [port] = (await this.client.transact(reading, options)).of(ports);
-    if (port === undefined) return;
+    if (port === undefined) return false;
     const removing = new Transaction<OpenVswitch>();
+    removing.wait('Interface', [['_uuid', '==', interfaceUuid]], '==', [{ error }], { columns: ['error'] });
     removing.mutate('Bridge', [['ports', 'includes', [port._uuid]]], [['ports', 'delete', [port._uuid]]]);
-    await this.client.transact(removing, options);
+    try {
+      await this.client.transact(removing, options);
+    } catch (refusal) {
+      if (mustLookAgain(refusal)) return false;
+      throw refusal;
+    }
+    return true;
   }
 }

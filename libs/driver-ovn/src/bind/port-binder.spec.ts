@@ -2,7 +2,7 @@ import { typeidUnboxed } from 'typeid-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hostDeviceOf } from '#drivers';
 import { OvsdbClient, Transaction } from '#ovsdb';
-import { run, startServer, type TestServer } from '#ovsdb/testing';
+import { Proxy, run, startServer, type TestServer } from '#ovsdb/testing';
 import { openOvnNetwork, type OvnNetworkDriver } from '../index.js';
 import type { OpenVswitch } from '../schema/open-vswitch.js';
 import { callOf, DONE, networkOf, optionsOf, portOf } from '../testing/fixtures.js';
@@ -72,6 +72,12 @@ describe.skipIf(ovnIsMissing)('the port binder', () => {
     await monitor.close();
   }
 
+  async function change(name: string, columns: { external_ids?: Record<string, string>; error?: string | null }): Promise<void> {
+    const transaction = new Transaction<SwitchTables>();
+    transaction.update('Interface', [['name', '==', name]], columns);
+    await host.transact(transaction);
+  }
+
   it('binds a device that comes after its port, and one that came before', async () => {
     const [early, late] = [port(), { ...port(), macAddress: '02:00:00:00:00:02', ipAddress: '10.0.0.11' }];
     expect(await driver.ensurePort(callOf(), early)).toEqual(DONE);
@@ -122,5 +128,41 @@ describe.skipIf(ovnIsMissing)('the port binder', () => {
     expect([...monitor.rows('Interface').values()].map((row) => row.name)).toEqual(['mu-of-nobody']);
     expect([...monitor.rows('Bridge').values()][0]?.ports.size).toBe(1);
     await monitor.close();
+  });
+
+  it('leaves a device alone that is well again when the removal of its entry arrives', async () => {
+    stop.abort();
+    await tending;
+    await driver[Symbol.asyncDispose]();
+    await using stack = new AsyncDisposableStack();
+    const link = await Proxy.to(server.unix);
+    stack.defer(async () => link.close());
+    driver = await openOvnNetwork(optionsOf(ovn, { switches: { 'host-1': link.endpoint } }));
+    const mine = port();
+    expect(await driver.ensurePort(callOf(), mine)).toEqual(DONE);
+    const name = hostDeviceOf(mine.portId);
+    await plug(name, { error: 'could not open network device (No such device)' });
+    let healing: Promise<unknown> | undefined;
+    let isHealed = false;
+    link.fromClient = (message) => {
+      if (isHealed) return 'forward';
+      if (message['method'] === 'transact' && JSON.stringify(message).includes('"select"')) {
+        // The connection is lost as the sweep begins, and the device is back before that is.
+        healing ??= change(name, { error: null }).then(() => (isHealed = true));
+      }
+      return healing === undefined ? 'forward' : 'cut';
+    };
+    stop = new AbortController();
+    tending = driver.tend(stop.signal);
+    await expect.poll(() => isHealed, { timeout: 10_000 }).toBe(true);
+    // Until it has looked again, and has bound the device.
+    await shows(name, mine.portId);
+    const asked = link.methods.length;
+    await change(name, { external_ids: {} });
+    await expect.poll(() => link.methods.length, { timeout: 5_000 }).toBeGreaterThan(asked);
+    await shows(name, mine.portId);
+    const reading = new Transaction<SwitchTables>();
+    const bridges = reading.select('Bridge', [], ['ports']);
+    expect((await host.transact(reading)).of(bridges)[0]?.ports.size).toBe(1);
   });
 });

@@ -11,11 +11,17 @@ import { holderOf, nameMarks, Names } from './dns.js';
 import { writeFloatingBalancer, writeMappings } from './floating-balancers.js';
 import { natsTo, removeNat } from './floating-ips.js';
 import { HEALTH_CHECK_OPTIONS, healthCheckUuid, mappingOf, memberAddresses, vipsOf } from './health-checks.js';
+import { networkEndUuid } from './router-links.js';
+import { joinSwitches, readLinkedNetworks, readSwitches } from './shared-balancers.js';
 
 interface Rows {
   balancer: Northbound['Load_Balancer'] | undefined;
   router: Pick<Northbound['Logical_Router'], 'load_balancer' | 'external_ids'>;
   switches: Pick<Northbound['Logical_Switch'], 'load_balancer' | 'external_ids'>[];
+  /** The network's end of the link to a router, that, and the other networks there. */
+  end: Pick<Northbound['Logical_Router_Port'], 'external_ids'> | undefined;
+  tenantRouter: { uuid: string; row: Pick<Northbound['Logical_Router'], 'external_ids'> | undefined } | undefined;
+  beside: { networkIds: readonly string[]; switches: Pick<Northbound['Logical_Switch'], 'load_balancer'>[] };
   /** Where its members are checked; undefined when no subnet has an address for that. */
   members: Members | undefined;
   checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
@@ -30,8 +36,9 @@ interface Members {
 }
 
 /**
- * A load balancer is one row, on every switch of its network and on the router: a distributed router balances only what
- * passes its gateway port, so clients of the network itself are served where they are.
+ * A load balancer is one row, on every switch of its network and on the router, and on the switches of all networks that are
+ * on the same tenant's router: a distributed router balances only what passes its gateway port, so clients inside are served
+ * where they are.
  */
 export class LoadBalancers {
   readonly #names: Names;
@@ -63,6 +70,7 @@ export class LoadBalancers {
     const floating = reading.select('Load_Balancer', [floatingOf(loadBalancerId)]);
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', networkId)]], ['load_balancer', 'external_ids']);
     const switches = reading.select('Logical_Switch', [carries({ NETWORK: networkId })], ['load_balancer', 'external_ids']);
+    const ends = reading.select('Logical_Router_Port', [['_uuid', '==', networkEndUuid(networkId)]], ['external_ids']);
     const found = await this.backend.read(time, reading);
 
     const [row] = found.of(balancers);
@@ -75,10 +83,23 @@ export class LoadBalancers {
       balancer: row,
       router,
       switches: found.of(switches),
+      ...(await this.#readBeside(time, networkId, found.of(ends)[0])),
       members: await this.#readMembers(time, balancer, found.of(switches)),
       checks: new Map([...found.of(checks), ...found.of(floatingChecks)].map((check) => [check._uuid, check])),
       floating: found.of(floating),
     };
+  }
+
+  /** What else is on the router that the network is on. */
+  async #readBeside(time: CallTime, networkId: string, end: Rows['end']): Promise<Pick<Rows, 'end' | 'tenantRouter' | 'beside'>> {
+    const routerId = end?.external_ids.get(Mark.ROUTER);
+    if (routerId === undefined) return { end, tenantRouter: undefined, beside: { networkIds: [], switches: [] } };
+    const uuid = rowUuid('Logical_Router', routerId);
+    const reading = new Transaction<Northbound>();
+    const routers = reading.select('Logical_Router', [['_uuid', '==', uuid]], ['external_ids']);
+    const [row] = (await this.backend.read(time, reading)).of(routers);
+    const networkIds = (await readLinkedNetworks(this.backend, time, routerId)).filter((each) => each !== networkId);
+    return { end, tenantRouter: { uuid, row }, beside: { networkIds, switches: await readSwitches(this.backend, time, networkIds) } };
   }
 
   async #readMembers(time: CallTime, balancer: LoadBalancerSpecification, switches: Rows['switches']): Promise<Members | undefined> {
@@ -105,6 +126,9 @@ export class LoadBalancers {
     const draft = new Draft();
     const routerUuid = rowUuid('Logical_Router', networkId);
     draft.expect('Logical_Router', routerUuid, rows.router);
+    // Nor may the network come to a router meanwhile, or that get others.
+    draft.expect('Logical_Router_Port', networkEndUuid(networkId), rows.end);
+    if (rows.tenantRouter !== undefined) draft.expect('Logical_Router', rows.tenantRouter.uuid, rows.tenantRouter.row);
 
     const vips = vipsOf(balancer);
     const mappings = rows.members === undefined ? undefined : this.#mappings(draft, networkId, rows.members);
@@ -136,6 +160,7 @@ export class LoadBalancers {
     if (rows.switches.some((each) => !each.load_balancer.has(uuid))) {
       draft.joinAll('Logical_Switch', carries({ NETWORK: networkId }), 'load_balancer', uuid);
     }
+    if (rows.beside.switches.some((each) => !each.load_balancer.has(uuid))) joinSwitches(draft, rows.beside.networkIds, uuid);
     return draft;
   }
 

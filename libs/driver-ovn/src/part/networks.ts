@@ -32,7 +32,8 @@ interface Found {
   stale: StaleRow[];
   balancers: { _uuid: string; name: string }[];
   dns: DnsRows;
-  /** The router that it is on. */
+  /** Its end of the link to the router that it is on, and that. */
+  end: { external_ids: ExternalIds } | undefined;
   attachment: Attachment | undefined;
 }
 
@@ -71,7 +72,7 @@ export class Networks {
         .filter(({ external_ids }) => !wanted.has(subnetOf(external_ids))),
       balancers: found.of(balancers),
       dns: dns(found),
-      attachment: await readAttachment(this.backend, time, networkId),
+      ...(await readAttachment(this.backend, time, networkId)),
     };
   }
 
@@ -86,7 +87,7 @@ export class Networks {
     const rows = [found.router, found.dns.records, ...found.stale, ...found.subnets.flatMap((subnet) => Object.values(subnet) as SubnetRows[keyof SubnetRows][])];
     for (const row of rows) {
       requireOwn(this.backend.id, ownership.installationId, 'network', networkId, row);
-      if (row !== undefined && row.external_ids.get(Mark.NETWORK) !== networkId) {
+      if (row !== undefined && (row.external_ids.get(Mark.NETWORK) ?? networkId) !== networkId) {
         throw backendRefused(this.backend.id, `A subnet of the network "${networkId}" belongs to another network.`);
       }
     }
@@ -114,7 +115,7 @@ export class Networks {
       else draft.delete(table, uuid);
     }
     this.#attachBalancers(draft, network, found);
-    draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.attachment?.end);
+    draft.expect('Logical_Router_Port', networkEndUuid(networkId), found.end);
     if (found.attachment !== undefined) writeAttachment(draft, network, found.attachment, found.subnets);
     return draft;
   }

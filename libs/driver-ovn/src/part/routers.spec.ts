@@ -243,6 +243,28 @@ describe.skipIf(ovnIsMissing)('routers and floating addresses', () => {
     expect(await row()).toBeUndefined();
   });
 
+  it('has the load balancers of each of its networks on the switches of all of them, whichever comes first', async () => {
+    const [front, back] = [await network(), await network('10.1.0.0/24', '10.1.0.1')];
+    const [early, late, other] = [balancerOf(front), balancerOf(front, { address: '10.0.0.21' }), balancerOf(back, { address: '10.1.0.20' })];
+    await driver.ensureLoadBalancer(callOf(), early);
+    const made = await router([front, back], null);
+    for (const each of [late, other]) await driver.ensureLoadBalancer(callOf(), each);
+    const third = subnetOf({ cidr: '10.1.1.0/24', gatewayAddress: '10.1.1.1' });
+    await driver.ensureNetwork(callOf(), { ...back, revision: 2, subnets: [...back.subnets, third] });
+    const ofFront = front.subnets.map(({ subnetId }) => subnetId);
+    const ofBack = [...back.subnets.map(({ subnetId }) => subnetId), third.subnetId];
+    const places = async (): Promise<string[][]> => Promise.all([early, late, other].map(async ({ loadBalancerId }) => placesOf(loadBalancerId)));
+    const together = [front, front, back].map(({ networkId }) => [networkId, ...ofFront, ...ofBack].sort());
+    const apart = [[front.networkId, ...ofFront], [front.networkId, ...ofFront], [back.networkId, ...ofBack]].map((each) => each.sort());
+    expect(await places()).toEqual(together);
+    await driver.ensureRouter(callOf(), { ...made, revision: 2, networks: made.networks.slice(0, 1) });
+    expect(await places()).toEqual(apart);
+    await driver.ensureRouter(callOf(), { ...made, revision: 3 });
+    expect(await places()).toEqual(together);
+    await driver.removeRouter(callOf(), made.routerId);
+    expect(await places()).toEqual(apart);
+  });
+
   it('leaves nothing behind', async () => {
     const first = await network();
     const uplink = await outside();

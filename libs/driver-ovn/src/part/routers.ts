@@ -28,6 +28,7 @@ import {
   writeSubnetPaths,
   type LinkedSubnet,
 } from './router-links.js';
+import { expectBalancers, readBalancers, separate, type BalancersByNetwork } from './shared-balancers.js';
 
 type Rows<Table extends MarkedTable> = Row<Northbound[Table]>[];
 
@@ -43,6 +44,8 @@ interface Found {
   group: Pick<Northbound['HA_Chassis_Group'], 'name'> | undefined;
   /** Floating addresses that lead to load balancers. */
   balancers: Rows<'Load_Balancer'>;
+  /** Of the networks that it has and of those that it shall have. */
+  shared: BalancersByNetwork;
   /** In the order of the specification. */
   networks: FoundNetwork[];
 }
@@ -92,6 +95,7 @@ export class Routers {
       switches: reading.select('Logical_Switch', [carries({ KIND: 'SUBNET', NETWORK: networkId })]),
     }));
     const found = await this.backend.read(time, reading);
+    const networkIds = [...networks.map(({ networkId }) => networkId), ...networksOf(found.of(ports).filter(isOf('ROUTER_LINK')))];
     return {
       router: found.of(routers)[0],
       ports: found.of(ports),
@@ -101,6 +105,7 @@ export class Routers {
       gateway: gateway(found),
       group: found.of(groups)[0],
       balancers: found.of(balancers),
+      shared: await readBalancers(this.backend, time, networkIds),
       networks: ofNetworks.map(({ network, end, route, subnets, switches }) => ({
         network: found.of(network)[0],
         end: found.of(end)[0],
@@ -133,6 +138,7 @@ export class Routers {
     const floating = carries({ KIND: 'FLOATING_IP', ROUTER: routerId });
     draft.expectRows('NAT', floating, 'external_ids', found.nats.filter(isFloating));
     draft.expectRows('Load_Balancer', floating, 'external_ids', found.balancers);
+    expectBalancers(draft, found.shared);
     router.networks.forEach((_, index) => this.#link(draft, router, found, index, sourceNat));
     unlink(draft, router, found);
     if (uplink === null) unplug(draft, routerId, found.router, found.gateway);
@@ -153,7 +159,7 @@ export class Routers {
       if (network === undefined) throw notFound('network', networkId);
       requireOwn(this.backend.id, installationId, 'network', networkId, network);
       const other = end?.external_ids.get(Mark.ROUTER);
-      if (end !== undefined && other !== routerId) throw inUse(`The network "${networkId}" is on the router "${other ?? ''}".`);
+      if (other !== undefined && other !== routerId) throw inUse(`The network "${networkId}" is on the router "${other}".`);
     });
   }
 
@@ -204,8 +210,9 @@ export class Routers {
       routes: found.routes.filter((row) => isOf('ROUTE')(row) && ofNetwork(row)),
       nats: found.nats.filter((row) => isOf('SOURCE_NAT')(row) && ofNetwork(row)),
     });
-    // Machines of the router's other networks reach a load balancer's floating address where they are.
-    for (const { _uuid: balancer } of found.balancers) {
+    // Machines of the router's other networks reach a load balancer where they are, by its floating address and its own.
+    const shared = router.networks.flatMap((each) => found.shared.get(each.networkId) ?? []);
+    for (const { _uuid: balancer } of [...found.balancers, ...shared]) {
       for (const each of switches) if (!each.load_balancer.has(balancer)) draft.join('Logical_Switch', each._uuid, 'load_balancer', balancer);
     }
   }
@@ -257,12 +264,16 @@ export class Routers {
       if (row === undefined) return undefined;
       requireOwn(this.backend.id, this.backend.settings.installationId, 'router', routerId, row);
       if (found.of(nats).length + found.of(balancers).length > 0) throw inUse(`The router "${routerId}" still has floating addresses.`);
+      const networkIds = [...networksOf(found.of(ends))];
+      const shared = await readBalancers(this.backend, time, networkIds);
       const draft = new Draft();
       draft.expect('Logical_Router', routerUuid, row);
+      expectBalancers(draft, shared);
+      separate(draft, shared, networkIds, networkIds);
       // None of them may come meanwhile.
       draft.expectRows('NAT', floating, 'external_ids', []);
       draft.expectRows('Load_Balancer', floating, 'external_ids', []);
-      for (const networkId of networksOf(found.of(ends))) leaveNetwork(draft, networkId);
+      for (const networkId of networkIds) leaveNetwork(draft, networkId);
       leaveOutside(draft, routerId, gateway(found));
       draft.delete('Logical_Router', routerUuid);
       return draft;
@@ -300,6 +311,9 @@ function unlink(draft: Draft, { routerId, networks }: RouterSpecification, found
   const kept = new Set(networks.map(({ networkId }) => networkId));
   for (const networkId of networksOf(found.ports.filter(isOf('ROUTER_LINK')))) {
     if (kept.has(networkId)) continue;
+    const others = [...found.shared.keys()].filter((each) => each !== networkId);
+    separate(draft, found.shared, [networkId], others);
+    separate(draft, found.shared, others, [networkId]);
     leaveNetwork(draft, networkId);
     draft.leave('Logical_Router', routerUuid, 'ports', rowUuid('Logical_Router_Port', routerEndName(routerId, networkId)));
     for (const { _uuid: balancer } of found.balancers) draft.leaveAll('Logical_Switch', carries({ KIND: 'SUBNET', NETWORK: networkId }), 'load_balancer', balancer);

@@ -6,13 +6,20 @@ import { carries, Mark, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
+import { AskedNumbers, type Asked } from './asked-numbers.js';
 import { Barrier, translated } from './barrier.js';
+import { Bindings } from './bindings.js';
 import { ChassisWatch } from './chassis-watch.js';
 
-/** A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again. */
-const LONGEST_WAIT_MS = 5_000;
+/**
+ * A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again, as one that
+ * waits holds up others. The longer it has waited, the longer it need not ask.
+ */
+const LONGEST_WAIT_MS = 500;
 const SHARE_OF_CALL = 0.8;
 const RETRY_MS = 250;
+const LONGEST_RETRY_MS = 2_000;
+const RETRY_SHARE = 0.25;
 
 type PortMarks = ReturnType<typeof carries>;
 
@@ -28,26 +35,48 @@ interface Realised {
 export class Realisation {
   readonly #barrier: Barrier;
   readonly #chassis: ChassisWatch;
+  readonly #bindings: Bindings;
+  readonly #numbers = new AskedNumbers();
 
   constructor(
-    private readonly backend: OvnBackend,
+    backend: OvnBackend,
+    /** Shows the marks of all ports, and what leads routers outside. */
+    private readonly replica: Monitor<Northbound>,
     private readonly southbound: Monitor<Southbound>,
   ) {
     this.#barrier = new Barrier(backend, southbound);
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
+    this.#bindings = new Bindings(southbound);
+    backend.onWritten = (ids) => this.#numbers.forgetParts(ids);
   }
 
-  /** @param partId of a network, a router, a provider's router, a security group or the firewall */
-  async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+  /**
+   * @param key of the call: a repeat asks about the number that its first drew, however many others have drawn since
+   * @param partId of a network, a router, a provider's router, a security group or the firewall
+   */
+  async realised(time: CallTime, key: string, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+    const asked = this.#numbers.ask(partId, key, async () => this.#barrier.draw());
+    const outcome = await this.#look(time, asked, partId);
+    if (outcome !== undefined) {
+      this.#numbers.forget(partId, key);
+      return outcome;
+    }
+    const retryMs = Math.round((performance.now() - asked.since) * RETRY_SHARE);
+    return pending(Math.min(LONGEST_RETRY_MS, Math.max(RETRY_MS, retryMs)));
+  }
+
+  /** @returns undefined when the time is over */
+  async #look(time: CallTime, asked: Asked, partId: string): Promise<Outcome<{ pendingHostNames: string[] }> | undefined> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
-    const part = await this.#requirePart(time, partId);
-    const number = await before(endsAt, this.#barrier.draw());
-    if (number === undefined) return pending(RETRY_MS);
+    const number = await before(endsAt, asked.number);
+    if (number === undefined) return undefined;
+    // It was drawn over the replica's own connection, so the replica has all that was written before.
+    const part = this.#requirePart(partId);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
-    if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
+    if (!(await this.#until(isTranslated, endsAt, time))) return undefined;
 
-    const hosts = await this.#carriers(time, part);
+    const hosts = this.#carriers(part);
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
@@ -55,7 +84,7 @@ export class Realisation {
       if (isCurrent && deadlines.length === 0) {
         return done({ pendingHostNames: standings.filter(({ standing }) => standing.state === 'DEAD').map(({ host }) => host) });
       }
-      if (performance.now() >= endsAt) return pending(RETRY_MS);
+      if (performance.now() >= endsAt) return undefined;
       // Somebody moves, or can be seen again; at the latest when the first is to be given up.
       const moved = (): boolean =>
         southbound.isCurrent !== isCurrent ||
@@ -65,14 +94,14 @@ export class Realisation {
   }
 
   /** @throws NOT_FOUND */
-  async #requirePart(time: CallTime, id: string): Promise<Realised> {
+  #requirePart(id: string): Realised {
     const reading = new Transaction<Northbound>();
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
     const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
     const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
     const chassis = reading.select('HA_Chassis', [carries({ ID: id })], ['chassis_name']);
     const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', id)]], ['external_ids']);
-    const found = await this.backend.read(time, reading);
+    const found = this.replica.answer(reading);
     const [group] = found.of(groups);
     if (group !== undefined) return { ports: [portsUnder(group.external_ids)], gateways: [] };
     const [router] = found.of(routers);
@@ -81,32 +110,32 @@ export class Realisation {
     const networkIds = isRouter ? found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '') : [id];
     return {
       ports: [...new Set(networkIds)].map((networkId) => carries({ KIND: 'PORT', NETWORK: networkId })),
-      gateways: [...found.of(gateways), ...found.of(chassis), ...(await this.#gatewaysBehind(time, router.external_ids))].map(({ chassis_name: name }) => name),
+      gateways: [...found.of(gateways), ...found.of(chassis), ...this.#gatewaysBehind(router.external_ids)].map(({ chassis_name: name }) => name),
     };
   }
 
   /** Those of the provider's router that the router's uplink leads to. */
-  async #gatewaysBehind(time: CallTime, marks: ExternalIds): Promise<{ chassis_name: string }[]> {
+  #gatewaysBehind(marks: ExternalIds): { chassis_name: string }[] {
     const providerRouterId = marks.get(Mark.PROVIDER_ROUTER) ?? '';
     if (providerRouterId === '') return [];
     const reading = new Transaction<Northbound>();
     const chassis = reading.select('HA_Chassis', [carries({ ID: providerRouterId })], ['chassis_name']);
-    return (await this.backend.read(time, reading)).of(chassis);
+    return this.replica.answer(reading).of(chassis);
   }
 
   /** Hosts that shall have one of these ports, those that have bound one, and gateways. */
-  async #carriers(time: CallTime, { ports, gateways }: Realised): Promise<string[]> {
-    const reading = new Transaction<Southbound>();
-    const bindings = ports.map((marks) => reading.select('Port_Binding', [marks], ['chassis', 'external_ids']));
-    const outcome = await this.backend.southbound.transact(reading, time.options());
-    const found = bindings.flatMap((each) => outcome.of(each));
+  #carriers({ ports, gateways }: Realised): string[] {
+    const reading = new Transaction<Northbound>();
+    const marked = ports.map((marks) => reading.select('Logical_Switch_Port', [marks]));
+    const outcome = this.replica.answer(reading);
     const hosts = new Set(gateways);
-    for (const { chassis, external_ids: marks } of found) {
+    for (const { name, external_ids: marks } of marked.flatMap((each) => outcome.of(each))) {
       const wanted = marks.get(Mark.HOST);
       if (wanted !== undefined) hosts.add(wanted);
-      const bound = chassis === null ? undefined : this.#chassis.namesOf(chassis);
+      const chassis = this.#bindings.chassisOf(name);
+      const bound = chassis === undefined ? undefined : this.#chassis.namesOf(chassis);
       // By whichever name the port calls it.
-      if (bound !== undefined && !bound.some((name) => name === wanted)) hosts.add(bound[0]);
+      if (bound !== undefined && !bound.some((each) => each === wanted)) hosts.add(bound[0]);
     }
     return [...hosts].sort();
   }
