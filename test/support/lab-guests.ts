@@ -50,10 +50,10 @@ export class LabGuests {
     return new LabGuests(lab, incus, driver, installationId, guests);
   }
 
-  /** Makes a call of the driver, always the same, until it is done. */
+  /** Makes a call of the driver until it is done. */
   async done<Value>(attempt: (call: DriverCall, driver: OvnNetworkDriver) => Promise<Outcome<Value>>): Promise<Value> {
-    const call = { idempotencyKey: typeidUnboxed('call'), timeoutMs: CALL_TIMEOUT_MS, signal: new AbortController().signal };
     const { value } = await until('The backend’s answer', PATIENCE_MS, async () => {
+      const call = { idempotencyKey: typeidUnboxed('call'), timeoutMs: CALL_TIMEOUT_MS, signal: new AbortController().signal };
       const outcome = await attempt(call, this.driver);
       return outcome.state === 'DONE' ? { value: outcome.value } : undefined;
     });

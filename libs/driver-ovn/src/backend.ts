@@ -1,7 +1,7 @@
 import { invalidInput, MuonError, withTimeout, type Logger } from '#core';
 import { refuseInsideTransaction } from '#database';
 import { DONE, pending, type DriverCall, type Outcome } from '#drivers';
-import { InvalidArgumentError, OutcomeUnknownError, OvsdbClient, RefusedError, Transaction, type CallOptions, type Outcome as Committed } from '#ovsdb';
+import { InvalidArgumentError, OvsdbClient, RefusedError, Transaction, type CallOptions, type Outcome as Committed } from '#ovsdb';
 import type { Draft, RowSeen } from './draft.js';
 import { mustLookAgain, stuck, toDriverError } from './errors.js';
 import { isOwn } from './marks.js';
@@ -52,8 +52,6 @@ export interface Store {
 export class OvnBackend implements Store {
   readonly northbound: OvsdbClient<Northbound>;
   readonly southbound: OvsdbClient<Southbound>;
-  /** Hears of the parts that something was written of, or may have been. */
-  onWritten: (partIds: Iterable<string>) => void = () => undefined;
 
   /**
    * @param log hears of what goes wrong outside of calls, as a monitor that the server refuses after a change of its schema
@@ -99,10 +97,8 @@ export class OvnBackend implements Store {
       const transaction = draft.build();
       try {
         await this.northbound.transact(transaction, time.options());
-        this.onWritten(draft.concerns);
         return DONE;
       } catch (error) {
-        if (error instanceof OutcomeUnknownError) this.onWritten(draft.concerns);
         if (!mustLookAgain(error)) throw error;
         met = await this.#meet(time, draft);
         if (!(error instanceof RefusedError)) continue;

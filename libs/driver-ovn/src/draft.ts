@@ -1,5 +1,5 @@
 import { sameValue, Transaction, type Value } from '#ovsdb';
-import { partsOfRow, type ExternalIds } from './marks.js';
+import type { ExternalIds } from './marks.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
 
 type Columns = Readonly<Record<string, Value>>;
@@ -28,8 +28,6 @@ interface Membership {
 export class Draft {
   readonly #guards: Step[] = [];
   readonly #changes: Step[] = [];
-  /** The parts that its rows belong to or build on. */
-  readonly concerns = new Set<string>();
   /** The rows that it makes. */
   readonly inserts: { table: MarkedTable; uuid: string }[] = [];
   #met: ReadonlyMap<string, RowSeen> = new Map();
@@ -48,7 +46,6 @@ export class Draft {
 
   /** The row must still be as it was seen, by its marks, or still be absent. */
   expect(table: MarkedTable, uuid: string, seen: Seen | undefined): void {
-    if (seen !== undefined) this.#concern(seen.external_ids);
     this.#guards.push((transaction) => guard(transaction, table, uuid, seen));
   }
 
@@ -76,7 +73,6 @@ export class Draft {
 
   /** Makes the row if it is not there, else changes what differs. It must not have changed meanwhile. */
   ensure<Table extends MarkedTable>(table: Table, uuid: string, seen: (Partial<Northbound[Table]> & Seen) | undefined, desired: Desired<Table>): void {
-    this.#concern(desired.external_ids);
     if (seen !== undefined) {
       this.expect(table, uuid, seen);
       this.#changes.push(...changesOf(table, uuid, seen as RowSeen, desired as RowSeen));
@@ -132,10 +128,6 @@ export class Draft {
     member: string,
   ): void {
     this.#changes.push((transaction) => transaction.mutate(table, [where], [[column, 'delete', [member]]]));
-  }
-
-  #concern(marks: ExternalIds): void {
-    for (const id of partsOfRow(marks)) this.concerns.add(id);
   }
 
   delete(table: MarkedTable, uuid: string): void {

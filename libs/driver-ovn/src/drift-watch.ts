@@ -3,7 +3,7 @@ import { sleep, type Logger } from '#core';
 import type { BackendEvent } from '#drivers';
 import type { Change, Monitor } from '#ovsdb';
 import type { Intact } from './intact.js';
-import { Mark, partOf, partsOfRow, type ExternalIds } from './marks.js';
+import { Mark, partOf, type ExternalIds } from './marks.js';
 import type { PartsList } from './parts-list.js';
 import type { Removals } from './removals.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
@@ -27,6 +27,8 @@ const MEMBERS: Readonly<Record<string, Partial<Record<MarkedTable, MarkedTable>>
   dns_records: { Logical_Switch: 'DNS' },
   acls: { Port_Group: 'ACL' },
 };
+/** Marks that name the parts that a row belongs to or builds on. */
+const PARTS_OF_ROW = [Mark.ID, Mark.NETWORK, Mark.ROUTER, Mark.TARGET];
 
 export interface DriftWatchParts {
   replica: Monitor<Northbound>;
@@ -133,7 +135,10 @@ export class DriftWatch {
   }
 
   #touch(marks: ExternalIds): void {
-    for (const id of partsOfRow(marks)) this.#touched.add(id);
+    for (const mark of PARTS_OF_ROW) {
+      const id = marks.get(mark);
+      if (id !== undefined) this.#touched.add(id);
+    }
   }
 
   /**

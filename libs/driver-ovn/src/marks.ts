@@ -82,10 +82,6 @@ export function carries(marks: Partial<Record<keyof typeof Mark, string>>): read
   return ['external_ids', 'includes', new Map(Object.entries(marks).map(([name, value]) => [Mark[name as keyof typeof Mark], value]))];
 }
 
-/** The parts that a row belongs to or builds on. */
-export const partsOfRow = (marks: ExternalIds): string[] =>
-  [Mark.ID, Mark.NETWORK, Mark.ROUTER, Mark.PROVIDER_ROUTER, Mark.TARGET].flatMap((mark) => marks.get(mark) ?? []);
-
 /** -1 where somebody has taken the mark away: everything is newer. */
 export function revisionOf(externalIds: ExternalIds): number {
   const revision = externalIds.get(Mark.REVISION);

@@ -46,8 +46,8 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
     await driver.ensurePort(callOf(), specification);
     return specification.portId;
   };
-  const realised = async (driver: OvnNetworkDriver, call = callOf()): Promise<string[]> =>
-    (await finish(async () => driver.realised(call, network.networkId))).pendingHostNames;
+  const realised = async (driver: OvnNetworkDriver): Promise<string[]> =>
+    (await finish(async () => driver.realised(callOf(), network.networkId))).pendingHostNames;
   const onceRealised = async (driver: OvnNetworkDriver, timeoutMs = 1_500) => driver.realised(callOf({ timeoutMs }), network.networkId);
 
   it('is DONE when all live hosts have it, and PENDING while one does not', async () => {
@@ -117,44 +117,6 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
     expect(await Promise.all(waiting)).toEqual(waiting.map(() => []));
     // The one that was under way, and one after it for all who had come meanwhile.
     expect(await lastNumber(ovn)).toBe(before + 2);
-  });
-
-  it('waits in all its attempts for the number that it drew first, however many are drawn since', async () => {
-    const driver = await open();
-    const other = await open();
-    await port(driver);
-    await realised(driver);
-    ovn.pauseNorthd();
-    const call = callOf();
-    try {
-      expect(await driver.realised(call, network.networkId)).toMatchObject({ state: 'PENDING' });
-      const first = await lastNumber(ovn);
-      // Others go on writing, and northd is always behind them.
-      expect(await other.realised(callOf(), network.networkId)).toMatchObject({ state: 'PENDING' });
-      expect(await lastNumber(ovn)).toBe(first + 1);
-      await ovn.translate(first);
-      expect(await driver.realised(call, network.networkId)).toEqual({ state: 'DONE', value: { pendingHostNames: [] } });
-    } finally {
-      ovn.resumeNorthd();
-    }
-  });
-
-  it('draws another number once it has written something of the part', async () => {
-    const driver = await open();
-    await port(driver);
-    await realised(driver);
-    ovn.pauseNorthd();
-    const call = callOf();
-    try {
-      expect(await driver.realised(call, network.networkId)).toMatchObject({ state: 'PENDING' });
-      const first = await lastNumber(ovn);
-      await port(driver, { hostName: 'host-2', macAddress: '02:00:00:00:00:02', ipAddress: '10.0.0.11' });
-      ovn.resumeNorthd();
-      expect(await realised(driver, call)).toEqual([]);
-      expect(await lastNumber(ovn)).toBe(first + 1);
-    } finally {
-      ovn.resumeNorthd();
-    }
   });
 
   it('asks the southbound server for nothing but what it follows', async () => {

@@ -6,20 +6,14 @@ import { carries, Mark, type ExternalIds } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
 import type { Southbound } from '../schema/southbound.js';
-import { AskedNumbers, type Asked } from './asked-numbers.js';
 import { Barrier, translated } from './barrier.js';
 import { Bindings } from './bindings.js';
 import { ChassisWatch } from './chassis-watch.js';
 
-/**
- * A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again, as one that
- * waits holds up others. The longer it has waited, the longer it need not ask.
- */
-const LONGEST_WAIT_MS = 500;
+/** A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again. */
+const LONGEST_WAIT_MS = 5_000;
 const SHARE_OF_CALL = 0.8;
 const RETRY_MS = 250;
-const LONGEST_RETRY_MS = 2_000;
-const RETRY_SHARE = 0.25;
 
 type PortMarks = ReturnType<typeof carries>;
 
@@ -36,10 +30,9 @@ export class Realisation {
   readonly #barrier: Barrier;
   readonly #chassis: ChassisWatch;
   readonly #bindings: Bindings;
-  readonly #numbers = new AskedNumbers();
 
   constructor(
-    backend: OvnBackend,
+    private readonly backend: OvnBackend,
     /** Shows the marks of all ports, and what leads routers outside. */
     private readonly replica: Monitor<Northbound>,
     private readonly southbound: Monitor<Southbound>,
@@ -47,34 +40,17 @@ export class Realisation {
     this.#barrier = new Barrier(backend, southbound);
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
     this.#bindings = new Bindings(southbound);
-    backend.onWritten = (ids) => this.#numbers.forgetParts(ids);
   }
 
-  /**
-   * @param key of the call: a repeat asks about the number that its first drew, however many others have drawn since
-   * @param partId of a network, a router, a provider's router, a security group or the firewall
-   */
-  async realised(time: CallTime, key: string, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    const asked = this.#numbers.ask(partId, key, async () => this.#barrier.draw());
-    const outcome = await this.#look(time, asked, partId);
-    if (outcome !== undefined) {
-      this.#numbers.forget(partId, key);
-      return outcome;
-    }
-    const retryMs = Math.round((performance.now() - asked.since) * RETRY_SHARE);
-    return pending(Math.min(LONGEST_RETRY_MS, Math.max(RETRY_MS, retryMs)));
-  }
-
-  /** @returns undefined when the time is over */
-  async #look(time: CallTime, asked: Asked, partId: string): Promise<Outcome<{ pendingHostNames: string[] }> | undefined> {
+  /** @param partId of a network, a router, a provider's router, a security group or the firewall */
+  async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
-    const number = await before(endsAt, asked.number);
-    if (number === undefined) return undefined;
-    // It was drawn over the replica's own connection, so the replica has all that was written before.
-    const part = this.#requirePart(partId);
+    const part = await this.#requirePart(time, partId);
+    const number = await before(endsAt, this.#barrier.draw());
+    if (number === undefined) return pending(RETRY_MS);
     const southbound = this.southbound;
     const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
-    if (!(await this.#until(isTranslated, endsAt, time))) return undefined;
+    if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
 
     const hosts = this.#carriers(part);
     for (;;) {
@@ -84,7 +60,7 @@ export class Realisation {
       if (isCurrent && deadlines.length === 0) {
         return done({ pendingHostNames: standings.filter(({ standing }) => standing.state === 'DEAD').map(({ host }) => host) });
       }
-      if (performance.now() >= endsAt) return undefined;
+      if (performance.now() >= endsAt) return pending(RETRY_MS);
       // Somebody moves, or can be seen again; at the latest when the first is to be given up.
       const moved = (): boolean =>
         southbound.isCurrent !== isCurrent ||
@@ -94,14 +70,14 @@ export class Realisation {
   }
 
   /** @throws NOT_FOUND */
-  #requirePart(id: string): Realised {
+  async #requirePart(time: CallTime, id: string): Promise<Realised> {
     const reading = new Transaction<Northbound>();
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
     const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
     const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
     const chassis = reading.select('HA_Chassis', [carries({ ID: id })], ['chassis_name']);
     const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', id)]], ['external_ids']);
-    const found = this.replica.answer(reading);
+    const found = await this.backend.read(time, reading);
     const [group] = found.of(groups);
     if (group !== undefined) return { ports: [portsUnder(group.external_ids)], gateways: [] };
     const [router] = found.of(routers);
@@ -110,20 +86,23 @@ export class Realisation {
     const networkIds = isRouter ? found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '') : [id];
     return {
       ports: [...new Set(networkIds)].map((networkId) => carries({ KIND: 'PORT', NETWORK: networkId })),
-      gateways: [...found.of(gateways), ...found.of(chassis), ...this.#gatewaysBehind(router.external_ids)].map(({ chassis_name: name }) => name),
+      gateways: [...found.of(gateways), ...found.of(chassis), ...(await this.#gatewaysBehind(time, router.external_ids))].map(({ chassis_name: name }) => name),
     };
   }
 
   /** Those of the provider's router that the router's uplink leads to. */
-  #gatewaysBehind(marks: ExternalIds): { chassis_name: string }[] {
+  async #gatewaysBehind(time: CallTime, marks: ExternalIds): Promise<{ chassis_name: string }[]> {
     const providerRouterId = marks.get(Mark.PROVIDER_ROUTER) ?? '';
     if (providerRouterId === '') return [];
     const reading = new Transaction<Northbound>();
     const chassis = reading.select('HA_Chassis', [carries({ ID: providerRouterId })], ['chassis_name']);
-    return this.replica.answer(reading).of(chassis);
+    return (await this.backend.read(time, reading)).of(chassis);
   }
 
-  /** Hosts that shall have one of these ports, those that have bound one, and gateways. */
+  /**
+   * Hosts that shall have one of these ports, those that have bound one, and gateways. The number was drawn over the replica's
+   * own connection, so the replica has all that was written before; what northd has bound by then came with its number.
+   */
   #carriers({ ports, gateways }: Realised): string[] {
     const reading = new Transaction<Northbound>();
     const marked = ports.map((marks) => reading.select('Logical_Switch_Port', [marks]));

@@ -91,22 +91,6 @@ export class TestOvn implements AsyncDisposable {
     await end(this.northd);
   }
 
-  /** It keeps its connections and does nothing, as one that has much to do, until `resume`. */
-  pauseNorthd(): void {
-    this.northd.kill('SIGSTOP');
-  }
-
-  resumeNorthd(): void {
-    this.northd.kill('SIGCONT');
-  }
-
-  /** Says in northd's place that all up to a number is translated. */
-  async translate(number: number): Promise<void> {
-    const transaction = new Transaction<SouthboundTables>();
-    transaction.update('SB_Global', [], { nb_cfg: number });
-    await this.sb.transact(transaction);
-  }
-
   startNorthd(): void {
     this.northd = launchNorthd(this.northbound, this.southbound);
   }
