@@ -43,6 +43,13 @@ test('after a while all are listed again, and what has changed is told', async (
   expect(await health(id)).toEqual(['UNAVAILABLE']);
 });
 
+test('who asks for the same disk again has come anew, and is told what has changed', async () => {
+  const id = await disk();
+  expect(await health(id)).toEqual(['HEALTHY']);
+  incus.members.set('h1', { status: 'Offline' });
+  expect(await health(id)).toEqual(['UNAVAILABLE']);
+});
+
 test('one that is newer than the list is told all the same', async () => {
   const first = await disk();
   expect(await health(first)).toEqual(['HEALTHY']);

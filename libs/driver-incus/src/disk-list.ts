@@ -6,12 +6,12 @@ import { observedRoot, observedVolume } from './disk.js';
 import { Key } from './names.js';
 import { Pages } from './pages.js';
 
-/** How long a look at all disks serves those who ask how some of them fare: they come for a few hundred at a time. */
+/** How long a look at all disks serves those who ask how some of them fare: they come for a few hundred at a time, for each once. */
 const HELD_MS = 5_000;
 
 /** A look at all disks: the member of each, or null where all have it, and who is away. */
 interface Look {
-  hosts: ReadonlyMap<string, string | null>;
+  hosts: Map<string, string | null>;
   away: ReadonlySet<string>;
   until: number;
 }
@@ -39,6 +39,8 @@ export class DiskList {
     return new Map(
       diskIds.map((diskId) => {
         const hostName = hosts.get(diskId);
+        // Who asks for it again has come anew, perhaps as something has changed.
+        hosts.delete(diskId);
         if (hostName === undefined) return [diskId, DiskHealth.UNKNOWN];
         return [diskId, hostName !== null && away.has(hostName) ? DiskHealth.UNAVAILABLE : DiskHealth.HEALTHY];
       }),

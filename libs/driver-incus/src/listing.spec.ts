@@ -54,3 +54,14 @@ test('who gives up takes nothing from the others', async () => {
   begun[1]?.resolve(['after']);
   expect(await patient).toEqual(['after']);
 });
+
+test('one that hangs keeps nobody for long who came after it', async () => {
+  const { shared, begun } = listing();
+  const hanging = shared.ask();
+  const later = shared.ask();
+  await expect.poll(() => begun.length, { timeout: 10_000 }).toBe(2);
+  begun[1]?.resolve(['after']);
+  expect(await later).toEqual(['after']);
+  begun[0]?.resolve(['before']);
+  expect(await hanging).toEqual(['before']);
+});

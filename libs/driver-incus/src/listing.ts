@@ -1,12 +1,14 @@
-import { MuonError, withTimeout } from '#core';
+import { MuonError, sleep, withTimeout } from '#core';
 import { IncusError, type CallOptions } from '#incus';
 
 /** Of one list, for whoever waits for it. */
 const LIMIT_MS = 20_000;
+/** One that takes longer hangs on a member, and whoever comes then need not. */
+const LATE_MS = 2_000;
 
 /**
  * A list of the whole cluster, shared by those who ask for it at the same time: whoever asks while one is on its way gets
- * the next, since that one may have been read before they came.
+ * the next, since that one may have been read before they came. Two are on their way at most, unless they hang.
  */
 export class Listing<Value> {
   private current: Promise<Value> | undefined;
@@ -31,12 +33,11 @@ export class Listing<Value> {
   private async begunFromNowOn(): Promise<Value> {
     if (this.next !== undefined) return this.next;
     if (this.current === undefined) return this.begin();
-    this.next = this.current
-      .catch(() => undefined)
-      .then(async () => {
-        this.next = undefined;
-        return this.begin();
-      });
+    const ended = this.current.catch(() => undefined);
+    this.next = Promise.race([ended, sleep(LATE_MS)]).then(async () => {
+      this.next = undefined;
+      return this.begin();
+    });
     return this.next;
   }
 
