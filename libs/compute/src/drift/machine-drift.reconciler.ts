@@ -35,7 +35,7 @@ export interface MachineDriftOptions {
 }
 
 const DEFAULTS = { everyMs: 60_000, graceMs: 10_000, startAgainAfterMs: 600_000, returnMs: 120_000 };
-/** Between two looks at machines whose host has returned. */
+/** Until the next look at machines whose host has returned; each one after it takes twice as long. */
 const RETURNING_LOOK_MS = 3000;
 const CALL_TIMEOUT_MS = 10_000;
 /** A backend may wait for half a minute for a host that says nothing, before it lists the rest. */
@@ -70,6 +70,7 @@ interface Look {
  */
 export function machineDrift(database: Database, drivers: DriverRegistry, options: MachineDriftOptions = {}): Reconciler {
   const { everyMs, graceMs, startAgainAfterMs, returnMs } = { ...DEFAULTS, ...options };
+  let returningLooks = 0;
   return defineReconciler({
     name: MACHINE_DRIFT,
     everyMs,
@@ -97,7 +98,8 @@ export function machineDrift(database: Database, drivers: DriverRegistry, option
       }
       await putDisksRight(context, MAX_STARTED, startAgainAfterMs);
       await putRight(context, await context.reader.rows(machinesToPutRight, MAX_STARTED, startAgainAfterMs));
-      return isReturning ? { afterMs: RETURNING_LOOK_MS } : undefined;
+      returningLooks = isReturning ? returningLooks + 1 : 0;
+      return isReturning ? { afterMs: Math.min(everyMs, RETURNING_LOOK_MS * 2 ** (returningLooks - 1)) } : undefined;
     },
   });
 }

@@ -137,12 +137,13 @@ export class MachineRealiser {
   }
 
   /**
-   * For undos, whose move may still be on its way: once more after the settling time. Uses the step's memo. Where one of the two
+   * For undos, whose move may still be on its way: once more after the settling time. Uses the step's memo. Where one of the
    * hosts is proven to be off, the machine stays where the backend has it.
+   * @param toHostId where it was to go: it may be there although nobody has written that down
    */
-  async moveBack(context: Context, machineId: string, hostId: string): Promise<Answer> {
+  async moveBack(context: Context, machineId: string, hostId: string, toHostId: string): Promise<Answer> {
     const looksAgain = context.step.memo === 'settled';
-    const stays = (await isHostOff(context.reader, machineId)) || (await isOff(context.reader, hostId));
+    const stays = (await isHostOff(context.reader, machineId)) || (await isOff(context.reader, hostId)) || (await isOff(context.reader, toHostId));
     const answer = stays ? done() : await this.moveTo(context, machineId, hostId, looksAgain ? '/again' : '');
     if (looksAgain) return answer.type === 'WAIT' ? { ...answer, memo: 'settled' } : answer;
     if (answer.type === 'WAIT') return answer;

@@ -192,7 +192,7 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
         },
         undo: async (context) => {
           const { machineId, fromHostId, fromRackId } = context.operation.input;
-          const moved = await machines.moveBack(context, machineId, fromHostId);
+          const moved = await machines.moveBack(context, machineId, fromHostId, target(context).hostId);
           if (moved.type === 'WAIT') return moved;
           const { backend_id: backendId } = await current(context);
           const from = { hostId: fromHostId, rackId: fromRackId };
