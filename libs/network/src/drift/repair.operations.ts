@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineOperation, type OperationKind } from '#operations';
 import { findLoadBalancers } from '../load-balancer/load-balancer.sql.js';
 import { findPorts } from '../port/port.sql.js';
+import { afterBarrier } from '../realise/barrier.js';
 import type { NetworkRealiser } from '../realise/network-realiser.js';
 
 export const NETWORK_REPAIR = 'network.network.repair';
@@ -27,13 +28,7 @@ export function repairOperation(realiser: NetworkRealiser): OperationKind<unknow
           if (told.type === 'WAIT') return told;
           const linked = await realiser.edge.ensureRoutersOf(context, [networkId]);
           if (linked.type === 'WAIT') return linked;
-          return {
-            ...linked,
-            commit: async (transaction, apply) => {
-              await told.commit?.(transaction, apply);
-              await linked.commit?.(transaction, apply);
-            },
-          };
+          return told.commit === undefined ? linked : afterBarrier(linked, told.commit);
         },
       },
       {

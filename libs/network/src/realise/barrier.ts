@@ -30,7 +30,8 @@ export async function hostsHave(
   );
   const waits = byBackend.flatMap(({ again }) => (again === null ? [] : [again]));
   if (waits.length > 0) return wait({ afterMs: Math.min(...waits), blocker });
-  const behind = byBackend.filter(({ pending }) => pending.length > 0);
+  // In the order of locks.
+  const behind = byBackend.filter(({ pending }) => pending.length > 0).toSorted((one, other) => (one.backendId < other.backendId ? -1 : 1));
   const names = behind.flatMap(({ pending }) => pending);
   if (names.length === 0) return done();
   context.log.warn({ operationId: context.operation.id, hosts: names }, 'hosts that do not answer have not taken over the network; they are asked when they are back');

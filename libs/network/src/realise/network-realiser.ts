@@ -212,7 +212,8 @@ export class NetworkRealiser implements RealisedNetworks {
 
   /**
    * The barrier before a machine starts again whose host may have been away.
-   * @returns why to wait while the host of one of these ports lacks what the port needs; other hosts are not waited for
+   * @returns why to wait while the host of one of these ports lacks what the port needs; as everywhere, other hosts with ports of
+   * the network are waited for while they live, and not once they are dead
    */
   async hostsCatchUp(context: AnyContext, portIds: readonly string[]): Promise<StepWait | null> {
     const rows = await context.reader.rows(findPorts, [...portIds]);
