@@ -135,7 +135,11 @@ export class DiskRealiser {
     const { storage } = await this.drivers.driver(row.backend_id);
     const call = context.call(looksAgain ? `${snapshotId}/again` : snapshotId);
     const outcome = await unlessHostIsOff(context, row, () => storage.deleteSnapshot(call, diskId, snapshotId));
-    if (outcome === LEFT) return done({ notRestored: [snapshotLeft(snapshotId)] });
+    if (outcome === LEFT) {
+      const left = snapshotLeft(snapshotId);
+      // A deletion takes nothing back: its own step tells what it has left.
+      return options.settle === true ? done({ notRestored: [left] }) : done({ output: { proof: { left: [left] } } });
+    }
     if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is deleting the snapshot.', ...memo });
     if (options.settle !== true || looksAgain) return done();
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
