@@ -1,11 +1,28 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OutcomeUnknownError, OvsdbClient, RefusedError, Transaction, UnavailableError, type Change, type ClientOptions } from '../index.js';
 import { freePort, ovsdbIsMissing, run, startServer, writeSchema, type Play, type TestServer } from '../testing/ovsdb-server.js';
 import { Proxy } from '../testing/proxy.js';
 
+const CLUSTER_ATTEMPTS = 3;
+const JOINING_MS = 10_000;
+
 /** Three servers that keep one database by Raft, over loopback. */
 async function startCluster(): Promise<TestServer[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    const servers = await startServers();
+    const deadline = Date.now() + JOINING_MS;
+    const haveJoined = (): boolean => servers.every((server) => server.control('cluster/status', 'Play').includes('Status: cluster member'));
+    while (!haveJoined() && Date.now() < deadline) await sleep(50);
+    if (haveJoined()) return servers;
+    // A port that was free a moment ago may be somebody else's by now: such a server never joins.
+    await Promise.all(servers.map((server) => server.remove()));
+    if (attempt === CLUSTER_ATTEMPTS) throw new Error('the servers form no cluster');
+  }
+}
+
+async function startServers(): Promise<TestServer[]> {
   const addresses = await Promise.all([1, 2, 3].map(async () => `tcp:127.0.0.1:${await freePort()}`));
   const [first] = addresses as [string, string, string];
   const servers: TestServer[] = [];
