@@ -3,7 +3,7 @@ import type { ChangeSet, Reader } from '#database';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { requireReach, type ExternalAddressWish } from '../external-network/external-address.js';
 import type { ProviderRouterRow } from './provider-router.js';
-import { findFreeTransitAddress, findProviderRoutersByReference } from './provider-router.sql.js';
+import { findFreeTransitAddress, findProviderRouters, findProviderRoutersByReference } from './provider-router.sql.js';
 
 /**
  * A provider's router that a tenant may use, by id or by name: hosts of its zones reach it.
@@ -26,7 +26,7 @@ export async function usableProviderRouter(reader: Reader, tenantId: string, ref
 /**
  * Chooses a free address of the transit block at random and claims it in the change set.
  * @param alongside what the same change set takes already
- * @throws INSUFFICIENT_CAPACITY when all are given out
+ * @throws INSUFFICIENT_CAPACITY when all are given out; NOT_FOUND when the router has just gone
  */
 export async function claimFreeTransitAddress(
   reader: Reader,
@@ -39,6 +39,8 @@ export async function claimFreeTransitAddress(
   const taken = claims.flatMap((item) => (item.action === 'CLAIM_TRANSIT' && item.providerRouterId === providerRouterId ? [item.address] : []));
   const free = await reader.first(findFreeTransitAddress, providerRouterId, taken);
   if (free === undefined) {
+    // It may have gone since it was found.
+    if ((await reader.rows(findProviderRouters, [providerRouterId])).length === 0) throw notFound('provider router', providerRouterId);
     throw new MuonError('INSUFFICIENT_CAPACITY', 'The transit block of the provider router has no free address left.', {
       data: { providerRouterId },
       fault: 'OPERATOR',
