@@ -1,6 +1,7 @@
 import { typeidUnboxed } from 'typeid-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DiskSpecification, Driver, MachineSpecification } from '#drivers';
+import { StatusCode } from '#incus';
 import { callOf, PretendIncus } from './testing/pretend-incus.js';
 
 /** What a burst asks of the whole cluster does not grow with it as its machines do. */
@@ -46,6 +47,15 @@ async function machines(count: number): Promise<MachineSpecification[]> {
   return disks.map(({ diskId }) => machineOf(diskId));
 }
 
+/** The name of its root disk. */
+const rootOf = ({ diskIds: [rootId] }: MachineSpecification): string => rootId?.replace('_', '-') ?? '';
+
+/** As the list of operations has it, on a root disk. */
+const underWay = (description: string, machine: MachineSpecification): object => {
+  const resources = { instances: [`/1.0/instances/${rootOf(machine)}`] };
+  return { id: 'op', class: 'task', description, status_code: StatusCode.RUNNING, resources };
+};
+
 test('machines that are made at once share the lists of the cluster', async () => {
   incus.slow(NAMES, 20);
   incus.slow(OPERATIONS, 20);
@@ -84,8 +94,7 @@ test('an operation that begins while others are listed is not overlooked', async
   incus.when(OPERATIONS, async () => {
     lists += 1;
     if (lists > 1) {
-      const path = `/1.0/instances/${second.diskIds[0]?.replace('_', '-')}`;
-      return { running: [{ id: 'op', class: 'task', description: 'Starting instance', status_code: 103, resources: { instances: [path] } }] };
+      return { running: [underWay('Starting instance', second)] };
     }
     begun.resolve();
     await listed.promise;
@@ -95,8 +104,20 @@ test('an operation that begins while others are listed is not overlooked', async
   await begun.promise;
   const other = driver.compute.createMachine(callOf(), second);
   // Until the second, too, has come to ask for the list.
-  await expect.poll(() => incus.count(new RegExp(`^GET /instances/${second.diskIds[0]?.replace('_', '-')}$`))).toBeGreaterThan(1);
+  await expect.poll(() => incus.count(new RegExp(`^GET /instances/${rootOf(second)}$`))).toBeGreaterThan(1);
   listed.resolve();
   expect((await one).state).toBe('DONE');
   expect((await other).state).toBe('PENDING');
+});
+
+test('whoever comes while another has renamed the volume and not yet the instance waits for them', async () => {
+  const [machine] = (await machines(1)) as [MachineSpecification];
+  const RENAMES = new RegExp(`^POST /instances/${rootOf(machine)}$`);
+  let isAtIt = true;
+  incus.when(OPERATIONS, () => (isAtIt ? { running: [underWay('Renaming instance', machine)] } : {}));
+  incus.when(RENAMES, () => incus.refuse(404, 'Rename instance: Storage volume not found'));
+  expect((await driver.compute.createMachine(callOf(), machine)).state).toBe('PENDING');
+  // Nobody is at it, and it is as it was: it cannot be renamed.
+  isAtIt = false;
+  await expect(driver.compute.createMachine(callOf(), machine)).rejects.toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('Storage volume not found') as unknown });
 });

@@ -126,11 +126,16 @@ export class Catalog {
       return (await this.backend.settled(running, budget)) ? done(wanted) : pending(RUNNING_RETRY_MS);
     } catch (error) {
       if (isBusy(error)) return pending(BUSY_RETRY_MS);
-      // Of many who do it at once one succeeds; the others find it done.
-      if ((isNotFound(error) || isConflict(error)) && (await this.instance(name, budget))?.etag !== found.etag) return pending(BUSY_RETRY_MS);
+      // Of many who do it at once one succeeds; the others find it done, or half done.
+      if ((isNotFound(error) || isConflict(error)) && (await this.isTaken(found, budget))) return pending(BUSY_RETRY_MS);
       if (error instanceof IncusError && !error.outcomeUnknown && (LOGS_AGAIN.test(error.message) || (await this.runs(name, budget)))) return pending(BUSY_RETRY_MS);
       throw error;
     }
+  }
+
+  /** By somebody else. Incus renames the volume before the instance, so who is at it is asked before what has become of it. */
+  private async isTaken({ value: { name }, etag }: Found, budget: Budget): Promise<boolean> {
+    return (await this.underWay(name, budget)).length > 0 || (await this.instance(name, budget))?.etag !== etag;
   }
 
   /** Started by a request that came late: whoever repeats what needs it stopped stops it first. */
