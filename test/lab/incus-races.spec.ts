@@ -148,6 +148,17 @@ describe('calls that contradict one another, made at once through different memb
     for (const end of await bench.atOnce(calls)) expect(end).toMatch(ENDS);
   }
 
+  // Half of another's rename shows only now and then.
+  test('of one machine’s birth and death', async () => {
+    for (let round = 0; round < 4; round += 1) {
+      const machine = await bench.machineOf();
+      const create: Named = ['create', async ({ compute }, call) => compute.createMachine(call, machine)];
+      const remove: Named = ['remove', async ({ compute }, call) => compute.deleteMachine(call, machine.machineId)];
+      expect(await bench.atOnce([create, create, create, create, create])).toEqual(Array(5).fill('create: DONE'));
+      expect(await bench.atOnce([remove, remove, remove, remove, remove])).toEqual(Array(5).fill('remove: DONE'));
+    }
+  });
+
   test('of a machine’s power', async () => {
     const { machineId } = await bench.machine();
     const start: Named = ['start', async ({ compute }, call) => compute.startMachine(call, machineId)];

@@ -2,6 +2,7 @@ import { typeidUnboxed } from 'typeid-js';
 import { MuonError, sleep } from '#core';
 import { incusDriverFactory, type IncusOptions } from '#driver-incus';
 import type { DiskSpecification, Driver, DriverCall, MachineSpecification, Outcome } from '#drivers';
+import { IncusError } from '#incus';
 import { INCUS_SOCKET } from '../../apps/lab/src/host/host.js';
 import { pathOn } from '../../apps/lab/src/host/namespace.js';
 import { POOL, PROFILE, TINY_IMAGE } from '../../apps/lab/src/layout.js';
@@ -67,7 +68,7 @@ export class DriverBench {
 
   /**
    * All of them at once, each through another member than the one before. @returns of each its name and end: DONE, or the
-   * code of an error that no repeat would mend, with the message where it is the backend that failed
+   * code of an error that no repeat would mend, with the message where it is Incus that refused
    */
   async atOnce(calls: readonly (readonly [name: string, attempt: Attempt])[]): Promise<string[]> {
     return Promise.all(calls.map(async ([name, attempt]) => `${name}: ${await this.end(attempt)}`));
@@ -132,7 +133,7 @@ export class DriverBench {
       return 'DONE';
     } catch (error) {
       if (!(error instanceof MuonError)) throw error;
-      return error.code === 'BACKEND_FAILED' ? `${error.code} (${error.message})` : error.code;
+      return error.cause instanceof IncusError || error.code === 'BACKEND_FAILED' ? `${error.code} (${error.message})` : error.code;
     }
   }
 }

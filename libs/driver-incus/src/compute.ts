@@ -100,9 +100,13 @@ export class IncusCompute implements ComputeDriver {
     return this.onMachine(call, 'attachDisk', machineId, [], async ({ value }, budget) => {
       if (value.config[Key.DISK] === diskId) return DONE;
       const devices = await this.dataDisk(value, diskId, budget);
-      const changed = await this.catalog.change(value.name, machineId, budget, (instance) =>
-        nameOf(diskId) in instance.devices ? undefined : { devices: { ...instance.devices, ...devices } },
-      );
+      const changed = await this.catalog
+        .change(value.name, machineId, budget, (instance) => (nameOf(diskId) in instance.devices ? undefined : { devices: { ...instance.devices, ...devices } }))
+        .catch(async (error: unknown) => {
+          // Its volume was deleted since it was found.
+          if (isNotFound(error) && (await this.catalog.volume(diskId, budget)) === undefined) throw this.backend.missing('disk', diskId);
+          throw error;
+        });
       return changed.state === 'DONE' ? DONE : changed;
     });
   }

@@ -10,8 +10,8 @@ import { Key } from './names.js';
 /** What a guest has to end by itself, when there is so much time. */
 const GRACE_SECONDS = 30;
 const ATTEMPTS = 3;
-/** What is not so any more when the instance is looked at says that somebody else has changed it once more. */
-const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is/i;
+/** What is not so any more when the instance is looked at says that somebody else has changed it once more, or meanwhile. */
+const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is|freezing the container failed/i;
 /** Restarts that an instance remembers; of one that is forgotten a repeat restarts once more. */
 const MAX_RESTARTS = 50;
 const RESTART_MARK = /^(\d+) (.*)$/s;
