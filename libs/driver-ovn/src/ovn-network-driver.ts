@@ -48,13 +48,13 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     private readonly backend: OvnBackend,
     readonly capabilities: OvnCapabilities,
     private readonly replica: Monitor<Northbound>,
-    chassis: Monitor<Southbound>,
+    private readonly chassis: Monitor<Southbound>,
     private readonly log: Logger | undefined,
   ) {
     const { id, settings } = backend;
     this.#parts = new Parts(backend, chassis, capabilities.aclTier);
     this.#intact = new Intact(new Parts(new ReplicaStore(id, settings, replica), chassis, capabilities.aclTier), settings.installationId);
-    this.#list = new PartsList(replica, this.#intact);
+    this.#list = new PartsList(replica, chassis, this.#intact);
     this.#realisation = new Realisation(backend, replica, chassis);
   }
 
@@ -166,9 +166,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   /** Hints at parts that are no longer as they were made. */
   async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
-    const { replica, log } = this;
+    const { replica, chassis: southbound, log } = this;
     const { installationId } = this.backend.settings;
-    const parts = { replica, list: this.#list, intact: this.#intact, installationId, removals: this.#removals, onEvent, log };
+    const parts = { replica, southbound, list: this.#list, intact: this.#intact, installationId, removals: this.#removals, onEvent, log };
     await new DriftWatch(parts).run(signal);
   }
 
