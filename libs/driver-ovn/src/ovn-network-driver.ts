@@ -10,6 +10,7 @@ import type {
   NetworkSpecification,
   ObservedNetworkPart,
   Outcome,
+  PhysicalNetworkHosts,
   PortSpecification,
   ProviderRouterSpecification,
   RouterSpecification,
@@ -18,6 +19,7 @@ import type {
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
+import { chassisByName, hasBridgeTo } from './chassis.js';
 import { DriftWatch } from './drift-watch.js';
 import { toDriverError } from './errors.js';
 import { Intact } from './intact.js';
@@ -150,6 +152,15 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, partId));
+  }
+
+  async physicalNetworkHosts(call: DriverCall, physicalNetwork: string, hostNames: readonly string[]): Promise<PhysicalNetworkHosts> {
+    return this.backend.work(call, 'physicalNetworkHosts', async (time) => {
+      await this.chassis.until((southbound) => (southbound.isCurrent ? true : undefined), time.options());
+      const chassis = chassisByName(this.chassis);
+      const having = (wanted: boolean): string[] => hostNames.filter((name) => hasBridgeTo(chassis.get(name), physicalNetwork) === wanted);
+      return { connected: having(true), unconnected: having(false) };
+    });
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

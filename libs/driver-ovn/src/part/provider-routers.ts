@@ -129,7 +129,8 @@ export class ProviderRouters {
   }
 
   #writeChassis(draft: Draft, { providerRouterId: id, gatewayHostNames }: ProviderRouterSpecification, found: Found, marks: (kind: RowKind, more?: Record<string, string>) => ExternalIds): void {
-    const chassis = rankedChassis(this.southbound, gatewayHostNames, found.chassis).map((each) => ({ ...each, uuid: rowUuid('HA_Chassis', `${id}/${each.name}`) }));
+    const uuidOf = (name: string): string => rowUuid('HA_Chassis', `${id}/${name}`);
+    const chassis = rankedChassis(this.southbound, { hostNames: gatewayHostNames, seen: found.chassis, uuidOf });
     for (const { name, host, priority, uuid } of chassis) {
       const seen = found.chassis.find(({ _uuid }) => _uuid === uuid);
       draft.ensure('HA_Chassis', uuid, seen, { chassis_name: name, priority, external_ids: marks('UPLINK', { [Mark.HOST]: host }) });

@@ -224,8 +224,8 @@ export class Routers {
       { kind: 'UPLINK', id: routerId, revision, ownership },
       { [Mark.ROUTER]: routerId, [Mark.EXTERNAL_NETWORK]: isBehind ? '' : uplink.externalNetworkId, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink) },
     );
-    const ranked = isBehind ? [] : rankedChassis(this.southbound, uplink.gatewayHostNames, found.chassis);
-    const chassis = ranked.map((each) => ({ ...each, uuid: rowUuid('Gateway_Chassis', `${routerId}/${each.name}`) }));
+    const uuidOf = (name: string): string => rowUuid('Gateway_Chassis', `${routerId}/${name}`);
+    const chassis = isBehind ? [] : rankedChassis(this.southbound, { hostNames: uplink.gatewayHostNames, seen: found.chassis, uuidOf });
     for (const { name, host, priority, uuid } of chassis) {
       draft.ensure('Gateway_Chassis', uuid, found.chassis.find(({ _uuid }) => _uuid === uuid), {
         name: `${routerId}-${name}`,
