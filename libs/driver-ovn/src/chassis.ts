@@ -13,12 +13,17 @@ export function chassisByName(southbound: Monitor<Southbound>): ReadonlyMap<stri
 }
 
 /**
- * Whether the host has a bridge to that network of cables. What it said last counts, also when it is off.
+ * The networks outside that the host has bridges to. What it said last counts, also when it is off.
  * @returns undefined where it has said nothing: it has not come yet, or has taken its chassis away when it was stopped
  */
-export function hasBridgeTo(chassis: Chassis | undefined, physicalNetwork: string): boolean | undefined {
+export function bridgedNetworks(chassis: Chassis | undefined): string[] | undefined {
   const mappings = chassis?.other_config.get(MAPPINGS);
-  return mappings?.split(',').some((mapping) => mapping.split(':')[0]?.trim() === physicalNetwork);
+  return mappings?.split(',').flatMap((mapping) => mapping.split(':')[0]?.trim() || []);
+}
+
+/** @returns undefined as `bridgedNetworks` does */
+export function hasBridgeTo(chassis: Chassis | undefined, physicalNetwork: string): boolean | undefined {
+  return bridgedNetworks(chassis)?.includes(physicalNetwork);
 }
 
 /** Of a change in the southbound database: whether a host has come or gone, is called otherwise, or has got or lost bridges. */

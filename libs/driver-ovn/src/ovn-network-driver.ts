@@ -19,7 +19,7 @@ import type {
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
-import { chassisByName, hasBridgeTo } from './chassis.js';
+import { bridgedNetworks, chassisByName, hasBridgeTo } from './chassis.js';
 import { DriftWatch } from './drift-watch.js';
 import { toDriverError } from './errors.js';
 import { Intact } from './intact.js';
@@ -159,7 +159,8 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
       await this.chassis.until((southbound) => (southbound.isCurrent ? true : undefined), time.options());
       const chassis = chassisByName(this.chassis);
       const having = (wanted: boolean): string[] => hostNames.filter((name) => hasBridgeTo(chassis.get(name), physicalNetwork) === wanted);
-      return { connected: having(true), unconnected: having(false) };
+      const physicalNetworks = new Set(hostNames.flatMap((name) => bridgedNetworks(chassis.get(name)) ?? []));
+      return { connected: having(true), unconnected: having(false), physicalNetworks: [...physicalNetworks].sort() };
     });
   }
 

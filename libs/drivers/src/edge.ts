@@ -20,6 +20,8 @@ export interface PhysicalNetworkHosts {
   connected: string[];
   /** What comes to them for that network is lost. */
   unconnected: string[];
+  /** The networks outside that any of them reaches, where the backend can tell; by name. */
+  physicalNetworks: string[];
 }
 
 /**

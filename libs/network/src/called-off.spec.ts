@@ -77,7 +77,7 @@ describe('changes that are called off before they have begun, after others have 
       },
     } as unknown as ReconcilerContext;
     await networkDrift(bench.center.drivers, { graceMs: 0 }).run(context);
-    await edgeDrift(bench.center.drivers, { graceMs: 0 }).run(context);
+    await edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0 }).run(context);
     for (const id of started) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
   }
 

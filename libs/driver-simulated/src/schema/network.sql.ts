@@ -108,7 +108,9 @@ END $$;
 CREATE OR REPLACE FUNCTION physical_network_hosts(b text, a jsonb) RETURNS jsonb LANGUAGE sql AS $$
   SELECT unchanged(jsonb_build_object(
     'connected', coalesce(jsonb_agg(h.name ORDER BY h.name) FILTER (WHERE NOT a ->> 'physicalNetwork' = ANY (h.unconnected)), '[]'),
-    'unconnected', coalesce(jsonb_agg(h.name ORDER BY h.name) FILTER (WHERE a ->> 'physicalNetwork' = ANY (h.unconnected)), '[]')))
+    'unconnected', coalesce(jsonb_agg(h.name ORDER BY h.name) FILTER (WHERE a ->> 'physicalNetwork' = ANY (h.unconnected)), '[]'),
+    -- A simulated host reaches whatever is not taken from it.
+    'physicalNetworks', '[]'::jsonb))
   FROM host h WHERE h.backend_id = b AND h.name = ANY (text_array(a -> 'hostNames'))
 $$;
 
