@@ -14,7 +14,7 @@ const ownershipOf = (installationId: string): Ownership => ({ installationId, te
 /** Its port of type `localnet`. */
 export const cableOf = (externalNetworkId: string): string => `${externalNetworkId}-outside`;
 
-/** An external network is a logical switch with a port of type `localnet`, which every host has that knows the physical network. */
+/** An external network is a logical switch with a port of type `localnet`, which every host has that has a bridge mapping of the physical network. */
 export class ExternalNetworks {
   constructor(private readonly backend: Store) {}
 
