@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { statement, type ChangeSet } from '#database';
+import { statement } from '#database';
 import type { CommandResult } from '#identity';
-import type { ReconcilerContext } from '#operations';
 import { accessWith, edgeBench, systemAccess, type EdgeBench } from '#testing';
 import {
   edgeDrift,
@@ -42,19 +41,9 @@ describe('routers and floating IPs on a simulated datacenter', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 }), ended = true): Promise<string[]> {
-    const started: string[] = [];
-    await reconciler.run({
-      reader: bench.room.database,
-      log: bench.room.log,
-      signal: new AbortController().signal,
-      submit: async (changes: ChangeSet) => {
-        await bench.center.operations.submit(changes);
-        started.push(String(changes.result.operationId));
-        return changes.result;
-      },
-    } as unknown as ReconcilerContext);
-    if (ended) for (const id of started) await bench.center.ended(id);
+  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 })): Promise<string[]> {
+    const started = await bench.look(reconciler);
+    for (const id of started) await bench.center.ended(id);
     return started;
   }
 
@@ -205,7 +194,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: first, times: Infinity });
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: second, times: Infinity });
     const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
-    const stuck = await look(reconciler, false);
+    const stuck = await bench.look(reconciler);
     expect(await look(reconciler)).toHaveLength(others.length);
     await bench.center.world.clearFaults();
     for (const id of stuck) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
