@@ -51,15 +51,12 @@ export class OnboardTenantInput extends CommandInput {
 }
 
 @InputType({ isAbstract: true })
-abstract class TargetInput {
+abstract class TargetInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'The version that it must still have; CONFLICT when it has another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a tenant.' })
