@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { statement, type ChangeSet } from '#database';
-import type { ReconcilerContext } from '#operations';
+import { statement } from '#database';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
 import { connectedHosts } from './external-network.js';
 import { edgeDrift, findExternalNetworks, findProviderRouters, ProviderRouterService } from '../index.js';
@@ -58,15 +57,7 @@ describe('external networks that not every host reaches', () => {
 
   /** @returns how many repairs it began */
   async function look(): Promise<number> {
-    const started: string[] = [];
-    const submit = async (changes: ChangeSet) => {
-      await bench.center.operations.submit(changes);
-      started.push(String(changes.result.operationId));
-      return changes.result;
-    };
-    const { database, log } = bench.room;
-    const context = { reader: database, log, signal: new AbortController().signal, fence: 1, submit } as unknown as ReconcilerContext;
-    await edgeDrift(database, bench.center.drivers, { graceMs: 0 }).run(context);
+    const started = await bench.look(edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0 }));
     for (const id of started) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
     return started.length;
   }
