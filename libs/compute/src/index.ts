@@ -2,6 +2,7 @@ import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
 import { attachDiskOperation, detachDiskOperation } from './disk-attachment/disk-attachment.operations.js';
+import { wakingMaintenance } from './host/maintenance-signal.js';
 import { recreateMachineOperation } from './recovery/recreate.operation.js';
 import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
@@ -44,12 +45,12 @@ export function registerComputeSections(applier: ChangeSetApplier): void {
 export function computeOperations(realisers: MachineRealisers): OperationKind<unknown>[] {
   return [
     createMachineOperation(realisers),
-    deleteMachineOperation(realisers),
-    powerMachineOperation(realisers),
-    resizeMachineOperation(realisers),
+    wakingMaintenance(deleteMachineOperation(realisers)),
+    wakingMaintenance(powerMachineOperation(realisers)),
+    wakingMaintenance(resizeMachineOperation(realisers)),
     moveMachineOperation(realisers),
-    recreateMachineOperation(realisers),
-    attachDiskOperation(realisers),
-    detachDiskOperation(realisers),
+    wakingMaintenance(recreateMachineOperation(realisers)),
+    wakingMaintenance(attachDiskOperation(realisers)),
+    wakingMaintenance(detachDiskOperation(realisers)),
   ] as OperationKind<unknown>[];
 }
