@@ -32,6 +32,8 @@ export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
 export { MachineConsoleService, type ConsoleOutput, type ReadConsoleInput } from './virtual-machine/machine-console.service.js';
 export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
+export { sealUserData } from './virtual-machine/user-data.js';
+export { sealingUserData } from './virtual-machine/user-data.reconciler.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
