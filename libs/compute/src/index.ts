@@ -51,7 +51,7 @@ export function computeOperations(realisers: MachineRealisers): OperationKind<un
     wakingMaintenance(powerMachineOperation(realisers)),
     wakingMaintenance(resizeMachineOperation(realisers)),
     moveMachineOperation(realisers),
-    wakingMaintenance(recreateMachineOperation(realisers)),
+    wakingMaintenance(recreateMachineOperation(realisers), (input) => input.lost.hostId),
     wakingMaintenance(attachDiskOperation(realisers)),
     wakingMaintenance(detachDiskOperation(realisers)),
   ] as OperationKind<unknown>[];

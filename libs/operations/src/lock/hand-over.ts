@@ -2,9 +2,9 @@ import type { Transaction } from '#database';
 import { dropLocks, handOverLocks, lockOperations, wakeSuccessors } from './resource-lock.sql.js';
 
 /**
- * At the end of whoever holds locks, a root or a child with some of its own: its locks go to whoever stands in line, the others are dropped. A successor's row is locked before its
- * locks are touched: of two roots that end at the same time, the later one sees what the earlier one handed over, and so
- * one of them wakes the successor.
+ * At the end of whoever holds locks, a root or a child with some of its own: they go to whoever stands in line, the others are
+ * dropped. A successor's row is locked before its locks are touched: of two roots that end at the same time, the later one
+ * sees what the earlier one handed over, and so one of them wakes the successor.
  * @returns whether anybody was waiting
  */
 export async function handOver(transaction: Transaction, rootId: string): Promise<boolean> {
