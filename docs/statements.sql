@@ -5217,9 +5217,10 @@ SELECT count(*) AS machines FROM virtual_machine WHERE host_id = $1 AND lifecycl
 -- virtual_machine.deletable_in_scope
 SELECT id FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
--- virtual_machine.emptying_host
-SELECT h.id FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id
-WHERE m.id = $1 AND h.intent = 'MAINTENANCE' AND NOT h.vacant;
+-- virtual_machine.emptying_hosts
+SELECT h.id FROM host AS h
+WHERE h.id IN ((SELECT m.host_id FROM virtual_machine AS m WHERE m.id = $1), $2::text) AND h.intent = 'MAINTENANCE' AND NOT h.vacant
+ORDER BY h.id;
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
