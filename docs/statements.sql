@@ -1106,14 +1106,14 @@ ORDER BY f.id LIMIT $3::int)
 
 -- edge_drift.moved_gateways
 SELECT l.id, l.kind, l.tenant_id, l.project_id, l.desired_revision FROM (
-SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts FROM router
+SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts, external_network_id FROM router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
 UNION ALL
-SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts FROM provider_router
+SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts, external_network_id FROM provider_router
 WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
-) AS l
-WHERE l.gateway_hosts <> ARRAY(
-SELECT h.name FROM host AS h WHERE h.backend_id = $1
+) AS l JOIN external_network AS e ON e.id = l.external_network_id
+WHERE e.connected_hosts IS DISTINCT FROM '{}' AND l.gateway_hosts <> ARRAY(
+SELECT h.name FROM host AS h WHERE h.backend_id = $1 AND (coalesce(cardinality(e.connected_hosts), 0) = 0 OR h.name = ANY (e.connected_hosts))
 ORDER BY h.intent <> 'ENABLED', md5(l.id || h.id), h.id LIMIT $2::int)
 ORDER BY l.id LIMIT $3::int;
 
@@ -1188,38 +1188,41 @@ WHERE id = $1 RETURNING id, backend_id;
 
 -- external_network.find
 SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) ORDER BY id;
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) ORDER BY id;
 
 -- external_network.find_by_reference
 SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) OR name = ANY($1) ORDER BY id;
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE id = ANY($1) OR name = ANY($1) ORDER BY id;
+
+-- external_network.host_names
+SELECT name FROM host WHERE backend_id = $1 ORDER BY name;
 
 -- external_network.kept
 UPDATE external_network SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
--- external_network.list.NAME#05b70243
+-- external_network.list.NAME#54a95645
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
-
--- external_network.list.NAME#77cc249e
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
-
--- external_network.list.NAME#91a32947
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $3::int;
 
--- external_network.list.NAME#96eda030
+-- external_network.list.NAME#6449924f
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) > ($3::text::text, $4::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $5::int;
+
+-- external_network.list.NAME#b3e7e6e7
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $3::int;
 
--- external_network.list.count#ab5d4d02
+-- external_network.list.NAME#dfe5f6da
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t WHERE (t.name, t.id) < ($3::text::text, $4::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $5::int;
+
+-- external_network.list.count#6656d954
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t;
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR backend_id = $2)) AS t;
 
 -- external_network.lock
 SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id FOR UPDATE;
@@ -1235,12 +1238,23 @@ WHERE e.id = n.id AND e.realised_revision < n.revision;
 -- external_network.neighbours
 SELECT id, name, cidr, vlan FROM external_network WHERE backend_id = $1 AND physical_network = $2 ORDER BY id;
 
+-- external_network.of_backend
+SELECT id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
+lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at FROM external_network WHERE backend_id = $1 AND lifecycle = 'PRESENT' ORDER BY id LIMIT $2::int;
+
 -- external_network.remade
 UPDATE external_network SET lifecycle = 'CREATING', failure = NULL, desired_revision = desired_revision + 1
 WHERE id = $1 AND lifecycle = 'FAILED' RETURNING id, backend_id;
 
 -- external_network.remove
 DELETE FROM external_network WHERE id = ANY($1) RETURNING id, backend_id;
+
+-- external_network.set_connected
+UPDATE external_network AS e SET connected_hosts = n.hosts
+FROM (
+SELECT o.id, s.hosts FROM external_network AS o JOIN jsonb_to_recordset($1::jsonb) AS s (id text, hosts text[]) ON s.id = o.id
+WHERE o.connected_hosts IS DISTINCT FROM s.hosts ORDER BY o.id FOR UPDATE OF o
+) AS n WHERE e.id = n.id;
 
 -- external_network.share
 SELECT id, name, lifecycle FROM external_network WHERE id = ANY($1) ORDER BY id FOR SHARE;
@@ -3631,9 +3645,9 @@ AND ($6::text IS NULL OR strpos(lower(s.name || ' ' || p.display_name), lower($6
 
 -- provider_router.choose_gateways
 SELECT p.id, ARRAY(
-SELECT h.name FROM host AS h WHERE h.backend_id = p.backend_id
+SELECT h.name FROM host AS h WHERE h.backend_id = p.backend_id AND (coalesce(cardinality(e.connected_hosts), 0) = 0 OR h.name = ANY (e.connected_hosts))
 ORDER BY h.intent <> 'ENABLED', md5(p.id || h.id), h.id LIMIT $2::int) AS host_names
-FROM provider_router AS p WHERE p.id = ANY($1) ORDER BY p.id;
+FROM provider_router AS p JOIN external_network AS e ON e.id = p.external_network_id WHERE p.id = ANY($1) ORDER BY p.id;
 
 -- provider_router.fail
 UPDATE provider_router SET failure = $2::jsonb, realised_revision = 0,
@@ -4344,9 +4358,9 @@ WHERE id = $1 AND ($8::bigint IS NULL OR version = $8) RETURNING id;
 
 -- router.choose_gateways
 SELECT r.id AS router_id, ARRAY(
-SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
+SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id AND (coalesce(cardinality(e.connected_hosts), 0) = 0 OR h.name = ANY (e.connected_hosts))
 ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int) AS host_names
-FROM router AS r WHERE r.id = ANY($1) ORDER BY r.id;
+FROM router AS r LEFT JOIN external_network AS e ON e.id = r.external_network_id WHERE r.id = ANY($1) ORDER BY r.id;
 
 -- router.count_in_scope
 SELECT count(*) AS count FROM router WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -4811,6 +4825,9 @@ VALUES ($1, $2, $3, $4, $5, $6);
 
 -- simulated_world.clear_faults
 DELETE FROM fault WHERE backend_id = $1;
+
+-- simulated_world.connect_host
+SELECT host_connect($1, $2, $3, $4) AS known;
 
 -- simulated_world.count
 SELECT

@@ -41,7 +41,7 @@ export async function mendDrift(stage: Stage): Promise<string[]> {
     machineDrift(bench.database, bench.house.drivers, { graceMs: 0, startAgainAfterMs: 0 }),
     diskDrift(bench.house.drivers, { graceMs: 0 }),
     networkDrift(bench.house.drivers, { graceMs: 0 }),
-    edgeDrift(bench.house.drivers, { graceMs: 0 }),
+    edgeDrift(bench.house.database, bench.house.drivers, { graceMs: 0 }),
   ];
   for (const reconciler of reconcilers) await reconciler.run(context);
   return context.started;

@@ -260,7 +260,7 @@ function backgroundWork(
       ...placementReconcilers(),
       networkDrift(drivers),
       networkCatchUp(database, drivers),
-      edgeDrift(drivers),
+      edgeDrift(database, drivers),
       diskDrift(drivers),
       diskHealth(database, drivers),
       machineDrift(database, drivers),

@@ -27,6 +27,7 @@ export function noNetwork(backend: IncusBackend): NetworkDriver {
     ensureFirewall: async (call) => refuse('ensureFirewall', call),
     removeFirewall: async (call) => refuse('removeFirewall', call),
     realised: async (call) => refuse('realised', call),
+    physicalNetworkHosts: async (call) => refuse('physicalNetworkHosts', call),
     listParts: async (call) => refuse('listParts', call),
   };
 }

@@ -139,6 +139,7 @@ async function setup(): Promise<ConformanceSubject> {
           link.fromClient = (message) => (message['method'] === 'transact' ? 'drop' : 'forward');
           return forward;
         }),
+      connectHost: async (name, physicalNetwork, connected) => hostOf(name).map(connected ? `other:br-lan,${physicalNetwork}:br-ex` : 'other:br-lan'),
       killHost: async (name) => hostOf(name).kill(),
       returnHost: async (name) => hostOf(name).revive(),
       damagePart: async ({ kind, id }) => ovn.write(DAMAGES[kind](id)),

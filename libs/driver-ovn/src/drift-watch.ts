@@ -2,11 +2,13 @@ import { setImmediate } from 'node:timers/promises';
 import { sleep, type Logger } from '#core';
 import type { BackendEvent } from '#drivers';
 import type { Change, Monitor } from '#ovsdb';
+import { concernsHosts } from './chassis.js';
 import type { Intact } from './intact.js';
 import { Mark, partOf, type ExternalIds } from './marks.js';
 import type { PartsList } from './parts-list.js';
 import type { Removals } from './removals.js';
 import type { MarkedTable, Northbound } from './schema/northbound.js';
+import type { Southbound } from './schema/southbound.js';
 
 /** A part may be made in several transactions, one after the other: they are looked at together. */
 const GATHER_MS = 500;
@@ -30,8 +32,12 @@ const MEMBERS: Readonly<Record<string, Partial<Record<MarkedTable, MarkedTable>>
 /** Marks that name the parts that a row belongs to or builds on. */
 const PARTS_OF_ROW = [Mark.ID, Mark.NETWORK, Mark.ROUTER, Mark.TARGET];
 
+/** Parts whose rows name hosts, or depend on which bridges those have. */
+const ON_HOSTS: readonly (string | undefined)[] = ['PROVIDER_ROUTER', 'ROUTER', 'FLOATING_IP'];
+
 export interface DriftWatchParts {
   replica: Monitor<Northbound>;
+  southbound: Monitor<Southbound>;
   list: PartsList;
   intact: Intact;
   installationId: string;
@@ -50,15 +56,19 @@ export class DriftWatch {
   /** Parts that a change may have concerned, and such whose main row went. */
   #touched = new Set<string>();
   #gone = new Set<string>();
+  /** Whether hosts have come or got or lost bridges. */
+  #hostsChanged = false;
   #broken: ReadonlySet<string> = new Set();
   #wake: () => void = () => undefined;
 
   constructor(private readonly parts: DriftWatchParts) {}
 
   async run(signal: AbortSignal): Promise<void> {
-    const { replica, list } = this.parts;
+    const { replica, southbound, list } = this.parts;
     const follow = (changes: readonly Change<Northbound>[]): void => this.#follow(changes);
+    const followHosts = (changes: readonly Change<Southbound>[]): void => this.#followHosts(changes);
     replica.on('changes', follow);
+    southbound.on('changes', followHosts);
     try {
       // What happened while nobody watched.
       for (const id of list.marks().keys()) this.#touched.add(id);
@@ -79,6 +89,7 @@ export class DriftWatch {
       }
     } finally {
       replica.off('changes', follow);
+      southbound.off('changes', followHosts);
     }
   }
 
@@ -89,7 +100,7 @@ export class DriftWatch {
   }
 
   async #untilTouched(endsAt: number, signal: AbortSignal): Promise<void> {
-    if (this.#touched.size + this.#gone.size > 0 || signal.aborted) return;
+    if (this.#hostsChanged || this.#touched.size + this.#gone.size > 0 || signal.aborted) return;
     const awake = new AbortController();
     this.#wake = () => awake.abort();
     const leftMs = Math.min(LAST_AGAIN_MS, Math.max(0, endsAt - performance.now()));
@@ -99,11 +110,14 @@ export class DriftWatch {
   /** Looks at what was touched, or also again at all that was broken. @returns what is broken or gone since the last look */
   async #look(again: boolean, signal: AbortSignal): Promise<string[]> {
     const { list, intact } = this.parts;
-    const ids = new Set([...(again ? this.#broken : []), ...this.#touched]);
+    const known = list.marks();
+    const onHosts = this.#hostsChanged ? [...known].filter(([, marks]) => ON_HOSTS.includes(marks.get(Mark.KIND))).map(([id]) => id) : [];
+    const outside = this.#hostsChanged ? this.#externalNetworks(known) : [];
+    const ids = new Set([...(again ? this.#broken : []), ...this.#touched, ...onHosts]);
     const gone = this.#gone;
+    this.#hostsChanged = false;
     this.#touched = new Set();
     this.#gone = new Set();
-    const known = list.marks();
     const broken = new Set([...this.#broken].filter((id) => !ids.has(id)));
     let looked = 0;
     for (const id of ids) {
@@ -115,7 +129,19 @@ export class DriftWatch {
     }
     const news = [...broken].filter((id) => !this.#broken.has(id));
     this.#broken = broken;
-    return [...news, ...[...gone].filter((id) => !known.has(id))];
+    return [...news, ...[...gone].filter((id) => !known.has(id)), ...outside];
+  }
+
+  /** Which hosts reach them may have changed: whoever chooses among hosts is to look. */
+  #externalNetworks(known: ReadonlyMap<string, ExternalIds>): string[] {
+    const { installationId } = this.parts;
+    return [...known].flatMap(([id, marks]) => (marks.get(Mark.KIND) === 'EXTERNAL_NETWORK' && marks.get(Mark.INSTALLATION) === installationId ? [id] : []));
+  }
+
+  #followHosts(changes: readonly Change<Southbound>[]): void {
+    if (!changes.some(concernsHosts)) return;
+    this.#hostsChanged = true;
+    this.#wake();
   }
 
   #follow(changes: readonly Change<Northbound>[]): void {

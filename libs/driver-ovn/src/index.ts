@@ -11,7 +11,7 @@
  * | external network | a `Logical_Switch` with a port of type `localnet` |
  * | router | a `Logical_Router`, linked to those of its networks by pairs of ports; its uplink is a distributed gateway port |
  * | provider's router | a `Logical_Router` with a port on a `Logical_Switch` of its own, the transit block, and a distributed gateway port outside; its `HA_Chassis_Group` is that of all uplinks that lead to it |
- * | floating address | a row of `NAT`, or a second `Load_Balancer`; behind a provider's router another row of `NAT` on that |
+ * | floating address | a row of `NAT`, on its machine's host where that reaches outside, or a second `Load_Balancer`; behind a provider's router another row of `NAT` on that |
  *
  * Every row carries in `external_ids` what it is, whose, and of which revision (`muon:…`). A row's UUID derives from its
  * resource's id. Each write is one transaction that holds only while what it was decided on is still so. The main row of a

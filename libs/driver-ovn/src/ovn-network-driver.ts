@@ -10,6 +10,7 @@ import type {
   NetworkSpecification,
   ObservedNetworkPart,
   Outcome,
+  PhysicalNetworkHosts,
   PortSpecification,
   ProviderRouterSpecification,
   RouterSpecification,
@@ -18,6 +19,7 @@ import type {
 import type { Monitor } from '#ovsdb';
 import { OvnBackend } from './backend.js';
 import { PortBinder } from './bind/port-binder.js';
+import { bridgedNetworks, chassisByName, hasBridgeTo } from './chassis.js';
 import { DriftWatch } from './drift-watch.js';
 import { toDriverError } from './errors.js';
 import { Intact } from './intact.js';
@@ -48,13 +50,13 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     private readonly backend: OvnBackend,
     readonly capabilities: OvnCapabilities,
     private readonly replica: Monitor<Northbound>,
-    chassis: Monitor<Southbound>,
+    private readonly chassis: Monitor<Southbound>,
     private readonly log: Logger | undefined,
   ) {
     const { id, settings } = backend;
     this.#parts = new Parts(backend, chassis, capabilities.aclTier);
     this.#intact = new Intact(new Parts(new ReplicaStore(id, settings, replica), chassis, capabilities.aclTier), settings.installationId);
-    this.#list = new PartsList(replica, this.#intact);
+    this.#list = new PartsList(replica, chassis, this.#intact);
     this.#realisation = new Realisation(backend, replica, chassis);
   }
 
@@ -152,6 +154,16 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
     return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, call.idempotencyKey, partId));
   }
 
+  async physicalNetworkHosts(call: DriverCall, physicalNetwork: string, hostNames: readonly string[]): Promise<PhysicalNetworkHosts> {
+    return this.backend.work(call, 'physicalNetworkHosts', async (time) => {
+      await this.chassis.until((southbound) => (southbound.isCurrent ? true : undefined), time.options());
+      const chassis = chassisByName(this.chassis);
+      const having = (wanted: boolean): string[] => hostNames.filter((name) => hasBridgeTo(chassis.get(name), physicalNetwork) === wanted);
+      const physicalNetworks = new Set(hostNames.flatMap((name) => bridgedNetworks(chassis.get(name)) ?? []));
+      return { connected: having(true), unconnected: having(false), physicalNetworks: [...physicalNetworks].sort() };
+    });
+  }
+
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {
     return this.backend.work(call, 'listParts', async (time) => {
       await this.replica.until((replica) => (replica.isCurrent ? true : undefined), time.options());
@@ -166,9 +178,9 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
 
   /** Hints at parts that are no longer as they were made. */
   async watch(onEvent: (event: BackendEvent) => void, signal: AbortSignal): Promise<void> {
-    const { replica, log } = this;
+    const { replica, chassis: southbound, log } = this;
     const { installationId } = this.backend.settings;
-    const parts = { replica, list: this.#list, intact: this.#intact, installationId, removals: this.#removals, onEvent, log };
+    const parts = { replica, southbound, list: this.#list, intact: this.#intact, installationId, removals: this.#removals, onEvent, log };
     await new DriftWatch(parts).run(signal);
   }
 

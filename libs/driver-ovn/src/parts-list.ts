@@ -1,10 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ObservedNetworkPart } from '#drivers';
 import type { Monitor } from '#ovsdb';
+import { concernsHosts } from './chassis.js';
 import type { Intact } from './intact.js';
 import { partOf, type ExternalIds } from './marks.js';
 import { PART_TABLES, type PartTable } from './replica.js';
 import type { Northbound } from './schema/northbound.js';
+import type { Southbound } from './schema/southbound.js';
 
 type Listed = { part: Omit<ObservedNetworkPart, 'isIntact'>; marks: ExternalIds };
 
@@ -19,11 +21,15 @@ export class PartsList {
 
   constructor(
     private readonly replica: Monitor<Northbound>,
+    southbound: Monitor<Southbound>,
     private readonly intact: Intact,
   ) {
     replica.on('changes', () => {
       this.#sorted = undefined;
       this.#intact = new Map();
+    });
+    southbound.on('changes', (changes) => {
+      if (changes.some(concernsHosts)) this.#intact = new Map();
     });
   }
 

@@ -56,7 +56,7 @@ export function replicaRequest(schema: DatabaseSchema, installationId: string): 
 export function southboundRequest(installationId: string): MonitorRequest<Southbound> {
   return {
     SB_Global: { columns: ['nb_cfg'] },
-    Chassis: { columns: ['name', 'hostname'] },
+    Chassis: { columns: ['name', 'hostname', 'other_config'] },
     Chassis_Private: { columns: ['name', 'nb_cfg'] },
     Port_Binding: { columns: ['logical_port', 'chassis'], where: [carries({ KIND: 'PORT', INSTALLATION: installationId })] },
   };

@@ -34,6 +34,7 @@ async function setup(options: SimulatedOptions): Promise<ConformanceSubject> {
       loseNextAnswer: async (method) => void (await world.addFault({ kind: 'LOST_ANSWER', method })),
       hangNext: async (method) => void (await world.addFault({ kind: 'HANG', method })),
       delayNextEffect: async (method, delayMs) => void (await world.addFault({ kind: 'LATE_EFFECT', method, delayMs })),
+      connectHost: async (hostName, physicalNetwork, connected) => world.connectHost(hostName, physicalNetwork, connected),
       killHost: async (hostName) => world.setHost(hostName, 'DEAD'),
       cutOffHost: async (hostName) => world.setHost(hostName, 'PARTITIONED'),
       returnHost: async (hostName) => world.setHost(hostName, 'ALIVE'),

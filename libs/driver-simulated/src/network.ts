@@ -10,6 +10,7 @@ import {
   type ObservedNetworkPart,
   type Outcome,
   type Ownership,
+  type PhysicalNetworkHosts,
   type PortSpecification,
   type ProviderRouterSpecification,
   type RouterSpecification,
@@ -131,6 +132,11 @@ export class SimulatedNetwork implements NetworkDriver {
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     return this.backend.ask(call, { method: 'realised', effect: 'READ', needs: ['network'], ids: [partId] });
+  }
+
+  async physicalNetworkHosts(call: DriverCall, physicalNetwork: string, hostNames: readonly string[]): Promise<PhysicalNetworkHosts> {
+    const request: Request = { method: 'physicalNetworkHosts', effect: 'READ', needs: ROUTER, arguments: { physicalNetwork, hostNames } };
+    return this.backend.look(call, request);
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

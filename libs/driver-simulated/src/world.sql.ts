@@ -12,6 +12,11 @@ export const setHost = statement<{ known: boolean }, [backendId: string, name: s
   `SELECT host_set($1, $2, $3) AS known`,
 );
 
+export const connectHost = statement<{ known: boolean }, [backendId: string, name: string, physicalNetwork: string, connected: boolean]>(
+  'simulated_world.connect_host',
+  `SELECT host_connect($1, $2, $3, $4) AS known`,
+);
+
 export const setPoolHealth = statement<{ name: string }, [backendId: string, name: string, health: string]>(
   'simulated_world.set_pool_health',
   `UPDATE pool SET health = $3 WHERE backend_id = $1 AND name = $2 RETURNING name`,

@@ -137,6 +137,12 @@ export class SimulatedWorld {
     if (row?.known !== true) throw notFound('simulated host', name);
   }
 
+  /** Takes the bridge that leads to a network outside away from a host, or gives it back: at first each has all. @throws NOT_FOUND */
+  async connectHost(name: string, physicalNetwork: string, connected: boolean): Promise<void> {
+    const [row] = await this.simulation.rows(sql.connectHost, this.backendId, name, physicalNetwork, connected);
+    if (row?.known !== true) throw notFound('simulated host', name);
+  }
+
   /** @throws NOT_FOUND */
   async setPoolHealth(name: string, health: DiskHealth): Promise<void> {
     const rows = await this.simulation.rows(sql.setPoolHealth, this.backendId, name, health);

@@ -14,6 +14,16 @@ export interface ExternalNetworkSpecification {
   gatewayAddress: string;
 }
 
+/** Of hosts that were asked for: of those in neither list nothing is known, as they are off or have not come yet. */
+export interface PhysicalNetworkHosts {
+  /** They have the cables, and the bridge that leads to them; also hosts that are off and had them last. */
+  connected: string[];
+  /** What comes to them for that network is lost. */
+  unconnected: string[];
+  /** The networks outside that any of them reaches, where the backend can tell; by name. */
+  physicalNetworks: string[];
+}
+
 /**
  * A provider's router: stands between tenants' routers and one external network, so that many of them share its one address
  * there. They meet in its transit block, which nobody else sees; what comes out of that leaves by the address.
@@ -61,7 +71,10 @@ export interface ExternalUplinkSpecification {
   address: string;
   /** Whether machines without a floating address reach the outside, by the router's address. */
   sourceNat: boolean;
-  /** Hosts that may carry the uplink, by the backend's own names, the first live one does; the next takes over from a dead one. */
+  /**
+   * Hosts that may carry the uplink, by the backend's own names, the first live one does; the next takes over from a dead one.
+   * Whoever calls sees to it that they are connected there (`physicalNetworkHosts`).
+   */
   gatewayHostNames: string[];
 }
 

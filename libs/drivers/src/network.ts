@@ -1,5 +1,5 @@
 import type { DriverCall, Outcome, Ownership } from './call.js';
-import type { ExternalNetworkSpecification, FloatingIpSpecification, ProviderRouterSpecification, RouterSpecification } from './edge.js';
+import type { ExternalNetworkSpecification, FloatingIpSpecification, PhysicalNetworkHosts, ProviderRouterSpecification, RouterSpecification } from './edge.js';
 import type { FirewallDriver } from './firewall.js';
 
 /** Desired parts of the realised network. The driver makes the backend equal to them; `revision` is theirs in Muon. */
@@ -98,5 +98,10 @@ export interface NetworkDriver extends FirewallDriver {
    * @param partId of a network, a router, a provider's router, a security group or the firewall
    */
   realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;
+  /**
+   * Which of these hosts reach a network outside, as far as the backend knows: a look that costs little. What it answers may
+   * change at any time; `watch` hints at the external networks that this may concern.
+   */
+  physicalNetworkHosts(call: DriverCall, physicalNetwork: string, hostNames: readonly string[]): Promise<PhysicalNetworkHosts>;
   listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]>;
 }

@@ -46,7 +46,7 @@ describe('changes that are called off before they have begun, after others have 
 
   async function reconcile(): Promise<void> {
     const started = await bench.look(networkDrift(bench.center.drivers, { graceMs: 0 }));
-    started.push(...(await bench.look(edgeDrift(bench.center.drivers, { graceMs: 0 }))));
+    started.push(...(await bench.look(edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0 }))));
     for (const id of started) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
   }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countStatements, networkBench, type NetworkBench, type TestApi, type TestTenant } from '#testing';
 
-const EXTERNAL = 'id name cidr gateway state backendId physicalNetwork pools { first last } addressCount usedAddressCount currentOperation { kind }';
+const EXTERNAL = 'id name cidr gateway state backendId physicalNetwork pools { first last } addressCount usedAddressCount connectedHostCount currentOperation { kind }';
 const ROUTER = 'id name state externalAddress transitAddress sourceNat version networks { id name } externalNetwork { name } providerRouter { name } currentOperation { kind }';
 const FLOATING = 'id name address state portId loadBalancerId version externalNetwork { name } currentOperation { kind }';
 
@@ -57,12 +57,12 @@ describe('routers and floating IPs over GraphQL', () => {
   it('shows operators all of an external network, tenants what they need, and nobody nothing', async () => {
     const query = `{ externalNetworks(name: "outside") { totalCount nodes { ${EXTERNAL} } } }`;
     interface Page { externalNetworks: { totalCount: number; nodes: Shown[] } }
-    const all = { backendId: center.backendId, physicalNetwork: 'physnet1', pools: [{ first: '198.51.100.100', last: '198.51.100.199' }], addressCount: 100 };
+    const all = { backendId: center.backendId, physicalNetwork: 'physnet1', pools: [{ first: '198.51.100.100', last: '198.51.100.199' }], addressCount: 100, connectedHostCount: center.hostIds.length };
     expect((await api.data<Page>('operator', query)).externalNetworks.nodes[0]).toMatchObject({ ...all, usedAddressCount: expect.any(Number) as number });
     expect((await api.data<Page>('ann', query)).externalNetworks.nodes).toEqual([
       {
         id: outside, name: 'outside', cidr: '198.51.100.0/24', gateway: '198.51.100.1', state: 'ACTIVE',
-        backendId: null, physicalNetwork: null, pools: null, addressCount: null, usedAddressCount: null, currentOperation: null,
+        backendId: null, physicalNetwork: null, pools: null, addressCount: null, usedAddressCount: null, connectedHostCount: null, currentOperation: null,
       },
     ]);
     expect((await api.data<Page>('nobody', query)).externalNetworks).toEqual({ totalCount: 0, nodes: [] });

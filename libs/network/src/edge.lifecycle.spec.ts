@@ -38,7 +38,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 })): Promise<string[]> {
+  async function look(reconciler = edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0 })): Promise<string[]> {
     const started = await bench.look(reconciler);
     for (const id of started) await bench.center.ended(id);
     return started;
@@ -190,7 +190,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     for (const id of routers) await bench.center.world.damagePart(id);
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: first, times: Infinity });
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: second, times: Infinity });
-    const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
+    const reconciler = edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
     const stuck = await bench.look(reconciler);
     expect(await look(reconciler)).toHaveLength(others.length);
     await bench.center.world.clearFaults();

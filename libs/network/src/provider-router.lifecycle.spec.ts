@@ -153,7 +153,7 @@ describe('provider routers on a simulated datacenter', () => {
 
   async function look(): Promise<string[]> {
     const started: string[] = [];
-    const reconciler = edgeDrift(center.drivers, { graceMs: 0 });
+    const reconciler = edgeDrift(room.database, center.drivers, { graceMs: 0 });
     await reconciler.run({
       reader: room.database,
       log: room.log,

@@ -15,6 +15,7 @@ import { FailedRouters1764504100000 } from './migrations/1764504100000-failed-ro
 import { BackendsInUse1764505100000 } from './migrations/1764505100000-backends-in-use.js';
 import { ExternalBlocks1764505200000 } from './migrations/1764505200000-external-blocks.js';
 import { InsideAndOutside1764506100000 } from './migrations/1764506100000-inside-and-outside.js';
+import { ConnectedHosts1764506310000 } from './migrations/1764506310000-connected-hosts.js';
 import { NetworkBackendEntity, NetworkEntity } from './network/network.entity.js';
 import { PortEntity } from './port/port.entity.js';
 import { ProviderRouterEntity, TransitAddressEntity } from './provider-router/provider-router.entity.js';
@@ -66,5 +67,6 @@ export const networkRoom: RoomSchema = {
     BackendsInUse1764505100000,
     ExternalBlocks1764505200000,
     InsideAndOutside1764506100000,
+    ConnectedHosts1764506310000,
   ],
 };

@@ -125,7 +125,7 @@ export const edgeScenarios: readonly Scenario[] = [
       const call = { idempotencyKey: `faults/${unique('forget')}`, timeoutMs: 10_000, signal: new AbortController().signal };
       // As after a restore of the backend from an old backup.
       await network.removeRouter(call, routerId);
-      const reconciler = edgeDrift(bench.house.drivers, { graceMs: 0 });
+      const reconciler = edgeDrift(bench.house.database, bench.house.drivers, { graceMs: 0 });
       return {
         async submit() {
           const context = contextOn(stage);

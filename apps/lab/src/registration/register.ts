@@ -4,23 +4,11 @@ import { ensure, type Named } from '../../../standalone/src/demo/ensure.js';
 import { Failure } from '../failure.js';
 import { incusOf } from '../host/host.js';
 import { findMachines } from '../host/namespace.js';
-import { until } from '../machine/until.js';
-import {
-  cidrOf,
-  DEBIAN_IMAGE,
-  DOCKER_RELEASE,
-  EXTERNAL,
-  EXTERNAL_NETWORK,
-  FLOATING,
-  type HostLayout,
-  layoutOf,
-  machineAddress,
-  PHYSICAL_NETWORK,
-  TINY_IMAGE,
-} from '../layout.js';
+import { cidrOf, DEBIAN_IMAGE, DOCKER_RELEASE, EXTERNAL, EXTERNAL_NETWORK, type HostLayout, layoutOf, TINY_IMAGE } from '../layout.js';
 import type { StateFolder } from '../state.js';
 import type { Note } from '../up.js';
 import { BACKEND, describeBackend, type LabBackend } from './backend.js';
+import { registerExternalNetwork } from './external-network.js';
 
 export interface RegisterOptions {
   folder: StateFolder;
@@ -30,8 +18,6 @@ export interface RegisterOptions {
   token: string;
   note: Note;
 }
-
-const MAKING_MS = 60_000;
 
 /** What users may ask for, by image; memory in MiB. */
 const FLAVORS = [
@@ -98,29 +84,6 @@ async function registerBackend(api: DemoApi, backend: LabBackend): Promise<strin
     { input: { name: BACKEND, kind: 'incus', ...backend } },
   );
   return made.createBackend.backend.id;
-}
-
-async function registerExternalNetwork(api: DemoApi, backendId: string): Promise<void> {
-  const { externalNetworks } = await api.request<{ externalNetworks: Named }>('query ($name: String!) { externalNetworks(name: $name) { nodes { id name } } }', {
-    name: EXTERNAL_NETWORK,
-  });
-  if (externalNetworks.nodes.length > 0) return;
-  const input = {
-    name: EXTERNAL_NETWORK,
-    backendId,
-    physicalNetwork: PHYSICAL_NETWORK,
-    cidr: cidrOf(EXTERNAL),
-    gateway: machineAddress(EXTERNAL),
-    pools: [FLOATING],
-  };
-  const { createExternalNetwork: made } = await api.request<{ createExternalNetwork: { operation: { id: string } } }>(
-    'mutation ($input: CreateExternalNetworkInput!) { createExternalNetwork(input: $input) { operation { id } } }',
-    { input },
-  );
-  await until('The external network', MAKING_MS, async () => {
-    const { operation } = await api.request<{ operation: { state: string } }>('query ($id: ID!) { operation(id: $id) { state } }', made.operation);
-    return operation.state === 'SUCCEEDED' ? true : undefined;
-  });
 }
 
 async function registerHost(api: DemoApi, backendId: string, { name, zone, rack }: HostLayout): Promise<void> {

@@ -11,9 +11,10 @@ import { told } from '../specification.js';
 /** It is the installation's, no tenant's. */
 const ownershipOf = (installationId: string): Ownership => ({ installationId, tenantId: '', projectId: '' });
 
-const cableOf = (externalNetworkId: string): string => `${externalNetworkId}-outside`;
+/** Its port of type `localnet`. */
+export const cableOf = (externalNetworkId: string): string => `${externalNetworkId}-outside`;
 
-/** An external network is a logical switch with a port of type `localnet`, which every host has that knows the physical network. */
+/** An external network is a logical switch with a port of type `localnet`, which every host has that has a bridge mapping of the physical network. */
 export class ExternalNetworks {
   constructor(private readonly backend: Store) {}
 

@@ -1,12 +1,14 @@
 import { MuonError, notFound } from '#core';
 import type { FloatingIpSpecification, Outcome } from '#drivers';
-import { Transaction, type Row } from '#ovsdb';
+import { Transaction, type Monitor, type Row } from '#ovsdb';
 import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf, type ExternalIds } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import type { Southbound } from '../schema/southbound.js';
 import { told } from '../specification.js';
+import { Bridges, type HasBridge } from './bridges.js';
 import { writeFloatingBalancer } from './floating-balancers.js';
 import { gatewayUuid } from './gateways.js';
 import { networkEndUuid } from './router-links.js';
@@ -35,18 +37,31 @@ interface Found {
   port: Pick<Northbound['Logical_Switch_Port'], 'external_ids'> | undefined;
   balanced: Northbound['Load_Balancer'] | undefined;
   checks: ReadonlyMap<string, Northbound['Load_Balancer_Health_Check']>;
+  bridges: HasBridge;
+  /** Of the other ports whose floating addresses the gateway's host answers. */
+  hosts: HostByPort;
 }
+
+/** The hosts of ports, by the ports' ids. */
+type HostByPort = ReadonlyMap<string, string>;
 
 /**
  * A floating address is a row of `NAT` when it leads to a port, and a second row of `Load_Balancer` when it leads to a load
- * balancer. A port's is answered on the host of the port (ovn-nb(5), `external_mac`), but once the router has a load
- * balancer with a floating address all are on the gateway's host: members would send replies to the balancer's clients
+ * balancer. A port's is answered on the host of the port (ovn-nb(5), `external_mac`) where that has a bridge to the outside.
+ * But once the router has a load balancer with a floating address all are on the gateway's host: members would send replies to the balancer's clients
  * from addresses of their own. On a router whose uplink leads to a provider's router all are, too: there a floating address
  * is known by one of the transit block, which the provider's router translates it to, packet by packet, in a row of `NAT`
  * of its own.
  */
 export class FloatingIps {
-  constructor(private readonly backend: Store) {}
+  readonly #bridges: Bridges;
+
+  constructor(
+    private readonly backend: Store,
+    southbound: Monitor<Southbound>,
+  ) {
+    this.#bridges = new Bridges(backend, southbound);
+  }
 
   async ensure(time: CallTime, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
     return this.backend.settle(time, async () => this.#plan(floatingIp, await this.#read(time, floatingIp)));
@@ -98,7 +113,18 @@ export class FloatingIps {
       port: found.of(ports)[0],
       balanced: found.of(balanced)[0],
       checks: new Map(found.of(checks).map((check) => [check._uuid, check])),
+      bridges: await this.#bridges.of(time, routerId),
+      hosts: await this.#hostsOf(time, found.of(otherNats)),
     };
+  }
+
+  async #hostsOf(time: CallTime, nats: readonly NatRow[]): Promise<HostByPort> {
+    const reading = new Transaction<Northbound>();
+    const targets = nats.filter((nat) => nat.logical_port === null && !isBehind(nat)).map(({ external_ids: marks }) => marks.get(Mark.TARGET) ?? '');
+    if (targets.length === 0) return new Map();
+    const ports = targets.map((portId) => [portId, reading.select('Logical_Switch_Port', [uuidIs(rowUuid('Logical_Switch_Port', portId))], ['external_ids'])] as const);
+    const found = await this.backend.read(time, reading);
+    return new Map(ports.map(([portId, select]) => [portId, found.of(select)[0]?.external_ids.get(Mark.HOST) ?? '']));
   }
 
   async #switchesOf(time: CallTime, networkIds: ReadonlySet<string>): Promise<string[]> {
@@ -132,7 +158,7 @@ export class FloatingIps {
       this.#balance(draft, floatingIp, target.loadBalancerId, found);
     }
     this.#translateOutside(draft, floatingIp, found);
-    placeOthers(draft, found.nats.filter(({ _uuid }) => _uuid !== found.nat?._uuid), isCentral);
+    placeOthers(draft, found.nats.filter(({ _uuid }) => _uuid !== found.nat?._uuid), isCentral, found);
     return draft;
   }
 
@@ -174,7 +200,7 @@ export class FloatingIps {
       type: 'dnat_and_snat',
       external_ip: addressOnRouter(floatingIp),
       logical_ip: found.port?.external_ids.get(Mark.ADDRESS) ?? '',
-      ...placement(floatingIp.floatingIpId, portId, isCentral),
+      ...(isCentral || !isOnHost(found.port?.external_ids.get(Mark.HOST), found.bridges, found.nat) ? AT_GATEWAY : onHost(floatingIp.floatingIpId, portId)),
       external_ids: this.#marks(floatingIp, portId),
     });
     if (!found.holders.includes(routerUuid)) draft.join('Logical_Router', routerUuid, 'nat', uuid);
@@ -251,9 +277,10 @@ export class FloatingIps {
     const balancers = reading.select('Load_Balancer', [carries({ KIND: 'FLOATING_IP', ROUTER: routerId })]);
     const found = await this.backend.read(time, reading);
     const others = { nats: found.of(nats), balancers: found.of(balancers) };
+    const places = { bridges: await this.#bridges.of(time, routerId), hosts: await this.#hostsOf(time, others.nats) };
     expectFloating(draft, routerId, others);
     removeBalancer(draft, balancer);
-    placeOthers(draft, others.nats, others.balancers.some(({ _uuid }) => _uuid !== balancer._uuid));
+    placeOthers(draft, others.nats, others.balancers.some(({ _uuid }) => _uuid !== balancer._uuid), places);
   }
 }
 
@@ -274,15 +301,27 @@ function expectFloating(draft: Draft, routerId: string, { nats, balancers }: Pic
   draft.expectRows('Load_Balancer', floating, 'external_ids', balancers);
 }
 
-function placement(floatingIpId: string, portId: string, isCentral: boolean): Pick<Northbound['NAT'], 'external_mac' | 'logical_port'> {
-  return isCentral ? { external_mac: null, logical_port: null } : { external_mac: macOf(`floating/${floatingIpId}`), logical_port: portId };
-}
+type Placement = Pick<Northbound['NAT'], 'external_mac' | 'logical_port'>;
 
-function placeOthers(draft: Draft, nats: readonly NatRow[], isCentral: boolean): void {
+/** The host that leads the router outside answers it. */
+export const AT_GATEWAY: Placement = { external_mac: null, logical_port: null };
+
+/** The host of the port answers it. */
+const onHost = (floatingIpId: string, portId: string): Placement => ({ external_mac: macOf(`floating/${floatingIpId}`), logical_port: portId });
+
+/** Whether the port's host may answer it. Where it is not known whether that has a bridge, what was so stays so. */
+const isOnHost = (hostName: string | undefined, bridges: HasBridge, seen: Placement | undefined): boolean =>
+  (hostName === undefined ? undefined : bridges(hostName)) ?? (seen?.logical_port ?? null) !== null;
+
+const isBehind = ({ external_ids: marks }: Pick<NatRow, 'external_ids'>): boolean => (marks.get(Mark.PROVIDER_ROUTER) ?? '') !== '';
+
+/** Those on the hosts of their ports stay there unless all are central: whether such a host still may is looked at with its own. */
+function placeOthers(draft: Draft, nats: readonly NatRow[], isCentral: boolean, { bridges, hosts }: Pick<Found, 'bridges' | 'hosts'>): void {
   for (const nat of nats) {
     const { external_ids: marks } = nat;
-    const isBehind = (marks.get(Mark.PROVIDER_ROUTER) ?? '') !== '';
-    draft.ensure('NAT', nat._uuid, nat, { ...placement(marks.get(Mark.ID) ?? '', marks.get(Mark.TARGET) ?? '', isCentral || isBehind), external_ids: marks });
+    const portId = marks.get(Mark.TARGET) ?? '';
+    const mayBeThere = !isCentral && !isBehind(nat) && (nat.logical_port !== null || isOnHost(hosts.get(portId), bridges, nat));
+    draft.ensure('NAT', nat._uuid, nat, { ...(mayBeThere ? onHost(marks.get(Mark.ID) ?? '', portId) : AT_GATEWAY), external_ids: marks });
   }
 }
 

@@ -1,4 +1,5 @@
 import { Transaction, type Monitor, type Outcome, type Row } from '#ovsdb';
+import { chassisByName } from '../chassis.js';
 import type { Draft } from '../draft.js';
 import { Mark, type ExternalIds } from '../marks.js';
 import { macOf, rowUuid } from '../names.js';
@@ -110,12 +111,36 @@ export function leaveOutside(draft: Draft, routerId: string, { plugged }: Pick<F
 
 export interface RankedChassis {
   name: string;
+  /** Of the row that names it as one of the gateway's. */
+  uuid: string;
+  /** What its host is called elsewhere. */
+  host: string;
   priority: number;
 }
 
-/** Hosts are known by the names of their chassis; one that is not there yet is expected to come by the name that it is called. */
-export function rankedChassis(southbound: Monitor<Southbound>, hostNames: readonly string[]): RankedChassis[] {
-  const rows = [...southbound.rows('Chassis').values()];
-  const names = hostNames.map((host) => (rows.find(({ name }) => name === host) ?? rows.find(({ hostname }) => hostname === host))?.name ?? host);
-  return [...new Set(names)].map((name, place) => ({ name, priority: HIGHEST_PRIORITY - place }));
+type SeenChassis = Row<Pick<Northbound['HA_Chassis'], 'chassis_name' | 'external_ids'>>;
+
+interface GatewayChassis {
+  hostNames: readonly string[];
+  /** What there is of them. */
+  seen: readonly SeenChassis[];
+  /** The row's, by the name of the chassis. */
+  uuidOf: (chassisName: string) => string;
+}
+
+/**
+ * The chassis of these hosts, the first one first. One that is not there stays what it was called when it was, and one that
+ * never was is expected to come by the host's name.
+ */
+export function rankedChassis(southbound: Monitor<Southbound>, { hostNames, seen, uuidOf }: GatewayChassis): RankedChassis[] {
+  const chassis = chassisByName(southbound);
+  // Nobody has given them another name by hand.
+  const untouched = seen.filter(({ _uuid, chassis_name: name }) => _uuid === uuidOf(name));
+  const before = new Map(untouched.map(({ chassis_name: name, external_ids: marks }) => [marks.get(Mark.HOST), name]));
+  const ranked = new Map<string, RankedChassis>();
+  for (const [place, host] of hostNames.entries()) {
+    const name = chassis.get(host)?.name ?? before.get(host) ?? host;
+    if (!ranked.has(name)) ranked.set(name, { name, uuid: uuidOf(name), host, priority: HIGHEST_PRIORITY - place });
+  }
+  return [...ranked.values()];
 }

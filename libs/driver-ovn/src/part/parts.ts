@@ -33,12 +33,12 @@ export class Parts {
   constructor(store: Store, southbound: Monitor<Southbound>, tiers: boolean) {
     this.#byKind = {
       NETWORK: { part: new Networks(store), read: readNetwork },
-      PORT: { part: new Ports(store), read: readPort },
+      PORT: { part: new Ports(store, southbound), read: readPort },
       LOAD_BALANCER: { part: new LoadBalancers(store), read: readLoadBalancer },
       EXTERNAL_NETWORK: { part: new ExternalNetworks(store), read: readExternalNetwork },
       PROVIDER_ROUTER: { part: new ProviderRouters(store, southbound), read: readProviderRouter },
       ROUTER: { part: new Routers(store, southbound), read: readRouter },
-      FLOATING_IP: { part: new FloatingIps(store), read: readFloatingIp },
+      FLOATING_IP: { part: new FloatingIps(store, southbound), read: readFloatingIp },
       SECURITY_GROUP: { part: new SecurityGroups(store, tiers), read: readSecurityGroup },
       FIREWALL: { part: new Firewalls(store, tiers), read: readFirewall },
     };

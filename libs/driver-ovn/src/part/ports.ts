@@ -1,15 +1,17 @@
 import { notFound } from '#core';
 import type { Outcome } from '#drivers';
-import { Transaction } from '#ovsdb';
+import { Transaction, type Monitor } from '#ovsdb';
 import type { CallTime, Store } from '../backend.js';
 import { Draft } from '../draft.js';
 import type { Port } from '../input.js';
 import { carries, Mark, marksOf, requireOwn, revisionOf } from '../marks.js';
 import { rowUuid } from '../names.js';
 import type { Northbound } from '../schema/northbound.js';
+import type { Southbound } from '../schema/southbound.js';
 import { told } from '../specification.js';
+import { Bridges } from './bridges.js';
 import { holderOf, nameMarks, Names } from './dns.js';
-import { natsTo, removeNat } from './floating-ips.js';
+import { AT_GATEWAY, natsTo, removeNat } from './floating-ips.js';
 import { mapPort, unmapPort } from './health-checks.js';
 import { joinPortGroups, readPortGroups } from './memberships.js';
 
@@ -19,9 +21,14 @@ const floatingOf = (portId: string): ReturnType<typeof carries> => carries({ KIN
 /** A port is a logical switch port, named by its id: hosts bind their interfaces by that name. */
 export class Ports {
   readonly #names: Names;
+  readonly #bridges: Bridges;
 
-  constructor(private readonly backend: Store) {
+  constructor(
+    private readonly backend: Store,
+    southbound: Monitor<Southbound>,
+  ) {
     this.#names = new Names(backend);
+    this.#bridges = new Bridges(backend, southbound);
   }
 
   async ensure(time: CallTime, port: Port): Promise<Outcome<void>> {
@@ -44,7 +51,7 @@ export class Ports {
     const holders = reading.select('Logical_Switch', [['ports', 'includes', [uuid]]], ['name']);
     const balancers = reading.select('Load_Balancer', [carries({ NETWORK: networkId })], ['vips', 'ip_port_mappings', 'external_ids']);
     const groupsOf = readPortGroups(reading, port);
-    const floating = reading.select('NAT', [floatingOf(portId)], ['logical_ip', 'external_ids']);
+    const floating = reading.select('NAT', [floatingOf(portId)], ['logical_ip', 'logical_port', 'external_mac', 'external_ids']);
     const found = await this.backend.read(time, reading);
 
     const [row] = found.of(rows);
@@ -84,8 +91,10 @@ export class Ports {
     mapPort(draft, port, ownSwitch.external_ids.get(Mark.HEALTH_CHECK_ADDRESS), found.of(balancers));
     await this.#names.change(time, draft, networkId, holderOf(row?.external_ids), holderOf(marks));
     draft.expectRows('NAT', floatingOf(portId), 'external_ids', found.of(floating));
+    const moves = row?.external_ids.get(Mark.HOST) !== port.hostName;
     for (const nat of found.of(floating)) {
-      draft.ensure('NAT', nat._uuid, nat, { logical_ip: port.ipAddress, external_ids: nat.external_ids });
+      const isLost = moves && nat.logical_port !== null && (await this.#bridges.of(time, nat.external_ids.get(Mark.ROUTER) ?? ''))(port.hostName) === false;
+      draft.ensure('NAT', nat._uuid, nat, { logical_ip: port.ipAddress, ...(isLost ? AT_GATEWAY : {}), external_ids: nat.external_ids });
     }
     return draft;
   }

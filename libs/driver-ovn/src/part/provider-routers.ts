@@ -128,10 +128,12 @@ export class ProviderRouters {
     if (found.router?.nat.has(nat) !== true) draft.join('Logical_Router', routerUuid, 'nat', nat);
   }
 
-  #writeChassis(draft: Draft, { providerRouterId: id, gatewayHostNames }: ProviderRouterSpecification, found: Found, marks: (kind: RowKind) => ExternalIds): void {
-    const chassis = rankedChassis(this.southbound, gatewayHostNames).map((each) => ({ ...each, uuid: rowUuid('HA_Chassis', `${id}/${each.name}`) }));
-    for (const { name, priority, uuid } of chassis) {
-      draft.ensure('HA_Chassis', uuid, found.chassis.find(({ _uuid }) => _uuid === uuid), { chassis_name: name, priority, external_ids: marks('UPLINK') });
+  #writeChassis(draft: Draft, { providerRouterId: id, gatewayHostNames }: ProviderRouterSpecification, found: Found, marks: (kind: RowKind, more?: Record<string, string>) => ExternalIds): void {
+    const uuidOf = (name: string): string => rowUuid('HA_Chassis', `${id}/${name}`);
+    const chassis = rankedChassis(this.southbound, { hostNames: gatewayHostNames, seen: found.chassis, uuidOf });
+    for (const { name, host, priority, uuid } of chassis) {
+      const seen = found.chassis.find(({ _uuid }) => _uuid === uuid);
+      draft.ensure('HA_Chassis', uuid, seen, { chassis_name: name, priority, external_ids: marks('UPLINK', { [Mark.HOST]: host }) });
     }
     draft.ensure('HA_Chassis_Group', chassisGroupUuid(id), found.group, {
       name: id,

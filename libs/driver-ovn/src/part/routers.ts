@@ -224,14 +224,14 @@ export class Routers {
       { kind: 'UPLINK', id: routerId, revision, ownership },
       { [Mark.ROUTER]: routerId, [Mark.EXTERNAL_NETWORK]: isBehind ? '' : uplink.externalNetworkId, [Mark.PROVIDER_ROUTER]: providerRouterOf(uplink) },
     );
-    const ranked = isBehind ? [] : rankedChassis(this.southbound, uplink.gatewayHostNames);
-    const chassis = ranked.map(({ name, priority }) => ({ name, priority, uuid: rowUuid('Gateway_Chassis', `${routerId}/${name}`) }));
-    for (const { name, priority, uuid } of chassis) {
+    const uuidOf = (name: string): string => rowUuid('Gateway_Chassis', `${routerId}/${name}`);
+    const chassis = isBehind ? [] : rankedChassis(this.southbound, { hostNames: uplink.gatewayHostNames, seen: found.chassis, uuidOf });
+    for (const { name, host, priority, uuid } of chassis) {
       draft.ensure('Gateway_Chassis', uuid, found.chassis.find(({ _uuid }) => _uuid === uuid), {
         name: `${routerId}-${name}`,
         chassis_name: name,
         priority,
-        external_ids: marks,
+        external_ids: new Map([...marks, [Mark.HOST, host]]),
       });
     }
     const gateway = {

@@ -1,4 +1,5 @@
 import type { Change, Monitor } from '#ovsdb';
+import { chassisByName } from '../chassis.js';
 import type { Southbound } from '../schema/southbound.js';
 import { translated } from './barrier.js';
 
@@ -14,7 +15,7 @@ export class ChassisWatch {
   readonly #idleSince = new Map<string, number>();
   /** The number that each chassis has, by name. */
   readonly #reached = new Map<string, number>();
-  #chassisNames: ReadonlyMap<string, string> | undefined;
+  #byName: ReturnType<typeof chassisByName> | undefined;
 
   constructor(
     private readonly southbound: Monitor<Southbound>,
@@ -31,7 +32,7 @@ export class ChassisWatch {
 
   /** @param host the name of a chassis, or its host's */
   standing(host: string, number: number): Standing {
-    const name = this.#names().get(host);
+    const name = this.#chassis().get(host)?.name;
     const reached = name === undefined ? undefined : this.#reached.get(name);
     if (name === undefined || reached === undefined) return { state: 'DEAD' };
     if (reached >= number) return { state: 'CAUGHT_UP' };
@@ -46,20 +47,20 @@ export class ChassisWatch {
     return row === undefined ? undefined : [row.hostname || row.name, row.name];
   }
 
-  /** The chassis of each host, by the chassis's name and by the host's own. */
-  #names(): ReadonlyMap<string, string> {
-    if (this.#chassisNames === undefined) {
-      const rows = [...this.southbound.rows('Chassis').values()];
-      this.#chassisNames = new Map([...rows.map(({ name, hostname }) => [hostname, name] as const), ...rows.map(({ name }) => [name, name] as const)]);
-    }
-    return this.#chassisNames;
+  /** The host of the chassis of that name, or the same name when there is none. */
+  hostOf(chassisName: string): string {
+    return this.#chassis().get(chassisName)?.hostname || chassisName;
+  }
+
+  #chassis(): ReturnType<typeof chassisByName> {
+    return (this.#byName ??= chassisByName(this.southbound));
   }
 
   #follow(changes: readonly Change<Southbound>[]): void {
     let all = false;
     for (const change of changes) {
       if (change.table === 'SB_Global') all = true;
-      if (change.table === 'Chassis') this.#chassisNames = undefined;
+      if (change.table === 'Chassis') this.#byName = undefined;
       if (change.table !== 'Chassis_Private') continue;
       // Every word of it is a sign of life.
       this.#idleSince.delete(change.row.name);

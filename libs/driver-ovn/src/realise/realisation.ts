@@ -18,13 +18,14 @@ const SHARE_OF_CALL = 0.8;
 const SHORTEST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 
+type GatewayRow = Pick<Northbound['HA_Chassis'], 'chassis_name' | 'external_ids'>;
 type PortMarks = ReturnType<typeof carries>;
 
 /** What hosts shall have. */
 interface Realised {
   /** The marks of ports that may meet it: hosts with a port that carries one of these are asked. */
   ports: readonly PortMarks[];
-  /** Chassis that may carry a router's uplink. */
+  /** Hosts that may carry a router's uplink. */
   gateways: readonly string[];
 }
 
@@ -89,8 +90,8 @@ export class Realisation {
     const reading = new Transaction<Northbound>();
     const routers = reading.select('Logical_Router', [['_uuid', '==', rowUuid('Logical_Router', id)]], ['external_ids']);
     const links = reading.select('Logical_Router_Port', [carries({ KIND: 'ROUTER_LINK', ROUTER: id })], ['external_ids']);
-    const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name']);
-    const chassis = reading.select('HA_Chassis', [carries({ ID: id })], ['chassis_name']);
+    const gateways = reading.select('Gateway_Chassis', [carries({ ROUTER: id })], ['chassis_name', 'external_ids']);
+    const chassis = reading.select('HA_Chassis', [carries({ ID: id })], ['chassis_name', 'external_ids']);
     const groups = reading.select('Port_Group', [['_uuid', '==', rowUuid('Port_Group', id)]], ['external_ids']);
     const found = await this.backend.read(time, reading);
     const [group] = found.of(groups);
@@ -101,17 +102,22 @@ export class Realisation {
     const networkIds = isRouter ? found.of(links).map(({ external_ids: marks }) => marks.get(Mark.NETWORK) ?? '') : [id];
     return {
       ports: [...new Set(networkIds)].map((networkId) => carries({ KIND: 'PORT', NETWORK: networkId })),
-      gateways: [...found.of(gateways), ...found.of(chassis), ...(await this.#gatewaysBehind(time, router.external_ids))].map(({ chassis_name: name }) => name),
+      gateways: [...found.of(gateways), ...found.of(chassis), ...(await this.#gatewaysBehind(time, router.external_ids))].map((row) => this.#hostOf(row)),
     };
   }
 
   /** Those of the provider's router that the router's uplink leads to. */
-  async #gatewaysBehind(time: CallTime, marks: ExternalIds): Promise<{ chassis_name: string }[]> {
+  async #gatewaysBehind(time: CallTime, marks: ExternalIds): Promise<GatewayRow[]> {
     const providerRouterId = marks.get(Mark.PROVIDER_ROUTER) ?? '';
     if (providerRouterId === '') return [];
     const reading = new Transaction<Northbound>();
-    const chassis = reading.select('HA_Chassis', [carries({ ID: providerRouterId })], ['chassis_name']);
+    const chassis = reading.select('HA_Chassis', [carries({ ID: providerRouterId })], ['chassis_name', 'external_ids']);
     return (await this.backend.read(time, reading)).of(chassis);
+  }
+
+  /** As its host was called when the row was written; an older Muon has not kept that. */
+  #hostOf({ chassis_name: name, external_ids: marks }: GatewayRow): string {
+    return marks.get(Mark.HOST) ?? this.#chassis.hostOf(name);
   }
 
   /**

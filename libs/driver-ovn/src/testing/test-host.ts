@@ -19,25 +19,55 @@ export class TestHost implements AsyncDisposable {
 
   private constructor(
     readonly name: string,
+    private readonly hostname: string,
+    private mappings: string,
     private readonly client: OvsdbClient<HostTables>,
     private readonly monitor: Monitor<HostTables>,
   ) {
     monitor.on('changes', () => this.#catchUp());
   }
 
-  /** @param endpoint of the southbound database. @param hostname where it is not the chassis's name */
-  static async start(endpoint: string, name: string, hostname = name): Promise<TestHost> {
+  /**
+   * @param endpoint of the southbound database
+   * @param hostname where it is not the chassis's name
+   * @param mappings of physical networks to bridges
+   */
+  static async start(endpoint: string, name: string, hostname = name, mappings = 'physnet1:br-ex'): Promise<TestHost> {
     const client = new OvsdbClient<HostTables>({ database: 'OVN_Southbound', endpoints: [endpoint] });
+    const host = new TestHost(name, hostname, mappings, client, await client.monitor({ SB_Global: { columns: ['nb_cfg'] } }));
+    await host.join();
+    return host;
+  }
+
+  /** As when its agent starts. */
+  async join(): Promise<void> {
+    const { name, hostname } = this;
     count += 1;
     const transaction = new Transaction<HostTables>();
     const encap = transaction.insert('Encap', { type: 'geneve', ip: `10.98.0.${count}`, chassis_name: name });
-    const chassis = transaction.insert('Chassis', { name, hostname, encaps: [encap] });
+    const chassis = transaction.insert('Chassis', { name, hostname, encaps: [encap], other_config: this.#configuration() });
     transaction.insert('Chassis_Private', { name, chassis });
-    await client.transact(transaction);
-    const host = new TestHost(name, client, await client.monitor({ SB_Global: { columns: ['nb_cfg'] } }));
-    host.#catchUp();
-    await host.#writing;
-    return host;
+    await this.client.transact(transaction);
+    this.revive();
+    await this.#writing;
+  }
+
+  /** As when its agent is stopped: it takes its rows away. */
+  async leave(): Promise<void> {
+    this.kill();
+    await this.#writing;
+    const transaction = new Transaction<HostTables>();
+    transaction.delete('Chassis', [['name', '==', this.name]]);
+    transaction.delete('Chassis_Private', [['name', '==', this.name]]);
+    await this.client.transact(transaction);
+  }
+
+  /** As when an operator gives it other bridges. */
+  async map(mappings: string): Promise<void> {
+    this.mappings = mappings;
+    const transaction = new Transaction<HostTables>();
+    transaction.update('Chassis', [['name', '==', this.name]], { other_config: this.#configuration() });
+    await this.client.transact(transaction);
   }
 
   kill(): void {
@@ -57,6 +87,10 @@ export class TestHost implements AsyncDisposable {
     const binding = new Transaction<HostTables>();
     binding.update('Port_Binding', [['logical_port', '==', portId]], { chassis: row?._uuid ?? null });
     await this.client.transact(binding);
+  }
+
+  #configuration(): ReadonlyMap<string, string> {
+    return new Map([['ovn-bridge-mappings', this.mappings]]);
   }
 
   #catchUp(): void {

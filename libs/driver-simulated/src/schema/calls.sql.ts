@@ -49,6 +49,7 @@ BEGIN
     WHEN 'removeSecurityGroup' THEN part_remove(b, i, 'SECURITY_GROUP')
     WHEN 'removeFirewall' THEN part_remove(b, i, 'FIREWALL')
     WHEN 'realised' THEN network_realised(b, i)
+    WHEN 'physicalNetworkHosts' THEN physical_network_hosts(b, a)
     WHEN 'readLoad' THEN host_load(b)
     WHEN 'fence' THEN host_fence(b, i)
     ELSE unchanged(listing(b, method, a ->> 'after', (a ->> 'limit')::int))

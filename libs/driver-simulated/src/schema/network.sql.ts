@@ -105,6 +105,15 @@ BEGIN
             AND t.specification -> 'gatewayHostNames' ? h.name))));
 END $$;
 
+CREATE OR REPLACE FUNCTION physical_network_hosts(b text, a jsonb) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT unchanged(jsonb_build_object(
+    'connected', coalesce(jsonb_agg(h.name ORDER BY h.name) FILTER (WHERE NOT a ->> 'physicalNetwork' = ANY (h.unconnected)), '[]'),
+    'unconnected', coalesce(jsonb_agg(h.name ORDER BY h.name) FILTER (WHERE a ->> 'physicalNetwork' = ANY (h.unconnected)), '[]'),
+    -- A simulated host reaches whatever is not taken from it.
+    'physicalNetworks', '[]'::jsonb))
+  FROM host h WHERE h.backend_id = b AND h.name = ANY (text_array(a -> 'hostNames'))
+$$;
+
 CREATE OR REPLACE FUNCTION part_list(b text, after text, most int) RETURNS jsonb LANGUAGE sql AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'id', p.id, 'installationId', p.installation_id,
     'revision', p.revision, 'isIntact', NOT p.damaged) ORDER BY p.id), '[]')

@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS host (
   state text NOT NULL CHECK (state IN ('ALIVE', 'DEAD', 'PARTITIONED')),
   PRIMARY KEY (backend_id, name)
 );
+-- Networks outside that the host does not reach; it reaches all others.
+ALTER TABLE host ADD COLUMN IF NOT EXISTS unconnected text[] NOT NULL DEFAULT '{}';
 
 -- A pool of one host, or with an empty host name one that hosts share.
 CREATE TABLE IF NOT EXISTS pool (

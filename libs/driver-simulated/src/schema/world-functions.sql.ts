@@ -36,6 +36,18 @@ BEGIN
   RETURN made;
 END $$;
 
+-- An operator takes a bridge away from a host, or gives it back.
+CREATE OR REPLACE FUNCTION host_connect(b text, on_host text, network text, connected boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE host SET unconnected = CASE WHEN connected THEN array_remove(unconnected, network)
+    ELSE array_append(array_remove(unconnected, network), network) END
+  WHERE backend_id = b AND name = on_host;
+  IF NOT FOUND THEN RETURN false; END IF;
+  PERFORM tell(b, 'NETWORK', id) FROM network_part
+  WHERE backend_id = b AND kind = 'EXTERNAL_NETWORK' AND specification ->> 'physicalNetwork' = network;
+  RETURN true;
+END $$;
+
 -- Behind everybody's back, as by hand.
 CREATE OR REPLACE FUNCTION part_damage(b text, i text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

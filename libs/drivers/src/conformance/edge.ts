@@ -4,6 +4,8 @@ import type { ExternalNetworkSpecification, RouterSpecification } from '../edge.
 import type { NetworkSpecification } from '../network.js';
 import type { Bench } from './bench.js';
 
+const sameNames = (names: readonly string[]) => (told: readonly string[]): boolean => told.toSorted().join() === names.toSorted().join();
+
 /** External networks, routers and floating addresses. */
 export function edgeConformance(bench: Bench): void {
   afterEach(async () => bench.clear());
@@ -142,6 +144,33 @@ export function edgeConformance(bench: Bench): void {
     const router = await bench.router([network], null);
     const floatingIp = bench.floatingIpSpecification(router, port);
     await bench.refused(bench.finish(async (call) => bench.driver.network.ensureFloatingIp(call, floatingIp)), 'INVALID_STATE');
+  });
+
+  it('tells which hosts reach a network outside, and hints at it when that changes', async (context) => {
+    bench.needs(context, 'network', 'router');
+    const { network: driver } = bench.driver;
+    const { externalNetworkId, physicalNetwork } = await bench.externalNetwork();
+    const hostNames = [...bench.subject.hostNames];
+    const look = async () => driver.physicalNetworkHosts(bench.call(), physicalNetwork, [...hostNames, 'host-that-is-not']);
+    expect(await look()).toMatchObject({ connected: expect.toSatisfy(sameNames(hostNames)) as unknown, unconnected: [] });
+    const connect = bench.hook(context, 'connectHost');
+    const hints: string[] = [];
+    const watching = new AbortController();
+    const watch = bench.driver.watch((event) => void hints.push(`${event.kind} ${event.id}`), watching.signal);
+    try {
+      // One hint may be missed, so it changes until one comes.
+      await bench.eventually('the change is hinted at', async () => {
+        for (const connected of [true, false]) await connect(bench.host, physicalNetwork, connected);
+        return hints.includes(`NETWORK ${externalNetworkId}`);
+      });
+      await bench.eventually('the host is not connected', async () => (await look()).unconnected.includes(bench.host));
+      expect((await look()).connected).toEqual(expect.toSatisfy(sameNames(hostNames.filter((name) => name !== bench.host))));
+    } finally {
+      await connect(bench.host, physicalNetwork, true);
+      watching.abort();
+      await watch;
+    }
+    await bench.eventually('the host is connected again', async () => (await look()).unconnected.length === 0);
   });
 
   it('a router is realised on live hosts, and lists dead gateways as pending', async (context) => {

@@ -108,6 +108,7 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     ensureFloatingIp: [['network', 'router'], async ({ network }, call) => network.ensureFloatingIp(call, floatingIp)],
     ...firewallCalls(bench),
     realised: [['network'], async ({ network }, call) => network.realised(call, networkId)],
+    physicalNetworkHosts: [['network', 'router'], async ({ network }, call) => network.physicalNetworkHosts(call, outside.physicalNetwork, [bench.host])],
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
     removeFloatingIp: [['network', 'router'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
     removeRouter: [['network', 'router'], async ({ network }, call) => network.removeRouter(call, router.routerId)],

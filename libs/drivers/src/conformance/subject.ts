@@ -40,6 +40,8 @@ export interface ConformanceHooks {
   hangNext?(method: string): Promise<void>;
   /** The next call of this method times out and takes effect about this much later, unless something stops it. */
   delayNextEffect?(method: string, milliseconds: number): Promise<void>;
+  /** Takes the bridge that leads to this network outside away from a host, or gives it back. */
+  connectHost?(hostName: string, physicalNetwork: string, connected: boolean): Promise<void>;
   killHost?(hostName: string): Promise<void>;
   /** Nobody can reach it, but its machines run on. */
   cutOffHost?(hostName: string): Promise<void>;

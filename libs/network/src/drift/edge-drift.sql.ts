@@ -1,4 +1,5 @@
 import { statement } from '#database';
+import { MAY_LEAD } from '../external-network/external-network.sql.js';
 
 /** A part of a backend's edge that it shall have and was known to have, or has lost the ground of. */
 export interface ExpectedEdgePart {
@@ -42,21 +43,24 @@ export const findExpectedEdgeParts = statement<ExpectedEdgePart, [backendId: str
    ) AS part ORDER BY id COLLATE "C" LIMIT $3::int`,
 );
 
-/** Those whose uplink their backend was told to lead by other hosts than it would be now: some have come or gone. */
+/**
+ * Those whose uplink their backend was told to lead by other hosts than it would be now: some have come or gone, or reach
+ * outside no more. Where none does, no other is better.
+ */
 export const findMovedGateways = statement<
   Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id' | 'desired_revision'>,
   [backendId: string, gatewayHosts: number, limit: number]
 >(
   'edge_drift.moved_gateways',
   `SELECT l.id, l.kind, l.tenant_id, l.project_id, l.desired_revision FROM (
-     SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts FROM router
+     SELECT id, 'ROUTER' AS kind, tenant_id, project_id, desired_revision, gateway_hosts, external_network_id FROM router
      WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0 AND external_network_id IS NOT NULL
      UNION ALL
-     SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts FROM provider_router
+     SELECT id, 'PROVIDER_ROUTER', tenant_id, project_id, desired_revision, gateway_hosts, external_network_id FROM provider_router
      WHERE backend_id = $1 AND lifecycle = 'PRESENT' AND realised_revision > 0
-   ) AS l
-   WHERE l.gateway_hosts <> ARRAY(
-     SELECT h.name FROM host AS h WHERE h.backend_id = $1
+   ) AS l JOIN external_network AS e ON e.id = l.external_network_id
+   WHERE e.connected_hosts IS DISTINCT FROM '{}' AND l.gateway_hosts <> ARRAY(
+     SELECT h.name FROM host AS h WHERE h.backend_id = $1 AND ${MAY_LEAD}
      ORDER BY h.intent <> 'ENABLED', md5(l.id || h.id), h.id LIMIT $2::int)
    ORDER BY l.id LIMIT $3::int`,
 );

@@ -1,7 +1,9 @@
 import { idPrefix, toMuonError } from '#core';
-import { ChangeSet } from '#database';
+import { ChangeSet, type Database } from '#database';
+import type { DriverCall, NetworkDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, lockResources, operationId, OPERATIONS, type Reconciler, type ReconcilerContext } from '#operations';
+import { noteConnectedHosts } from '../external-network/connected-hosts.js';
 import { GATEWAY_HOSTS } from '../realise/edge-specifications.js';
 import { findBackendsWithEdge, findExpectedEdgeParts, findMovedGateways, type ExpectedEdgePart } from './edge-drift.sql.js';
 import { EDGE_REPAIR } from './edge-repair.operations.js';
@@ -12,6 +14,7 @@ import { around, submitUnlessBusy, type Rounds } from './rounds.js';
 
 const DEFAULT_EVERY_MS = 60_000;
 const DEFAULT_GRACE_MS = 30_000;
+const CALL_TIMEOUT_MS = 10_000;
 const PAGE = 500;
 const MAX_BACKENDS = 1000;
 
@@ -26,9 +29,9 @@ type Repaired = Pick<ExpectedEdgePart, 'id' | 'kind' | 'tenant_id' | 'project_id
 
 /**
  * Compares external networks, routers, provider's routers and floating IPs of backends with what they shall have, and looks
- * whether uplinks are to be led by other hosts; repairs by operations what differs.
+ * whether uplinks are to be led by other hosts, as some have come, gone, or got or lost bridges; repairs by operations what differs.
  */
-export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
+export function edgeDrift(database: Database, drivers: DriverRegistry, options: NetworkDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS, repairsAtOnce = REPAIRS_AT_ONCE } = options;
   const rounds: Rounds = new Map();
   return defineReconciler({
@@ -39,7 +42,9 @@ export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions 
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsWithEdge, MAX_BACKENDS)) {
         if (context.signal.aborted) return;
         try {
-          await checkBackend(context, drivers, backendId, { unchangedSince: new Date(Date.now() - graceMs), rounds, repairsAtOnce });
+          const { network } = await drivers.driver(backendId);
+          await noteHosts(context, database, network, backendId);
+          await checkBackend(context, network, backendId, { unchangedSince: new Date(Date.now() - graceMs), rounds, repairsAtOnce });
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
           const { code, message, detail } = toMuonError(error);
@@ -50,9 +55,18 @@ export function edgeDrift(drivers: DriverRegistry, options: NetworkDriftOptions 
   });
 }
 
-async function checkBackend(context: ReconcilerContext, drivers: DriverRegistry, backendId: string, look: Look): Promise<void> {
+/** Uplinks are led by hosts that reach outside, so that comes first. */
+async function noteHosts({ log, signal, fence }: ReconcilerContext, database: Database, network: NetworkDriver, backendId: string): Promise<void> {
+  const call = (physicalNetwork: string): DriverCall => ({ idempotencyKey: `${EDGE_DRIFT}/${fence}/${physicalNetwork}`, timeoutMs: CALL_TIMEOUT_MS, signal });
+  for (const { id, physical_network: physicalNetwork, hosts } of await noteConnectedHosts(database, backendId, network, call)) {
+    const noted = { backendId, externalNetworkId: id, physicalNetwork, hosts: hosts?.length ?? null };
+    if (hosts?.length === 0) log.warn(noted, 'no host reaches this external network any more: what is sent there is lost');
+    else log.info(noted, 'other hosts reach an external network now');
+  }
+}
+
+async function checkBackend(context: ReconcilerContext, network: NetworkDriver, backendId: string, look: Look): Promise<void> {
   const { unchangedSince, rounds, repairsAtOnce } = look;
-  const { network } = await drivers.driver(backendId);
   const listing = await listParts(context, network, backendId);
   const parts = around(rounds.get(backendId) ?? '', PAGE, (after) => context.reader.rows(findExpectedEdgeParts, backendId, after, PAGE, unchangedSince));
   rounds.delete(backendId);

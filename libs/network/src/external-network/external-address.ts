@@ -4,6 +4,7 @@ import { findBackends } from '#infrastructure';
 import { chooseZones } from '#tenancy';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { findNetworkBackendsOfZones } from '../network/network.sql.js';
+import { requireConnected } from './connected-hosts.js';
 import type { ExternalNetworkRow } from './external-network.js';
 import { findExternalNetworksByReference, findFreeExternalAddress } from './external-network.sql.js';
 
@@ -21,6 +22,7 @@ export async function usableExternalNetwork(reader: Reader, tenantId: string, re
       data: { id: row.id, state: row.lifecycle },
     });
   }
+  requireConnected(row, field);
   await requireReach(reader, tenantId, row, 'external network', field);
   return row;
 }

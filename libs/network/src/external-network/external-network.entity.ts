@@ -52,6 +52,9 @@ export class ExternalNetworkEntity extends RowTimes {
   @Column('bigint', { default: 0 })
   realised_revision!: number;
 
+  @Column('text', { array: true, nullable: true })
+  connected_hosts!: string[] | null;
+
   @Column('jsonb', { nullable: true })
   failure!: object | null;
 }

@@ -70,6 +70,12 @@ export class ExternalNetwork extends Node {
   @Field(() => Long, { nullable: true, description: 'For operators: how many addresses there are to give out.' })
   readonly addressCount!: number | null;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: 'For operators: how many hosts are known to reach it, which is looked at every minute; 0 when all are known not to, null while none is known.',
+  })
+  readonly connectedHostCount!: number | null;
+
   @Field(() => ExternalNetworkState, { description: 'How it is.' })
   readonly state!: ExternalNetworkState;
 
@@ -98,9 +104,10 @@ function toExternalNetwork(row: ExternalNetworkRow, isOperator: boolean): Extern
         vlan: row.vlan,
         pools: row.pools,
         addressCount: poolSize(row.pools, row.gateway),
+        connectedHostCount: row.connected_hosts?.length ?? null,
         failure: row.failure === null ? null : toProblem(row.failure),
       }
-    : { backendId: null, physicalNetwork: null, vlan: null, pools: null, addressCount: null, failure: null };
+    : { backendId: null, physicalNetwork: null, vlan: null, pools: null, addressCount: null, connectedHostCount: null, failure: null };
   return {
     id: row.id,
     home: SYSTEM_PLACE,
@@ -150,7 +157,7 @@ export class CreateExternalNetworkInput extends CommandInput {
   @Field(() => ID, { description: 'The backend whose hosts reach it.' })
   readonly backendId!: string;
 
-  @Field(() => String, { description: 'What the hosts call the network that their cables lead to, as `physnet1`.' })
+  @Field(() => String, { description: 'What the hosts call the network that their cables lead to, as `physnet1`. When every host is known not to reach it, its making fails.' })
   readonly physicalNetwork!: string;
 
   @Field(() => Int, { nullable: true, description: 'The VLAN on those cables, 1 to 4094; none if not given.' })

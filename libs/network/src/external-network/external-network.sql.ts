@@ -2,7 +2,7 @@ import { keysetList, statement } from '#database';
 import type { ExternalNetworkRow } from './external-network.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, description, backend_id, physical_network, vlan, cidr, host(gateway) AS gateway, pools,
-  lifecycle, desired_revision, realised_revision, failure, version, revision, created_at, updated_at`;
+  lifecycle, desired_revision, realised_revision, connected_hosts, failure, version, revision, created_at, updated_at`;
 
 export const findExternalNetworks = statement<ExternalNetworkRow, [ids: string[]]>(
   'external_network.find',
@@ -30,6 +30,31 @@ export const findNeighbouringExternalNetworks = statement<
   'external_network.neighbours',
   'SELECT id, name, cidr, vlan FROM external_network WHERE backend_id = $1 AND physical_network = $2 ORDER BY id',
 );
+
+/** Those that a backend has, the first so many by id. */
+export const findExternalNetworksOfBackend = statement<ExternalNetworkRow, [backendId: string, limit: number]>(
+  'external_network.of_backend',
+  `SELECT ${COLUMNS} FROM external_network WHERE backend_id = $1 AND lifecycle = 'PRESENT' ORDER BY id LIMIT $2::int`,
+);
+
+/** All hosts that uplinks may be led by. */
+export const findHostNames = statement<{ name: string }, [backendId: string]>(
+  'external_network.host_names',
+  'SELECT name FROM host WHERE backend_id = $1 ORDER BY name',
+);
+
+/** `[{ id, hosts }]` */
+export const setConnectedHosts = statement<never, [connected: string]>(
+  'external_network.set_connected',
+  `UPDATE external_network AS e SET connected_hosts = n.hosts
+   FROM (
+     SELECT o.id, s.hosts FROM external_network AS o JOIN jsonb_to_recordset($1::jsonb) AS s (id text, hosts text[]) ON s.id = o.id
+     WHERE o.connected_hosts IS DISTINCT FROM s.hosts ORDER BY o.id FOR UPDATE OF o
+   ) AS n WHERE e.id = n.id`,
+);
+
+/** SQL: whether a host `h` may lead to the external network `e`. Where no host is known to reach it, any may. */
+export const MAY_LEAD = `(coalesce(cardinality(e.connected_hosts), 0) = 0 OR h.name = ANY (e.connected_hosts))`;
 
 export const externalNetworkMade = statement<never, [id: string]>(
   'external_network.made',

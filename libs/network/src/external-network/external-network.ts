@@ -1,4 +1,5 @@
 import { defineId, type ErrorRecord, type Id } from '#core';
+import type { PhysicalNetworkHosts } from '#drivers';
 import type { AddressPool } from '../address/ipv4.js';
 
 export const externalNetworkId = defineId('ext');
@@ -25,11 +26,25 @@ export interface ExternalNetworkRow {
   lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
   desired_revision: number;
   realised_revision: number;
+  /** Hosts that reach it, by name, as was last seen; null while none is known to, empty when all are known not to. */
+  connected_hosts: string[] | null;
   failure: ErrorRecord | null;
   version: number;
   revision: number;
   created_at: Date;
   updated_at: Date;
+}
+
+/**
+ * Of a host that the backend knows nothing of, because it is off or has not come yet, what was known before stays true.
+ * @param hostNames all hosts of the backend
+ * @returns what a row says of it
+ */
+export function connectedHosts(before: readonly string[] | null, hostNames: readonly string[], seen: Pick<PhysicalNetworkHosts, 'connected' | 'unconnected'>): string[] | null {
+  const [connected, unconnected] = [new Set(seen.connected), new Set(seen.unconnected)];
+  const known = hostNames.filter((name) => connected.has(name) || (!unconnected.has(name) && before?.includes(name) === true));
+  const areAllUnconnected = hostNames.length > 0 && hostNames.every((name) => unconnected.has(name));
+  return known.length > 0 || areAllUnconnected ? known.sort() : null;
 }
 
 export function externalNetworkState(row: Pick<ExternalNetworkRow, 'lifecycle'>): ExternalNetworkState {

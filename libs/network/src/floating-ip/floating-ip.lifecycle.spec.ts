@@ -102,6 +102,6 @@ describe('floating IPs on a simulated datacenter', () => {
     expect(await bench.room.database.rows(findPorts, [port.portId])).toEqual([]);
     expect(await bench.floatingIp(id)).toMatchObject({ network_id: null, port_id: null, lifecycle: 'PRESENT' });
     expect(await bench.objects()).not.toContain(id);
-    expect(await bench.look(edgeDrift(bench.center.drivers, { graceMs: 0 }))).toEqual([]);
+    expect(await bench.look(edgeDrift(bench.room.database, bench.center.drivers, { graceMs: 0 }))).toEqual([]);
   });
 });

@@ -6,6 +6,7 @@ import { Action, CommandRunner, SYSTEM_PLACE, type Access, type CommandOptions, 
 import { lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { formatAddress, formatBlock, overlap, parseBlock, parseTransitBlock } from '../address/ipv4.js';
+import { requireConnected } from '../external-network/connected-hosts.js';
 import { claimFreeAddress, requireRouters } from '../external-network/external-address.js';
 import type { ExternalNetworkRow } from '../external-network/external-network.js';
 import { findExternalNetworksByReference } from '../external-network/external-network.sql.js';
@@ -94,7 +95,10 @@ async function requireOutside(reader: Reader, reference: string): Promise<Extern
   const found = await reader.rows(findExternalNetworksByReference, [reference]);
   const row = found.find((each) => each.id === reference) ?? found[0];
   if (row === undefined) throw notFound('external network', reference, field);
-  if (row.lifecycle === 'PRESENT') return row;
+  if (row.lifecycle === 'PRESENT') {
+    requireConnected(row, field);
+    return row;
+  }
   throw new MuonError('INVALID_STATE', `The external network "${row.name}" is ${row.lifecycle} and gives out no addresses.`, {
     field,
     data: { id: row.id, state: row.lifecycle },

@@ -1,4 +1,5 @@
 import { keysetList, statement } from '#database';
+import { MAY_LEAD } from '../external-network/external-network.sql.js';
 import type { ProviderRouterRow, TransitAddressRow } from './provider-router.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, description, backend_id, external_network_id, host(external_address) AS external_address,
@@ -78,9 +79,9 @@ export const removeProviderRouters = statement<{ id: string; backend_id: string 
 export const chooseProviderGatewayHosts = statement<{ id: string; host_names: string[] }, [ids: string[], limit: number]>(
   'provider_router.choose_gateways',
   `SELECT p.id, ARRAY(
-     SELECT h.name FROM host AS h WHERE h.backend_id = p.backend_id
+     SELECT h.name FROM host AS h WHERE h.backend_id = p.backend_id AND ${MAY_LEAD}
      ORDER BY h.intent <> 'ENABLED', md5(p.id || h.id), h.id LIMIT $2::int) AS host_names
-   FROM provider_router AS p WHERE p.id = ANY($1) ORDER BY p.id`,
+   FROM provider_router AS p JOIN external_network AS e ON e.id = p.external_network_id WHERE p.id = ANY($1) ORDER BY p.id`,
 );
 
 /** How many routers and floating IPs have addresses of each transit block. */

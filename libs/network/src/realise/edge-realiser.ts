@@ -1,7 +1,9 @@
 import { MuonError } from '#core';
 import type { Outcome } from '#drivers';
 import { done, wait, type StepWait } from '#operations';
-import { findExternalNetworks, markExternalNetworksRealised } from '../external-network/external-network.sql.js';
+import { lookForHosts, reachedByNobody, type Connected } from '../external-network/connected-hosts.js';
+import type { ExternalNetworkRow } from '../external-network/external-network.js';
+import { findExternalNetworks, markExternalNetworksRealised, setConnectedHosts } from '../external-network/external-network.sql.js';
 import { findFloatingIpRouters, findFloatingIps, markFloatingIpsRealised } from '../floating-ip/floating-ip.sql.js';
 import { findProviderRouters, markProviderRoutersRealised } from '../provider-router/provider-router.sql.js';
 import { findNetworksOfRouters, findRouters, findRoutersOfNetworks, markRoutersRealised } from '../router/router.sql.js';
@@ -58,6 +60,7 @@ export class EdgeRealiser {
     requireAll('external network', ids, rows);
     const behind = rows.filter((row) => options.force === true || row.realised_revision < row.desired_revision);
     const specifications = await externalNetworkSpecifications(context.reader, behind);
+    const connected = await this.#connected(context, behind);
     const again = await settleAll(
       behind.map(async (row, index) => {
         const driver = await this.networks.network(row.backend_id);
@@ -66,7 +69,28 @@ export class EdgeRealiser {
     );
     if (again !== null) return wait({ afterMs: again, blocker: 'The backend is making the external network.' });
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
-    return done({ commit: async (transaction) => void (behind.length > 0 && (await transaction.execute(markExternalNetworksRealised, realised))) });
+    return done({
+      commit: async (transaction) => {
+        if (behind.length === 0) return;
+        await transaction.execute(markExternalNetworksRealised, realised);
+        await transaction.execute(setConnectedHosts, JSON.stringify(connected));
+      },
+    });
+  }
+
+  /**
+   * Looks which hosts reach them.
+   * @throws INVALID_STATE where one is being made that every host is known not to reach; one that is there stays
+   */
+  async #connected(context: AnyContext, rows: readonly ExternalNetworkRow[]): Promise<Connected[]> {
+    return Promise.all(
+      rows.map(async (row) => {
+        const driver = await this.networks.network(row.backend_id);
+        const { connected, seen } = await lookForHosts(context.reader, driver, context.call(`${row.id}/hosts`), row);
+        if (row.lifecycle === 'CREATING' && connected.hosts?.length === 0) throw reachedByNobody(row.physical_network, seen);
+        return connected;
+      }),
+    );
   }
 
   async removeExternalNetworks(context: AnyContext, ids: readonly string[], options: RemoveOptions = {}): Promise<Answer> {

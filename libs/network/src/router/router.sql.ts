@@ -1,5 +1,6 @@
 import { keysetList, statement } from '#database';
 import { visible } from '#identity';
+import { MAY_LEAD } from '../external-network/external-network.sql.js';
 import type { RouterNetworkRow, RouterRow } from './router.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, description, owner_id, backend_id, external_network_id,
@@ -179,13 +180,13 @@ export interface GatewayHostsRow {
 }
 
 /**
- * Hosts that lead a router's uplink, the first live one does: those in use before those that are not, and then in an order
+ * Hosts that lead a router's uplink, the first live one does, of those that reach it: those in use before those that are not, and then in an order
  * of the router's own, so that routers spread, and a host that comes or goes moves few of them.
  */
 export const chooseGatewayHosts = statement<GatewayHostsRow, [routerIds: string[], limit: number]>(
   'router.choose_gateways',
   `SELECT r.id AS router_id, ARRAY(
-     SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id
+     SELECT h.name FROM host AS h WHERE h.backend_id = r.backend_id AND ${MAY_LEAD}
      ORDER BY h.intent <> 'ENABLED', md5(r.id || h.id), h.id LIMIT $2::int) AS host_names
-   FROM router AS r WHERE r.id = ANY($1) ORDER BY r.id`,
+   FROM router AS r LEFT JOIN external_network AS e ON e.id = r.external_network_id WHERE r.id = ANY($1) ORDER BY r.id`,
 );

@@ -1,5 +1,6 @@
 import { invalidInput } from '#core';
 import type { Reader } from '#database';
+import { requireConnected } from '../external-network/connected-hosts.js';
 import { usableExternalNetwork } from '../external-network/external-address.js';
 import type { ExternalNetworkRow } from '../external-network/external-network.js';
 import { findExternalNetworks } from '../external-network/external-network.sql.js';
@@ -36,7 +37,10 @@ export async function usableUplink(reader: Reader, tenantId: string, request: Up
   if (externalNetwork != null) {
     return { outside: await usableExternalNetwork(reader, tenantId, externalNetwork, `${field}.externalNetwork`), providerRouter: null };
   }
-  return providerRouter == null ? null : behind(reader, await usableProviderRouter(reader, tenantId, providerRouter, `${field}.providerRouter`));
+  if (providerRouter == null) return null;
+  const uplink = await behind(reader, await usableProviderRouter(reader, tenantId, providerRouter, `${field}.providerRouter`));
+  if (uplink !== null) requireConnected(uplink.outside, `${field}.providerRouter`);
+  return uplink;
 }
 
 /** What a router leads to now. */
