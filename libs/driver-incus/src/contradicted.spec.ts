@@ -2,7 +2,7 @@ import { typeidUnboxed } from 'typeid-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Driver } from '#drivers';
 import { StatusCode } from '#incus';
-import { callOf, PretendIncus } from './testing/pretend-incus.js';
+import { callOf, PretendIncus, type Asked } from './testing/pretend-incus.js';
 
 /** What Incus says when somebody else is at work on the same machine; seen in test/lab/incus-races.spec.ts now and then. */
 const ownership = { installationId: 'installation_1', tenantId: 'tenant_1', projectId: 'project_1' };
@@ -46,6 +46,28 @@ test('a suspension that another’s resumption has thwarted is tried again', asy
 test('a suspension that fails each time fails with Incus’s reason', async () => {
   refuseToFreeze(100);
   await expect(driver.compute.suspendMachine(callOf(), machineId)).rejects.toMatchObject({ code: 'BACKEND_FAILED', message: 'Incus: freezing the container failed' });
+});
+
+test('a creation whose last request comes while its machine is deleted leaves no machine', async () => {
+  const diskId = typeidUnboxed('disk');
+  const lateId = typeidUnboxed('vm');
+  await driver.storage.createDisk(callOf(), { diskId, ownership, poolName: 'local', hostName: 'h1', sizeGib: 1, imageReference: 'tiny' });
+  const late: Asked[] = [];
+  incus.when(new RegExp(`^PUT /instances/${lateId.replace('_', '-')}`), async (asked) => {
+    if (late.push(asked) > 1) return incus.answer(asked);
+    return new Promise(() => undefined);
+  });
+  const machine = { machineId: lateId, hostname: 'late', ownership, hostName: 'h1', imageReference: 'tiny', cpu: 1, memoryMib: 128, interfaces: [], diskIds: [diskId], userData: '' };
+  await expect(driver.compute.createMachine(callOf({ timeoutMs: 200 }), machine)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  // After the deletion has looked, and before the name is taken away.
+  incus.when(new RegExp(`^POST /instances/${lateId.replace('_', '-')}`), (asked) => {
+    const [creation] = late;
+    if (creation !== undefined) incus.answer(creation);
+    return incus.answer(asked);
+  });
+  expect((await driver.compute.deleteMachine(callOf(), lateId)).state).toBe('DONE');
+  expect(await driver.compute.getMachine(callOf(), lateId)).toBeUndefined();
+  expect(await driver.storage.getDisk(callOf(), diskId)).toMatchObject({ attachedTo: null });
 });
 
 test('a disk that is deleted while it is attached is NOT_FOUND by its own name', async () => {
