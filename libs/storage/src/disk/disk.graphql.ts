@@ -176,6 +176,9 @@ export class CreateDiskInput {
   })
   readonly virtualMachineId?: string | null;
 
+  @Field(() => String, { nullable: true, description: 'Only datastores of this kind, in the operator’s word; any if not given.' })
+  readonly datastoreKind?: string | null;
+
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;
 }
@@ -254,8 +257,9 @@ export class DiskResolver {
     @Args('input', { type: () => CreateDiskInput, description: 'What to make.' }) input: CreateDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
-    const { dryRun, zone, virtualMachineId, ...rest } = input;
-    const wanted = { ...rest, ...(zone == null ? {} : { zone }), ...(virtualMachineId == null ? {} : { virtualMachineId }) };
+    const { dryRun, zone, virtualMachineId, datastoreKind, ...rest } = input;
+    const narrowed = { ...(zone == null ? {} : { zone }), ...(virtualMachineId == null ? {} : { virtualMachineId }), ...(datastoreKind == null ? {} : { datastoreKind }) };
+    const wanted = { ...rest, ...narrowed };
     const outcome = await this.service.create(accessOf(context), wanted, optionsOf(dryRun, context));
     return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
   }
