@@ -1727,6 +1727,7 @@ fence_reason = CASE WHEN j.now_health = 'UP' THEN NULL ELSE h.fence_reason END,
 network_behind_since = CASE WHEN j.now_health = 'UP' AND j.health = 'DOWN' THEN coalesce(h.network_behind_since, now()) ELSE h.network_behind_since END,
 network_behind_reason = CASE WHEN j.now_health = 'UP' AND j.health = 'DOWN' THEN 'It was away; it is being asked whether it has all that its network was told meanwhile.'
 ELSE h.network_behind_reason END,
+network_tellings = CASE WHEN j.now_health = 'UP' AND j.health = 'DOWN' THEN h.network_tellings + 1 ELSE h.network_tellings END,
 cpu = CASE WHEN j.alive THEN j.cpu ELSE h.cpu END,
 memory_mib = CASE WHEN j.alive THEN j.memory_mib ELSE h.memory_mib END,
 traits = CASE WHEN j.alive THEN j.traits ELSE h.traits END
@@ -1771,7 +1772,7 @@ AND (b.fence_asked_at IS NULL OR b.fence_asked_at < now() - $2::float8 * interva
 ORDER BY b.fence_asked_at NULLS FIRST, h.id LIMIT $3::int;
 
 -- host.behind
-SELECT id, backend_id, name FROM host WHERE network_behind_since IS NOT NULL AND health = 'UP' ORDER BY random() LIMIT $1::int;
+SELECT id, backend_id, name, network_tellings FROM host WHERE network_behind_since IS NOT NULL AND health = 'UP' ORDER BY random() LIMIT $1::int;
 
 -- host.count_behind
 SELECT count(*) AS hosts FROM host WHERE network_behind_since IS NOT NULL;
@@ -1779,47 +1780,51 @@ SELECT count(*) AS hosts FROM host WHERE network_behind_since IS NOT NULL;
 -- host.down_names
 SELECT name FROM host WHERE backend_id = $1 AND health = 'DOWN';
 
+-- host.explain_behind
+UPDATE host SET network_behind_reason = $2
+WHERE id = $1 AND network_behind_since IS NOT NULL AND network_behind_reason IS DISTINCT FROM $2;
+
 -- host.find
 SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host WHERE id = ANY($1);
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host WHERE id = ANY($1);
 
--- host.list.NAME#06342f63
+-- host.list.NAME#1adf0024
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t WHERE (t.name, t.id) < ($6::text::text, $7::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $8::int;
 
--- host.list.NAME#359cdfcb
+-- host.list.NAME#23975d30
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
 
--- host.list.NAME#a3a9fea0
+-- host.list.NAME#2a858def
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
-WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
-AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
-
--- host.list.NAME#b8fa9dda
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
-memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t WHERE (t.name, t.id) > ($6::text::text, $7::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $8::int;
 
--- host.list.count#b38c9a9f
+-- host.list.NAME#d5e093ed
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
+memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host
+WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
+AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
+
+-- host.list.count#1ba42860
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
 memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at FROM host
+fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at FROM host
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR rack_id = $2) AND ($3::text IS NULL OR backend_id = $3)
 AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t;
 
@@ -1827,12 +1832,13 @@ AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR health = $5)) AS t;
 SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM host_heartbeat WHERE host_id = ANY($1);
 
 -- host.mark_behind
-UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3
-FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) AND network_behind_reason IS DISTINCT FROM $3 ORDER BY id FOR UPDATE) AS behind
+UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3, network_tellings = network_tellings + 1
+FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) ORDER BY id FOR UPDATE) AS behind
 WHERE h.id = behind.id;
 
 -- host.mark_current
-UPDATE host SET network_behind_since = NULL, network_behind_reason = NULL WHERE id = $1 AND network_behind_since IS NOT NULL;
+UPDATE host SET network_behind_since = NULL, network_behind_reason = NULL
+WHERE id = $1 AND network_tellings = $2 AND network_behind_since IS NOT NULL;
 
 -- host.mark_vacant
 UPDATE host SET vacant = true WHERE id = $1 AND intent = 'MAINTENANCE' AND NOT vacant;

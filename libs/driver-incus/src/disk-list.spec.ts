@@ -1,44 +1,33 @@
-import { typeidUnboxed } from 'typeid-js';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { DiskHealth, type Driver } from '#drivers';
-import { callOf, PretendIncus } from './testing/pretend-incus.js';
+import type { DiskHealth } from '#drivers';
+import { callOf, diskOf, pretendIncus } from './testing/pretend-incus.js';
 
 const LISTS = /^GET \/instances\?recursion=1$/;
-const ownership = { installationId: 'installation_1', tenantId: 'tenant_1', projectId: 'project_1' };
 
-let incus: PretendIncus;
-let driver: Driver;
-
-beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['performance'] });
-  incus = await PretendIncus.start();
-  driver = await incus.connect();
-});
-afterEach(async () => {
-  await incus[Symbol.asyncDispose]();
-  vi.useRealTimers();
-});
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+afterEach(() => void vi.useRealTimers());
+const bench = pretendIncus();
 
 async function disk(): Promise<string> {
-  const diskId = typeidUnboxed('disk');
-  await driver.storage.createDisk(callOf(), { diskId, ownership, poolName: 'local', hostName: 'h1', sizeGib: 1, imageReference: 'tiny' });
-  return diskId;
+  const specification = diskOf();
+  await bench.driver.storage.createDisk(callOf(), specification);
+  return specification.diskId;
 }
 const health = async (...ids: string[]): Promise<(DiskHealth | undefined)[]> => {
-  const told = await driver.storage.diskHealth(callOf(), ids);
+  const told = await bench.driver.storage.diskHealth(callOf(), ids);
   return ids.map((id) => told.get(id));
 };
 
 test('who asks for a few disks at a time has all of them listed once', async () => {
   const ids = [await disk(), await disk(), await disk()];
   for (const id of ids) expect(await health(id)).toEqual(['HEALTHY']);
-  expect(incus.count(LISTS)).toBe(1);
+  expect(bench.incus.count(LISTS)).toBe(1);
 });
 
 test('after a while all are listed again, and what has changed is told', async () => {
   const id = await disk();
   expect(await health(id)).toEqual(['HEALTHY']);
-  incus.members.set('h1', { status: 'Offline' });
+  bench.incus.members.set('h1', { status: 'Offline' });
   vi.advanceTimersByTime(60_000);
   expect(await health(id)).toEqual(['UNAVAILABLE']);
 });
@@ -46,7 +35,7 @@ test('after a while all are listed again, and what has changed is told', async (
 test('who asks for the same disk again has come anew, and is told what has changed', async () => {
   const id = await disk();
   expect(await health(id)).toEqual(['HEALTHY']);
-  incus.members.set('h1', { status: 'Offline' });
+  bench.incus.members.set('h1', { status: 'Offline' });
   expect(await health(id)).toEqual(['UNAVAILABLE']);
 });
 
@@ -60,8 +49,8 @@ test('one that is newer than the list is told all the same', async () => {
 test('a list that failed is not kept', async () => {
   const id = await disk();
   let isFirst = true;
-  incus.when(LISTS, () => {
-    const answer = isFirst ? incus.refuse(500, 'exit status 1') : [...incus.instances.values()];
+  bench.incus.when(LISTS, () => {
+    const answer = isFirst ? bench.incus.refuse(500, 'exit status 1') : [...bench.incus.instances.values()];
     isFirst = false;
     return answer;
   });

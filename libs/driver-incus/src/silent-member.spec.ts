@@ -1,23 +1,15 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Driver } from '#drivers';
+import { expect, test } from 'vitest';
 import { Budget } from './budget.js';
-import { callOf, PretendIncus } from './testing/pretend-incus.js';
+import { callOf, pretendIncus } from './testing/pretend-incus.js';
 
 /** Incus lists instances after 30 s, with a member that counts as online and says nothing. */
 const LISTS = /^GET \/instances\?recursion=1$/;
 
-let incus: PretendIncus;
-let driver: Driver;
-
-beforeEach(async () => {
-  incus = await PretendIncus.start();
-  driver = await incus.connect();
-});
-afterEach(async () => incus[Symbol.asyncDispose]());
+const bench = pretendIncus();
 
 test('a list that takes most of a call’s time is waited for', async () => {
-  incus.slow(LISTS, 1500);
-  expect(await driver.compute.listMachines(callOf({ timeoutMs: 3000 }), null, 10)).toEqual([]);
+  bench.incus.slow(LISTS, 1500);
+  expect(await bench.driver.compute.listMachines(callOf({ timeoutMs: 3000 }), null, 10)).toEqual([]);
 });
 
 test('the reconcilers’ calls wait for longer than Incus does for one member; others are asked again as before', () => {

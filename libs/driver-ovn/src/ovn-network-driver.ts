@@ -149,7 +149,7 @@ export class OvnNetworkDriver implements NetworkDriver, AsyncDisposable {
   }
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
-    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, partId));
+    return this.backend.work(call, 'realised', async (time) => this.#realisation.realised(time, call.idempotencyKey, partId));
   }
 
   async listParts(call: DriverCall, after: string | null, limit: number): Promise<ObservedNetworkPart[]> {

@@ -94,7 +94,7 @@ export interface NetworkDriver extends FirewallDriver {
   /**
    * DONE when every live host that carries a port of the network, of the router's networks or its uplink, or a port that
    * the security group or firewall may meet, has this revision of it, and perhaps others; hosts that are dead are listed and
-   * caught up later.
+   * caught up later. Its repeats under the same key are about what was told before the first.
    * @param partId of a network, a router, a provider's router, a security group or the firewall
    */
   realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>>;

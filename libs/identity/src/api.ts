@@ -10,7 +10,7 @@ import { ReviewResolver } from './review/review.graphql.js';
 import { CustomRoleResolver } from './role/custom-role.graphql.js';
 
 export { accessOf, BearerAuthenticator, BudgetMeter, GrantedEvents, onlyForMembers } from './access/access.graphql.js';
-export { optionsOf } from './command/command-input.graphql.js';
+export { CommandInput, commandOf, given, optionsOf } from './command/command-input.graphql.js';
 export { CommandPayload, Plan, Problem, resultId, toPayload, toPlan, toProblem } from './command/plan.graphql.js';
 
 export const identityResolvers = [ViewerCanResolver, PlanResolver, PrincipalResolver, RoleBindingResolver, CustomRoleResolver, GroupResolver, IssuerResolver, SystemPauseResolver, ReviewResolver, AuditResolver];

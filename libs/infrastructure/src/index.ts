@@ -8,7 +8,7 @@ export { DriverRegistry, type DriverRegistryOptions } from './driver/driver-regi
 export * from './host/host.js';
 export { HostOccupancy, type HostOccupant, type HostOccupants } from './host/host-occupants.js';
 export { HostStateNews, type HostStateChange, type HostStateListener } from './host/host-state-listener.js';
-export { countHostsBehind, findHosts, findHostsBehind, hosts, markHostCurrent, markHostsBehind } from './host/host.sql.js';
+export { countHostsBehind, explainHostBehind, findHosts, findHostsBehind, hosts, markHostCurrent, markHostsBehind } from './host/host.sql.js';
 export { installationId } from './installation/installation.js';
 export { rackId, type RackId, type RackRow } from './rack/rack.js';
 export { findRacks, racks } from './rack/rack.sql.js';

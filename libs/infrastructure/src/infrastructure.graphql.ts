@@ -1,7 +1,6 @@
 import { registerEnumType } from '@nestjs/graphql';
 import type { ListSource } from '#events/api';
 import type { GraphqlContext } from '#graphql';
-import type { CommandOptions } from '#identity';
 import { accessOf } from '#identity/api';
 import { Health } from './backend/backend.js';
 import { CatalogueState } from './zone/zone.js';
@@ -38,22 +37,4 @@ export function onlyOperators<Row>(context: GraphqlContext, source: ListSource<R
   };
 }
 
-type Given<Input, Kept extends keyof Input = never> = {
-  -readonly [Key in keyof Input]: Key extends Kept ? Input[Key] : Exclude<Input[Key], null>;
-};
-
-/** Nulls as if they were not given, except where null says something. */
-export function given<Input extends object, Kept extends keyof Input = never>(input: Input, kept: readonly Kept[] = []): Given<Input, Kept> {
-  const entries = Object.entries(input).filter(([key, value]) => value !== undefined && (value !== null || kept.includes(key as Kept)));
-  return Object.fromEntries(entries) as Given<Input, Kept>;
-}
-
-/** A mutation's input as its service takes it: how it is to be run apart from what. */
-export function commandOf<Input extends { readonly dryRun?: boolean | null }, Kept extends Exclude<keyof Input, 'dryRun'> = never>(
-  input: Input,
-  context: GraphqlContext,
-  kept: readonly Kept[] = [],
-): { command: Given<Omit<Input, 'dryRun'>, Kept>; options: CommandOptions } {
-  const { dryRun, ...rest } = input;
-  return { command: given(rest, kept), options: { dryRun: dryRun === true, idempotencyKey: context.idempotencyKey } };
-}
+export { commandOf, given } from '#identity/api';

@@ -6,6 +6,7 @@ import { InstallationEntity } from './installation/installation.entity.js';
 import { Infrastructure1764000700000 } from './migrations/1764000700000-infrastructure.js';
 import { HostSilence1764505000000 } from './migrations/1764505000000-host-silence.js';
 import { NetworkBehind1764506200000 } from './migrations/1764506200000-network-behind.js';
+import { NetworkTellings1764506330000 } from './migrations/1764506330000-network-tellings.js';
 import { RackEntity } from './rack/rack.entity.js';
 import { ZoneEntity } from './zone/zone.entity.js';
 
@@ -22,5 +23,5 @@ export const infrastructureRoom: RoomSchema = {
     DatastoreEntity,
     DatastoreHeartbeatEntity,
   ],
-  migrations: [Infrastructure1764000700000, HostSilence1764505000000, NetworkBehind1764506200000],
+  migrations: [Infrastructure1764000700000, HostSilence1764505000000, NetworkBehind1764506200000, NetworkTellings1764506330000],
 };

@@ -1,24 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
-import type { ChangeSet } from '#database';
 import type { CommandResult } from '#identity';
 import { installationId } from '#infrastructure';
-import { defineOperation, OperationEngine, operationId, OperationRegistry, OPERATIONS, silentBell, type OperationKind, type ReconcilerContext } from '#operations';
+import { OperationEngine, OperationRegistry, silentBell } from '#operations';
 import { edgeBench, systemAccess, type EdgeBench } from '#testing';
-import { edgeDrift, FirewallPolicyService, networkDrift, networkOperations, NetworkRealiser, planPorts } from './index.js';
-
-/** A machine of nothing but ports, as compute makes them. */
-function machineKind(realiser: NetworkRealiser): OperationKind<unknown> {
-  const input = z.strictObject({ portIds: z.array(z.string()) });
-  return defineOperation<z.output<typeof input>>({
-    kind: MACHINE,
-    version: 1,
-    input,
-    deadlineMs: 60_000,
-    steps: [{ name: 'ports', run: (context) => realiser.ensurePorts(context, context.operation.input.portIds) }],
-  }) as OperationKind<unknown>;
-}
-const MACHINE = 'spec.machine.create';
+import { edgeDrift, networkDrift } from './index.js';
 
 /** What a backend is told of, and the change that is called off before a worker has begun with it. */
 interface Case {
@@ -32,14 +17,11 @@ interface Case {
 
 describe('changes that are called off before they have begun, after others have told of them', () => {
   let bench: EdgeBench;
-  let policies: FirewallPolicyService;
   let worker: OperationEngine;
   const access = systemAccess();
 
   beforeAll(async () => {
     bench = await edgeBench();
-    policies = new FirewallPolicyService(bench.center.commands);
-    bench.center.registry.register(machineKind(new NetworkRealiser(bench.center.drivers)));
     await bench.center.engine.drain(2000);
     worker = start(() => true);
   });
@@ -50,9 +32,7 @@ describe('changes that are called off before they have begun, after others have 
 
   /** A worker that does only some kinds of work. */
   function start(serves: (kind: string) => boolean): OperationEngine {
-    const realiser = new NetworkRealiser(bench.center.drivers, { settleMs: 150 });
-    const kinds = [...networkOperations(realiser), machineKind(realiser)];
-    const registry = new OperationRegistry().register(...kinds.filter(({ kind }) => serves(kind)));
+    const registry = new OperationRegistry().register(...bench.center.registry.kinds.filter(({ kind }) => serves(kind)));
     const { database, applier, log } = bench.room;
     const engine = new OperationEngine({ database, registry, applier, bell: silentBell, log, sweepEveryMs: 20, retry: { baseMs: 20, maxMs: 200 }, callTimeoutMs: 1000 });
     engine.start();
@@ -65,32 +45,14 @@ describe('changes that are called off before they have begun, after others have 
   }
 
   async function reconcile(): Promise<void> {
-    const started: string[] = [];
-    const context = {
-      reader: bench.room.database,
-      log: bench.room.log,
-      signal: new AbortController().signal,
-      submit: async (changes: ChangeSet) => {
-        await bench.center.operations.submit(changes);
-        started.push(String(changes.result.operationId));
-        return changes.result;
-      },
-    } as unknown as ReconcilerContext;
-    await networkDrift(bench.center.drivers, { graceMs: 0 }).run(context);
-    await edgeDrift(bench.center.drivers, { graceMs: 0 }).run(context);
+    const started = await bench.look(networkDrift(bench.center.drivers, { graceMs: 0 }));
+    started.push(...(await bench.look(edgeDrift(bench.center.drivers, { graceMs: 0 }))));
     for (const id of started) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
   }
 
   async function machineArrives(networkId: string, projectId: string): Promise<void> {
-    const operation: string = operationId.create();
-    const place = { tenantId: bench.tenant.id, projectId };
-    await bench.center.commands.run({ access, name: 'createMachine', input: {}, place }, async (reader) => {
-      const request = { name: bench.unique('machine'), networkId, ownerId: `vm_${operation}`, ...place, hostId: bench.center.hostIds[0] ?? '', backendId: bench.center.backendId, zoneId: null };
-      const { changes, ports } = await planPorts(reader, access, [request]);
-      const input = { portIds: ports.map(({ portId }) => portId) };
-      return changes.add(OPERATIONS, { id: operation, kind: MACHINE, resourceKind: 'vm', resourceId: `vm_${operation}`, ...place, input });
-    });
-    expect(await bench.center.ended(operation)).toMatchObject({ state: 'SUCCEEDED' });
+    const machine = await bench.startMachine(projectId, networkId);
+    expect(await bench.center.ended(machine.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   }
 
   const told = async ({ partId, isCommon }: Case): Promise<unknown> =>
@@ -110,15 +72,15 @@ describe('changes that are called off before they have begun, after others have 
     },
     'a firewall policy that is deleted': async () => {
       const { projectId } = await bench.routed();
-      const made = await policies.create(access, { name: bench.unique('policy'), scopeId: projectId, position: 10, rules: [RULE] });
+      const made = await bench.policies.create(access, { name: bench.unique('policy'), scopeId: projectId, position: 10, rules: [RULE] });
       const id = await bench.succeeded(made);
-      return { ...(await firewall()), change: () => policies.delete(access, id) };
+      return { ...(await firewall()), change: () => bench.policies.delete(access, id) };
     },
     'a firewall policy that is changed': async () => {
       const { projectId } = await bench.routed();
-      const made = await policies.create(access, { name: bench.unique('policy'), scopeId: projectId, position: 11, rules: [RULE] });
+      const made = await bench.policies.create(access, { name: bench.unique('policy'), scopeId: projectId, position: 11, rules: [RULE] });
       const id = await bench.succeeded(made);
-      return { ...(await firewall()), change: () => policies.update(access, { id, rules: [] }) };
+      return { ...(await firewall()), change: () => bench.policies.update(access, { id, rules: [] }) };
     },
     'a port that joins a group': async () => {
       const { projectId, port } = await bench.routed();
@@ -138,7 +100,7 @@ describe('changes that are called off before they have begun, after others have 
     const subject = await prepare();
     await reconcile();
     const before = await told(subject);
-    await become((kind) => kind.endsWith('.repair') || kind === MACHINE);
+    await become((kind) => kind.endsWith('.repair') || kind === 'testing.machine.create');
     const { result } = await subject.change();
     if (subject.network !== undefined) await machineArrives(subject.network.networkId, subject.network.projectId);
     await reconcile();

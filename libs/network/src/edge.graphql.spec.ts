@@ -1,31 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRows } from '#database';
-import { EventFeed, eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { accessWith, countStatements, newTenant, roomDatabase, systemAccess, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
-import { networkResolvers } from './api.js';
-import {
-  ExternalNetworkService,
-  FirewallPolicyService,
-  FloatingIpService,
-  LoadBalancerService,
-  networkOperations,
-  NetworkRealiser,
-  networkRoom,
-  NetworkService,
-  ProviderRouterService,
-  registerNetworkSections,
-  RouterService,
-  SecurityGroupService,
-  SubnetService,
-} from './index.js';
+import { countStatements, networkBench, type NetworkBench, type TestApi, type TestTenant } from '#testing';
 
 const EXTERNAL = 'id name cidr gateway state backendId physicalNetwork pools { first last } addressCount usedAddressCount currentOperation { kind }';
 const ROUTER = 'id name state externalAddress transitAddress sourceNat version networks { id name } externalNetwork { name } providerRouter { name } currentOperation { kind }';
@@ -42,57 +16,22 @@ interface Shown {
 type Answer = Record<string, Record<'router' | 'floatingIp' | 'externalNetwork' | 'providerRouter' | 'network' | 'loadBalancer', Shown> & { operation: { id: string } | null; plan: unknown }>;
 
 describe('routers and floating IPs over GraphQL', () => {
-  let room: RoomDatabase;
-  let center: TestDatacenter;
+  let bench: NetworkBench;
+  let room: NetworkBench['room'];
+  let center: NetworkBench['center'];
   let api: TestApi;
   let tenant: TestTenant;
   let outside: string;
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
-    ]);
-    center = await testDatacenter(room, {
-      sections: registerNetworkSections,
-      kinds: (drivers) => networkOperations(new NetworkRealiser(drivers)),
-    });
-    tenant = await newTenant(room.database, 2);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
-    const { commands, ledger } = center;
-    const networks = new NetworkService(commands, ledger);
-    api = await testApi({
-      log: room.log,
-      services: [
-        room.database,
-        new EventFeed(room.database, room.log),
-        networks,
-        new SubnetService(commands, networks),
-        new LoadBalancerService(commands, ledger, networks),
-        new ExternalNetworkService(commands),
-        new ProviderRouterService(commands),
-        new RouterService(commands, ledger),
-        new FloatingIpService(commands, ledger),
-        new SecurityGroupService(commands, ledger, center.drivers),
-        new FirewallPolicyService(commands),
-      ],
-      resolvers: networkResolvers,
-      callers: {
-        operator: systemAccess(),
-        ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),
-        stranger: accessWith([{ role: 'OWNER', tenantId: 'ten_other', projectId: null }]),
-        nobody: accessWith([]),
-      },
-    });
+    bench = await networkBench(2);
+    ({ room, center, tenant } = bench);
+    api = await bench.api();
     const input = { name: 'outside', backendId: center.backendId, physicalNetwork: 'physnet1', cidr: '198.51.100.0/24', gateway: '198.51.100.1', pools: [{ first: '198.51.100.100', last: '198.51.100.199' }] };
     const made = await change('operator', 'createExternalNetwork', input, `externalNetwork { ${EXTERNAL} }`);
     outside = made.externalNetwork.id;
   });
-  afterAll(async () => {
-    await api.close();
-    await center.close();
-    await room.close();
-  });
+  afterAll(() => bench.close());
 
   const projectId = (index = 0): string => tenant.projectIds[index] ?? '';
 

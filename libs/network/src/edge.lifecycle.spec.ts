@@ -1,18 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { statement, type ChangeSet } from '#database';
-import type { CommandResult } from '#identity';
-import type { ReconcilerContext } from '#operations';
+import { statement } from '#database';
 import { accessWith, edgeBench, systemAccess, type EdgeBench } from '#testing';
 import {
   edgeDrift,
   findExternalNetworks,
-  findPorts,
   findRoutersOfNetworks,
   networkScopeContents,
   planFloatingIp,
   planLoadBalancer,
   planNetwork,
-  planPortRemoval,
   planRouter,
 } from './index.js';
 
@@ -42,19 +38,9 @@ describe('routers and floating IPs on a simulated datacenter', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 }), ended = true): Promise<string[]> {
-    const started: string[] = [];
-    await reconciler.run({
-      reader: bench.room.database,
-      log: bench.room.log,
-      signal: new AbortController().signal,
-      submit: async (changes: ChangeSet) => {
-        await bench.center.operations.submit(changes);
-        started.push(String(changes.result.operationId));
-        return changes.result;
-      },
-    } as unknown as ReconcilerContext);
-    if (ended) for (const id of started) await bench.center.ended(id);
+  async function look(reconciler = edgeDrift(bench.center.drivers, { graceMs: 0 })): Promise<string[]> {
+    const started = await bench.look(reconciler);
+    for (const id of started) await bench.center.ended(id);
     return started;
   }
 
@@ -205,7 +191,7 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: first, times: Infinity });
     await bench.center.world.addFault({ kind: 'UNAVAILABLE', method: 'ensureRouter', resourceId: second, times: Infinity });
     const reconciler = edgeDrift(bench.center.drivers, { graceMs: 0, repairsAtOnce: 2 });
-    const stuck = await look(reconciler, false);
+    const stuck = await bench.look(reconciler);
     expect(await look(reconciler)).toHaveLength(others.length);
     await bench.center.world.clearFaults();
     for (const id of stuck) expect(await bench.center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
@@ -231,98 +217,6 @@ describe('routers and floating IPs on a simulated datacenter', () => {
     const told = parts.filter(({ id }) => id === elsewhere || id === routerId).map(({ id, revision }) => [id, revision]);
     expect(told).toHaveLength(2);
     expect(told).toEqual(expect.arrayContaining(revisions));
-  });
-
-  it('leads a floating IP to a port, to a load balancer, nowhere, and gives it back', async () => {
-    const { projectId, networkId, routerId, port } = await bench.routed();
-    const id = await bench.makeFloating(projectId);
-    const { address } = (await bench.floatingIp(id)) ?? {};
-    expect(await bench.usage(projectId)).toMatchObject({ 'floating_ip.count': 1 });
-    expect(await bench.objects()).not.toContain(id);
-    await bench.succeeded(await bench.floating.associate(access, { id, portId: port.portId }));
-    expect(await bench.told(id)).toEqual({ routerId, networkId, address, target: { kind: 'PORT', portId: port.portId } });
-    const loadBalancerId = await bench.balancerIn(networkId);
-    await bench.succeeded(await bench.floating.associate(access, { id, loadBalancerId }));
-    expect(await bench.told(id)).toMatchObject({ target: { kind: 'LOAD_BALANCER', loadBalancerId } });
-    expect((await bench.floating.associate(access, { id, loadBalancerId })).result.operationId).toBeNull();
-    const { version = 0 } = (await bench.floatingIp(id)) ?? {};
-    await expect(bench.floating.dissociate(access, { id, expectedVersion: version - 1 })).rejects.toMatchObject({ code: 'CONFLICT' });
-    await bench.succeeded(await bench.floating.dissociate(access, { id, expectedVersion: version }));
-    expect(await bench.objects()).not.toContain(id);
-    expect(await bench.floatingIp(id)).toMatchObject({ network_id: null, lifecycle: 'PRESENT', address });
-    await bench.succeeded(await bench.floating.delete(access, { id }));
-    expect(await bench.usage(projectId)).not.toHaveProperty('floating_ip.count');
-    expect(await bench.held(projectId)).toEqual([routerId]);
-  });
-
-  it('leads where it led before after an association that failed for good', async () => {
-    const { projectId, networkId, port } = await bench.routed();
-    const id = await bench.makeFloating(projectId);
-    await bench.succeeded(await bench.floating.associate(access, { id, portId: port.portId }));
-    const loadBalancerId = await bench.balancerIn(networkId);
-    await bench.center.world.addFault({ kind: 'REFUSED', method: 'ensureFloatingIp' });
-    const { result } = await bench.floating.associate(access, { id, loadBalancerId });
-    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'FAILED' });
-    expect(await bench.floatingIp(id)).toMatchObject({ port_id: port.portId, load_balancer_id: null });
-    expect(await bench.told(id)).toMatchObject({ target: { kind: 'PORT' } });
-  });
-
-  it('does not lead where the outside is not reached, nor twice to one place', async () => {
-    const projectId = bench.freshProject();
-    const networkId = await bench.makeNetwork(projectId);
-    const port = await bench.makePort(projectId, networkId);
-    const [one, two] = [await bench.makeFloating(projectId), await bench.makeFloating(projectId)];
-    await expect(bench.floating.associate(access, { id: one, portId: port.portId })).rejects.toMatchObject({ code: 'INVALID_STATE', field: 'input.portId' });
-    await bench.makeRouter(projectId, [networkId]);
-    await bench.succeeded(await bench.floating.associate(access, { id: one, portId: port.portId }));
-    await expect(bench.floating.associate(access, { id: two, portId: port.portId })).rejects.toMatchObject({ code: 'INVALID_STATE' });
-    await expect(bench.floating.associate(access, { id: two })).rejects.toMatchObject({ code: 'INVALID_INPUT' });
-    await expect(bench.floating.associate(access, { id: two, portId: 'prt_none' })).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.portId' });
-  });
-
-  it('keeps router, network and uplink while a floating IP leads through them', async () => {
-    const { projectId, networkId, routerId, port } = await bench.routed();
-    const id = await bench.makeFloating(projectId);
-    await bench.succeeded(await bench.floating.associate(access, { id, portId: port.portId }));
-    for (const attempt of [
-      async () => bench.routers.delete(access, { id: routerId }),
-      async () => bench.routers.update(access, { id: routerId, detach: [networkId] }),
-      async () => bench.routers.update(access, { id: routerId, externalNetwork: null }),
-    ]) {
-      await expect(attempt()).rejects.toMatchObject({ code: 'INVALID_STATE', data: { floatingIps: [expect.objectContaining({ id })] } });
-    }
-    const { plan } = await bench.routers.update(access, { id: routerId, detach: [networkId] }, { dryRun: true });
-    expect(plan?.changes.problems).toEqual([expect.objectContaining({ code: 'INVALID_STATE' })]);
-  });
-
-  it('lets a floating IP lead through a router, or the router go, whoever comes first', async () => {
-    for (const letGo of ['detach', 'uplink', 'delete'] as const) {
-      const { projectId, networkId, routerId, port } = await bench.routed();
-      const id = await bench.makeFloating(projectId);
-      const going = async (): Promise<CommandResult> => {
-        if (letGo === 'delete') return bench.routers.delete(access, { id: routerId });
-        return bench.routers.update(access, letGo === 'detach' ? { id: routerId, detach: [networkId] } : { id: routerId, externalNetwork: null });
-      };
-      const [led, gone] = await Promise.allSettled([bench.floating.associate(access, { id, portId: port.portId }), going()]);
-      expect([led.status, gone.status].filter((status) => status === 'fulfilled'), letGo).toHaveLength(1);
-      for (const each of [led, gone]) {
-        if (each.status === 'fulfilled') await bench.succeeded(each.value);
-        else expect(each.reason).toMatchObject({ code: 'INVALID_STATE' });
-      }
-    }
-  });
-
-  it('goes nowhere again when its port goes, and stays the project’s', async () => {
-    const { projectId, port } = await bench.routed();
-    const id = await bench.makeFloating(projectId);
-    await bench.succeeded(await bench.floating.associate(access, { id, portId: port.portId }));
-    const driver = await bench.center.drivers.driver(bench.center.backendId);
-    await driver.network.removePort(bench.call('gone'), port.portId);
-    await bench.center.operations.submit(planPortRemoval([port.portId]));
-    expect(await bench.room.database.rows(findPorts, [port.portId])).toEqual([]);
-    expect(await bench.floatingIp(id)).toMatchObject({ network_id: null, port_id: null, lifecycle: 'PRESENT' });
-    expect(await bench.objects()).not.toContain(id);
-    expect(await look()).toEqual([]);
   });
 
   it('tells a backend again that has lost its edge, and moves uplinks when hosts come and go', async () => {

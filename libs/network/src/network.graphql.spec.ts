@@ -1,44 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRows } from '#database';
-import { EventFeed, eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import {
-  accessWith,
-  countStatements,
-  newTenant,
-  roomDatabase,
-  systemAccess,
-  testApi,
-  testDatacenter,
-  type RoomDatabase,
-  type TestApi,
-  type TestDatacenter,
-  type TestTenant,
-} from '#testing';
-import { networkResolvers } from './api.js';
-import {
-  ExternalNetworkService,
-  FirewallPolicyService,
-  FloatingIpService,
-  LoadBalancerService,
-  networkOperations,
-  NetworkRealiser,
-  networkRoom,
-  NetworkService,
-  planPorts,
-  ProviderRouterService,
-  registerNetworkSections,
-  RouterService,
-  SecurityGroupService,
-  SubnetService,
-} from './index.js';
+import { countStatements, networkBench, type NetworkBench, type TestApi, type TestTenant } from '#testing';
 
 interface NetworkShown {
   id: string;
@@ -57,42 +18,18 @@ const CREATE = `mutation ($input: CreateNetworkInput!) { createNetwork(input: $i
 const BALANCER = `id address state listeners { port memberPort } members { portId address }`;
 
 describe('networks over GraphQL', () => {
-  let room: RoomDatabase;
-  let center: TestDatacenter;
+  let bench: NetworkBench;
+  let room: NetworkBench['room'];
+  let center: NetworkBench['center'];
   let api: TestApi;
   let tenant: TestTenant;
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
-    ]);
-    center = await testDatacenter(room, {
-      sections: registerNetworkSections,
-      kinds: (drivers) => networkOperations(new NetworkRealiser(drivers)),
-    });
-    tenant = await newTenant(room.database, 2);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
-    const networks = new NetworkService(center.commands, center.ledger);
-    const subnets = new SubnetService(center.commands, networks);
-    const balancers = new LoadBalancerService(center.commands, center.ledger, networks);
-    const edge = [new ExternalNetworkService(center.commands), new ProviderRouterService(center.commands), new RouterService(center.commands, center.ledger), new FloatingIpService(center.commands, center.ledger)];
-    const security = [new SecurityGroupService(center.commands, center.ledger, center.drivers), new FirewallPolicyService(center.commands)];
-    api = await testApi({
-      log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), networks, subnets, balancers, ...edge, ...security],
-      resolvers: networkResolvers,
-      callers: {
-        ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),
-        stranger: accessWith([{ role: 'OWNER', tenantId: 'ten_other', projectId: null }]),
-      },
-    });
+    bench = await networkBench(2);
+    ({ room, center, tenant } = bench);
+    api = await bench.api();
   });
-  afterAll(async () => {
-    await api.close();
-    await center.close();
-    await room.close();
-  });
+  afterAll(() => bench.close());
 
   const projectId = (index = 0): string => tenant.projectIds[index] ?? '';
 
@@ -102,17 +39,7 @@ describe('networks over GraphQL', () => {
   }
 
   async function makePorts(networkId: string, amount: number, project = projectId()): Promise<string[]> {
-    let ids: string[] = [];
-    const place = { tenantId: tenant.id, projectId: project };
-    await center.commands.run({ access: systemAccess(), name: 'ports', input: {}, place }, async (reader) => {
-      const requests = Array.from({ length: amount }, (_, index) => ({
-        name: `m-${index}`, networkId, ownerId: `vm_${networkId}_${index}`, ...place, hostId: center.hostIds[0] ?? '', backendId: center.backendId, zoneId: null,
-      }));
-      const planned = await planPorts(reader, null, requests);
-      ids = planned.ports.map((port) => port.portId);
-      return planned.changes;
-    });
-    return ids;
+    return (await bench.planPorts(project, networkId, amount)).map(({ portId }) => portId);
   }
 
   it('makes a network that can be used at once, and one on the backends of a zone', async () => {

@@ -1,44 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRows } from '#database';
-import { EventFeed, eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import {
-  accessWith,
-  countStatements,
-  newTenant,
-  roomDatabase,
-  systemAccess,
-  testApi,
-  testDatacenter,
-  type RoomDatabase,
-  type TestApi,
-  type TestDatacenter,
-  type TestTenant,
-} from '#testing';
-import { networkResolvers } from './api.js';
-import {
-  ExternalNetworkService,
-  FirewallPolicyService,
-  FloatingIpService,
-  LoadBalancerService,
-  networkOperations,
-  NetworkRealiser,
-  networkRoom,
-  NetworkService,
-  planPorts,
-  ProviderRouterService,
-  registerNetworkSections,
-  RouterService,
-  SecurityGroupService,
-  SubnetService,
-} from './index.js';
+import { countStatements, networkBench, type NetworkBench, type TestApi, type TestTenant } from '#testing';
 
 const RULE = 'direction protocol ports { from to } remoteCidr description';
 const GROUP = `id name description projectId tenantId state version rules { ${RULE} remoteSecurityGroupId } currentOperation { kind }`;
@@ -62,51 +23,18 @@ interface Explained {
 }
 
 describe('security groups and firewall policies over GraphQL', () => {
-  let room: RoomDatabase;
-  let center: TestDatacenter;
+  let bench: NetworkBench;
+  let room: NetworkBench['room'];
+  let center: NetworkBench['center'];
   let api: TestApi;
   let tenant: TestTenant;
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
-    ]);
-    center = await testDatacenter(room, {
-      sections: registerNetworkSections,
-      kinds: (drivers) => networkOperations(new NetworkRealiser(drivers)),
-    });
-    tenant = await newTenant(room.database, 2);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
-    const networks = new NetworkService(center.commands, center.ledger);
-    api = await testApi({
-      log: room.log,
-      services: [
-        room.database,
-        new EventFeed(room.database, room.log),
-        networks,
-        new SubnetService(center.commands, networks),
-        new LoadBalancerService(center.commands, center.ledger, networks),
-        new ExternalNetworkService(center.commands),
-        new ProviderRouterService(center.commands),
-        new RouterService(center.commands, center.ledger),
-        new FloatingIpService(center.commands, center.ledger),
-        new SecurityGroupService(center.commands, center.ledger, center.drivers),
-        new FirewallPolicyService(center.commands),
-      ],
-      resolvers: networkResolvers,
-      callers: {
-        ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),
-        stranger: accessWith([{ role: 'OWNER', tenantId: 'ten_other', projectId: null }]),
-        operator: systemAccess(),
-      },
-    });
+    bench = await networkBench(2);
+    ({ room, center, tenant } = bench);
+    api = await bench.api();
   });
-  afterAll(async () => {
-    await api.close();
-    await center.close();
-    await room.close();
-  });
+  afterAll(() => bench.close());
 
   const projectId = (index = 0): string => tenant.projectIds[index] ?? '';
   const WEB = { direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } };
@@ -127,17 +55,7 @@ describe('security groups and firewall policies over GraphQL', () => {
       { input: { projectId: project, name: `net-${networks}`, subnet: {} } },
     );
     const networkId = createNetwork.network.id;
-    let made: { id: string; address: string }[] = [];
-    const place = { tenantId: tenant.id, projectId: project };
-    await center.commands.run({ access: systemAccess(), name: 'ports', input: {}, place }, async (reader) => {
-      const requests = Array.from({ length: amount }, (_, index) => ({
-        name: `m-${index}`, networkId, ownerId: `vm_${networkId}_${index}`, ...place, hostId: center.hostIds[0] ?? '', backendId: center.backendId, zoneId: null,
-      }));
-      const planned = await planPorts(reader, null, requests);
-      made = planned.ports.map((port) => ({ id: port.portId, address: port.address }));
-      return planned.changes;
-    });
-    return made;
+    return (await bench.planPorts(project, networkId, amount)).map(({ portId, address }) => ({ id: portId, address }));
   }
 
   async function secure(portId: string, change: { add?: string[]; remove?: string[] }): Promise<{ state: string; securityGroups: { id: string }[] }> {
@@ -181,10 +99,10 @@ describe('security groups and firewall policies over GraphQL', () => {
     const [one, two] = [await createGroup('one'), await createGroup('two')];
     const [port] = await makePorts(1);
     expect((await secure(port?.id ?? '', { add: [one.id, two.id] })).securityGroups.map((group) => group.id).sort()).toEqual([one.id, two.id].sort());
-    const listed = await api.data<{ ports: { nodes: { id: string }[] } }>('ann', `{ ports(securityGroupId: "${one.id}") { nodes { id } } }`);
-    expect(listed.ports.nodes).toEqual([{ id: port?.id }]);
+    const listed = await api.data<{ ports: { nodes: { id: string; name: string }[] } }>('ann', `{ ports(securityGroupId: "${one.id}") { nodes { id name } } }`);
+    expect(listed.ports.nodes.map(({ id }) => id)).toEqual([port?.id]);
     const remove = `mutation { deleteSecurityGroup(input: { id: "${one.id}" }) { securityGroup { state } operation { id } } }`;
-    expect((await api.ask('ann', remove)).errors?.[0]).toMatchObject({ message: expect.stringContaining('port "m-0"'), extensions: { code: 'INVALID_STATE' } });
+    expect((await api.ask('ann', remove)).errors?.[0]).toMatchObject({ message: expect.stringContaining(`port "${listed.ports.nodes[0]?.name}"`), extensions: { code: 'INVALID_STATE' } });
     expect((await secure(port?.id ?? '', { remove: [one.id] })).securityGroups).toMatchObject([{ id: two.id }]);
     const { deleteSecurityGroup } = await api.data<{ deleteSecurityGroup: { securityGroup: Group; operation: { id: string } } }>('ann', remove);
     expect(deleteSecurityGroup.securityGroup.state).toBe('DELETING');

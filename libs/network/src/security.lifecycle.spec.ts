@@ -1,30 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import type { MuonError } from '#core';
-import { ChangeSet, insertRows, statement } from '#database';
-import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { defineOperation, operationId, OPERATIONS, operationsRoom, type OperationKind, type ReconcilerContext } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { accessWith, newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
-import {
-  FirewallPolicyService,
-  networkDrift,
-  networkOperations,
-  NetworkRealiser,
-  networkRoom,
-  networkScopeContents,
-  NetworkService,
-  planPortRemoval,
-  planPorts,
-  registerNetworkSections,
-  SecurityGroupService,
-} from './index.js';
+import { ChangeSet, statement } from '#database';
+import { accessWith, networkBench, newTenant, systemAccess, type NetworkBench, type TestTenant } from '#testing';
+import { networkDrift, networkScopeContents } from './index.js';
 import { findFirewallPolicies, raiseFirewallRevision } from './firewall-policy/firewall-policy.sql.js';
 import { findGroupsOfPorts, findSecurityGroups } from './security-group/security-group.sql.js';
 
@@ -52,63 +30,28 @@ const loseFirewall = statement<never, [any: string]>(
 const WEB = { direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } } as const;
 const DENY = { action: 'DENY', direction: 'INGRESS', protocol: 'TCP', ports: { from: 22 } } as const;
 
-/** A machine of nothing but ports, as compute will make them. */
-function portKind(realiser: NetworkRealiser): OperationKind<unknown> {
-  const input = z.strictObject({ portIds: z.array(z.string()) });
-  return defineOperation<z.output<typeof input>>({
-    kind: 'spec.machine.create',
-    version: 1,
-    input,
-    deadlineMs: 60_000,
-    steps: [
-      {
-        name: 'ports',
-        run: (context) => realiser.ensurePorts(context, context.operation.input.portIds),
-        undo: (context) => realiser.removePorts(context, context.operation.input.portIds, { settle: true }),
-      },
-    ],
-    onFailed: (_transaction, { operation, apply }) => apply(planPortRemoval(operation.input.portIds)),
-  }) as OperationKind<unknown>;
-}
-
 describe('security groups and firewall policies on a simulated datacenter', () => {
-  let room: RoomDatabase;
-  let center: TestDatacenter;
+  let bench: NetworkBench;
+  let room: NetworkBench['room'];
+  let center: NetworkBench['center'];
   let tenant: TestTenant;
-  let networks: NetworkService;
-  let groups: SecurityGroupService;
-  let policies: FirewallPolicyService;
+  let networks: NetworkBench['networks'];
+  let groups: NetworkBench['groups'];
+  let policies: NetworkBench['policies'];
   let projectId: string;
   const access = systemAccess();
   let count = 0;
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
-    ]);
-    center = await testDatacenter(room, {
-      sections: registerNetworkSections,
-      kinds: (drivers) => {
-        const realiser = new NetworkRealiser(drivers, { settleMs: 150 });
-        return [...networkOperations(realiser), portKind(realiser)];
-      },
-    });
-    networks = new NetworkService(center.commands, center.ledger);
-    groups = new SecurityGroupService(center.commands, center.ledger, center.drivers);
-    policies = new FirewallPolicyService(center.commands);
-    tenant = await newTenant(room.database, 30);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+    bench = await networkBench();
+    ({ room, center, tenant, networks, groups, policies } = bench);
   });
   beforeEach(() => {
-    projectId = tenant.projectIds[count] ?? '';
+    projectId = bench.freshProject();
     count += 1;
   });
   afterEach(() => center.world.clearFaults());
-  afterAll(async () => {
-    await center.close();
-    await room.close();
-  });
+  afterAll(() => bench.close());
 
   const succeeded = async (id: unknown): Promise<void> => {
     expect(await center.ended(id)).toMatchObject({ state: 'SUCCEEDED' });
@@ -118,17 +61,8 @@ describe('security groups and firewall policies on a simulated datacenter', () =
   const makeNetwork = async (): Promise<string> => String((await networks.create(access, { projectId, name: 'net', subnet: {} })).result.id);
 
   async function makePort(networkId: string, securityGroupIds: string[] = []): Promise<{ portId: string; operation: string }> {
-    const operation: string = operationId.create();
-    const place = { tenantId: tenant.id, projectId };
-    let portId = '';
-    await center.commands.run({ access, name: 'createMachine', input: {}, place }, async (reader) => {
-      const request = { name: 'machine', networkId, ownerId: `vm_${operation}`, ...place, hostId: center.hostIds[0] ?? '', backendId: center.backendId, zoneId: null };
-      const planned = await planPorts(reader, access, [{ ...request, securityGroupIds }]);
-      portId = planned.ports[0]?.portId ?? '';
-      const input = { portIds: [portId] };
-      return planned.changes.add(OPERATIONS, { id: operation, kind: 'spec.machine.create', resourceKind: 'vm', resourceId: `vm_${operation}`, ...place, input });
-    });
-    return { portId, operation };
+    const { ports, operationId } = await bench.startMachine(projectId, networkId, { securityGroupIds });
+    return { portId: ports[0]?.portId ?? '', operation: operationId };
   }
 
   /** What the backend was told. */
@@ -141,23 +75,10 @@ describe('security groups and firewall policies on a simulated datacenter', () =
   const firewallId = async (): Promise<string> => (await room.database.first(installation))?.id ?? '';
 
   async function drift(graceMs = 0): Promise<string[]> {
-    const submitted: string[] = [];
-    const context: ReconcilerContext = {
-      signal: AbortSignal.timeout(10_000),
-      fence: 1,
-      reader: room.database,
-      log: room.log,
-      submit: async (changes) => {
-        const result = await center.operations.submit(changes);
-        submitted.push(String(result.operationId));
-        return result;
-      },
-    };
-    await networkDrift(center.drivers, { graceMs }).run(context);
-    for (const id of submitted) await succeeded(id);
-    return submitted;
+    const started = await bench.look(networkDrift(center.drivers, { graceMs }));
+    for (const id of started) await succeeded(id);
+    return started;
   }
-  const call = () => ({ idempotencyKey: `spec-${Math.random()}`, timeoutMs: 1000, signal: new AbortController().signal });
 
   it('a group is on a backend before its first port is, and goes from it when it is deleted', async () => {
     const id = await makeGroup('web');
@@ -307,9 +228,9 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     expect(await drift()).toEqual([]);
     const { network: driver } = await center.drivers.driver(center.backendId);
     const part = await told(portId);
-    await driver.removePort(call(), portId);
-    await driver.removeSecurityGroup(call(), id);
-    await driver.removeFirewall(call(), await firewallId());
+    await driver.removePort(bench.call('lost'), portId);
+    await driver.removeSecurityGroup(bench.call('lost'), id);
+    await driver.removeFirewall(bench.call('lost'), await firewallId());
     expect((await drift()).length).toBeGreaterThan(0);
     await drift();
     expect(await drift()).toEqual([]);
@@ -391,8 +312,8 @@ describe('security groups and firewall policies on a simulated datacenter', () =
     const first = await makePort(networkId, [id]);
     await succeeded(first.operation);
     const { network: driver } = await center.drivers.driver(center.backendId);
-    await driver.removePort(call(), first.portId);
-    await driver.removeSecurityGroup(call(), id);
+    await driver.removePort(bench.call('lost'), first.portId);
+    await driver.removeSecurityGroup(bench.call('lost'), id);
     await succeeded((await makePort(networkId, [id])).operation);
     expect(await told(id)).toBeDefined();
   });

@@ -1,11 +1,11 @@
 import type { GraphqlContext } from '#graphql';
 import type { CommandOptions } from '#identity';
+import { optionsOf, type CommandInput } from '#identity/api';
 
 /** What mutations of one tenant or project have in common. */
-export interface Target {
+export interface Target extends CommandInput {
   readonly id: string;
   readonly expectedVersion?: number | null;
-  readonly dryRun?: boolean | null;
 }
 
 type WithoutNulls<Value> = Value extends readonly (infer Item)[]
@@ -15,15 +15,12 @@ type WithoutNulls<Value> = Value extends readonly (infer Item)[]
     : Value;
 
 /** A mutation's input as its service takes it: how it is to be run apart from what, and nulls as if they were not given. */
-export function commandOf<Input extends { readonly dryRun?: boolean | null }>(
+export function commandOf<Input extends CommandInput>(
   input: Input,
   context: GraphqlContext,
 ): { command: WithoutNulls<Omit<Input, 'dryRun'>>; options: CommandOptions } {
-  const { dryRun, ...command } = input;
-  return {
-    command: withoutNulls(command) as WithoutNulls<Omit<Input, 'dryRun'>>,
-    options: { dryRun: dryRun === true, idempotencyKey: context.idempotencyKey },
-  };
+  const { dryRun: _dryRun, ...command } = input;
+  return { command: withoutNulls(command) as WithoutNulls<Omit<Input, 'dryRun'>>, options: optionsOf(input, context) };
 }
 
 function withoutNulls(value: unknown): unknown {

@@ -3,8 +3,8 @@ import type { DriverRegistry } from '#infrastructure';
 import type { VirtualMachineRow, VirtualMachineService, AffinityGroupService, FlavorService, ImageService, CreateVirtualMachineInput } from '#compute';
 import type { NetworkService } from '#network';
 import type { OperationKind } from '#operations';
-import { testDatacenter, type DatacenterOptions, type TestDatacenter } from './datacenter.js';
-import { roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
+import { datacenterDatabase, testDatacenter, type DatacenterOptions, type TestDatacenter } from './datacenter.js';
+import { systemAccess, type RoomDatabase } from './room-database.js';
 import { newTenant, type TestTenant } from './scopes.js';
 
 export interface ComputeBenchOptions extends DatacenterOptions {
@@ -60,20 +60,8 @@ export async function computeBench(options: ComputeBenchOptions = {}): Promise<C
   const compute = await import('#compute');
   const network = await import('#network');
   const storage = await import('#storage');
-  const { eventsRoom } = await import('#events');
-  const { identityRoom } = await import('#identity');
-  const { infrastructureRoom } = await import('#infrastructure');
-  const { operationsRoom } = await import('#operations');
-  const { placementRoom } = await import('#placement');
-  const { quotaRoom } = await import('#quota');
-  const { scopesRoom } = await import('#scopes');
-  const { secretsRoom } = await import('#secrets');
-  const { tenancyRoom } = await import('#tenancy');
 
-  const room = await roomDatabase([
-    secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom,
-    network.networkRoom, storage.storageRoom, compute.computeRoom, ...(options.moreRooms ?? []),
-  ]);
+  const room = await datacenterDatabase([network.networkRoom, storage.storageRoom, compute.computeRoom, ...(options.moreRooms ?? [])]);
   const center = await testDatacenter(room, {
     hosts: 3,
     ...options,

@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ErrorRecord } from '#core';
-import { insertRows, registerRowSections, statement, type ChangeSetApplier, type Database } from '#database';
+import { insertRows, registerRowSections, statement, type ChangeSetApplier, type Database, type RoomSchema } from '#database';
 import type { SimulatedOptions, SimulatedWorld } from '#driver-simulated';
 import type { CommandRunner } from '#identity';
 import type { DriverRegistry } from '#infrastructure';
 import type { EngineOptions, NotRestored, OperationEngine, OperationKind, OperationRegistry, OperationService, OperationState } from '#operations';
 import type { QuotaLedger } from '#quota';
 import { testDatabase } from './postgres/test-database.js';
-import type { RoomDatabase } from './room-database.js';
+import { roomDatabase, type RoomDatabase } from './room-database.js';
 
 export interface DatacenterOptions {
   hosts?: number;
@@ -60,10 +60,22 @@ const readOperation = statement<EndedOperation, [id: string]>(
   'SELECT id, kind, state, error, not_restored, blocker FROM operation WHERE id = $1',
 );
 
-/**
- * Builds a datacenter for the specs of rooms above infrastructure. The room's database needs the rooms of events, scopes,
- * identity, quota, operations, infrastructure and placement besides those under test.
- */
+/** A database of the rooms under test, with those below them that `testDatacenter` needs, and tenancy. */
+export async function datacenterDatabase(rooms: readonly RoomSchema[]): Promise<RoomDatabase> {
+  const { eventsRoom } = await import('#events');
+  const { identityRoom } = await import('#identity');
+  const { infrastructureRoom } = await import('#infrastructure');
+  const { operationsRoom } = await import('#operations');
+  const { placementRoom } = await import('#placement');
+  const { quotaRoom } = await import('#quota');
+  const { scopesRoom } = await import('#scopes');
+  const { secretsRoom } = await import('#secrets');
+  const { tenancyRoom } = await import('#tenancy');
+  const below = [secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom];
+  return roomDatabase([...below, ...rooms]);
+}
+
+/** Builds a datacenter for the specs of rooms above infrastructure, on a database as `datacenterDatabase` makes it. */
 export async function testDatacenter(room: RoomDatabase, options: DatacenterOptions = {}): Promise<TestDatacenter> {
   // Loaded only by specs that build one, so that those of the lower rooms do not load the whole house.
   const { simulatedDriverFactory, SimulatedWorld } = await import('#driver-simulated');

@@ -4,12 +4,13 @@ export { templateDatabase, testDatabase, type TestDatabase, type TestDatabaseOpt
 export { accessWith, roomDatabase, systemAccess, type RoomDatabase } from './room-database.js';
 export { identityBench, idOf, type IdentityBench, type IdentityServices, type TestAccount } from './identity.js';
 export { findCanary, type CanaryPlace, type CanarySearch } from './canary.js';
-export { newTenant, type TestTenant } from './scopes.js';
-export { testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';
+export { newTenant, newTenantInAllZones, type TestTenant } from './scopes.js';
+export { datacenterDatabase, testDatacenter, type DatacenterOptions, type EndedOperation, type TestDatacenter } from './datacenter.js';
 export { tenancyBench, type TenancyBench, type TenancyBenchOptions } from './tenancy.js';
 export { besides } from './besides.js';
 export { countStatements, testApi, type TestAnswer, type TestApi, type TestApiOptions } from './api.js';
 export { infrastructureBench, type InfrastructureBench, type SimulatedDatacenter } from './infrastructure.js';
+export { networkBench, type NetworkBench, type StartedMachine } from './network.js';
 export { edgeBench, type EdgeBench, type RoutedNetwork } from './edge.js';
 export { computeBench, type BenchProject, type ComputeBench, type ComputeBenchOptions } from './compute.js';
 export { recoveryBench, type RecoveryBench } from './recovery.js';

@@ -27,3 +27,11 @@ export async function newTenant(database: Database, projects = 1): Promise<TestT
   await database.transaction((transaction) => insertRows(transaction, 'scope', [tenant, ...rows]));
   return { id, name, projectIds };
 }
+
+/** Such a tenant with a row of its own, which may use all zones: for databases with the room of tenancy. */
+export async function newTenantInAllZones(database: Database, projects = 1): Promise<TestTenant> {
+  const tenant = await newTenant(database, projects);
+  const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
+  await database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+  return tenant;
+}

@@ -1,5 +1,5 @@
 import { Field, ID, InputType, Int, ObjectType } from '@nestjs/graphql';
-import { CommandPayload } from '#identity/api';
+import { CommandInput, CommandPayload } from '#identity/api';
 import { DateTime, Long } from '#graphql';
 import { OperationPayload } from '#operations/api';
 import { NodePoolInput } from '../node-pool/node-pool-resolver.graphql.js';
@@ -19,7 +19,7 @@ export class ControlPlaneInput {
 }
 
 @InputType({ description: 'A new cluster.' })
-export class CreateClusterInput {
+export class CreateClusterInput extends CommandInput {
   @Field(() => ID, { description: 'In which project.' })
   readonly projectId!: string;
 
@@ -50,25 +50,19 @@ export class CreateClusterInput {
 
   @Field(() => Int, { nullable: true, description: 'After so many minutes it is deleted by itself; never if not given.' })
   readonly ttlMinutes?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which cluster to delete.' })
-export class DeleteClusterInput {
+export class DeleteClusterInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refused with CONFLICT when the cluster\'s `version` is another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'How long a cluster shall live.' })
-export class SetClusterTtlInput {
+export class SetClusterTtlInput extends CommandInput {
   @Field(() => ID, { description: 'Which cluster.' })
   readonly id!: string;
 
@@ -77,18 +71,12 @@ export class SetClusterTtlInput {
 
   @Field(() => Long, { nullable: true, description: 'Refused with CONFLICT when the cluster\'s `version` is another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which node to replace.' })
-export class ReplaceClusterNodeInput {
+export class ReplaceClusterNodeInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'For which Kubernetes cluster to mint credentials. There is no plan of it: applied later, it could not show them.' })

@@ -7,7 +7,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, JsonObjectScalar, Long, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import type { CommandResult } from '#identity';
-import { accessOf } from '#identity/api';
+import { accessOf, CommandInput } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { given } from '../given.js';
 import { ClusterNode, loadNodesOf } from '../node/cluster-node.graphql.js';
@@ -44,7 +44,7 @@ export class CreateNodePoolInput extends NodePoolInput {
 }
 
 @InputType({ description: 'How many nodes a pool shall have.' })
-export class ScaleNodePoolInput {
+export class ScaleNodePoolInput extends CommandInput {
   @Field(() => ID, { description: 'Which pool.' })
   readonly id!: string;
 
@@ -53,21 +53,15 @@ export class ScaleNodePoolInput {
 
   @Field(() => Long, { nullable: true, description: 'Refused with CONFLICT when the pool\'s `version` is another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which node pool to remove.' })
-export class DeleteNodePoolInput {
+export class DeleteNodePoolInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refused with CONFLICT when the pool\'s `version` is another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ isAbstract: true })

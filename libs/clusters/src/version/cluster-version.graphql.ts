@@ -8,7 +8,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
 import { ClusterKind, type ClusterVersionRow } from './cluster-version.js';
 import { ClusterVersionService } from './cluster-version.service.js';
 import { clusterVersions, findClusterVersionByName, findClusterVersions } from './cluster-version.sql.js';
@@ -74,7 +74,7 @@ class ClusterVersionsArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new cluster version.' })
-export class CreateClusterVersionInput {
+export class CreateClusterVersionInput extends CommandInput {
   @Field(() => String, { description: 'Unique.' })
   readonly name!: string;
 
@@ -86,18 +86,12 @@ export class CreateClusterVersionInput {
 
   @Field(() => String, { description: 'Id or name of the shared image that its nodes are made from.' })
   readonly image!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which cluster version to withdraw.' })
-export class DeleteClusterVersionInput {
+export class DeleteClusterVersionInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The cluster version that was offered.' })

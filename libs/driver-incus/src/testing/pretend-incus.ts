@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { typeidUnboxed } from 'typeid-js';
+import { afterEach, beforeEach } from 'vitest';
 import { sleep } from '#core';
-import type { Driver, DriverCall } from '#drivers';
+import type { DiskSpecification, Driver, DriverCall, MachineSpecification } from '#drivers';
 import { StatusCode, type Instance, type NewInstance } from '#incus';
 import { incusDriverFactory } from '../incus-driver.js';
 import type { IncusOptions } from '../options.js';
@@ -15,6 +16,32 @@ export const callOf = (overrides: Partial<DriverCall> = {}): DriverCall => ({
   timeoutMs: 10_000,
   signal: new AbortController().signal,
   ...overrides,
+});
+
+const OWNERSHIP = { installationId: 'installation_1', tenantId: 'tenant_1', projectId: 'project_1' };
+
+/** A new disk of the image, on the first member. */
+export const diskOf = (): DiskSpecification => ({
+  diskId: typeidUnboxed('disk'),
+  ownership: OWNERSHIP,
+  poolName: 'local',
+  hostName: 'h1',
+  sizeGib: 1,
+  imageReference: 'tiny',
+});
+
+/** A new machine on that root disk, on the first member. */
+export const machineOf = (diskId: string): MachineSpecification => ({
+  machineId: typeidUnboxed('vm'),
+  hostname: 'web',
+  ownership: OWNERSHIP,
+  hostName: 'h1',
+  imageReference: 'tiny',
+  cpu: 1,
+  memoryMib: 128,
+  interfaces: [],
+  diskIds: [diskId],
+  userData: '',
 });
 
 /** A request as it came: method, path without `/1.0`, and query. */
@@ -38,6 +65,17 @@ class Refusal {
     readonly status: number,
     readonly message: string,
   ) {}
+}
+
+/** For each test a new one, and a driver on it; both end with the test. */
+export function pretendIncus(options: IncusOptions = {}): { readonly incus: PretendIncus; readonly driver: Driver } {
+  const bench = {} as { incus: PretendIncus; driver: Driver };
+  beforeEach(async () => {
+    bench.incus = await PretendIncus.start();
+    bench.driver = await bench.incus.connect(options);
+  });
+  afterEach(() => bench.incus[Symbol.asyncDispose]());
+  return bench;
 }
 
 /** A small Incus in memory, for what a real one cannot be brought to do; the real one is spoken to in test/lab. */

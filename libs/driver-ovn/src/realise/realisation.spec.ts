@@ -46,8 +46,8 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
     await driver.ensurePort(callOf(), specification);
     return specification.portId;
   };
-  const realised = async (driver: OvnNetworkDriver): Promise<string[]> =>
-    (await finish(async () => driver.realised(callOf(), network.networkId))).pendingHostNames;
+  const realised = async (driver: OvnNetworkDriver, call = callOf()): Promise<string[]> =>
+    (await finish(async () => driver.realised(call, network.networkId))).pendingHostNames;
   const onceRealised = async (driver: OvnNetworkDriver, timeoutMs = 1_500) => driver.realised(callOf({ timeoutMs }), network.networkId);
 
   it('is DONE when all live hosts have it, and PENDING while one does not', async () => {
@@ -112,11 +112,46 @@ describe.skipIf(ovnIsMissing)('what hosts have of a network', () => {
     const before = await lastNumber(ovn);
     expect(await onceRealised(driver)).toMatchObject({ state: 'PENDING' });
     expect(await lastNumber(ovn)).toBe(before + 1);
-    const waiting = Array.from({ length: 20 }, async () => realised(driver));
+    const waiting = Array.from({ length: 20 }, async () => realised(driver, callOf()));
     ovn.startNorthd();
     expect(await Promise.all(waiting)).toEqual(waiting.map(() => []));
     // The one that was under way, and one after it for all who had come meanwhile.
     expect(await lastNumber(ovn)).toBe(before + 2);
+  });
+
+  it('is DONE at last though OVN needs longer for each number than a call waits, and others go on writing', async () => {
+    const driver = await open();
+    await port(driver);
+    await realised(driver);
+    const call = callOf({ timeoutMs: 500 });
+    await ovn.stopNorthd();
+    expect(await driver.realised(call, network.networkId)).toMatchObject({ state: 'PENDING' });
+    // Between two calls it comes as far as was written before the first, and no further.
+    const number = await lastNumber(ovn);
+    ovn.startNorthd();
+    await ovn.sb.monitor({ SB_Global: { columns: ['nb_cfg'] } }).then(async (global) => {
+      await global.until((monitor) => ([...monitor.rows('SB_Global').values()].some((row) => row.nb_cfg >= number) ? true : undefined));
+      await global.close();
+    });
+    await ovn.stopNorthd();
+    await port(driver, { macAddress: '02:00:00:00:00:02', ipAddress: '10.0.0.11' });
+    expect(await driver.realised(call, network.networkId)).toEqual({ state: 'DONE', value: { pendingHostNames: [] } });
+    // Another call is about the second port, too.
+    expect(await onceRealised(driver)).toMatchObject({ state: 'PENDING' });
+    ovn.startNorthd();
+  });
+
+  it('is asked for later, the longer it has taken', async () => {
+    const driver = await open();
+    await port(driver);
+    await realised(driver);
+    await ovn.stopNorthd();
+    const call = callOf({ timeoutMs: 500 });
+    const outcomes = [await driver.realised(call, network.networkId), await driver.realised(call, network.networkId), await driver.realised(call, network.networkId)];
+    ovn.startNorthd();
+    const waits = outcomes.map((outcome) => (outcome.state === 'PENDING' ? outcome.retryAfterMs : 0));
+    expect(waits[0]).toBeGreaterThanOrEqual(250);
+    expect(waits[2]).toBeGreaterThan(2 * (waits[0] ?? 0));
   });
 
   it('asks the southbound server for nothing but what it follows', async () => {

@@ -9,11 +9,14 @@ import type { Southbound } from '../schema/southbound.js';
 import { Barrier, translated } from './barrier.js';
 import { Bindings } from './bindings.js';
 import { ChassisWatch } from './chassis-watch.js';
+import { DrawnNumbers, type DrawnNumber } from './drawn-numbers.js';
 
-/** A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again. */
-const LONGEST_WAIT_MS = 5_000;
+/** A call waits at most so long, and leaves a part of its time for the answer; then the caller is to ask again: meanwhile others have its place. */
+const LONGEST_WAIT_MS = 2_000;
 const SHARE_OF_CALL = 0.8;
-const RETRY_MS = 250;
+/** The longer it has taken already, the later it is asked again. */
+const SHORTEST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 5_000;
 
 type PortMarks = ReturnType<typeof carries>;
 
@@ -27,7 +30,7 @@ interface Realised {
 
 /** Tells when the hosts that carry a part have all that was written of it. */
 export class Realisation {
-  readonly #barrier: Barrier;
+  readonly #numbers: DrawnNumbers;
   readonly #chassis: ChassisWatch;
   readonly #bindings: Bindings;
 
@@ -37,30 +40,42 @@ export class Realisation {
     private readonly replica: Monitor<Northbound>,
     private readonly southbound: Monitor<Southbound>,
   ) {
-    this.#barrier = new Barrier(backend, southbound);
+    const barrier = new Barrier(backend, southbound);
+    this.#numbers = new DrawnNumbers(async () => barrier.draw());
+    replica.on('current', () => this.#numbers.clear());
     this.#chassis = new ChassisWatch(southbound, backend.settings.hostDeadAfterMs);
     this.#bindings = new Bindings(southbound);
   }
 
-  /** @param partId of a network, a router, a provider's router, a security group or the firewall */
-  async realised(time: CallTime, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
+  /**
+   * @param key of the call: its repeats are about what was written before the first
+   * @param partId of a network, a router, a provider's router, a security group or the firewall
+   */
+  async realised(time: CallTime, key: string, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
     const endsAt = performance.now() + Math.min(LONGEST_WAIT_MS, time.leftMs * SHARE_OF_CALL);
     const part = await this.#requirePart(time, partId);
-    const number = await before(endsAt, this.#barrier.draw());
-    if (number === undefined) return pending(RETRY_MS);
+    const drawn = this.#numbers.of(key);
+    const number = await before(endsAt, drawn.number);
     const southbound = this.southbound;
-    const isTranslated = (): boolean => southbound.isCurrent && translated(southbound) >= number;
-    if (!(await this.#until(isTranslated, endsAt, time))) return pending(RETRY_MS);
+    const isTranslated = (): boolean => number !== undefined && southbound.isCurrent && translated(southbound) >= number;
+    if (number === undefined || !(await this.#until(isTranslated, endsAt, time))) return notYet(drawn);
+    const pendingHostNames = await this.#hostsWithout(number, this.#carriers(part), endsAt, time);
+    if (pendingHostNames === undefined) return notYet(drawn);
+    this.#numbers.forget(key);
+    return done({ pendingHostNames });
+  }
 
-    const hosts = this.#carriers(part);
+  /** @returns those that are dead, once all others have it; undefined when that has not come to be so before that time */
+  async #hostsWithout(number: number, hosts: readonly string[], endsAt: number, time: CallTime): Promise<string[] | undefined> {
+    const { southbound } = this;
     for (;;) {
       const standings = hosts.map((host) => ({ host, standing: this.#chassis.standing(host, number) }));
       const deadlines = standings.flatMap(({ standing }) => (standing.state === 'BEHIND' ? [standing.deadInMs] : []));
       const { isCurrent } = southbound;
       if (isCurrent && deadlines.length === 0) {
-        return done({ pendingHostNames: standings.filter(({ standing }) => standing.state === 'DEAD').map(({ host }) => host) });
+        return standings.filter(({ standing }) => standing.state === 'DEAD').map(({ host }) => host);
       }
-      if (performance.now() >= endsAt) return pending(RETRY_MS);
+      if (performance.now() >= endsAt) return undefined;
       // Somebody moves, or can be seen again; at the latest when the first is to be given up.
       const moved = (): boolean =>
         southbound.isCurrent !== isCurrent ||
@@ -136,6 +151,11 @@ function portsUnder(marks: ExternalIds): PortMarks {
   const ports = { KIND: 'PORT', INSTALLATION: marks.get(Mark.INSTALLATION) ?? '' };
   const projectId = marks.get(Mark.PROJECT);
   return carries(projectId === undefined ? ports : { ...ports, PROJECT: projectId });
+}
+
+function notYet({ since }: DrawnNumber): Outcome<never> {
+  const takenMs = performance.now() - since;
+  return pending(Math.round(Math.min(Math.max(takenMs / 2, SHORTEST_RETRY_MS), LONGEST_RETRY_MS)));
 }
 
 /** What the promise brings before that time, else undefined. */

@@ -4,7 +4,7 @@ import { Authenticated, DateTime, loader, Node, NodeRegistry, type GraphqlContex
 import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
 import { Role } from '../access/role.js';
-import { optionsOf } from '../command/command-input.graphql.js';
+import { CommandInput, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
 import { findCustomRoles } from '../role/custom-role.sql.js';
 import { CustomRole, toCustomRole } from '../role/role.graphql.js';
@@ -51,7 +51,7 @@ export function visibleBindings(rows: readonly BindingRow[], context: GraphqlCon
 }
 
 @InputType({ description: 'Who gets which role where: one of `principalId` and `groupId`, one of `role` and `customRoleId`.' })
-export class GrantRoleInput {
+export class GrantRoleInput extends CommandInput {
   @Field(() => ID, { nullable: true, description: 'Who.' })
   readonly principalId?: string | null;
 
@@ -66,18 +66,12 @@ export class GrantRoleInput {
 
   @Field(() => ID, { nullable: true, description: 'Which custom role.' })
   readonly customRoleId?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which role binding to take away.' })
-export class RevokeRoleInput {
+export class RevokeRoleInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The role binding that was made or taken away.' })

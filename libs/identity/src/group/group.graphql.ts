@@ -7,7 +7,7 @@ import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
 import { RoleBinding, visibleBindings } from '../binding/role-binding.graphql.js';
 import { findBindingsOfGroups, type BindingRow } from '../binding/role-binding.sql.js';
-import { optionsOf } from '../command/command-input.graphql.js';
+import { CommandInput, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
 import { Principal, toPrincipal } from '../principal/principal-type.graphql.js';
 import { GroupService } from './group.service.js';
@@ -44,7 +44,7 @@ class GroupsArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new group.' })
-export class CreateGroupInput {
+export class CreateGroupInput extends CommandInput {
   @Field(() => ID, { description: 'The system, tenant or project that it belongs to.' })
   readonly scopeId!: string;
 
@@ -53,30 +53,21 @@ export class CreateGroupInput {
 
   @Field(() => ID, { nullable: true, description: 'An issuer of the same scope, whose tokens say who belongs to it; without one it is kept by hand.' })
   readonly issuer?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which group to delete.' })
-export class DeleteGroupInput {
+export class DeleteGroupInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Who comes into a group or leaves it.' })
-export class GroupMemberInput {
+export class GroupMemberInput extends CommandInput {
   @Field(() => ID, { description: 'The group; it must be kept by hand.' })
   readonly groupId!: string;
 
   @Field(() => ID, { description: 'Who.' })
   readonly principalId!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The group that was made or changed.' })

@@ -4,8 +4,8 @@ import { Database } from '#database';
 import { Authenticated, connectionOf, DateTime, Long, Node, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
+import { CommandInput, commandOf, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, toPayload } from '../command/plan.graphql.js';
-import type { CommandOptions } from '../command/command-options.js';
 import { SigningAlgorithm, type IssuerRow } from './issuer.js';
 import { IssuerService } from './issuer.service.js';
 import { findIssuers, issuers } from './issuer.sql.js';
@@ -96,7 +96,7 @@ class IssuersArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new issuer.' })
-export class CreateIssuerInput {
+export class CreateIssuerInput extends CommandInput {
   @Field(() => ID, { nullable: true, description: 'The tenant that trusts it; the system if not given.' })
   readonly scopeId?: string | null;
 
@@ -129,13 +129,10 @@ export class CreateIssuerInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether its tokens are taken; they are if not given.' })
   readonly enabled?: boolean | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of an issuer; what is not given stays.' })
-export class UpdateIssuerInput {
+export class UpdateIssuerInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -165,18 +162,12 @@ export class UpdateIssuerInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether its tokens are taken; when not, its people are out within a second.' })
   readonly enabled?: boolean | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which issuer to delete.' })
-export class DeleteIssuerInput {
+export class DeleteIssuerInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The issuer that was made, changed or deleted.' })
@@ -186,20 +177,7 @@ export class IssuerPayload extends CommandPayload {
 }
 
 /** Null says something for these; for all others it is as if they were not given. */
-const CLEARABLE = new Set(['jwksUri', 'clientId', 'groupsClaim']);
-
-type Given<Input> = { -readonly [Key in keyof Input as Key extends 'dryRun' ? never : Key]: Key extends 'jwksUri' | 'clientId' | 'groupsClaim' ? Input[Key] : Exclude<Input[Key], null> };
-
-function commandOf<Input extends { readonly dryRun?: boolean | null }>(
-  { dryRun, ...rest }: Input,
-  context: GraphqlContext,
-): { command: Given<Input>; options: CommandOptions } {
-  const entries = Object.entries(rest).filter(([key, value]) => value !== undefined && (value !== null || CLEARABLE.has(key)));
-  return {
-    command: Object.fromEntries(entries) as Given<Input>,
-    options: { dryRun: dryRun === true, idempotencyKey: context.idempotencyKey },
-  };
-}
+const CLEARABLE = ['jwksUri', 'clientId', 'groupsClaim'] as const;
 
 @Authenticated()
 @Resolver(() => Issuer)
@@ -229,7 +207,7 @@ export class IssuerResolver {
     @Args('input', { type: () => CreateIssuerInput, description: 'What to make.' }) input: CreateIssuerInput,
     @Context() context: GraphqlContext,
   ): Promise<IssuerPayload> {
-    const { command, options } = commandOf(input, context);
+    const { command, options } = commandOf(input, context, CLEARABLE);
     const outcome = await this.service.create(accessOf(context), command, options);
     return { ...toPayload(outcome), issuer: await this.loadOne(outcome.result.id, context) };
   }
@@ -239,7 +217,7 @@ export class IssuerResolver {
     @Args('input', { type: () => UpdateIssuerInput, description: 'What to change.' }) input: UpdateIssuerInput,
     @Context() context: GraphqlContext,
   ): Promise<IssuerPayload> {
-    const { command, options } = commandOf(input, context);
+    const { command, options } = commandOf(input, context, CLEARABLE);
     const outcome = await this.service.update(accessOf(context), command, options);
     return { ...toPayload(outcome), issuer: await this.loadOne(input.id, context) };
   }
@@ -251,8 +229,7 @@ export class IssuerResolver {
     @Args('input', { type: () => DeleteIssuerInput, description: 'Which.' }) input: DeleteIssuerInput,
     @Context() context: GraphqlContext,
   ): Promise<IssuerPayload> {
-    const { command, options } = commandOf(input, context);
-    const outcome = await this.service.delete(accessOf(context), command.id, options);
+    const outcome = await this.service.delete(accessOf(context), input.id, optionsOf(input, context));
     return { ...toPayload(outcome), issuer: await this.loadOne(input.id, context) };
   }
 

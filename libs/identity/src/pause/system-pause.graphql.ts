@@ -2,7 +2,7 @@ import { Args, Context, Field, InputType, Mutation, ObjectType, Query, Resolver 
 import { Database } from '#database';
 import { Authenticated, DateTime, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
-import { optionsOf } from '../command/command-input.graphql.js';
+import { CommandInput, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, toPayload } from '../command/plan.graphql.js';
 import { SystemPauseService } from './system-pause.service.js';
 import { findPause } from './system-pause.sql.js';
@@ -23,7 +23,7 @@ export class SystemPause {
 }
 
 @InputType({ description: 'What to stop, and what to tell people.' })
-export class PauseSystemInput {
+export class PauseSystemInput extends CommandInput {
   @Field(() => Boolean, { nullable: true, description: 'Refuse mutations; they are not if not given.' })
   readonly mutations?: boolean | null;
 
@@ -32,16 +32,10 @@ export class PauseSystemInput {
 
   @Field(() => String, { description: 'Why, and for how long: shown to whoever is refused.' })
   readonly message!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Goes on with all that was stopped.' })
-export class ResumeSystemInput {
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
-}
+export class ResumeSystemInput extends CommandInput {}
 
 @ObjectType({ description: 'What is stopped now.' })
 export class SystemPausePayload extends CommandPayload {

@@ -7,7 +7,7 @@ import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
 import { RoleBinding, visibleBindings } from '../binding/role-binding.graphql.js';
 import { findBindingsOfPrincipals, type BindingRow } from '../binding/role-binding.sql.js';
-import { optionsOf } from '../command/command-input.graphql.js';
+import { CommandInput, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
 import { ApiToken, Principal, toApiToken, toPrincipal } from './principal-type.graphql.js';
 import { PrincipalService } from './principal.service.js';
@@ -22,15 +22,12 @@ class PrincipalsArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new service account.' })
-export class CreateServiceAccountInput {
+export class CreateServiceAccountInput extends CommandInput {
   @Field(() => ID, { nullable: true, description: 'The tenant or project that it belongs to; the system if not given.' })
   readonly scopeId?: string | null;
 
   @Field(() => String, { description: 'Unique in its scope.' })
   readonly name!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'A new token for a principal. There is no plan of it: applied later, it could not show the text of the token.' })
@@ -46,21 +43,15 @@ export class CreateApiTokenInput {
 }
 
 @InputType({ description: 'Which token to revoke.' })
-export class RevokeApiTokenInput {
+export class RevokeApiTokenInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which principal.' })
-export class PrincipalTargetInput {
+export class PrincipalTargetInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The service account that was made.' })

@@ -5,7 +5,7 @@ import { Database } from '#database';
 import { Authenticated, connectionOf, Long, NodeRegistry, PageArguments, pageRequest, requestedFields, toConnection, type Connection, type GraphqlContext } from '#graphql';
 import { accessOf } from '../access/access.graphql.js';
 import { placeOfRow } from '../access/access.js';
-import { optionsOf } from '../command/command-input.graphql.js';
+import { CommandInput, optionsOf } from '../command/command-input.graphql.js';
 import { CommandPayload, resultId, toPayload } from '../command/plan.graphql.js';
 import { CustomRoleService } from './custom-role.service.js';
 import { customRoles, findCustomRoles } from './custom-role.sql.js';
@@ -20,7 +20,7 @@ class CustomRolesArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new role of a tenant.' })
-export class CreateRoleInput {
+export class CreateRoleInput extends CommandInput {
   @Field(() => ID, { description: 'The tenant inside of which it can be held.' })
   readonly tenantId!: string;
 
@@ -32,13 +32,10 @@ export class CreateRoleInput {
 
   @Field(() => [PermissionInput], { description: 'What it allows: nothing that the caller may not do in the tenant.' })
   readonly permissions!: PermissionInput[];
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What shall change of a role; what is not given stays.' })
-export class UpdateRoleInput {
+export class UpdateRoleInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
@@ -50,18 +47,12 @@ export class UpdateRoleInput {
 
   @Field(() => Long, { nullable: true, description: 'Refused with CONFLICT when it has another version by now.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which role to delete.' })
-export class DeleteRoleInput {
+export class DeleteRoleInput extends CommandInput {
   @Field(() => ID, { description: 'Its id. Nobody may hold it any more.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The role that was made or changed.' })

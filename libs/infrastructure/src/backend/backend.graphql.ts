@@ -6,7 +6,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, JsonObjectScalar, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, toPayload } from '#identity/api';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
 import { CatalogueState } from '../zone/zone.js';
 import { Health, type BackendRow } from './backend.js';
@@ -102,7 +102,7 @@ class BackendsArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new backend. It is tried before it is kept.' })
-export class CreateBackendInput {
+export class CreateBackendInput extends CommandInput {
   @Field(() => String, { description: 'Unique.' })
   readonly name!: string;
 
@@ -123,13 +123,10 @@ export class CreateBackendInput {
 
   @Field(() => Int, { nullable: true, description: 'How many milliseconds heartbeats, inventories and fences may take; 10000 if not given.' })
   readonly callTimeoutMs?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a backend; what is not given stays. It is tried before it is kept.' })
-export class UpdateBackendInput {
+export class UpdateBackendInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -150,18 +147,12 @@ export class UpdateBackendInput {
 
   @Field(() => Int, { nullable: true, description: 'How many milliseconds heartbeats, inventories and fences may take.' })
   readonly callTimeoutMs?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which backend to delete.' })
-export class DeleteBackendInput {
+export class DeleteBackendInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The backend that was made, changed or deleted.' })

@@ -5,7 +5,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, toPayload } from '#identity/api';
 import { Backend, loadBackend } from '../backend/backend.graphql.js';
 import { Host, loadHost } from '../host/host.graphql.js';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
@@ -104,7 +104,7 @@ class DatastoresArguments extends PageArguments {
 }
 
 @InputType({ description: 'A pool that disks may live in from now on.' })
-export class AddDatastoreInput {
+export class AddDatastoreInput extends CommandInput {
   @Field(() => ID, { description: 'Its backend.' })
   readonly backendId!: string;
 
@@ -122,13 +122,10 @@ export class AddDatastoreInput {
 
   @Field(() => Float, { nullable: true, description: 'GiB promised per real one, 0.1 to 100; 1 if not given.' })
   readonly overcommit?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a datastore; what is not given stays.' })
-export class UpdateDatastoreInput {
+export class UpdateDatastoreInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -143,18 +140,12 @@ export class UpdateDatastoreInput {
 
   @Field(() => DatastoreState, { nullable: true, description: 'ACTIVE or SUSPENDED.' })
   readonly state?: DatastoreState | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which datastore to give up.' })
-export class RemoveDatastoreInput {
+export class RemoveDatastoreInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The datastore that was added, changed or given up.' })

@@ -72,6 +72,7 @@ export const recordBeat = statement<
      network_behind_since = CASE WHEN ${RETURNS} THEN coalesce(h.network_behind_since, now()) ELSE h.network_behind_since END,
      network_behind_reason = CASE WHEN ${RETURNS} THEN 'It was away; it is being asked whether it has all that its network was told meanwhile.'
        ELSE h.network_behind_reason END,
+     network_tellings = CASE WHEN ${RETURNS} THEN h.network_tellings + 1 ELSE h.network_tellings END,
      cpu = CASE WHEN j.alive THEN j.cpu ELSE h.cpu END,
      memory_mib = CASE WHEN j.alive THEN j.memory_mib ELSE h.memory_mib END,
      traits = CASE WHEN j.alive THEN j.traits ELSE h.traits END

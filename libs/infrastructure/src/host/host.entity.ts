@@ -93,6 +93,9 @@ export class HostEntity extends RowTimes {
 
   @Column('text', { name: 'network_behind_reason', nullable: true })
   networkBehindReason!: string | null;
+
+  @Column('bigint', { name: 'network_tellings', default: 0 })
+  networkTellings!: number;
 }
 
 /** What changes with every beat lives apart from what is claimed and watched. */

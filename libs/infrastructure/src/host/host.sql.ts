@@ -3,7 +3,7 @@ import type { HostRow } from './host.js';
 
 export const HOST_COLUMNS = `id, tenant_id, project_id, backend_id, zone_id, rack_id, name, intent, intent_reason, cpu_overcommit,
   memory_overcommit, labels, cpu, memory_mib, traits, health, health_since, health_reason, vacant, fence, fence_source, fence_since,
-  fence_reason, network_behind_since, network_behind_reason, version, revision, created_at, updated_at`;
+  fence_reason, network_behind_since, network_behind_reason, network_tellings, version, revision, created_at, updated_at`;
 
 export const findHosts = statement<HostRow, [ids: string[]]>('host.find', `SELECT ${HOST_COLUMNS} FROM host WHERE id = ANY($1)`);
 
@@ -30,9 +30,9 @@ export const findDownHostNames = statement<{ name: string }, [backendId: string]
 );
 
 /** Those that answer, and may lack what their network was told. In no order, so that none is always the last. */
-export const findHostsBehind = statement<Pick<HostRow, 'id' | 'backend_id' | 'name'>, [limit: number]>(
+export const findHostsBehind = statement<Pick<HostRow, 'id' | 'backend_id' | 'name' | 'network_tellings'>, [limit: number]>(
   'host.behind',
-  `SELECT id, backend_id, name FROM host WHERE network_behind_since IS NOT NULL AND health = 'UP' ORDER BY random() LIMIT $1::int`,
+  `SELECT id, backend_id, name, network_tellings FROM host WHERE network_behind_since IS NOT NULL AND health = 'UP' ORDER BY random() LIMIT $1::int`,
 );
 
 export const countHostsBehind = statement<{ hosts: number }>(
@@ -40,17 +40,26 @@ export const countHostsBehind = statement<{ hosts: number }>(
   'SELECT count(*) AS hosts FROM host WHERE network_behind_since IS NOT NULL',
 );
 
-/** They were asked whether they have what their network was told, and have not, or cannot be asked. */
+/** Their network was told something that they have not taken over. */
 export const markHostsBehind = statement<never, [backendId: string, names: string[], reason: string]>(
   'host.mark_behind',
-  `UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3
-   FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) AND network_behind_reason IS DISTINCT FROM $3 ORDER BY id FOR UPDATE) AS behind
+  `UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3, network_tellings = network_tellings + 1
+   FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) ORDER BY id FOR UPDATE) AS behind
    WHERE h.id = behind.id`,
 );
 
-export const markHostCurrent = statement<never, [id: string]>(
+/** It was asked whether it has what its network was told, and has not, or cannot be asked. */
+export const explainHostBehind = statement<never, [id: string, reason: string]>(
+  'host.explain_behind',
+  `UPDATE host SET network_behind_reason = $2
+   WHERE id = $1 AND network_behind_since IS NOT NULL AND network_behind_reason IS DISTINCT FROM $2`,
+);
+
+/** It has all up to that telling; one that came while it was asked is still to be asked for. */
+export const markHostCurrent = statement<never, [id: string, tellings: number]>(
   'host.mark_current',
-  'UPDATE host SET network_behind_since = NULL, network_behind_reason = NULL WHERE id = $1 AND network_behind_since IS NOT NULL',
+  `UPDATE host SET network_behind_since = NULL, network_behind_reason = NULL
+   WHERE id = $1 AND network_tellings = $2 AND network_behind_since IS NOT NULL`,
 );
 
 export interface HostLoadRow {

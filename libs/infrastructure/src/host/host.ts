@@ -64,6 +64,8 @@ export interface HostRow {
   /** Since when it may lack what its network was told; null when it has all. */
   network_behind_since: Date | null;
   network_behind_reason: string | null;
+  /** How often it has missed something that its network was told. */
+  network_tellings: number;
   version: number;
   revision: number;
   created_at: Date;

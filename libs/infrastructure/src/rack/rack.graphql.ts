@@ -5,7 +5,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, toPayload } from '#identity/api';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
 import { loadZone, Zone } from '../zone/zone.graphql.js';
 import { CatalogueState } from '../zone/zone.js';
@@ -60,24 +60,18 @@ class RacksArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new rack.' })
-export class CreateRackInput {
+export class CreateRackInput extends CommandInput {
   @Field(() => ID, { description: 'The zone that it stands in, by id or name.' })
   readonly zoneId!: string;
 
   @Field(() => String, { description: 'Unique in the zone.' })
   readonly name!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which rack to delete.' })
-export class DeleteRackInput {
+export class DeleteRackInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The rack that was made or deleted.' })

@@ -6,7 +6,7 @@ import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, toPayload } from '#identity/api';
 import { commandOf } from '../infrastructure.graphql.js';
 import { CatalogueState, type ZoneRow } from './zone.js';
 import { ZoneService } from './zone.service.js';
@@ -57,19 +57,16 @@ class ZonesArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new zone.' })
-export class CreateZoneInput {
+export class CreateZoneInput extends CommandInput {
   @Field(() => String, { description: 'Unique.' })
   readonly name!: string;
 
   @Field(() => String, { nullable: true, description: 'For people.' })
   readonly description?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a zone; what is not given stays.' })
-export class UpdateZoneInput {
+export class UpdateZoneInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -81,18 +78,12 @@ export class UpdateZoneInput {
 
   @Field(() => String, { nullable: true, description: 'For people.' })
   readonly description?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which zone to delete.' })
-export class DeleteZoneInput {
+export class DeleteZoneInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The zone that was made, changed or deleted.' })

@@ -1,7 +1,7 @@
 import { sleep, toMuonError } from '#core';
 import type { Database } from '#database';
 import type { DriverCall, NetworkDriver } from '#drivers';
-import { findHostsBehind, markHostCurrent, markHostsBehind, type DriverRegistry, type HostRow } from '#infrastructure';
+import { explainHostBehind, findHostsBehind, markHostCurrent, type DriverRegistry, type HostRow } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
 import { settleHosts, unlessMissing } from '../realise/outcomes.js';
 import { findPartsOnHost } from './catch-up.sql.js';
@@ -26,7 +26,7 @@ const HOSTS_AT_ONCE = 8;
 const PAGE = 100;
 const MAX_PAGES = 100;
 
-type Host = Pick<HostRow, 'id' | 'backend_id' | 'name'>;
+type Host = Pick<HostRow, 'id' | 'backend_id' | 'name' | 'network_tellings'>;
 
 /** Why a host has not caught up, as operators are told. */
 const NOT_CAUGHT_UP = 'It answers again, and has not taken over what its network was told: its network agent is to be looked at.';
@@ -59,7 +59,7 @@ export function networkCatchUp(database: Database, drivers: DriverRegistry, opti
       for (const { host, reason } of behind) {
         const { id, backend_id: backendId, name } = host;
         context.log.warn({ hostId: id, backendId, name, reason }, 'a host has not taken over its network since it is back');
-        await database.transaction((transaction) => transaction.execute(markHostsBehind, backendId, [name], reason));
+        await database.transaction((transaction) => transaction.execute(explainHostBehind, id, reason));
       }
     },
   });
@@ -74,7 +74,7 @@ async function askAll(context: ReconcilerContext, database: Database, drivers: D
       try {
         const reason = await whyBehind(context, (await drivers.driver(host.backend_id)).network, host);
         if (reason !== null) return [{ host, reason }];
-        await database.transaction((transaction) => transaction.execute(markHostCurrent, host.id));
+        await database.transaction((transaction) => transaction.execute(markHostCurrent, host.id, host.network_tellings));
         return [];
       } catch (error) {
         // One backend that is away must not keep hosts of the others from being asked.
@@ -93,7 +93,7 @@ async function whyBehind(context: ReconcilerContext, driver: NetworkDriver, host
   let after = '';
   for (let page = 0; page < MAX_PAGES; page += 1) {
     const parts = await context.reader.rows(findPartsOnHost, host.id, host.backend_id, host.name, after, PAGE);
-    const { again, pending } = await settleHosts(parts.map(({ id }) => unlessMissing(driver.realised(callOf(context, id), id))));
+    const { again, pending } = await settleHosts(parts.map(({ id }) => unlessMissing(driver.realised(callOf(context, host, id), id))));
     if (pending.includes(host.name)) return NOT_CAUGHT_UP;
     if (again !== null) return NETWORK_SLOW;
     const last = parts.at(-1);
@@ -103,6 +103,7 @@ async function whyBehind(context: ReconcilerContext, driver: NetworkDriver, host
   return NETWORK_SLOW;
 }
 
-function callOf({ signal, fence }: ReconcilerContext, partId: string): DriverCall {
-  return { idempotencyKey: `network-catch-up/${fence}/${partId}`, timeoutMs: CALL_TIMEOUT_MS, signal };
+/** One call for all that the host was told so far, however often it is repeated. */
+function callOf({ signal }: ReconcilerContext, { id, network_tellings: tellings }: Host, partId: string): DriverCall {
+  return { idempotencyKey: `network-catch-up/${id}/${tellings}/${partId}`, timeoutMs: CALL_TIMEOUT_MS, signal };
 }

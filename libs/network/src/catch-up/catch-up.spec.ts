@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
-import { insertRows, statement } from '#database';
+import { insertRows, statement, type Reader } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
-import { findHosts, hostConditions, infrastructureRoom, type HostCondition } from '#infrastructure';
+import { findHosts, findHostsBehind, hostConditions, infrastructureRoom, type HostCondition } from '#infrastructure';
 import { defineOperation, done, operationId, OPERATIONS, operationsRoom, type OperationKind, type ReconcilerContext } from '#operations';
 import { placementRoom } from '#placement';
 import { quotaRoom } from '#quota';
@@ -88,23 +88,29 @@ async function condition(): Promise<HostCondition | undefined> {
   return host === undefined ? undefined : hostConditions(host).find(({ type }) => type === 'NETWORK_CURRENT');
 }
 
-async function look(): Promise<void> {
+async function look(reader: Reader = room.database): Promise<void> {
   const context: ReconcilerContext = {
     signal: AbortSignal.timeout(10_000),
     fence: 1,
-    reader: room.database,
+    reader,
     log: room.log,
     submit: () => Promise.reject(new Error('nothing is to be changed')),
   };
   await networkCatchUp(room.database, center.drivers, { patienceMs: 0 }).run(context);
 }
 
+/** A change that the host does not take over. @returns its operation */
+async function missed(port: number): Promise<string> {
+  await center.world.setHost(HOST, 'PARTITIONED');
+  const changed = await groups.update(access, { id: groupId, rules: [{ direction: 'INGRESS', protocol: 'TCP', ports: { from: port } }] });
+  expect(await center.ended(changed.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  return String(changed.result.operationId);
+}
+
 it('a change that a dead host has not taken over is told, and so is the host until it has', async () => {
   expect(await condition()).toMatchObject({ status: 'TRUE' });
-  await center.world.setHost(HOST, 'PARTITIONED');
-  const changed = await groups.update(access, { id: groupId, rules: [{ direction: 'INGRESS', protocol: 'TCP', ports: { from: 80 } }] });
-  expect(await center.ended(changed.result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
-  expect(await room.database.rows(outputs, String(changed.result.operationId))).toEqual([{ output: { proof: { pendingHosts: 1 } } }]);
+  const changed = await missed(80);
+  expect(await room.database.rows(outputs, changed)).toEqual([{ output: { proof: { pendingHosts: 1 } } }]);
   expect(await condition()).toMatchObject({ status: 'FALSE', reason: expect.stringContaining('did not answer') as string });
 
   // It answers its own backend again, and yet not the network's.
@@ -113,6 +119,24 @@ it('a change that a dead host has not taken over is told, and so is the host unt
   await center.world.setHost(HOST, 'ALIVE');
   await look();
   expect(await condition()).toEqual({ type: 'NETWORK_CURRENT', status: 'TRUE', reason: null, since: null });
+});
+
+it('a change that it misses while it is asked is asked for, too', async () => {
+  await missed(81);
+  const reader: Reader = {
+    first: async (query, ...parameters) => room.database.first(query, ...parameters),
+    rows: async (query, ...parameters) => {
+      const rows = await room.database.rows(query, ...parameters);
+      if (query.name !== findHostsBehind.name) return rows;
+      await missed(82);
+      await center.world.setHost(HOST, 'ALIVE');
+      return rows;
+    },
+  };
+  await look(reader);
+  expect(await condition()).toMatchObject({ status: 'FALSE', reason: expect.stringContaining('did not answer') as string });
+  await look();
+  expect(await condition()).toMatchObject({ status: 'TRUE' });
 });
 
 it('operators are told which hosts', async () => {

@@ -4,11 +4,10 @@ import { Database } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { SYSTEM_PLACE } from '#identity';
-import { accessOf, onlyForMembers, Problem, toProblem } from '#identity/api';
+import { SYSTEM_PLACE, type CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, onlyForMembers, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { poolSize } from '../address/ipv4.js';
-import { given } from '../given.js';
 import { externalNetworkId, ExternalNetworkState, externalNetworkState, type ExternalNetworkRow } from './external-network.js';
 import { ExternalNetworkService } from './external-network.service.js';
 import { countExternalAddresses, externalNetworks, findExternalNetworks } from './external-network.sql.js';
@@ -141,7 +140,7 @@ class ExternalNetworksArguments extends PageArguments {
 }
 
 @InputType({ description: 'A new external network.' })
-export class CreateExternalNetworkInput {
+export class CreateExternalNetworkInput extends CommandInput {
   @Field(() => String, { description: 'Unique; a DNS label.' })
   readonly name!: string;
 
@@ -165,21 +164,15 @@ export class CreateExternalNetworkInput {
 
   @Field(() => [AddressRangeInput], { nullable: true, description: 'What Muon gives out, 1 to 16 ranges; everything but the gateway if not given.' })
   readonly pools?: AddressRangeInput[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which external network to delete.' })
-export class DeleteExternalNetworkInput {
+export class DeleteExternalNetworkInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refuse with CONFLICT if it has another version.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The external network that is made or deleted.' })
@@ -234,10 +227,10 @@ export class ExternalNetworkResolver {
     @Args('input', { type: () => CreateExternalNetworkInput, description: 'What to make.' }) input: CreateExternalNetworkInput,
     @Context() context: GraphqlContext,
   ): Promise<ExternalNetworkPayload> {
-    const { dryRun, pools, ...rest } = given(input);
+    const { command, options } = commandOf(input, context);
+    const { pools, ...rest } = command;
     const wanted = pools === undefined ? rest : { ...rest, pools: pools.map(({ first, last }) => ({ first, last })) };
-    const outcome = await this.service.create(accessOf(context), wanted, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), externalNetwork: await this.#find(outcome.result.id, context) };
+    return this.payload(await this.service.create(accessOf(context), wanted, options), context);
   }
 
   @Mutation(() => ExternalNetworkPayload, { description: 'For operators: deletes an external network that no router and no floating IP has an address of.' })
@@ -245,12 +238,13 @@ export class ExternalNetworkResolver {
     @Args('input', { type: () => DeleteExternalNetworkInput, description: 'Which.' }) input: DeleteExternalNetworkInput,
     @Context() context: GraphqlContext,
   ): Promise<ExternalNetworkPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.delete(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), externalNetwork: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.delete(accessOf(context), command, options), context);
   }
 
-  async #find(id: unknown, context: GraphqlContext): Promise<ExternalNetwork | null> {
-    return typeof id === 'string' ? ((await loadVisible(this.database, context, [id])).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<ExternalNetworkPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, externalNetwork: id === null ? null : ((await loadVisible(this.database, context, [id])).get(id) ?? null) };
   }
 }

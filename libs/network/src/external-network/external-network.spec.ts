@@ -1,16 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { statement } from '#database';
-import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { backendId, BackendService, findBackends, infrastructureRoom, InfrastructureUsage, PendingRemoval } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { generateKeyLine, KeyRing, SecretService, secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter } from '#testing';
-import { ExternalNetworkService, networkBackendUsers, networkOperations, NetworkRealiser, networkRoom, registerNetworkSections } from '../index.js';
+import { backendId, BackendService, findBackends, InfrastructureUsage, PendingRemoval } from '#infrastructure';
+import { generateKeyLine, KeyRing, SecretService } from '#secrets';
+import { networkBench, systemAccess, type NetworkBench } from '#testing';
+import { networkBackendUsers } from '../index.js';
 
 const anotherBackend = statement<never, [id: string, like: string]>(
   'spec.external_backend',
@@ -19,31 +12,23 @@ const anotherBackend = statement<never, [id: string, like: string]>(
 );
 
 describe('external networks', () => {
-  let room: RoomDatabase;
-  let center: TestDatacenter;
-  let externals: ExternalNetworkService;
+  let bench: NetworkBench;
+  let room: NetworkBench['room'];
+  let center: NetworkBench['center'];
+  let externals: NetworkBench['externals'];
   let backends: BackendService;
   let removal: PendingRemoval;
   const access = systemAccess();
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, networkRoom,
-    ]);
-    center = await testDatacenter(room, {
-      sections: registerNetworkSections,
-      kinds: (drivers) => networkOperations(new NetworkRealiser(drivers, { settleMs: 150 })),
-    });
+    bench = await networkBench(0);
+    ({ room, center, externals } = bench);
     const usage = new InfrastructureUsage();
     for (const users of networkBackendUsers) usage.register(users);
-    externals = new ExternalNetworkService(center.commands);
     backends = new BackendService(room.database, center.commands, center.drivers, new SecretService(KeyRing.parse(generateKeyLine('k1'))), usage);
     removal = new PendingRemoval(room.database, usage, room.log);
   });
-  afterAll(async () => {
-    await center.close();
-    await room.close();
-  });
+  afterAll(() => bench.close());
 
   const inputOf = (name: string, cidr = '198.51.100.0/24', backend = center.backendId) => ({
     name,

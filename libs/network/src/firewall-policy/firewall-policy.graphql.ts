@@ -5,10 +5,9 @@ import type { FirewallAction } from '#drivers';
 import { EventFeed } from '#events';
 import { readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { SYSTEM_PLACE } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { SYSTEM_PLACE, type CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
-import { given } from '../given.js';
 import { RuleMatch, RuleMatchInput } from '../security-group/security-group.graphql.js';
 import { FirewallActions, firewallPolicyId, FirewallPolicyState, firewallPolicyState, type FirewallPolicyRow } from './firewall-policy.js';
 import { FirewallPolicyService } from './firewall-policy.service.js';
@@ -122,7 +121,7 @@ export class FirewallPolicyRuleInput extends RuleMatchInput {
 }
 
 @InputType({ description: 'A new firewall policy.' })
-export class CreateFirewallPolicyInput {
+export class CreateFirewallPolicyInput extends CommandInput {
   @Field(() => String, { description: 'Unique; a DNS label.' })
   readonly name!: string;
 
@@ -137,13 +136,10 @@ export class CreateFirewallPolicyInput {
 
   @Field(() => [FirewallPolicyRuleInput], { description: 'In their order; 100 at most. The first that matches decides.' })
   readonly rules!: FirewallPolicyRuleInput[];
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a firewall policy; what is not given stays.' })
-export class UpdateFirewallPolicyInput {
+export class UpdateFirewallPolicyInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -161,18 +157,12 @@ export class UpdateFirewallPolicyInput {
 
   @Field(() => [FirewallPolicyRuleInput], { nullable: true, description: 'All rules, in their order; they take the place of those that it has.' })
   readonly rules?: FirewallPolicyRuleInput[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which firewall policy to delete.' })
-export class DeleteFirewallPolicyInput {
+export class DeleteFirewallPolicyInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The firewall policy that is made, changed or deleted.' })
@@ -221,9 +211,8 @@ export class FirewallPolicyResolver {
     @Args('input', { type: () => CreateFirewallPolicyInput, description: 'What to make.' }) input: CreateFirewallPolicyInput,
     @Context() context: GraphqlContext,
   ): Promise<FirewallPolicyPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), firewallPolicy: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => FirewallPolicyPayload, { description: 'For operators: changes a firewall policy.' })
@@ -231,9 +220,8 @@ export class FirewallPolicyResolver {
     @Args('input', { type: () => UpdateFirewallPolicyInput, description: 'What to change.' }) input: UpdateFirewallPolicyInput,
     @Context() context: GraphqlContext,
   ): Promise<FirewallPolicyPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.update(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), firewallPolicy: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.update(accessOf(context), command, options), context);
   }
 
   @Mutation(() => FirewallPolicyPayload, { description: 'For operators: deletes a firewall policy; what it said holds no longer.' })
@@ -241,13 +229,13 @@ export class FirewallPolicyResolver {
     @Args('input', { type: () => DeleteFirewallPolicyInput, description: 'Which.' }) input: DeleteFirewallPolicyInput,
     @Context() context: GraphqlContext,
   ): Promise<FirewallPolicyPayload> {
-    const options = { dryRun: input.dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
-    const outcome = await this.service.delete(accessOf(context), input.id, options);
-    return { ...(await toOperationPayload(this.database, context, outcome)), firewallPolicy: await this.find(outcome.result.id, context) };
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
-  private async find(id: unknown, context: GraphqlContext): Promise<FirewallPolicy | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<FirewallPolicyPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, firewallPolicy: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, FirewallPolicy>> {

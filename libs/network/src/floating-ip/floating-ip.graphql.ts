@@ -2,13 +2,13 @@ import { Args, ArgsType, Context, Field, ID, Info, InputType, Mutation, ObjectTy
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, listOrder, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import { placeOfRow, type CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, resultId } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { ExternalNetwork, loadExternalNetwork } from '../external-network/external-network.graphql.js';
-import { given } from '../given.js';
 import { LoadBalancer } from '../load-balancer/load-balancer.graphql.js';
 import { Port } from '../port/port.graphql.js';
 import { floatingIpId, FloatingIpState, floatingIpState, type FloatingIpRow } from './floating-ip.js';
@@ -26,27 +26,12 @@ registerEnumType(FloatingIpState, {
   },
 });
 
-const FloatingIpOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type FloatingIpOrder = (typeof FloatingIpOrder)[keyof typeof FloatingIpOrder];
-registerEnumType(FloatingIpOrder, {
-  name: 'FloatingIpOrder',
-  description: 'Orders of a list of floating IPs.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const FloatingIpOrder = listOrder('FloatingIpOrder', 'floating IPs');
 
 @ObjectType({ implements: () => [Node], description: 'An address outside that is a project’s, and may lead to a port or a load balancer.' })
-export class FloatingIp extends Node {
-  @Field(() => String, { description: 'Unique in its project.' })
-  readonly name!: string;
-
+export class FloatingIp extends ProjectResource {
   @Field(() => String, { description: 'The IPv4 address.' })
   readonly address!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
 
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
@@ -60,18 +45,6 @@ export class FloatingIp extends Node {
   @Field(() => FloatingIpState, { description: 'How it is.' })
   readonly state!: FloatingIpState;
 
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
-
   /** For field resolvers. */
   readonly externalNetworkId!: string;
 }
@@ -80,47 +53,30 @@ const FloatingIpConnection = connectionOf(FloatingIp);
 
 export function toFloatingIp(row: FloatingIpRow): FloatingIp {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
+    ...toProjectResource(row),
     address: row.address,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
     ownerId: row.owner_id,
     externalNetworkId: row.external_network_id,
     portId: row.port_id,
     loadBalancerId: row.load_balancer_id,
     state: floatingIpState(row),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
 @ArgsType()
-class FloatingIpsArguments extends PageArguments {
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
+class FloatingIpsArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those from there.' })
   readonly externalNetworkId?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Only those of this address.' })
   readonly address?: string | null;
 
   @Field(() => FloatingIpOrder, { nullable: true, description: 'By name if not given.' })
-  readonly order?: FloatingIpOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'A new floating IP. It leads nowhere yet.' })
-export class CreateFloatingIpInput {
+export class CreateFloatingIpInput extends CommandInput {
   @Field(() => ID, { description: 'The project that it will belong to.' })
   readonly projectId!: string;
 
@@ -129,13 +85,10 @@ export class CreateFloatingIpInput {
 
   @Field(() => String, { description: 'The external network that it is from, by id or name.' })
   readonly externalNetwork!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Where a floating IP shall lead: to a port or to a load balancer of a network that is on a router with an uplink there.' })
-export class AssociateFloatingIpInput {
+export class AssociateFloatingIpInput extends CommandInput {
   @Field(() => ID, { description: 'The floating IP.' })
   readonly id!: string;
 
@@ -147,33 +100,24 @@ export class AssociateFloatingIpInput {
 
   @Field(() => ID, { nullable: true, description: 'A load balancer, instead of the port.' })
   readonly loadBalancerId?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which floating IP shall lead nowhere.' })
-export class DissociateFloatingIpInput {
+export class DissociateFloatingIpInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refuse with CONFLICT if it has another version.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which floating IP to give back.' })
-export class DeleteFloatingIpInput {
+export class DeleteFloatingIpInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refuse with CONFLICT if it has another version.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The floating IP that is made, led elsewhere or given back.' })
@@ -203,10 +147,7 @@ export class FloatingIpResolver {
     const { projectId = null, tenantId = null, externalNetworkId = null, name = null, address = null } = args;
     const filter = accessOf(context).filter('floating ip');
     const parameters: Parameters<typeof floatingIps.count>[1] = [...filter, projectId, tenantId, externalNetworkId, name, address];
-    const source = {
-      page: (request: Parameters<typeof floatingIps.page>[3]) => floatingIps.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => floatingIps.count(this.database, parameters),
-    };
+    const source = listSource(floatingIps, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toFloatingIp);
   }
 
@@ -225,9 +166,8 @@ export class FloatingIpResolver {
     @Args('input', { type: () => CreateFloatingIpInput, description: 'What to make.' }) input: CreateFloatingIpInput,
     @Context() context: GraphqlContext,
   ): Promise<FloatingIpPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), floatingIp: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => FloatingIpPayload, { description: 'Leads a floating IP to a port or a load balancer, away from what it leads to now.' })
@@ -235,9 +175,8 @@ export class FloatingIpResolver {
     @Args('input', { type: () => AssociateFloatingIpInput, description: 'Where to.' }) input: AssociateFloatingIpInput,
     @Context() context: GraphqlContext,
   ): Promise<FloatingIpPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.associate(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), floatingIp: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.associate(accessOf(context), command, options), context);
   }
 
   @Mutation(() => FloatingIpPayload, { description: 'Leads a floating IP nowhere; it stays the project’s.' })
@@ -245,9 +184,8 @@ export class FloatingIpResolver {
     @Args('input', { type: () => DissociateFloatingIpInput, description: 'Which.' }) input: DissociateFloatingIpInput,
     @Context() context: GraphqlContext,
   ): Promise<FloatingIpPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.dissociate(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), floatingIp: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.dissociate(accessOf(context), command, options), context);
   }
 
   @Mutation(() => FloatingIpPayload, { description: 'Gives a floating IP back, also while it leads somewhere.' })
@@ -255,13 +193,14 @@ export class FloatingIpResolver {
     @Args('input', { type: () => DeleteFloatingIpInput, description: 'Which.' }) input: DeleteFloatingIpInput,
     @Context() context: GraphqlContext,
   ): Promise<FloatingIpPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.delete(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), floatingIp: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.delete(accessOf(context), command, options), context);
   }
 
-  async #find(id: unknown, context: GraphqlContext): Promise<FloatingIp | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<FloatingIpPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, floatingIp: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, FloatingIp>> {

@@ -2,12 +2,12 @@ import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, Obj
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, listOrder, loader, Node, NodeRegistry, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import type { CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
-import { given } from '../given.js';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { loadBalancerId, LoadBalancerState, loadBalancerState, type LoadBalancerRow } from './load-balancer.js';
 import { LoadBalancerService } from './load-balancer.service.js';
 import { findListeners, findMembers, findVisibleLoadBalancers, loadBalancers, type ListenerRow, type MemberRow } from './load-balancer.sql.js';
@@ -24,13 +24,7 @@ registerEnumType(LoadBalancerState, {
   },
 });
 
-const LoadBalancerOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type LoadBalancerOrder = (typeof LoadBalancerOrder)[keyof typeof LoadBalancerOrder];
-registerEnumType(LoadBalancerOrder, {
-  name: 'LoadBalancerOrder',
-  description: 'Orders of a list of load balancers.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const LoadBalancerOrder = listOrder('LoadBalancerOrder', 'load balancers');
 
 @ObjectType({ description: 'What a load balancer listens on. TCP.' })
 export class LoadBalancerListener {
@@ -54,18 +48,9 @@ export class LoadBalancerMember {
 }
 
 @ObjectType({ implements: () => [Node], description: 'One stable address in front of machines of a network.' })
-export class LoadBalancer extends Node {
-  @Field(() => String, { description: 'Unique in its project.' })
-  readonly name!: string;
-
+export class LoadBalancer extends ProjectResource {
   @Field(() => ID, { description: 'The network that it is in.' })
   readonly networkId!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
 
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
@@ -78,57 +63,28 @@ export class LoadBalancer extends Node {
 
   @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
   readonly failure!: Problem | null;
-
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
 }
 
 const LoadBalancerConnection = connectionOf(LoadBalancer);
 
 export function toLoadBalancer(row: LoadBalancerRow): LoadBalancer {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
+    ...toProjectResource(row),
     networkId: row.network_id,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
     ownerId: row.owner_id,
     address: row.address,
     state: loadBalancerState(row),
     failure: row.failure === null ? null : toProblem(row.failure),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
 @ArgsType()
-class LoadBalancersArguments extends PageArguments {
+class LoadBalancersArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those in this network.' })
   readonly networkId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
-
   @Field(() => LoadBalancerOrder, { nullable: true, description: 'By name if not given.' })
-  readonly order?: LoadBalancerOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'What a load balancer shall listen on. TCP.' })
@@ -141,7 +97,7 @@ export class ListenerInput {
 }
 
 @InputType({ description: 'A new load balancer.' })
-export class CreateLoadBalancerInput {
+export class CreateLoadBalancerInput extends CommandInput {
   @Field(() => ID, { description: 'The network that it and its members are in.' })
   readonly networkId!: string;
 
@@ -156,13 +112,10 @@ export class CreateLoadBalancerInput {
 
   @Field(() => [ID], { nullable: true, description: 'Ports that it sends to, at most 256.' })
   readonly members?: string[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Members that come and go; the others stay.' })
-export class UpdateLoadBalancerMembersInput {
+export class UpdateLoadBalancerMembersInput extends CommandInput {
   @Field(() => ID, { description: 'The load balancer.' })
   readonly id!: string;
 
@@ -171,18 +124,12 @@ export class UpdateLoadBalancerMembersInput {
 
   @Field(() => [ID], { nullable: true, description: 'Ports that it shall not send to any more.' })
   readonly remove?: string[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which load balancer to delete.' })
-export class DeleteLoadBalancerInput {
+export class DeleteLoadBalancerInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The load balancer that is made, changed or deleted.' })
@@ -218,10 +165,7 @@ export class LoadBalancerResolver {
       args.name ?? null,
       null,
     ];
-    const source = {
-      page: (request: Parameters<typeof loadBalancers.page>[3]) => loadBalancers.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => loadBalancers.count(this.database, parameters),
-    };
+    const source = listSource(loadBalancers, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toLoadBalancer);
   }
 
@@ -253,9 +197,8 @@ export class LoadBalancerResolver {
     @Args('input', { type: () => CreateLoadBalancerInput, description: 'What to make.' }) input: CreateLoadBalancerInput,
     @Context() context: GraphqlContext,
   ): Promise<LoadBalancerPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), loadBalancer: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => LoadBalancerPayload, { description: 'Adds and removes members; those that are not named stay.' })
@@ -264,9 +207,8 @@ export class LoadBalancerResolver {
     input: UpdateLoadBalancerMembersInput,
     @Context() context: GraphqlContext,
   ): Promise<LoadBalancerPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.updateMembers(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), loadBalancer: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.updateMembers(accessOf(context), command, options), context);
   }
 
   @Mutation(() => LoadBalancerPayload, { description: 'Deletes a load balancer; its members stay.' })
@@ -274,13 +216,13 @@ export class LoadBalancerResolver {
     @Args('input', { type: () => DeleteLoadBalancerInput, description: 'Which.' }) input: DeleteLoadBalancerInput,
     @Context() context: GraphqlContext,
   ): Promise<LoadBalancerPayload> {
-    const options = { dryRun: input.dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
-    const outcome = await this.service.delete(accessOf(context), input.id, options);
-    return { ...(await toOperationPayload(this.database, context, outcome)), loadBalancer: await this.find(outcome.result.id, context) };
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
-  private async find(id: unknown, context: GraphqlContext): Promise<LoadBalancer | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<LoadBalancerPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, loadBalancer: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, LoadBalancer>> {

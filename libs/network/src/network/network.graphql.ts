@@ -2,12 +2,12 @@ import { Args, ArgsType, Context, Field, ID, Info, InputType, Mutation, ObjectTy
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, listOrder, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import { placeOfRow, type CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, given, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
-import { given } from '../given.js';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { Subnet, SubnetInputType, toSubnet } from '../subnet/subnet.graphql.js';
 import type { SubnetRow } from '../subnet/subnet.js';
 import { findSubnetsOfNetworks } from '../subnet/subnet.sql.js';
@@ -27,13 +27,7 @@ registerEnumType(NetworkState, {
   },
 });
 
-const NetworkOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type NetworkOrder = (typeof NetworkOrder)[keyof typeof NetworkOrder];
-registerEnumType(NetworkOrder, {
-  name: 'NetworkOrder',
-  description: 'Orders of a list of networks.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const NetworkOrder = listOrder('NetworkOrder', 'networks');
 
 const WhenInUse = { REFUSE: 'REFUSE', WAIT: 'WAIT' } as const;
 type WhenInUse = (typeof WhenInUse)[keyof typeof WhenInUse];
@@ -62,10 +56,7 @@ export class NetworkCondition {
 }
 
 @ObjectType({ implements: () => [Node], description: 'A network of a project: machines in it reach each other, and nobody else reaches them.' })
-export class Network extends Node {
-  @Field(() => String, { description: 'Unique in its project.' })
-  readonly name!: string;
-
+export class Network extends ProjectResource {
   @Field(() => String, { description: 'What it is for.' })
   readonly description!: string;
 
@@ -74,29 +65,11 @@ export class Network extends Node {
   })
   readonly domain!: string;
 
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
-
   @Field(() => NetworkState, { description: 'How it is.' })
   readonly state!: NetworkState;
 
   @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
   readonly failure!: Problem | null;
-
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
 
   /** For field resolvers. */
   readonly row!: NetworkRow;
@@ -106,43 +79,26 @@ const NetworkConnection = connectionOf(Network);
 
 export function toNetwork(row: NetworkRow): Network {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
+    ...toProjectResource(row),
     description: row.description,
     domain: networkDomain(row),
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
     state: networkState(row),
     failure: row.failure === null ? null : toProblem(row.failure),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
     row,
   };
 }
 
 @ArgsType()
-class NetworksArguments extends PageArguments {
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
-
+class NetworksArguments extends ProjectResourcesArguments {
   @Field(() => [NetworkState], { nullable: true, description: 'Only those in one of these states.' })
   readonly states?: NetworkState[] | null;
 
   @Field(() => NetworkOrder, { nullable: true, description: 'By name if not given.' })
-  readonly order?: NetworkOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'A new network.' })
-export class CreateNetworkInput {
+export class CreateNetworkInput extends CommandInput {
   @Field(() => ID, { description: 'The project that it will belong to.' })
   readonly projectId!: string;
 
@@ -160,21 +116,15 @@ export class CreateNetworkInput {
     description: 'Ids or names of zones on whose backends it is made at once. Without them it can be used at once, and is made where its first machine lands.',
   })
   readonly zones?: string[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which network to delete.' })
-export class DeleteNetworkInput {
+export class DeleteNetworkInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => WhenInUse, { nullable: true, description: 'What happens while ports or load balancers use it; REFUSE if not given.' })
   readonly whenInUse?: WhenInUse | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The network that is made or deleted.' })
@@ -204,10 +154,7 @@ export class NetworkResolver {
     const filter = accessOf(context).filter('network');
     const lifecycles = args.states?.map((state) => (state === 'ACTIVE' ? 'PRESENT' : state)) ?? null;
     const parameters: Parameters<typeof networks.count>[1] = [...filter, args.projectId ?? null, args.tenantId ?? null, args.name ?? null, lifecycles];
-    const source = {
-      page: (request: Parameters<typeof networks.page>[3]) => networks.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => networks.count(this.database, parameters),
-    };
+    const source = listSource(networks, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toNetwork);
   }
 
@@ -247,10 +194,10 @@ export class NetworkResolver {
     @Args('input', { type: () => CreateNetworkInput, description: 'What to make.' }) input: CreateNetworkInput,
     @Context() context: GraphqlContext,
   ): Promise<NetworkPayload> {
-    const { dryRun, subnet, ...rest } = given(input);
+    const { command, options } = commandOf(input, context);
+    const { subnet, ...rest } = command;
     const wanted = subnet === undefined ? rest : { ...rest, subnet: given(subnet) };
-    const outcome = await this.service.create(accessOf(context), wanted, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), network: await this.find(outcome.result.id, context) };
+    return this.payload(await this.service.create(accessOf(context), wanted, options), context);
   }
 
   @Mutation(() => NetworkPayload, { description: 'Deletes a network with its subnets.' })
@@ -258,13 +205,14 @@ export class NetworkResolver {
     @Args('input', { type: () => DeleteNetworkInput, description: 'Which.' }) input: DeleteNetworkInput,
     @Context() context: GraphqlContext,
   ): Promise<NetworkPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.delete(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), network: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.delete(accessOf(context), command, options), context);
   }
 
-  private async find(id: unknown, context: GraphqlContext): Promise<Network | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<NetworkPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, network: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Network>> {

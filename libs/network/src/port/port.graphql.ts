@@ -2,7 +2,7 @@ import { Args, ArgsType, Context, Field, ID, Info, ObjectType, Query, registerEn
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
+import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { placeOfRow } from '#identity';
 import { accessOf } from '#identity/api';
@@ -141,10 +141,7 @@ export class PortResolver {
       args.ownerId ?? null,
       args.securityGroupId ?? null,
     ];
-    const source = {
-      page: (request: Parameters<typeof ports.page>[3]) => ports.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => ports.count(this.database, parameters),
-    };
+    const source = listSource(ports, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toPort);
   }
 

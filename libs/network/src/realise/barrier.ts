@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { NetworkDriver } from '#drivers';
 import { markHostsBehind } from '#infrastructure';
 import { done, wait, type StepDone } from '#operations';
@@ -15,17 +16,20 @@ const BEHIND = 'It did not answer when its network was told something; it is ask
 /**
  * Waits until the live hosts have these parts. Dead ones are not waited for: the step tells them, and they are marked, so
  * that they are asked when they are back.
+ * @param told what the step has told the backends before; a repeat that has told something else asks anew
  */
 export async function hostsHave(
   context: AnyContext,
   parts: readonly AskedPart[],
   network: (backendId: string) => Promise<NetworkDriver>,
   blocker: string,
+  told = '',
 ): Promise<Answer> {
+  const question = createHash('sha256').update(told).digest('base64url').slice(0, 16);
   const byBackend = await Promise.all(
     [...Map.groupBy(parts, (part) => part.backendId)].map(async ([backendId, asked]) => {
       const driver = await network(backendId);
-      return { backendId, ...(await settleHosts(asked.map(({ partId }) => driver.realised(context.call(`${partId}/${backendId}/realised`), partId)))) };
+      return { backendId, ...(await settleHosts(asked.map(({ partId }) => driver.realised(context.call(`${partId}/${backendId}/realised/${question}`), partId)))) };
     }),
   );
   const waits = byBackend.flatMap(({ again }) => (again === null ? [] : [again]));

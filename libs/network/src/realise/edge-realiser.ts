@@ -96,11 +96,11 @@ export class EdgeRealiser {
     );
     if (lost.length > 0) return this.#tellAgain(context, { networks: [], outside: lost, providers: [] });
     if (again !== null) return wait({ blocker: 'The backend is making the provider router.', ...again });
-    const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
-    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(
       behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: specifications[index]?.gatewayHostNames ?? [] })),
     );
+    const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })), realised);
+    if (barrier.type === 'WAIT') return barrier;
     return afterBarrier(barrier, async (transaction) => void (behind.length > 0 && (await transaction.execute(markProviderRoutersRealised, realised))));
   }
 
@@ -138,11 +138,11 @@ export class EdgeRealiser {
     );
     if (Object.values(lost).some((each) => each.length > 0)) return this.#tellAgain(context, lost);
     if (again !== null) return wait({ blocker: 'The backend is making the router.', ...again });
-    const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })));
-    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(
       behind.map((row, index) => ({ id: row.id, revision: row.desired_revision, gatewayHosts: gatewayHostsOf(at(specifications, index)) })),
     );
+    const barrier = await this.networks.realised(context, rows.map((row) => ({ networkId: row.id, backendId: row.backend_id })), realised);
+    if (barrier.type === 'WAIT') return barrier;
     return afterBarrier(barrier, async (transaction, apply) => {
       await prepared.commit?.(transaction, apply);
       if (behind.length > 0) await transaction.execute(markRoutersRealised, realised);
@@ -205,9 +205,9 @@ export class EdgeRealiser {
         specification === null ? [] : [[specification.routerId, { networkId: specification.routerId, backendId }] as const],
       ),
     );
-    const barrier = await this.networks.realised(context, [...routers.values()]);
-    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
+    const barrier = await this.networks.realised(context, [...routers.values()], realised);
+    if (barrier.type === 'WAIT') return barrier;
     return afterBarrier(barrier, async (transaction) => void (behind.length > 0 && (await transaction.execute(markFloatingIpsRealised, realised))));
   }
 

@@ -96,9 +96,9 @@ export class NetworkRealiser implements RealisedNetworks {
     );
     if (lost.type === 'LOST') return forget(lost.places, behind.map((row) => row.id));
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the ports.' });
-    const barrier = await this.realised(context, places);
-    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
+    const barrier = await this.realised(context, places, realised);
+    if (barrier.type === 'WAIT') return barrier;
     return afterBarrier(barrier, async (transaction, apply) => {
       await prepared.commit?.(transaction, apply);
       await secured.commit?.(transaction, apply);
@@ -131,9 +131,9 @@ export class NetworkRealiser implements RealisedNetworks {
     );
     if (lost.type === 'LOST') return forget(lost.places);
     if (lost.type === 'AGAIN') return wait({ afterMs: lost.afterMs, blocker: 'The backend is making the load balancer.' });
-    const barrier = await this.realised(context, places);
-    if (barrier.type === 'WAIT') return barrier;
     const realised = JSON.stringify(behind.map((row) => ({ id: row.id, revision: row.desired_revision })));
+    const barrier = await this.realised(context, places, realised);
+    if (barrier.type === 'WAIT') return barrier;
     return afterBarrier(barrier, async (transaction, apply) => {
       await prepared.commit?.(transaction, apply);
       if (behind.length > 0) await transaction.execute(markLoadBalancersRealised, realised);
@@ -205,9 +205,9 @@ export class NetworkRealiser implements RealisedNetworks {
   }
 
   /** The barrier before a machine starts: its hosts have what its ports need. Dead hosts are caught up later. */
-  async realised(context: AnyContext, places: readonly Place[]): Promise<Answer> {
+  async realised(context: AnyContext, places: readonly Place[], told?: string): Promise<Answer> {
     const parts = places.map(({ networkId, backendId }) => ({ partId: networkId, backendId }));
-    return hostsHave(context, parts, (backendId) => this.network(backendId), 'The hosts are taking over the network.');
+    return hostsHave(context, parts, (backendId) => this.network(backendId), 'The hosts are taking over the network.', told);
   }
 
   /**

@@ -28,7 +28,8 @@ export interface RealisedNetworks {
   ensureAt(context: AnyContext, places: readonly Place[]): Promise<Answer>;
   ensurePorts(context: AnyContext, portIds: readonly string[], options?: { force?: boolean }): Promise<Answer>;
   ensureLoadBalancers(context: AnyContext, loadBalancerIds: readonly string[], options?: { force?: boolean }): Promise<Answer>;
-  realised(context: AnyContext, places: readonly Place[]): Promise<Answer>;
+  /** @param told as of `hostsHave` */
+  realised(context: AnyContext, places: readonly Place[], told?: string): Promise<Answer>;
   remove(context: AnyContext, parts: readonly { id: string; backendId: string }[], method: Removal, options: RemoveOptions): Promise<Answer>;
 }
 

@@ -2,13 +2,13 @@ import { Args, ArgsType, Context, Field, ID, Info, InputType, Mutation, ObjectTy
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, listOrder, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import type { CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { ExternalNetwork, loadExternalNetwork } from '../external-network/external-network.graphql.js';
-import { given } from '../given.js';
 import { Network, toNetwork } from '../network/network.graphql.js';
 import { findVisibleNetworks } from '../network/network.sql.js';
 import { routerId, RouterState, routerState, type RouterNetworkRow, type RouterRow } from './router.js';
@@ -27,27 +27,12 @@ registerEnumType(RouterState, {
   },
 });
 
-const RouterOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type RouterOrder = (typeof RouterOrder)[keyof typeof RouterOrder];
-registerEnumType(RouterOrder, {
-  name: 'RouterOrder',
-  description: 'Orders of a list of routers.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const RouterOrder = listOrder('RouterOrder', 'routers');
 
 @ObjectType({ implements: () => [Node], description: 'Leads between networks of a project, and by an uplink to the outside.' })
-export class Router extends Node {
-  @Field(() => String, { description: 'Unique in its project.' })
-  readonly name!: string;
-
+export class Router extends ProjectResource {
   @Field(() => String, { description: 'What it is for.' })
   readonly description!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
 
   @Field(() => ID, { nullable: true, description: 'The cluster that it serves, which alone changes it; null for one of its own.' })
   readonly ownerId!: string | null;
@@ -67,18 +52,6 @@ export class Router extends Node {
   @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
   readonly failure!: Problem | null;
 
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
-
   /** For field resolvers. */
   readonly externalNetworkId!: string | null;
   readonly providerRouterId!: string | null;
@@ -88,12 +61,8 @@ const RouterConnection = connectionOf(Router);
 
 export function toRouter(row: RouterRow): Router {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
+    ...toProjectResource(row),
     description: row.description,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
     ownerId: row.owner_id,
     externalNetworkId: row.external_network_id,
     externalAddress: row.external_address,
@@ -102,36 +71,23 @@ export function toRouter(row: RouterRow): Router {
     sourceNat: row.source_nat,
     state: routerState(row),
     failure: row.failure === null ? null : toProblem(row.failure),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
 @ArgsType()
-class RoutersArguments extends PageArguments {
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
+class RoutersArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those with an uplink there, not by a provider router.' })
   readonly externalNetworkId?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'Only those that lead to this provider router.' })
   readonly providerRouterId?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
-
   @Field(() => RouterOrder, { nullable: true, description: 'By name if not given.' })
-  readonly order?: RouterOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'A new router.' })
-export class CreateRouterInput {
+export class CreateRouterInput extends CommandInput {
   @Field(() => ID, { description: 'The project that it will belong to.' })
   readonly projectId!: string;
 
@@ -155,13 +111,10 @@ export class CreateRouterInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether machines without a floating IP reach the outside; true if not given.' })
   readonly sourceNat?: boolean | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a router; what is not given stays.' })
-export class UpdateRouterInput {
+export class UpdateRouterInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -185,21 +138,15 @@ export class UpdateRouterInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether machines without a floating IP reach the outside.' })
   readonly sourceNat?: boolean | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which router to delete.' })
-export class DeleteRouterInput {
+export class DeleteRouterInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'Refuse with CONFLICT if it has another version.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The router that is made, changed or deleted.' })
@@ -230,10 +177,7 @@ export class RouterResolver {
     const { projectId = null, tenantId = null, externalNetworkId = null, name = null, providerRouterId = null } = args;
     const filter = accessOf(context).filter('router');
     const parameters: Parameters<typeof routers.count>[1] = [...filter, projectId, tenantId, externalNetworkId, name, providerRouterId];
-    const source = {
-      page: (request: Parameters<typeof routers.page>[3]) => routers.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => routers.count(this.database, parameters),
-    };
+    const source = listSource(routers, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toRouter);
   }
 
@@ -265,9 +209,8 @@ export class RouterResolver {
     @Args('input', { type: () => CreateRouterInput, description: 'What to make.' }) input: CreateRouterInput,
     @Context() context: GraphqlContext,
   ): Promise<RouterPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), router: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => RouterPayload, { description: 'Attaches and detaches networks, and changes the uplink.' })
@@ -275,12 +218,9 @@ export class RouterResolver {
     @Args('input', { type: () => UpdateRouterInput, description: 'What to change.' }) input: UpdateRouterInput,
     @Context() context: GraphqlContext,
   ): Promise<RouterPayload> {
-    const { dryRun, ...rest } = given(input);
-    // Here null says something.
-    const { externalNetwork, providerRouter } = input;
-    const wanted = { ...rest, ...(externalNetwork === null ? { externalNetwork } : {}), ...(providerRouter === null ? { providerRouter } : {}) };
-    const outcome = await this.service.update(accessOf(context), wanted, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), router: await this.#find(outcome.result.id, context) };
+    // Null takes these away.
+    const { command, options } = commandOf(input, context, ['externalNetwork', 'providerRouter']);
+    return this.payload(await this.service.update(accessOf(context), command, options), context);
   }
 
   @Mutation(() => RouterPayload, { description: 'Deletes a router that no floating IP leads through; its networks stay.' })
@@ -288,13 +228,14 @@ export class RouterResolver {
     @Args('input', { type: () => DeleteRouterInput, description: 'Which.' }) input: DeleteRouterInput,
     @Context() context: GraphqlContext,
   ): Promise<RouterPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.delete(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), router: await this.#find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.delete(accessOf(context), command, options), context);
   }
 
-  async #find(id: unknown, context: GraphqlContext): Promise<Router | null> {
-    return typeof id === 'string' ? ((await loadVisible(this.database, context, [id])).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<RouterPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, router: id === null ? null : ((await loadVisible(this.database, context, [id])).get(id) ?? null) };
   }
 }
 

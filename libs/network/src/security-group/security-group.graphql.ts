@@ -3,12 +3,12 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import type { FirewallDirection, FirewallProtocol } from '#drivers';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext } from '#graphql';
+import type { CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, resultId } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
-import { given } from '../given.js';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { Port, toPort } from '../port/port.graphql.js';
 import { findVisiblePorts } from '../port/port.sql.js';
 import { FirewallDirections, FirewallProtocols } from './rule.js';
@@ -86,18 +86,9 @@ export class SecurityGroupRule extends RuleMatch {
   implements: () => [Node],
   description: 'What the ports in it may do: what a rule of any of their groups allows, with the answers to it, and nothing else.',
 })
-export class SecurityGroup extends Node {
-  @Field(() => String, { description: 'Unique in its project.' })
-  readonly name!: string;
-
+export class SecurityGroup extends ProjectResource {
   @Field(() => String, { description: 'For people.' })
   readonly description!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
 
   @Field(() => [SecurityGroupRule], { description: 'In no order: each allows; 100 at most.' })
   readonly rules!: SecurityGroupRule[];
@@ -106,48 +97,22 @@ export class SecurityGroup extends Node {
   readonly state!: SecurityGroupState;
 
   @Field(() => DateTime, { description: 'When it was made.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
+  override readonly createdAt!: Date;
 }
 
 const SecurityGroupConnection = connectionOf(SecurityGroup);
 
 export function toSecurityGroup(row: SecurityGroupRow): SecurityGroup {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
+    ...toProjectResource(row),
     description: row.description,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
     rules: row.rules,
     state: securityGroupState(row),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
 @ArgsType()
-class SecurityGroupsArguments extends PageArguments {
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
-
+class SecurityGroupsArguments extends ProjectResourcesArguments {
   @Field(() => SecurityGroupOrder, { nullable: true, description: 'By name if not given.' })
   readonly order?: SecurityGroupOrder | null;
 }
@@ -186,7 +151,7 @@ export class SecurityGroupRuleInput extends RuleMatchInput {
 }
 
 @InputType({ description: 'A new security group.' })
-export class CreateSecurityGroupInput {
+export class CreateSecurityGroupInput extends CommandInput {
   @Field(() => ID, { description: 'The project that it belongs to.' })
   readonly projectId!: string;
 
@@ -201,13 +166,10 @@ export class CreateSecurityGroupInput {
     description: 'What it allows, and nothing else; 100 at most. If not given, everything that its ports begin themselves.',
   })
   readonly rules?: SecurityGroupRuleInput[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a security group; what is not given stays.' })
-export class UpdateSecurityGroupInput {
+export class UpdateSecurityGroupInput extends CommandInput {
   @Field(() => ID, { description: 'Which.' })
   readonly id!: string;
 
@@ -222,22 +184,16 @@ export class UpdateSecurityGroupInput {
 
   @Field(() => [SecurityGroupRuleInput], { nullable: true, description: 'All that it shall allow; they take the place of those that it has.' })
   readonly rules?: SecurityGroupRuleInput[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which security group to delete.' })
-export class DeleteSecurityGroupInput {
+export class DeleteSecurityGroupInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Groups that a port joins and leaves; the others stay.' })
-export class UpdatePortSecurityGroupsInput {
+export class UpdatePortSecurityGroupsInput extends CommandInput {
   @Field(() => ID, { description: 'The port.' })
   readonly portId!: string;
 
@@ -246,9 +202,6 @@ export class UpdatePortSecurityGroupsInput {
 
   @Field(() => [ID], { nullable: true, description: 'Groups that it leaves. Out of all of them it is open in its network.' })
   readonly remove?: string[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The security group that is made, changed or deleted.' })
@@ -283,10 +236,7 @@ export class SecurityGroupResolver {
   ): Promise<Connection<SecurityGroup>> {
     const filter = accessOf(context).filter('security group');
     const parameters: Parameters<typeof securityGroups.count>[1] = [...filter, args.projectId ?? null, args.tenantId ?? null, args.name ?? null];
-    const source = {
-      page: (request: Parameters<typeof securityGroups.page>[3]) => securityGroups.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => securityGroups.count(this.database, parameters),
-    };
+    const source = listSource(securityGroups, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toSecurityGroup);
   }
 
@@ -300,9 +250,8 @@ export class SecurityGroupResolver {
     @Args('input', { type: () => CreateSecurityGroupInput, description: 'What to make.' }) input: CreateSecurityGroupInput,
     @Context() context: GraphqlContext,
   ): Promise<SecurityGroupPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), securityGroup: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => SecurityGroupPayload, { description: 'Changes a security group; new rules also end what is under way and no longer allowed.' })
@@ -310,9 +259,8 @@ export class SecurityGroupResolver {
     @Args('input', { type: () => UpdateSecurityGroupInput, description: 'What to change.' }) input: UpdateSecurityGroupInput,
     @Context() context: GraphqlContext,
   ): Promise<SecurityGroupPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.update(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), securityGroup: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.update(accessOf(context), command, options), context);
   }
 
   @Mutation(() => SecurityGroupPayload, { description: 'Deletes a security group that no port is in and no other group names.' })
@@ -320,9 +268,7 @@ export class SecurityGroupResolver {
     @Args('input', { type: () => DeleteSecurityGroupInput, description: 'Which.' }) input: DeleteSecurityGroupInput,
     @Context() context: GraphqlContext,
   ): Promise<SecurityGroupPayload> {
-    const options = { dryRun: input.dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
-    const outcome = await this.service.delete(accessOf(context), input.id, options);
-    return { ...(await toOperationPayload(this.database, context, outcome)), securityGroup: await this.find(outcome.result.id, context) };
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
   @Mutation(() => UpdatePortSecurityGroupsPayload, { description: 'Puts a port into security groups and takes it out of others; those that are not named stay.' })
@@ -331,14 +277,16 @@ export class SecurityGroupResolver {
     input: UpdatePortSecurityGroupsInput,
     @Context() context: GraphqlContext,
   ): Promise<UpdatePortSecurityGroupsPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.updatePort(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
+    const { command, options } = commandOf(input, context);
+    const outcome = await this.service.updatePort(accessOf(context), command, options);
     const [port] = await this.database.rows(findVisiblePorts, ...accessOf(context).filter('port'), [input.portId]);
     return { ...(await toOperationPayload(this.database, context, outcome)), port: port === undefined ? null : toPort(port) };
   }
 
-  private async find(id: unknown, context: GraphqlContext): Promise<SecurityGroup | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<SecurityGroupPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, securityGroup: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, SecurityGroup>> {

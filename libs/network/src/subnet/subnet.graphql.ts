@@ -2,14 +2,14 @@ import { Args, ArgsType, Context, Field, ID, Info, InputType, Mutation, ObjectTy
 import type { GraphQLResolveInfo } from 'graphql';
 import { Database } from '#database';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext } from '#graphql';
+import { placeOfRow, type CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, Problem, resultId, toProblem } from '#identity/api';
 import { OperationPayload, toOperationPayload } from '#operations/api';
+import { ProjectResourcesArguments } from '#tenancy/api';
 import { countUsed, type SubnetUsageRow } from '../address/address.sql.js';
 import { poolSize } from '../address/ipv4.js';
-import { given } from '../given.js';
 import { subnetId, SubnetState, subnetState, type SubnetRow } from './subnet.js';
 import { SubnetService } from './subnet.service.js';
 import { findVisibleSubnets, subnets } from './subnet.sql.js';
@@ -106,18 +106,9 @@ export function toSubnet(row: SubnetRow): Subnet {
 }
 
 @ArgsType()
-class SubnetsArguments extends PageArguments {
+class SubnetsArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those of this network.' })
   readonly networkId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
 
   @Field(() => SubnetOrder, { nullable: true, description: 'By name if not given.' })
   readonly order?: SubnetOrder | null;
@@ -157,12 +148,9 @@ export class CreateSubnetInput extends SubnetInputType {
 }
 
 @InputType({ description: 'Which subnet to delete.' })
-export class DeleteSubnetInput {
+export class DeleteSubnetInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The subnet that is made or deleted.' })
@@ -197,10 +185,7 @@ export class SubnetResolver {
       args.networkId ?? null,
       args.name ?? null,
     ];
-    const source = {
-      page: (request: Parameters<typeof subnets.page>[3]) => subnets.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => subnets.count(this.database, parameters),
-    };
+    const source = listSource(subnets, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toSubnet);
   }
 
@@ -218,9 +203,8 @@ export class SubnetResolver {
     @Args('input', { type: () => CreateSubnetInput, description: 'What to make.' }) input: CreateSubnetInput,
     @Context() context: GraphqlContext,
   ): Promise<SubnetPayload> {
-    const { dryRun, ...rest } = given(input);
-    const outcome = await this.service.create(accessOf(context), rest, { dryRun, idempotencyKey: context.idempotencyKey });
-    return { ...(await toOperationPayload(this.database, context, outcome)), subnet: await this.find(outcome.result.id, context) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => SubnetPayload, { description: 'Deletes a subnet that no address is given out from.' })
@@ -228,13 +212,13 @@ export class SubnetResolver {
     @Args('input', { type: () => DeleteSubnetInput, description: 'Which.' }) input: DeleteSubnetInput,
     @Context() context: GraphqlContext,
   ): Promise<SubnetPayload> {
-    const options = { dryRun: input.dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
-    const outcome = await this.service.delete(accessOf(context), input.id, options);
-    return { ...(await toOperationPayload(this.database, context, outcome)), subnet: await this.find(outcome.result.id, context) };
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
-  private async find(id: unknown, context: GraphqlContext): Promise<Subnet | null> {
-    return typeof id === 'string' ? ((await this.load([id], context)).get(id) ?? null) : null;
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<SubnetPayload> {
+    const payload = await toOperationPayload(this.database, context, outcome);
+    const id = resultId(outcome.result);
+    return { ...payload, subnet: id === null ? null : ((await this.load([id], context)).get(id) ?? null) };
   }
 
   private async load(ids: readonly string[], context: GraphqlContext): Promise<Map<string, Subnet>> {

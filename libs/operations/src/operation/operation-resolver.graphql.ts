@@ -18,7 +18,7 @@ import {
   type Connection,
   type GraphqlContext,
 } from '#graphql';
-import { accessOf, optionsOf, toProblem } from '#identity/api';
+import { accessOf, CommandInput, optionsOf, toProblem } from '#identity/api';
 import { OperationQueries, type OperationFilter, type OperationProgress } from './operation-queries.js';
 import {
   findOperationAttempts,
@@ -90,33 +90,24 @@ class ChildrenArguments {
 }
 
 @InputType({ description: 'Which operation to cancel.' })
-export class CancelOperationInput {
+export class CancelOperationInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which operation to try again.' })
-export class RetryOperationInput {
+export class RetryOperationInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which operation to give up.' })
-export class AbandonOperationInput {
+export class AbandonOperationInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => String, { description: 'Why, in 1 to 1000 characters; kept with the operation.' })
   readonly reason!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The operation that was asked to stop; it takes back what it has done, and then ends.' })

@@ -85,6 +85,32 @@ describe.skipIf(ovsdbIsMissing)('monitors on a real server', () => {
     expect(() => monitor.answer(strange)).toThrow(InvalidArgumentError);
   });
 
+  it('answer as the server does while rows come, change and go', async () => {
+    const monitor = await client.monitor({ Thing: {} });
+    const [first] = [...monitor.rows('Thing').values()].map(({ name }) => name);
+    for (let step = 0; step < 60; step += 1) {
+      // Of eight names, each is made, changed in one column or another, or removed, in no order that repeats soon.
+      const name = `r${(step * 5) % 8}`;
+      const [tags, counts] = [['a', 'b', 'c'].slice(step % 4), { n: step % 3, k: step % 2 }];
+      await transact((transaction) => {
+        if (![...monitor.rows('Thing').values()].some((row) => row.name === name)) transaction.insert('Thing', { name, size: 1, tags, counts });
+        else if (step % 7 === 0) transaction.delete('Thing', [['name', '==', name]]);
+        else transaction.update('Thing', [['name', '==', name]], step % 2 === 0 ? { tags } : { counts });
+      }, client);
+      const reading = new Transaction<Play>();
+      const selects = [
+        reading.select('Thing', [['tags', 'includes', 'b']]),
+        reading.select('Thing', [['counts', 'includes', { n: 1 }], ['tags', 'includes', 'c']]),
+        reading.select('Thing', [['counts', 'includes', { k: 1, n: 2 }]]),
+        reading.select('Thing', [['name', 'includes', first ?? '']]),
+      ];
+      const [theirs, ours] = [await other.transact(reading), monitor.answer(reading)].map((answer) =>
+        selects.map((select) => answer.of(select).map((row) => JSON.stringify([row.name, [...row.tags].toSorted(), [...row.counts]])).toSorted()),
+      );
+      expect(ours).toEqual(theirs);
+    }
+  });
+
   it('tell inserts, modifications with old values, and deletions', async () => {
     const monitor = await client.monitor({ Thing: {}, Part: { columns: ['label'] } });
     monitor.on('changes', onChanges);

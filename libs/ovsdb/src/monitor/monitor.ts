@@ -184,6 +184,7 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
     if (this.#schema !== schema || this.#confirmed !== sent) this.#lastTransaction = NO_TRANSACTION;
     this.#schema = schema;
     this.#replica.retype(tables);
+    this.#selection.forget();
     const request = encodeRequest(schema, tables, sent);
     router.listen(monitorTopic(this.#id), (method, params) => this.#receive(method, params, session));
     session.onEnd((reason) => this.#goStale(reason));
@@ -244,7 +245,7 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
   #applied(apply: () => ReplicaChange[]): ReplicaChange[] {
     try {
       const changes = apply();
-      for (const table of new Set(changes.map((change) => change.table))) this.#selection.forget(table);
+      this.#selection.follow(changes);
       return changes;
     } catch (error) {
       this.#lastTransaction = NO_TRANSACTION;

@@ -1,81 +1,121 @@
 import { InvalidArgumentError } from '../errors.js';
 import { sameValue, type Value } from '../schema/value.js';
-import type { ReplicaRow } from './replica.js';
+import type { ReplicaChange, ReplicaRow } from './replica.js';
 
-type Rows = readonly ReplicaRow[];
+type Uuids = ReadonlySet<string>;
 
-const NONE: Rows = [];
+const NONE: Uuids = new Set();
 
 /**
- * Finds rows of a replica by conditions. What was once asked for by a part of a set or a key of a map is found by an index,
- * which lasts until the table changes.
+ * Finds rows of a replica by conditions. What was once asked for by a part of a set or a key of a map is found by an index
+ * from then on.
  */
 export class Selection {
   /** By table, then by column and key. */
-  readonly #indexes = new Map<string, Map<string, ReadonlyMap<unknown, Rows>>>();
+  readonly #indexes = new Map<string, Map<string, Index>>();
 
   constructor(private readonly tableOf: (table: string) => ReadonlyMap<string, ReplicaRow>) {}
 
-  /** The table has changed. */
-  forget(table: string): void {
-    this.#indexes.delete(table);
+  /** Rows may get columns that they never had. */
+  forget(): void {
+    this.#indexes.clear();
+  }
+
+  /** The replica has changed so. */
+  follow(changes: readonly ReplicaChange[]): void {
+    for (const change of changes) {
+      for (const index of this.#indexes.get(change.table)?.values() ?? []) index.follow(change);
+    }
   }
 
   /** Rows for which all of these conditions hold. @throws InvalidArgumentError */
   rows(table: string, where: readonly unknown[]): ReplicaRow[] {
-    let found: Rows | undefined;
+    let found: Uuids | undefined;
     for (const condition of where) {
       const candidates = this.#candidates(table, condition);
-      if (candidates !== undefined && (found === undefined || candidates.length < found.length)) found = candidates;
+      if (candidates !== undefined && (found === undefined || candidates.size < found.size)) found = candidates;
     }
+    const rows = this.tableOf(table);
     const tests = where.map(testOf);
-    return [...(found ?? this.tableOf(table).values())].filter((row) => tests.every((test) => test(row)));
+    const selected: ReplicaRow[] = [];
+    for (const uuid of found ?? rows.keys()) {
+      const row = rows.get(uuid);
+      if (row !== undefined && tests.every((test) => test(row))) selected.push(row);
+    }
+    return selected;
   }
 
   /** Rows that may meet it, the fewest that an index tells; undefined when none does. */
-  #candidates(table: string, condition: unknown): Rows | undefined {
+  #candidates(table: string, condition: unknown): Uuids | undefined {
     if (!Array.isArray(condition)) return undefined;
     const [column, how, value] = condition as [string, string, unknown];
-    if (column === '_uuid' && how === '==' && typeof value === 'string') {
-      const row = this.tableOf(table).get(value);
-      return row === undefined ? NONE : [row];
-    }
+    if (column === '_uuid' && how === '==' && typeof value === 'string') return new Set([value]);
     if (how !== 'includes') return undefined;
-    let fewest: Rows | undefined;
+    let fewest: Uuids | undefined;
     for (const part of partsOf(value)) {
-      const rows = Array.isArray(part)
-        ? this.#index(table, column, part[0]).get(part[1])
-        : this.#index(table, column, undefined).get(part);
-      if (rows === undefined) return NONE;
-      if (fewest === undefined || rows.length < fewest.length) fewest = rows;
+      const uuids = Array.isArray(part)
+        ? this.#index(table, column, part[0]).uuids(part[1])
+        : this.#index(table, column, undefined).uuids(part);
+      if (fewest === undefined || uuids.size < fewest.size) fewest = uuids;
     }
     return fewest;
   }
 
   /** @param key of a map, whose values lead to rows; the elements of sets do when it is undefined */
-  #index(table: string, column: string, key: unknown): ReadonlyMap<unknown, Rows> {
-    const indexes = this.#indexes.get(table) ?? new Map<string, ReadonlyMap<unknown, Rows>>();
-    this.#indexes.set(table, indexes);
+  #index(table: string, column: string, key: unknown): Index {
+    let indexes = this.#indexes.get(table);
+    if (indexes === undefined) this.#indexes.set(table, (indexes = new Map()));
     const name = JSON.stringify([column, key]);
-    const known = indexes.get(name);
-    if (known !== undefined) return known;
-    const index = new Map<unknown, ReplicaRow[]>();
-    for (const row of this.tableOf(table).values()) {
-      for (const value of indexed(row[column], key)) {
-        const rows = index.get(value);
-        if (rows === undefined) index.set(value, [row]);
-        else rows.push(row);
-      }
-    }
-    indexes.set(name, index);
+    let index = indexes.get(name);
+    if (index === undefined) indexes.set(name, (index = new Index(column, key, this.tableOf(table).values())));
     return index;
   }
 }
 
-function indexed(value: Value | undefined, key: unknown): Iterable<unknown> {
-  if (value instanceof Map) return value.has(key) ? [value.get(key)] : [];
-  if (value instanceof Set) return value;
-  return value === undefined || value === null ? [] : [value];
+/** Leads from the elements of a column, or from the values of one key of it, to rows. */
+class Index {
+  readonly #uuids = new Map<unknown, Set<string>>();
+
+  constructor(
+    private readonly column: string,
+    private readonly key: unknown,
+    rows: Iterable<ReplicaRow>,
+  ) {
+    for (const row of rows) this.#add(row);
+  }
+
+  uuids(value: unknown): Uuids {
+    return this.#uuids.get(value) ?? NONE;
+  }
+
+  follow(change: ReplicaChange): void {
+    const { kind, row } = change;
+    if (kind === 'modify' && !(this.column in change.old)) return;
+    if (kind !== 'insert') this.#remove(row._uuid, kind === 'modify' ? change.old[this.column] : row[this.column]);
+    if (kind !== 'delete') this.#add(row);
+  }
+
+  #add({ _uuid: uuid, [this.column]: value }: ReplicaRow): void {
+    for (const part of this.#partsOf(value)) {
+      const uuids = this.#uuids.get(part);
+      if (uuids === undefined) this.#uuids.set(part, new Set([uuid]));
+      else uuids.add(uuid);
+    }
+  }
+
+  #remove(uuid: string, value: Value | undefined): void {
+    for (const part of this.#partsOf(value)) {
+      const uuids = this.#uuids.get(part);
+      uuids?.delete(uuid);
+      if (uuids?.size === 0) this.#uuids.delete(part);
+    }
+  }
+
+  #partsOf(value: Value | undefined): Iterable<unknown> {
+    if (value instanceof Map) return value.has(this.key) ? [value.get(this.key)] : [];
+    if (value instanceof Set) return value;
+    return value === undefined || value === null ? [] : [value];
+  }
 }
 
 /** Elements of a set, or pairs of a map. */

@@ -3,7 +3,7 @@ import { notFound } from '#core';
 import { Database, type Reader } from '#database';
 import { Authenticated, loader, Long, type GraphqlContext } from '#graphql';
 import type { CommandResult } from '#identity';
-import { accessOf, CommandPayload, toPayload } from '#identity/api';
+import { accessOf, CommandInput, CommandPayload, toPayload } from '#identity/api';
 import { QuotaService } from './quota.service.js';
 import { findScopesOfQuota } from './quota.sql.js';
 import { findUsage, type UsageRow } from './usage.sql.js';
@@ -63,15 +63,12 @@ export class QuotaLineName {
 }
 
 @InputType({ isAbstract: true })
-abstract class QuotaInput {
+abstract class QuotaInput extends CommandInput {
   @Field(() => ID, { description: 'The tenant or project.' })
   readonly scopeId!: string;
 
   @Field(() => Long, { nullable: true, description: 'The version that the quota must still have; CONFLICT when it has another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'All limits of a scope.' })

@@ -3,10 +3,11 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { Database, type Reader } from '#database';
 import { EventFeed } from '#events';
 import { listSource, readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow, type CommandResult } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { Authenticated, connectionOf, DateTime, listOrder, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import type { CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, Problem, resultId, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
+import { ProjectResource, toProjectResource } from '#tenancy/api';
 import { DiskSnapshotState, diskSnapshotId, diskSnapshotState, type DiskSnapshotRow } from './disk-snapshot.js';
 import { DiskSnapshotService } from './disk-snapshot.service.js';
 import { diskSnapshots, findVisibleDiskSnapshots } from './disk-snapshot.sql.js';
@@ -22,27 +23,15 @@ registerEnumType(DiskSnapshotState, {
   },
 });
 
-const DiskSnapshotOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type DiskSnapshotOrder = (typeof DiskSnapshotOrder)[keyof typeof DiskSnapshotOrder];
-registerEnumType(DiskSnapshotOrder, {
-  name: 'DiskSnapshotOrder',
-  description: 'Orders of a list of snapshots of disks.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const DiskSnapshotOrder = listOrder('DiskSnapshotOrder', 'snapshots of disks');
 
 @ObjectType({
   implements: () => [Node],
   description: 'What was on a disk at one time, kept beside it in its pool. It goes with the disk, and is no backup: what takes the pool takes both.',
 })
-export class DiskSnapshot extends Node {
+export class DiskSnapshot extends ProjectResource {
   @Field(() => String, { description: 'Unique among the snapshots of the disk.' })
-  readonly name!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
+  override readonly name!: string;
 
   @Field(() => ID, { description: 'The disk that it is of.' })
   readonly diskId!: string;
@@ -58,38 +47,18 @@ export class DiskSnapshot extends Node {
 
   @Field(() => Problem, { nullable: true, description: 'Why it could not be taken.' })
   readonly failure!: Problem | null;
-
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
-  @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
 }
 
 const DiskSnapshotConnection = connectionOf(DiskSnapshot);
 
 function toDiskSnapshot(row: DiskSnapshotRow): DiskSnapshot {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
+    ...toProjectResource(row),
     diskId: row.disk_id,
     sizeGib: row.size_gib,
     state: diskSnapshotState(row),
     takenAt: row.taken_at,
     failure: row.failure === null ? null : toProblem(row.failure),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
@@ -110,28 +79,22 @@ class DiskSnapshotsArguments extends PageArguments {
   readonly name?: string | null;
 
   @Field(() => DiskSnapshotOrder, { nullable: true, description: 'CREATED if not given.' })
-  readonly order?: DiskSnapshotOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'Of which disk to take a snapshot.' })
-export class CreateDiskSnapshotInput {
+export class CreateDiskSnapshotInput extends CommandInput {
   @Field(() => ID, { description: 'A disk of its own, attached or not.' })
   readonly diskId!: string;
 
   @Field(() => String, { description: 'Unique among the snapshots of the disk; a DNS label.' })
   readonly name!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which snapshot to delete.' })
-export class DeleteDiskSnapshotInput {
+export class DeleteDiskSnapshotInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The snapshot that is taken or deleted.' })
@@ -176,8 +139,8 @@ export class DiskSnapshotResolver {
     @Args('input', { type: () => CreateDiskSnapshotInput, description: 'Of which, and its name.' }) input: CreateDiskSnapshotInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskSnapshotPayload> {
-    const { dryRun, ...wanted } = input;
-    return this.payload(await this.service.create(accessOf(context), wanted, { dryRun: dryRun ?? undefined, idempotencyKey: context.idempotencyKey }), context);
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => DiskSnapshotPayload, { description: 'Deletes a snapshot of a disk; the disk stays as it is.' })
@@ -185,14 +148,13 @@ export class DiskSnapshotResolver {
     @Args('input', { type: () => DeleteDiskSnapshotInput, description: 'Which.' }) input: DeleteDiskSnapshotInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskSnapshotPayload> {
-    const { dryRun, id } = input;
-    return this.payload(await this.service.delete(accessOf(context), id, { dryRun: dryRun ?? undefined, idempotencyKey: context.idempotencyKey }), context);
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
   }
 
   private async payload(outcome: CommandResult, context: GraphqlContext): Promise<DiskSnapshotPayload> {
     const payload = await toOperationPayload(this.database, context, outcome);
-    const { id } = outcome.result;
-    const diskSnapshot = typeof id === 'string' ? ((await loadDiskSnapshots(this.database, context, [id])).get(id) ?? null) : null;
+    const id = resultId(outcome.result);
+    const diskSnapshot = id === null ? null : ((await loadDiskSnapshots(this.database, context, [id])).get(id) ?? null);
     return { ...payload, diskSnapshot };
   }
 }

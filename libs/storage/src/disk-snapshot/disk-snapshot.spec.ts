@@ -1,15 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { insertRows, statement } from '#database';
-import { EventFeed, eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { accessWith, newTenant, roomDatabase, systemAccess, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
+import { statement } from '#database';
+import { EventFeed } from '#events';
+import { accessWith, datacenterDatabase, newTenantInAllZones, systemAccess, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
 import { DiskRealiser, DiskService, diskSnapshotState, DiskSnapshotService, findDiskSnapshots, storageOperations, storageRoom, storageScopeContents } from '../index.js';
 
@@ -33,15 +25,11 @@ describe('snapshots of disks', () => {
   const access = systemAccess();
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, storageRoom,
-    ]);
+    room = await datacenterDatabase([storageRoom]);
     center = await testDatacenter(room, { kinds: (drivers) => storageOperations(new DiskRealiser(drivers, { settleMs: 150 })) });
     disks = new DiskService(center.commands, center.ledger);
     snapshots = new DiskSnapshotService(center.commands, center.ledger, center.drivers);
-    tenant = await newTenant(room.database);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+    tenant = await newTenantInAllZones(room.database);
     api = await testApi({
       log: room.log,
       services: [room.database, new EventFeed(room.database, room.log), disks, snapshots],

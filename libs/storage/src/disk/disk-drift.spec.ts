@@ -1,18 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLogger } from '#core';
-import { insertRows } from '#database';
 import { FaultKind } from '#driver-simulated';
 import type { DriverCall } from '#drivers';
-import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom, type ReconcilerContext } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter } from '#testing';
+import type { ReconcilerContext } from '#operations';
+import { datacenterDatabase, newTenantInAllZones, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter } from '#testing';
 import { diskDrift, DiskRealiser, DiskService, findDisks, storageOperations, storageRoom } from '../index.js';
 
 let room: RoomDatabase;
@@ -22,13 +13,9 @@ let projectId: string;
 let diskId: string;
 
 beforeAll(async () => {
-  room = await roomDatabase([
-    secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, storageRoom,
-  ]);
+  room = await datacenterDatabase([storageRoom]);
   center = await testDatacenter(room, { hosts: 1, kinds: (drivers) => storageOperations(new DiskRealiser(drivers, { settleMs: 150 })) });
-  const tenant = await newTenant(room.database);
-  const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-  await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+  const tenant = await newTenantInAllZones(room.database);
   disks = new DiskService(center.commands, center.ledger);
   projectId = tenant.projectIds[0] ?? '';
   const { result } = await disks.create(systemAccess(), { projectId, name: 'data', sizeGib: 10 });

@@ -1,15 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRows } from '#database';
-import { EventFeed, eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { operationsRoom } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { accessWith, newTenant, roomDatabase, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
+import { EventFeed } from '#events';
+import { accessWith, datacenterDatabase, newTenantInAllZones, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
 import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, storageRoom } from '../index.js';
 
@@ -34,13 +25,9 @@ describe('disks over GraphQL', () => {
   let tenant: TestTenant;
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, storageRoom,
-    ]);
+    room = await datacenterDatabase([storageRoom]);
     center = await testDatacenter(room, { kinds: (drivers) => storageOperations(new DiskRealiser(drivers)) });
-    tenant = await newTenant(room.database);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+    tenant = await newTenantInAllZones(room.database);
     api = await testApi({
       log: room.log,
       services: [room.database, new EventFeed(room.database, room.log), new DiskService(center.commands, center.ledger), new DiskSnapshotService(center.commands, center.ledger, center.drivers)],

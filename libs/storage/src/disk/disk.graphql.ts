@@ -3,11 +3,12 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { Database, type Reader } from '#database';
 import { DiskHealth } from '#drivers';
 import { EventFeed } from '#events';
-import { readConnection } from '#events/api';
-import { Authenticated, connectionOf, DateTime, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
-import { placeOfRow } from '#identity';
-import { accessOf, Problem, toProblem } from '#identity/api';
+import { listSource, readConnection } from '#events/api';
+import { Authenticated, connectionOf, DateTime, listOrder, loader, Long, Node, NodeRegistry, type Connection, type GraphqlContext, type ListOrder } from '#graphql';
+import type { CommandResult } from '#identity';
+import { accessOf, CommandInput, commandOf, optionsOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
+import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
 import { diskId, DiskState, diskState, isRootDisk, type DiskRow } from './disk.js';
 import { DiskService } from './disk.service.js';
 import { disks, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
@@ -37,24 +38,12 @@ registerEnumType(DiskHealth, {
   },
 });
 
-const DiskOrder = { CREATED: 'CREATED', NEWEST: 'NEWEST', NAME: 'NAME' } as const;
-type DiskOrder = (typeof DiskOrder)[keyof typeof DiskOrder];
-registerEnumType(DiskOrder, {
-  name: 'DiskOrder',
-  description: 'Orders of a list of disks.',
-  valuesMap: { CREATED: { description: 'The oldest first.' }, NEWEST: { description: 'The newest first.' }, NAME: { description: 'By name.' } },
-});
+const DiskOrder = listOrder('DiskOrder', 'disks');
 
 @ObjectType({ implements: () => [Node], description: 'A block device of a project.' })
-export class Disk extends Node {
+export class Disk extends ProjectResource {
   @Field(() => String, { description: 'Unique among the project’s disks of their own; a machine’s root disk is called as the machine.' })
-  readonly name!: string;
-
-  @Field(() => ID, { description: 'The tenant that it belongs to.' })
-  readonly tenantId!: string;
-
-  @Field(() => ID, { description: 'The project that it belongs to.' })
-  readonly projectId!: string;
+  override readonly name!: string;
 
   @Field(() => ID, { nullable: true, description: 'The machine that has it, or is getting it; null when none has.' })
   readonly ownerId!: string | null;
@@ -80,28 +69,15 @@ export class Disk extends Node {
   @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
   readonly failure!: Problem | null;
 
-  @Field(() => DateTime, { description: 'When it was asked for.' })
-  readonly createdAt!: Date;
-
-  @Field(() => DateTime, { description: 'When anything of it last changed.' })
-  readonly updatedAt!: Date;
-
   @Field(() => Long, { description: 'Rises with every change of what is wanted; give it as `expectedVersion`.' })
-  readonly version!: number;
-
-  @Field(() => Long, { description: 'Rises with every change of it.' })
-  readonly revision!: number;
+  override readonly version!: number;
 }
 
 const DiskConnection = connectionOf(Disk);
 
 export function toDisk(row: DiskRow): Disk {
   return {
-    id: row.id,
-    home: placeOfRow(row),
-    name: row.name,
-    tenantId: row.tenant_id,
-    projectId: row.project_id,
+    ...toProjectResource(row),
     ownerId: row.owner_id,
     isRoot: isRootDisk(row),
     zoneId: row.zone_id,
@@ -110,10 +86,6 @@ export function toDisk(row: DiskRow): Disk {
     health: row.health,
     observedAt: row.observed_at,
     failure: row.failure === null ? null : toProblem(row.failure),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    version: row.version,
-    revision: row.revision,
   };
 }
 
@@ -139,25 +111,16 @@ export async function loadDisksOf(reader: Reader, context: GraphqlContext, owner
 }
 
 @ArgsType()
-class DisksArguments extends PageArguments {
-  @Field(() => ID, { nullable: true, description: 'Only those of this project.' })
-  readonly projectId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: 'Only those of this tenant.' })
-  readonly tenantId?: string | null;
-
+class DisksArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those of this machine.' })
   readonly ownerId?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Only those of this name.' })
-  readonly name?: string | null;
-
   @Field(() => DiskOrder, { nullable: true, description: 'By name if not given.' })
-  readonly order?: DiskOrder | null;
+  readonly order?: ListOrder | null;
 }
 
 @InputType({ description: 'A new disk of its own.' })
-export class CreateDiskInput {
+export class CreateDiskInput extends CommandInput {
   @Field(() => ID, { description: 'The project that it will belong to.' })
   readonly projectId!: string;
 
@@ -178,13 +141,10 @@ export class CreateDiskInput {
 
   @Field(() => String, { nullable: true, description: 'Only datastores of this kind, in the operator’s word; any if not given.' })
   readonly datastoreKind?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'How large a disk of its own shall be.' })
-export class ResizeDiskInput {
+export class ResizeDiskInput extends CommandInput {
   @Field(() => ID, { description: 'The disk.' })
   readonly id!: string;
 
@@ -193,18 +153,12 @@ export class ResizeDiskInput {
 
   @Field(() => Long, { nullable: true, description: 'The version that the disk must still have; CONFLICT when it has another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'Which disk to delete.' })
-export class DeleteDiskInput {
+export class DeleteDiskInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @ObjectType({ description: 'The disk that is made, changed or deleted.' })
@@ -240,10 +194,7 @@ export class DiskResolver {
       args.name ?? null,
       null,
     ];
-    const source = {
-      page: (request: Parameters<typeof disks.page>[3]) => disks.page(this.database, parameters, args.order ?? 'NAME', request),
-      count: () => disks.count(this.database, parameters),
-    };
+    const source = listSource(disks, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toDisk);
   }
 
@@ -257,11 +208,8 @@ export class DiskResolver {
     @Args('input', { type: () => CreateDiskInput, description: 'What to make.' }) input: CreateDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
-    const { dryRun, zone, virtualMachineId, datastoreKind, ...rest } = input;
-    const narrowed = { ...(zone == null ? {} : { zone }), ...(virtualMachineId == null ? {} : { virtualMachineId }), ...(datastoreKind == null ? {} : { datastoreKind }) };
-    const wanted = { ...rest, ...narrowed };
-    const outcome = await this.service.create(accessOf(context), wanted, optionsOf(dryRun, context));
-    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.create(accessOf(context), command, options), context);
   }
 
   @Mutation(() => DiskPayload, { description: 'Makes a disk of its own larger, also while a machine has it.' })
@@ -269,10 +217,8 @@ export class DiskResolver {
     @Args('input', { type: () => ResizeDiskInput, description: 'Which, and how large.' }) input: ResizeDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
-    const { dryRun, expectedVersion, ...rest } = input;
-    const wanted = { ...rest, ...(expectedVersion == null ? {} : { expectedVersion }) };
-    const outcome = await this.service.resize(accessOf(context), wanted, optionsOf(dryRun, context));
-    return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
+    const { command, options } = commandOf(input, context);
+    return this.payload(await this.service.resize(accessOf(context), command, options), context);
   }
 
   @Mutation(() => DiskPayload, { description: 'Deletes a disk of its own that no machine has, with what is on it.' })
@@ -280,11 +226,10 @@ export class DiskResolver {
     @Args('input', { type: () => DeleteDiskInput, description: 'Which.' }) input: DeleteDiskInput,
     @Context() context: GraphqlContext,
   ): Promise<DiskPayload> {
-    const outcome = await this.service.delete(accessOf(context), input.id, optionsOf(input.dryRun, context));
+    return this.payload(await this.service.delete(accessOf(context), input.id, optionsOf(input, context)), context);
+  }
+
+  private async payload(outcome: CommandResult, context: GraphqlContext): Promise<DiskPayload> {
     return { ...(await toOperationPayload(this.database, context, outcome)), disk: await loadDisk(this.database, context, outcome.result.id) };
   }
-}
-
-function optionsOf(dryRun: boolean | null | undefined, context: GraphqlContext) {
-  return { dryRun: dryRun ?? undefined, idempotencyKey: context.idempotencyKey };
 }

@@ -1,16 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MuonError } from '#core';
-import { ChangeSet, insertRows, statement } from '#database';
-import { eventsRoom } from '#events';
-import { identityRoom } from '#identity';
-import { infrastructureRoom } from '#infrastructure';
-import { OPERATIONS, operationsRoom, type ReconcilerContext } from '#operations';
-import { placementRoom } from '#placement';
-import { quotaRoom } from '#quota';
-import { scopesRoom } from '#scopes';
-import { secretsRoom } from '#secrets';
-import { tenancyRoom } from '#tenancy';
-import { accessWith, newTenant, roomDatabase, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
+import { ChangeSet, statement } from '#database';
+import { OPERATIONS, type ReconcilerContext } from '#operations';
+import { accessWith, datacenterDatabase, newTenantInAllZones, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
 import { diskHealth, DiskRealiser, DiskService, findDisks, storageOperations, storageRoom, storageScopeContents } from '../index.js';
 
 const used = statement<{ resource_key: string; used_amount: number }, [scopeId: string]>(
@@ -36,9 +28,7 @@ describe('disks on a simulated datacenter', () => {
   const access = systemAccess();
 
   beforeAll(async () => {
-    room = await roomDatabase([
-      secretsRoom, eventsRoom, scopesRoom, identityRoom, quotaRoom, operationsRoom, infrastructureRoom, tenancyRoom, placementRoom, storageRoom,
-    ]);
+    room = await datacenterDatabase([storageRoom]);
     center = await testDatacenter(room, {
       hosts: 2,
       poolGib: 100,
@@ -60,9 +50,7 @@ describe('disks on a simulated datacenter', () => {
   const projectId = (): string => tenant.projectIds[0] ?? '';
 
   async function freshTenant(): Promise<void> {
-    tenant = await newTenant(room.database);
-    const row = { id: tenant.id, tenant_id: tenant.id, display_name: tenant.name, all_zones: true };
-    await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [row]));
+    tenant = await newTenantInAllZones(room.database);
   }
 
   async function makeDisk(name: string, sizeGib = 10): Promise<string> {

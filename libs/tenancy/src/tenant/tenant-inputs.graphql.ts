@@ -1,6 +1,6 @@
 import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { Long } from '#graphql';
-import { CommandPayload } from '#identity/api';
+import { CommandInput, CommandPayload } from '#identity/api';
 import { OperationPayload } from '#operations/api';
 import { QuotaLineInput } from '#quota/api';
 import { Project, Tenant } from '../tenancy-types.graphql.js';
@@ -27,7 +27,7 @@ export class FirstProjectInput {
 }
 
 @InputType({ description: 'A new tenant, with all that it begins with.' })
-export class OnboardTenantInput {
+export class OnboardTenantInput extends CommandInput {
   @Field(() => String, { description: 'Unique among tenants: 1 to 63 lower-case letters, digits and hyphens.' })
   readonly name!: string;
 
@@ -48,21 +48,15 @@ export class OnboardTenantInput {
 
   @Field(() => FirstProjectInput, { nullable: true, description: 'A first project.' })
   readonly project?: FirstProjectInput | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ isAbstract: true })
-abstract class TargetInput {
+abstract class TargetInput extends CommandInput {
   @Field(() => ID, { description: 'Its id.' })
   readonly id!: string;
 
   @Field(() => Long, { nullable: true, description: 'The version that it must still have; CONFLICT when it has another.' })
   readonly expectedVersion?: number | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a tenant.' })
@@ -87,7 +81,7 @@ export class ResumeTenantInput extends TargetInput {}
 export class OffboardTenantInput extends TargetInput {}
 
 @InputType({ description: 'A new project.' })
-export class CreateProjectInput {
+export class CreateProjectInput extends CommandInput {
   @Field(() => ID, { description: 'Its tenant.' })
   readonly tenantId!: string;
 
@@ -99,9 +93,6 @@ export class CreateProjectInput {
 
   @Field(() => [QuotaLineInput], { nullable: true, description: 'Carved out of the tenant’s limits.' })
   readonly quota?: QuotaLineInput[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
-  readonly dryRun?: boolean | null;
 }
 
 @InputType({ description: 'What to change of a project.' })
