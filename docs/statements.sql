@@ -2989,6 +2989,7 @@ o.backend_id, o.origin, o.principal_id, o.request_id, o.input, o.step_names, o.p
 o.direction, o.step_index, o.pivot_passed, o.cancel_requested_at IS NOT NULL AS cancel_requested, o.fence,
 (extract(epoch FROM o.deadline_at - clock_timestamp()) * 1000)::bigint AS deadline_remaining_ms,
 o.fan_out, o.blocker, o.error, o.not_restored, o.abandonment,
+o.parent_id IS NULL OR EXISTS (SELECT FROM resource_lock AS l WHERE l.root_operation_id = o.id) AS holds_locks,
 coalesce(own.steps, '[]'::jsonb) AS steps, coalesce(up.outputs, '{}'::jsonb) AS parent_outputs
 FROM operation AS o
 LEFT JOIN LATERAL (
@@ -4175,23 +4176,21 @@ WHERE l.successor_operation_id = ANY ($1) ORDER BY l.successor_operation_id, l.r
 
 -- resource_lock.drop
 WITH dropped AS (
-DELETE FROM resource_lock
-WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
+DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
 ), withdrawn AS (
-UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1 AND $2::text IS NULL
+UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1
 )
 SELECT DISTINCT successor_operation_id FROM resource_lock
-WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2)
+WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL
 ORDER BY successor_operation_id;
 
 -- resource_lock.hand_over
 WITH dropped AS (
-DELETE FROM resource_lock
-WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
+DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
 )
 UPDATE resource_lock SET operation_id = successor_operation_id, root_operation_id = successor_operation_id,
 successor_operation_id = NULL
-WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2);
+WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL;
 
 -- resource_lock.holders
 SELECT l.resource_id, l.operation_id, l.root_operation_id, o.kind, o.state, l.successor_operation_id
@@ -5218,15 +5217,20 @@ SELECT count(*) AS machines FROM virtual_machine WHERE host_id = $1 AND lifecycl
 -- virtual_machine.deletable_in_scope
 SELECT id FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
+-- virtual_machine.emptying_hosts
+SELECT h.id FROM host AS h
+WHERE h.id IN ((SELECT m.host_id FROM virtual_machine AS m WHERE m.id = $1), $2::text) AND h.intent = 'MAINTENANCE' AND NOT h.vacant
+ORDER BY h.id;
+
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
 
@@ -5236,43 +5240,19 @@ UNION SELECT successor_id FROM virtual_machine WHERE successor_id = ANY($1);
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#3341d75e
+-- virtual_machine.list.CREATED#5ca97965
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.CREATED#4d1f0afb
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#b0ed22a1
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5282,9 +5262,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.CREATED#fdf0e1fa
+-- virtual_machine.list.CREATED#a102eae4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5294,21 +5274,33 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NAME#00ae6d58
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.CREATED#c64f1265
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#2ef5e129
+-- virtual_machine.list.CREATED#cbd49fa8
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.NAME#356d6d4f
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5318,9 +5310,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NAME#592c1861
+-- virtual_machine.list.NAME#92743f56
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.NAME#9b696a04
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5330,9 +5334,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#b9fe7220
+-- virtual_machine.list.NAME#a294cde1
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5342,33 +5346,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#3341d75e
+-- virtual_machine.list.NEWEST#5ca97965
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.NEWEST#4d1f0afb
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.NEWEST#b0ed22a1
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5378,9 +5358,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#fdf0e1fa
+-- virtual_machine.list.NEWEST#a102eae4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5390,9 +5370,33 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.count#784a3982
+-- virtual_machine.list.NEWEST#c64f1265
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.NEWEST#cbd49fa8
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.count#723b5516
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5403,6 +5407,10 @@ AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_pow
 
 -- virtual_machine.list_in_scope
 SELECT id, name FROM virtual_machine WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
+
+-- virtual_machine.lock_plain_user_data
+SELECT id, tenant_id, project_id, user_data FROM virtual_machine WHERE user_data <> ''
+ORDER BY id LIMIT $1::int FOR UPDATE SKIP LOCKED;
 
 -- virtual_machine.lock_unmade
 SELECT id, backend_id, instance_id FROM virtual_machine WHERE id = ANY($1) AND lifecycle IN ('CREATING', 'FAILED') ORDER BY id FOR UPDATE;
@@ -5450,7 +5458,7 @@ FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
 ) AS local ON true
 LEFT JOIN LATERAL (
 SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
-WHERE l.resource_id = m.id AND o.resource_id <> m.host_id
+WHERE l.resource_id = m.id
 ) AS busy ON true
 WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int;
 
@@ -5470,9 +5478,13 @@ UPDATE virtual_machine SET desired_power = $2, version = version + 1 WHERE id = 
 UPDATE virtual_machine SET flavor_id = $2, cpu = $3, memory_mib = $4, version = version + 1
 WHERE id = $1 AND (flavor_id, cpu, memory_mib) IS DISTINCT FROM ($2::text, $3::int, $4::int);
 
+-- virtual_machine.set_sealed_user_data
+UPDATE virtual_machine AS m SET user_data = '', user_data_secret = s.secret_id
+FROM unnest($1::text[], $2::text[]) AS s (id, secret_id) WHERE m.id = s.id;
+
 -- virtual_machine.to_realise
 SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.instance_id, m.host_id, i.reference AS image_reference,
-m.cpu, m.memory_mib, m.user_data, m.desired_power, m.lifecycle
+m.cpu, m.memory_mib, m.user_data, m.user_data_secret, m.desired_power, m.lifecycle
 FROM virtual_machine AS m JOIN image AS i ON i.id = m.image_id WHERE m.id = $1;
 
 -- zone.find

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findCanary } from '#testing';
 import type { ApiClient } from '../support/client.js';
 import { describeTestDatacenter, type TestDatacenter } from '../support/datacenter.js';
 import { startSystem, type System } from '../support/system.js';
@@ -98,6 +100,21 @@ describe('what a team does with machines, on whatever backend', { timeout: PATIE
     await done('deleteVirtualMachine', { id });
     expect(await held()).toEqual([`NETWORK ${networkId}`]);
     expect([await used('vm.count'), await used('disk.count'), await used('port.count')]).toEqual([0, 0, 0]);
+  });
+
+  it('leaves the user data of one in no table and no log line, whether it is planned, made or refused', async () => {
+    const canary = `canary-${randomBytes(12).toString('hex')}`;
+    const create = 'mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { plan { id } } }';
+    const input = { projectId, networkId, name: 'sealed', flavor: 'small', image: 'debian-12', userData: `#cloud-config\n# ${canary}\n` };
+    const { createVirtualMachine: planned } = await team.request<{ createVirtualMachine: { plan: { id: string } } }>(create, { input: { ...input, dryRun: true } });
+    expect(planned.plan.id).toBeTruthy();
+    const { flavor: _missing, ...incomplete } = input;
+    for (const refused of [incomplete, { ...input, flavor: 'none' }, { ...input, userData: [input.userData] }]) {
+      expect(JSON.stringify(await team.post(create, { input: refused }))).not.toContain(canary);
+    }
+    const id = await machine('sealed', { userData: input.userData });
+    expect(await findCanary(canary, { databaseUrls: [system.databaseUrl], log: system.logs() })).toEqual([]);
+    await done('deleteVirtualMachine', { id });
   });
 
   it('keeps two apart that shall be on different hosts', async () => {

@@ -25,6 +25,7 @@ import {
   machineOccupants,
   MachineRealiser,
   machinesInZones,
+  sealingUserData,
   VirtualMachineService,
   withdrawnOffers,
 } from '#compute';
@@ -132,7 +133,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   const realisers = {
     networks: new NetworkRealiser(drivers, options),
     disks: new DiskRealiser(drivers, options),
-    machines: new MachineRealiser(drivers, options),
+    machines: new MachineRealiser(drivers, secrets, options),
   };
   const tools = { drivers, networks: realisers.networks, secrets, guests: new GuestRunner(drivers) };
   const occupancy = new HostOccupancy();
@@ -222,10 +223,10 @@ function pillarServices({ database, commands, drivers, ledger, secrets }: Founda
     new FlavorService(commands),
     new ImageService(commands),
     new AffinityGroupService(commands),
-    new VirtualMachineService(commands, ledger, drivers),
+    new VirtualMachineService(commands, ledger, drivers, secrets),
     new MachineConsoleService(database, commands, drivers),
     clusters,
-    new NodePoolService(commands, ledger, drivers, clusters),
+    new NodePoolService(commands, ledger, drivers, secrets, clusters),
     new ClusterVersionService(commands),
   ];
 }
@@ -235,7 +236,7 @@ function backgroundWork(
   { usage, orphans }: Ports,
   { attention, configuration }: HouseParts,
 ): Pick<House, 'reconcilers' | 'keepers'> {
-  const { database, drivers, log, feed, commands, budgets, applier, registry, queue } = foundation;
+  const { database, drivers, secrets, log, feed, commands, budgets, applier, registry, queue } = foundation;
   const operations = new OperationService(database, applier, registry, queue);
   const news = new HostStateNews(log);
   news.register(new MachineHostListener(database));
@@ -265,7 +266,8 @@ function backgroundWork(
       machineDrift(database, drivers),
       machineRecovery(database),
       withdrawnOffers(database),
-      clusterHealth(database, drivers, looks),
+      sealingUserData(database, secrets),
+      clusterHealth(database, { drivers, secrets }, looks),
       clusterExpiry(),
     ],
     keepers: [watch.keeper, backendTending(drivers)],

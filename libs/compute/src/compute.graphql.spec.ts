@@ -197,6 +197,10 @@ describe('compute over GraphQL', () => {
   });
 
   it('names the field at fault', async () => {
+    const refusalOf = (userData: string) => async (more: Record<string, unknown>): Promise<string> => {
+      const input = { ...project, name: 'fine', flavor: 'small', image: 'debian', userData, ...more };
+      return JSON.stringify(await api.ask('ann', 'mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { plan { id } } }', { input }));
+    };
     const create = async (more: Record<string, unknown>): Promise<unknown> => {
       const input = { ...project, name: 'fine', flavor: 'small', image: 'debian', ...more };
       const answer = await api.ask('ann', 'mutation ($input: CreateVirtualMachineInput!) { createVirtualMachine(input: $input) { plan { id } } }', { input });
@@ -208,6 +212,9 @@ describe('compute over GraphQL', () => {
     expect(await create({ zone: 'none' })).toEqual(['NOT_FOUND', 'input.zone']);
     expect(await create({ affinityGroup: 'none' })).toEqual(['NOT_FOUND', 'input.affinityGroup']);
     expect(await create({ userData: 'ü'.repeat(20_000) })).toEqual(['INVALID_INPUT', 'input.userData']);
+    const text = 'canary-of-user-data';
+    const answers = await Promise.all([{ flavor: undefined }, { power: 'SUSPENDED' }, { name: 'Not A Name' }, { surplus: 1 }, { userData: [text] }].map(refusalOf(text)));
+    expect(answers.filter((answer) => answer.includes(text))).toEqual([]);
     expect(await create({ power: 'SUSPENDED' })).toEqual(['INVALID_INPUT', 'input.power']);
     expect(await create({ metadata: { team: 5 } })).toEqual(['INVALID_INPUT', 'input.metadata.team']);
     expect(await create({ projectId: bench.tenant.projectIds.at(-1) })).toEqual(['NOT_FOUND', 'input.projectId']);

@@ -2,6 +2,7 @@ import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
 import { attachDiskOperation, detachDiskOperation } from './disk-attachment/disk-attachment.operations.js';
+import { wakingMaintenance } from './host/maintenance-signal.js';
 import { recreateMachineOperation } from './recovery/recreate.operation.js';
 import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
@@ -31,6 +32,8 @@ export { removeUnmadeMachines } from './virtual-machine/machine-removal.js';
 export { MachineConsoleService, type ConsoleOutput, type ReadConsoleInput } from './virtual-machine/machine-console.service.js';
 export { planMachineDeletion } from './virtual-machine/machine-deletion.js';
 export { planVirtualMachines, type MachineRequest, type MachineSetPlan, type MachineSetRequest, type PlannedMachine } from './virtual-machine/machine-plan.js';
+export { sealUserData } from './virtual-machine/user-data.js';
+export { sealingUserData } from './virtual-machine/user-data.reconciler.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
@@ -44,12 +47,12 @@ export function registerComputeSections(applier: ChangeSetApplier): void {
 export function computeOperations(realisers: MachineRealisers): OperationKind<unknown>[] {
   return [
     createMachineOperation(realisers),
-    deleteMachineOperation(realisers),
-    powerMachineOperation(realisers),
-    resizeMachineOperation(realisers),
+    wakingMaintenance(deleteMachineOperation(realisers)),
+    wakingMaintenance(powerMachineOperation(realisers)),
+    wakingMaintenance(resizeMachineOperation(realisers)),
     moveMachineOperation(realisers),
-    recreateMachineOperation(realisers),
-    attachDiskOperation(realisers),
-    detachDiskOperation(realisers),
+    wakingMaintenance(recreateMachineOperation(realisers), (input) => input.lost.hostId),
+    wakingMaintenance(attachDiskOperation(realisers)),
+    wakingMaintenance(detachDiskOperation(realisers)),
   ] as OperationKind<unknown>[];
 }

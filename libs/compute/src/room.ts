@@ -6,10 +6,17 @@ import { Compute1764001200000 } from './migrations/1764001200000-compute.js';
 import { MachineSecurityGroups1764404000001 } from './migrations/1764404000001-machine-security-groups.js';
 import { PlacementAndDrift1764001200001 } from './migrations/1764001200001-placement-and-drift.js';
 import { MachineRecovery1764407000000 } from './migrations/1764407000000-machine-recovery.js';
+import { UserDataSecret1764506320000 } from './migrations/1764506320000-user-data-secret.js';
 import { VirtualMachineEntity } from './virtual-machine/virtual-machine.entity.js';
 
 export const computeRoom: RoomSchema = {
   name: 'compute',
   entities: [FlavorEntity, ImageEntity, AffinityGroupEntity, VirtualMachineEntity],
-  migrations: [Compute1764001200000, PlacementAndDrift1764001200001, MachineSecurityGroups1764404000001, MachineRecovery1764407000000],
+  migrations: [
+    Compute1764001200000,
+    PlacementAndDrift1764001200001,
+    MachineSecurityGroups1764404000001,
+    MachineRecovery1764407000000,
+    UserDataSecret1764506320000,
+  ],
 };

@@ -18,7 +18,7 @@ export { findZones, findZonesByReference, zones } from './zone/zone.sql.js';
 export { Heartbeat, type HeartbeatOptions } from './heartbeat/heartbeat.js';
 export { HostMaintenanceService, WhenBlocked, type EnterMaintenanceInput, type ExitMaintenanceInput } from './host/host-maintenance.js';
 export { HostRegistration, MAX_HOSTS_AT_ONCE, type RegisterHostsInput } from './host/host-registration.js';
-export { ENTER_MAINTENANCE, hostOperations } from './host/host.operations.js';
+export { ENTER_MAINTENANCE, hostOperations, signalHostOccupants } from './host/host.operations.js';
 export {
   HostService,
   type AttestHostOffInput,

@@ -9,7 +9,7 @@ export { generateKeyLine, KeyRing, secretKeysSchema } from './encryption/key-rin
 export { MAX_SECRET_BYTES, SecretId, SecretValue } from './secret/secret.js';
 export type { NewSecret, SealedSecret, SecretLookup, SecretRef } from './secret/secret.js';
 export { refuseKeyProblems, type KeyProblem, type RotationOptions, type RotationResult } from './secret/secret.rotation.js';
-export { sealedSecretRow } from './secret/secret.rows.js';
+export { removeSecretsOwnedBy, sealedSecretRow } from './secret/secret.rows.js';
 export { SecretService } from './secret/secret.service.js';
 export { SecretsModule } from './secrets.module.js';
 

@@ -33,30 +33,28 @@ const leftovers = statement<{ what: string }, [projectId: string]>(
    UNION ALL SELECT 'load balancer' FROM load_balancer WHERE project_id = $1
    UNION ALL SELECT 'network' FROM network WHERE project_id = $1 UNION ALL SELECT 'subnet' FROM subnet WHERE project_id = $1
    UNION ALL SELECT 'group' FROM affinity_group WHERE project_id = $1
-   UNION ALL SELECT 'secret' FROM secret WHERE project_id = $1
    UNION ALL SELECT 'charge of ' || resource_kind FROM quota_charge WHERE project_id = $1`,
 );
 
 export async function clustersBench(options: ComputeBenchOptions = {}): Promise<ClustersBench> {
   const clusters = await import('#clusters');
   const network = await import('#network');
-  const { generateKeyLine, KeyRing, SecretService } = await import('#secrets');
-  const secrets = new SecretService(KeyRing.parse(generateKeyLine('k1')));
   let tools: ClusterTools | undefined;
   const bench = await computeBench({
     hosts: 6,
     projects: 60,
     ...options,
     moreRooms: [clusters.clustersRoom, ...(options.moreRooms ?? [])],
-    moreKinds: (drivers) => {
+    moreKinds: (drivers, secrets) => {
       const networks = new network.NetworkRealiser(drivers, { settleMs: 100 });
       tools = { drivers, networks, secrets, guests: new clusters.GuestRunner(drivers, { retryMs: 50 }) };
-      return [...clusters.clusterOperations(tools), ...(options.moreKinds?.(drivers) ?? [])];
+      return [...clusters.clusterOperations(tools), ...(options.moreKinds?.(drivers, secrets) ?? [])];
     },
   });
   if (tools === undefined) throw new Error('the bench has not asked for the kinds of operation');
   const { room, center } = bench;
   const access = systemAccess();
+  const { secrets } = center;
   const service = new clusters.ClusterService(center.commands, center.ledger, center.drivers, secrets);
   const versions = new clusters.ClusterVersionService(center.commands);
   await bench.images.create(access, { name: 'kubernetes-node', reference: 'kubernetes-1.34.2', operatingSystem: 'Debian 12', minimumDiskGib: 4 });
@@ -69,7 +67,7 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
     ...bench,
     secrets,
     clusters: service,
-    pools: new clusters.NodePoolService(center.commands, center.ledger, center.drivers, service),
+    pools: new clusters.NodePoolService(center.commands, center.ledger, center.drivers, secrets, service),
     versions,
     tools,
     emptyProject() {
@@ -103,7 +101,7 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
     async reconcile(name, health = {}) {
       const { database, log } = room;
       const started: string[] = [];
-      const reconciler = name === 'cluster-expiry' ? clusters.clusterExpiry() : clusters.clusterHealth(database, center.drivers, health);
+      const reconciler = name === 'cluster-expiry' ? clusters.clusterExpiry() : clusters.clusterHealth(database, center, health);
       await reconciler.run({
         signal: AbortSignal.timeout(20_000),
         fence: 1,

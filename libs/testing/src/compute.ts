@@ -3,6 +3,7 @@ import type { DriverRegistry } from '#infrastructure';
 import type { VirtualMachineRow, VirtualMachineService, AffinityGroupService, FlavorService, ImageService, CreateVirtualMachineInput } from '#compute';
 import type { NetworkService } from '#network';
 import type { OperationKind } from '#operations';
+import type { SecretService } from '#secrets';
 import { datacenterDatabase, testDatacenter, type DatacenterOptions, type TestDatacenter } from './datacenter.js';
 import { systemAccess, type RoomDatabase } from './room-database.js';
 import { newTenant, type TestTenant } from './scopes.js';
@@ -12,7 +13,7 @@ export interface ComputeBenchOptions extends DatacenterOptions {
   /** Rooms besides network, storage and compute, and those below. */
   moreRooms?: readonly RoomSchema[];
   /** Kinds of rooms besides network, storage and compute. */
-  moreKinds?: (drivers: DriverRegistry) => readonly OperationKind<unknown>[];
+  moreKinds?: (drivers: DriverRegistry, secrets: SecretService) => readonly OperationKind<unknown>[];
 }
 
 export interface BenchProject {
@@ -35,7 +36,7 @@ export interface ComputeBench {
   machine(id: unknown): Promise<VirtualMachineRow>;
   /** A machine that was made, and runs unless the request says otherwise. */
   running(project: BenchProject, name: string, request?: Partial<CreateVirtualMachineInput>): Promise<string>;
-  /** What the project still holds besides its network: rows, claims, charges, locks. */
+  /** What the project still holds besides its network: rows, claims, charges, secrets, locks. */
   left(projectId: string): Promise<string[]>;
   /** Ids of what the backend holds besides networks. */
   objects(): Promise<string[]>;
@@ -50,6 +51,7 @@ const leftovers = statement<{ what: string }, [projectId: string]>(
    UNION ALL SELECT 'host claim' FROM host_claim WHERE project_id = $1
    UNION ALL SELECT 'datastore claim' FROM datastore_claim WHERE project_id = $1
    UNION ALL SELECT 'charge' FROM quota_charge WHERE project_id = $1 AND resource_kind <> 'net'
+   UNION ALL SELECT 'secret' FROM secret WHERE project_id = $1
    UNION ALL SELECT 'lock' FROM resource_lock AS l JOIN operation AS o ON o.id = l.operation_id WHERE o.project_id = $1`,
 );
 
@@ -70,23 +72,23 @@ export async function computeBench(options: ComputeBenchOptions = {}): Promise<C
       compute.registerComputeSections(applier);
       options.sections?.(applier);
     },
-    kinds: (drivers) => {
+    kinds: (drivers, secrets) => {
       const networks = new network.NetworkRealiser(drivers, { settleMs: SETTLE_MS });
       const disks = new storage.DiskRealiser(drivers, { settleMs: SETTLE_MS });
-      const machines = new compute.MachineRealiser(drivers, { settleMs: SETTLE_MS });
+      const machines = new compute.MachineRealiser(drivers, secrets, { settleMs: SETTLE_MS });
       return [
         ...network.networkOperations(networks),
         ...compute.computeOperations({ networks, disks, machines }),
-        ...(options.moreKinds?.(drivers) ?? []),
+        ...(options.moreKinds?.(drivers, secrets) ?? []),
       ];
     },
   });
-  const { commands, ledger, drivers } = center;
+  const { commands, ledger, drivers, secrets } = center;
   const access = systemAccess();
   const tenant = await newTenant(room.database, options.projects ?? 20);
   await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [{ id: tenant.id, tenant_id: tenant.id }]));
   const networks = new network.NetworkService(commands, ledger);
-  const machines = new compute.VirtualMachineService(commands, ledger, drivers);
+  const machines = new compute.VirtualMachineService(commands, ledger, drivers, secrets);
   const flavors = new compute.FlavorService(commands);
   const images = new compute.ImageService(commands);
   await flavors.create(access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });

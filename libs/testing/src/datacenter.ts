@@ -6,6 +6,7 @@ import type { CommandRunner } from '#identity';
 import type { DriverRegistry } from '#infrastructure';
 import type { EngineOptions, NotRestored, OperationEngine, OperationKind, OperationRegistry, OperationService, OperationState } from '#operations';
 import type { QuotaLedger } from '#quota';
+import type { SecretService } from '#secrets';
 import { testDatabase } from './postgres/test-database.js';
 import { roomDatabase, type RoomDatabase } from './room-database.js';
 
@@ -22,7 +23,7 @@ export interface DatacenterOptions {
   /** Registers the sections of the rooms under test; those of scopes, identity, operations, quota and placement are there. */
   sections?: (applier: ChangeSetApplier) => void;
   /** The kinds of the rooms under test. */
-  kinds?: (drivers: DriverRegistry) => readonly OperationKind<unknown>[];
+  kinds?: (drivers: DriverRegistry, secrets: SecretService) => readonly OperationKind<unknown>[];
   engine?: Partial<EngineOptions>;
 }
 
@@ -44,6 +45,7 @@ export interface TestDatacenter {
   readonly datastoreIds: readonly string[];
   readonly world: SimulatedWorld;
   readonly drivers: DriverRegistry;
+  readonly secrets: SecretService;
   readonly commands: CommandRunner;
   readonly ledger: QuotaLedger;
   readonly registry: OperationRegistry;
@@ -98,10 +100,11 @@ export async function testDatacenter(room: RoomDatabase, options: DatacenterOpti
   ].filter((pool) => pool.capacityGib > 0);
   await world.createHosts({ prefix: 'host', count: made.hostIds.length, cpu: made.cpu, memoryMib: made.memoryMib, pools });
 
-  const drivers = new infrastructure.DriverRegistry(database, new SecretService(KeyRing.parse(generateKeyLine('k1'))), log);
+  const secrets = new SecretService(KeyRing.parse(generateKeyLine('k1')));
+  const drivers = new infrastructure.DriverRegistry(database, secrets, log);
   drivers.register(simulatedDriverFactory(options.driver ?? {}));
   const ledger = new QuotaLedger();
-  const registry = new OperationRegistry().register(...(options.kinds?.(drivers) ?? []));
+  const registry = new OperationRegistry().register(...(options.kinds?.(drivers, secrets) ?? []));
   registerRowSections(applier);
   registerScopeSections(applier);
   registerQuotaSections(applier, ledger);
@@ -130,6 +133,7 @@ export async function testDatacenter(room: RoomDatabase, options: DatacenterOpti
     ...made,
     world,
     drivers,
+    secrets,
     ledger,
     registry,
     engine,

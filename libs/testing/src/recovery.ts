@@ -30,7 +30,7 @@ export async function recoveryBench(options: ComputeBenchOptions = {}): Promise<
 
   const bench = await computeBench({
     ...options,
-    moreKinds: (drivers) => [...orphanOperations(drivers), ...(options.moreKinds?.(drivers) ?? [])],
+    moreKinds: (drivers, secrets) => [...orphanOperations(drivers), ...(options.moreKinds?.(drivers, secrets) ?? [])],
   });
   const { database, applier, log } = bench.room;
   const { backendId, drivers, hostIds, world } = bench.center;

@@ -149,7 +149,7 @@ async function readmitCluster(tools: ClusterTools, { operation, reader }: Readmi
   const left = await reader.rows(findNodesOfClusters, [row.id]);
   if (left.length > 0) throw new MuonError('INVALID_STATE', 'Machines of the last attempt were given up and are still there; delete the cluster instead.');
   const { shape, pools } = await shapeOfStored(reader, row);
-  const { changes, ...tree } = await planTree(reader, null, tools.drivers, shape);
+  const { changes, ...tree } = await planTree(reader, null, tools, shape);
   const [problem] = changes.problems;
   if (problem !== undefined) throw MuonError.fromRecord(problem);
   changes.add(ROWS, {

@@ -1,13 +1,12 @@
 import { assert, MuonError } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import type { Access } from '#identity';
-import type { DriverRegistry } from '#infrastructure';
 import { lockResources, operationId, OPERATIONS } from '#operations';
 import { CHARGES, findCharges, type ChargeRow, type NewCharge } from '#quota';
 import type { ClusterFacts, NodeFacts } from '../guest/cluster-facts.js';
 import type { HealingTarget } from '../health/healing.js';
 import { isServing, type NodeRole } from '../node/cluster-node.js';
-import { newNodes, type NodeHome, type NodeKind } from '../node/node-plan.js';
+import { newNodes, type NodeHome, type NodeKind, type PlanningTools } from '../node/node-plan.js';
 import { homeOf, lockIdsOfMachines, planNewNodes, type PlannedGrowth } from '../node-pool/node-pool-plan.js';
 import { agreementOf, refuseWithoutAgreement } from './agreement.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
@@ -25,7 +24,7 @@ import { clusterId } from './cluster.js';
 export async function planHealing(
   reader: Reader,
   access: Access | null,
-  drivers: DriverRegistry,
+  tools: PlanningTools,
   facts: ClusterFacts,
   target: HealingTarget,
 ): Promise<ChangeSet> {
@@ -54,7 +53,7 @@ export async function planHealing(
   const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
   const home = await homeOf(reader, row);
   const mayShare = lost === undefined || !isServing(lost.row);
-  const planned = await planReplacement((inHome) => planNewNodes(reader, access, drivers, inHome, [replacing]), home, target.role, mayShare);
+  const planned = await planReplacement((inHome) => planNewNodes(reader, access, tools, inHome, [replacing]), home, target.role, mayShare);
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();

@@ -82,6 +82,7 @@ describe('clusters on a simulated datacenter', () => {
     for (const node of nodes) {
       expect((await bench.center.world.machine(node.machine_id))?.userData).toContain('#cloud-config');
     }
+    expect(await findCanary('preserve_hostname: false', { databaseUrls: [bench.room.url], log: '' })).toEqual([]);
     await remove(cluster);
   });
 

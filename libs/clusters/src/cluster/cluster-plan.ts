@@ -2,11 +2,10 @@ import { MuonError } from '#core';
 import { planAffinityGroup, type FlavorRow, type ImageRow } from '#compute';
 import { ChangeSet, constraintMeans, ROWS, type Reader } from '#database';
 import type { Access } from '#identity';
-import type { DriverRegistry } from '#infrastructure';
 import { planLoadBalancer, planNetwork } from '#network';
 import { CHARGES, ResourceKey, type Charge } from '#quota';
 import type { Blueprint } from '../blueprint/blueprint.js';
-import { newNodes, planNodes, type NewNode, type NodeHome } from '../node/node-plan.js';
+import { newNodes, planNodes, type NewNode, type NodeHome, type PlanningTools } from '../node/node-plan.js';
 import { planEdge } from './cluster-edge.js';
 import { planApart } from './control-spread.js';
 import { clusterId as clusterIds, derivedName } from './cluster.js';
@@ -69,7 +68,7 @@ export interface PlannedTree {
 export async function planTree(
   reader: Reader,
   access: Access | null,
-  drivers: DriverRegistry,
+  tools: PlanningTools,
   shape: ClusterShape,
   options: { explain?: boolean } = {},
 ): Promise<PlannedTree> {
@@ -90,16 +89,16 @@ export async function planTree(
   let unplaced = unplacedCharges(shape, nodes);
   try {
     const set = await planApart(home, shape.control.count, async (inHome, judge) =>
-      planNodes(reader, access, inHome, nodes, changes, { ...options, ...(judge === undefined ? {} : { judge }) }),
+      planNodes(reader, access, tools.secrets, inHome, nodes, changes, { ...options, ...(judge === undefined ? {} : { judge }) }),
     );
     // They are in the changes: what has no place from here on is something else.
     unplaced = [];
     const controls = set.machines.slice(0, shape.control.count);
     const backendId = controls[0]?.backendId ?? '';
     for (const each of new Set(set.machines.map((machine) => machine.backendId))) {
-      for (const need of blueprint.needs) await drivers.requireCapability(reader, each, need, 'input.controlPlane.zones');
+      for (const need of blueprint.needs) await tools.drivers.requireCapability(reader, each, need, 'input.controlPlane.zones');
     }
-    await drivers.requireCapability(reader, backendId, 'loadBalancer', 'input.controlPlane.zones');
+    await tools.drivers.requireCapability(reader, backendId, 'loadBalancer', 'input.controlPlane.zones');
     const balancer = await planLoadBalancer(
       reader,
       access,

@@ -14,6 +14,7 @@ import { clientAddress, type CredentialFile, type Credentials } from '../bluepri
 import { blueprintOf } from '../blueprint/blueprints.js';
 import { clusterForBlueprint, readOneCluster } from '../guest/cluster-facts.js';
 import { findClusterNodes } from '../node/cluster-node.sql.js';
+import type { PlanningTools } from '../node/node-plan.js';
 import { nodePoolId } from '../node-pool/node-pool.js';
 import { nodePoolFields, type NodePoolFields } from '../node-pool/node-pool-input.js';
 import { ClusterKind } from '../version/cluster-version.js';
@@ -106,6 +107,10 @@ export class ClusterService {
     private readonly secrets: SecretService,
   ) {}
 
+  private get planning(): PlanningTools {
+    return { drivers: this.drivers, secrets: this.secrets };
+  }
+
   /**
    * Admits a cluster with everything that it stands on, all or nothing, and starts to make it.
    * @throws UNSUPPORTED of the kind; NOT_FOUND, INVALID_STATE of what it names; ALREADY_EXISTS; QUOTA_EXCEEDED;
@@ -118,7 +123,7 @@ export class ClusterService {
       const { tenantId, projectId } = await requireProject(reader, access, input.projectId);
       place.tenantId = tenantId;
       const { shape, versionId } = await resolveShape(reader, { tenantId, projectId }, input);
-      const { changes: treeChanges, unplaced, lockIds, ...tree } = await planTree(reader, access, this.drivers, shape, { explain: options.dryRun === true });
+      const { changes: treeChanges, unplaced, lockIds, ...tree } = await planTree(reader, access, this.planning, shape, { explain: options.dryRun === true });
       const changes = clusterRows(shape, tree, {
         versionId,
         controlZoneIds: input.controlPlane.zones.length === 0 ? [] : shape.control.zoneIds,
@@ -178,7 +183,7 @@ export class ClusterService {
       const facts = await readOneCluster(reader, own.cluster_id);
       await requirePresent(reader, facts.row);
       const { role, pool_id: poolId, name } = own;
-      const changes = await planHealing(reader, access, this.drivers, facts, { type: 'NODE', nodeId, role, poolId, name });
+      const changes = await planHealing(reader, access, this.planning, facts, { type: 'NODE', nodeId, role, poolId, name });
       await previewQuota(reader, this.ledger, changes);
       return changes;
     };

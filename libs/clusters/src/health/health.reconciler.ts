@@ -1,7 +1,6 @@
 import { MuonError, toMuonError } from '#core';
 import type { Database, Reader } from '#database';
 import { machineState } from '#compute';
-import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, findHoldingOperations, findOperations, type Reconciler, type ReconcilerContext } from '#operations';
 import { conditionsNow } from '../cluster/cluster-ends.js';
 import { planHealing } from '../cluster/cluster-heal-plan.js';
@@ -9,6 +8,7 @@ import { CLUSTER_HEAL } from '../cluster/cluster-heal.operation.js';
 import { setClusterConditions } from '../cluster/cluster.sql.js';
 import { readClusterFacts, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import { setNodeHealth } from '../node/cluster-node.sql.js';
+import type { PlanningTools } from '../node/node-plan.js';
 import type { ConditionNow } from './conditions.js';
 import { checkGuest, type GuestCheckOptions } from './guest-check.js';
 import { decideHealing, DEFAULT_HEALING_LIMITS, waitsFor, type HealingFacts, type HealingLimits, type HealingTarget, type Holder } from './healing.js';
@@ -37,9 +37,9 @@ const PARALLEL_CHECKS = 40;
 const CALL_TIMEOUT_MS = 5000;
 
 /** Looks at every cluster's nodes, says what it saw when it has held for long enough, and heals one node at a time. */
-export function clusterHealth(database: Database, drivers: DriverRegistry, options: ClusterHealthOptions = {}): Reconciler {
+export function clusterHealth(database: Database, tools: PlanningTools, options: ClusterHealthOptions = {}): Reconciler {
   const { everyMs = 5000, observeEveryMs = 20_000, askEveryMs = 20_000, patienceMs = 10_000 } = options;
-  const look = new ClusterLook(database, drivers, {
+  const look = new ClusterLook(database, tools, {
     observeEveryMs,
     askEveryMs,
     patienceMs,
@@ -66,7 +66,7 @@ class ClusterLook {
 
   constructor(
     private readonly database: Database,
-    private readonly drivers: DriverRegistry,
+    private readonly tools: PlanningTools,
     private readonly options: LookOptions,
   ) {}
 
@@ -108,7 +108,7 @@ class ClusterLook {
   private async observe(context: ReconcilerContext, facts: ClusterFacts, observation: ObservationRow, queue: CheckQueue) {
     const { log, signal } = context;
     const { patienceMs, observeEveryMs, thresholds } = this.options;
-    const check: GuestCheckOptions = { drivers: this.drivers, log, patienceMs, callTimeoutMs: CALL_TIMEOUT_MS };
+    const check: GuestCheckOptions = { drivers: this.tools.drivers, log, patienceMs, callTimeoutMs: CALL_TIMEOUT_MS };
     const round = String(Math.floor(Date.now() / Math.max(1, observeEveryMs)));
     const members = facts.nodes.filter((node) => node.row.phase === 'JOINED');
     const changed: { id: string; health: string; reason: string; since: string }[] = [];
@@ -153,7 +153,7 @@ class ClusterLook {
     const { target, condition } = decideHealing(healingFacts(now, { observation, holder }), this.options.limits);
     if (target === null) return condition;
     try {
-      const changes = await planHealing(context.reader, null, this.drivers, now, target);
+      const changes = await planHealing(context.reader, null, this.tools, now, target);
       const [problem] = changes.problems;
       if (problem !== undefined) throw MuonError.fromRecord(problem);
       const { operationId } = await context.submit(changes);

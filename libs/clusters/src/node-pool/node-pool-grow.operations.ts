@@ -115,7 +115,7 @@ async function readmitPool(tools: ClusterTools, { operation, reader }: ReadmitCo
   }
   const place = { tenantId: pool.tenant_id, projectId: pool.project_id };
   await requireActiveScopes(reader, place);
-  const { changes, lockIds } = await planGrowth(reader, null, tools.drivers, { cluster, pool, count: pool.count, field: 'nodePool' });
+  const { changes, lockIds } = await planGrowth(reader, null, tools, { cluster, pool, count: pool.count, field: 'nodePool' });
   const [problem] = changes.problems;
   if (problem !== undefined) throw MuonError.fromRecord(problem);
   changes.add(ROWS, { table: 'node_pool', update: { lifecycle: 'CREATING', failure: null }, id: pool.id, version: pool.version });

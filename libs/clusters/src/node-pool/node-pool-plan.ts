@@ -2,7 +2,6 @@ import { assert, MuonError } from '#core';
 import { findAffinityGroups, type PlannedAffinityGroup } from '#compute';
 import { ChangeSet, constraintMeans, type Reader } from '#database';
 import type { Access } from '#identity';
-import type { DriverRegistry } from '#infrastructure';
 import { findPortsOfOwners } from '#network';
 import type { Charge } from '#quota';
 import { findDisksOfOwners } from '#storage';
@@ -12,7 +11,7 @@ import { flavorsById, releaseOf, zoneChooser } from '../cluster/cluster-resolve.
 import type { ClusterRow } from '../cluster/cluster.js';
 import { unplacedCharges } from '../cluster/quota-preview.js';
 import { readOneCluster } from '../guest/cluster-facts.js';
-import { newNodes, planNodes, type NewNode, type NodeHome, type NodeKind } from '../node/node-plan.js';
+import { newNodes, planNodes, type NewNode, type NodeHome, type NodeKind, type PlanningTools } from '../node/node-plan.js';
 import type { ClusterNodeRow } from '../node/cluster-node.js';
 import type { NodePoolRow } from './node-pool.js';
 
@@ -59,7 +58,7 @@ export interface PlannedGrowth {
 export async function planGrowth(
   reader: Reader,
   access: Access | null,
-  drivers: DriverRegistry,
+  tools: PlanningTools,
   growth: {
     cluster: ClusterRow;
     pool: Pick<NodePoolRow, 'id' | 'name' | 'flavor_id' | 'zone_ids'>;
@@ -74,14 +73,14 @@ export async function planGrowth(
   assert(flavor !== undefined, 'a flavor that was found is missing');
   const zoneIds = (await zoneChooser(reader, cluster.tenant_id))(pool.zone_ids, `${field}.zones`);
   const kind: NodeKind = { role: 'WORKER', pool: { id: pool.id, name: pool.name }, flavor, zoneIds, field };
-  return planNewNodes(reader, access, drivers, await homeOf(reader, cluster), newNodes(cluster.name, kind, count), growth.explain ?? false);
+  return planNewNodes(reader, access, tools, await homeOf(reader, cluster), newNodes(cluster.name, kind, count), growth.explain ?? false);
 }
 
 /** Plans nodes with their machines; what has no place is a problem of the plan. */
 export async function planNewNodes(
   reader: Reader,
   access: Access | null,
-  drivers: DriverRegistry,
+  tools: PlanningTools,
   home: NodeHome,
   nodes: readonly NewNode[],
   explain = false,
@@ -90,9 +89,9 @@ export async function planNewNodes(
   const all = [...nodes];
   if (all.length === 0) return { changes, nodes: all, lockIds: [], unplaced: [] };
   try {
-    const set = await planNodes(reader, access, home, all, changes, { explain });
+    const set = await planNodes(reader, access, tools.secrets, home, all, changes, { explain });
     for (const backendId of new Set(set.machines.map((machine) => machine.backendId))) {
-      for (const need of home.blueprint.needs) await drivers.requireCapability(reader, backendId, need, all[0]?.field);
+      for (const need of home.blueprint.needs) await tools.drivers.requireCapability(reader, backendId, need, all[0]?.field);
     }
     return { changes, nodes: all, lockIds: set.lockIds, unplaced: [] };
   } catch (error) {

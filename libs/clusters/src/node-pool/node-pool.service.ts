@@ -7,6 +7,7 @@ import { Action, CommandRunner, type Access, type CommandOptions, type CommandRe
 import { DriverRegistry } from '#infrastructure';
 import { busyOr, findHoldingOperations, lockResources, operationId, OPERATIONS, type NewOperation } from '#operations';
 import { QuotaLedger } from '#quota';
+import { SecretService } from '#secrets';
 import { agreementOf, refuseWithoutAgreement } from '../cluster/agreement.js';
 import { imageOfVersion, lockScopes, requireActiveScopes, requireRoomForImage, zoneChooser } from '../cluster/cluster-resolve.js';
 import { ClusterService, requirePresent } from '../cluster/cluster.service.js';
@@ -15,6 +16,7 @@ import { findClusters } from '../cluster/cluster.sql.js';
 import { previewQuota } from '../cluster/quota-preview.js';
 import { readOneCluster } from '../guest/cluster-facts.js';
 import { findNodesOfClusters } from '../node/cluster-node.sql.js';
+import type { PlanningTools } from '../node/node-plan.js';
 import { findClusterVersions } from '../version/cluster-version.sql.js';
 import { NODE_POOL_CREATE, NODE_POOL_GROW } from './node-pool-grow.operations.js';
 import { nodeCountSchema, nodePoolFields } from './node-pool-input.js';
@@ -45,8 +47,13 @@ export class NodePoolService {
     private readonly commands: CommandRunner,
     private readonly ledger: QuotaLedger,
     private readonly drivers: DriverRegistry,
+    private readonly secrets: SecretService,
     private readonly clusters: ClusterService,
   ) {}
+
+  private get planning(): PlanningTools {
+    return { drivers: this.drivers, secrets: this.secrets };
+  }
 
   /** @throws NOT_FOUND, INVALID_STATE, ALREADY_EXISTS, QUOTA_EXCEEDED, INSUFFICIENT_CAPACITY, RESOURCE_BUSY */
   async create(access: Access, raw: CreateNodePoolInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -59,7 +66,7 @@ export class NodePoolService {
       await requireActiveScopes(reader, locatedIn(cluster));
       const { changes, pool } = await this.newPool(reader, cluster, input);
       const growth = { cluster, pool, count: input.count, field: 'input', explain: options.dryRun === true };
-      const planned = await planGrowth(reader, access, this.drivers, growth);
+      const planned = await planGrowth(reader, access, this.planning, growth);
       changes.include(planned.changes);
       this.start(changes, NODE_POOL_CREATE, cluster, pool.id, { clusterId: cluster.id, poolId: pool.id }, planned.lockIds);
       await previewQuota(reader, this.ledger, changes, planned.unplaced);
@@ -117,7 +124,7 @@ export class NodePoolService {
   ): Promise<ChangeSet> {
     await requireActiveScopes(reader, locatedIn(cluster));
     await refuseTooMany(reader, cluster, to - from);
-    const planned = await planGrowth(reader, access, this.drivers, { cluster, pool, count: to - from, field: 'input', explain });
+    const planned = await planGrowth(reader, access, this.planning, { cluster, pool, count: to - from, field: 'input', explain });
     const changes = new ChangeSet();
     addCount(changes, pool, { from, to });
     changes.include(planned.changes);

@@ -1,9 +1,17 @@
-import { planVirtualMachines, virtualMachineId, type FlavorRow, type ImageRow, type MachineSetPlan, type PlannedAffinityGroup } from '#compute';
+import { planVirtualMachines, sealUserData, virtualMachineId, type FlavorRow, type ImageRow, type MachineSetPlan, type PlannedAffinityGroup } from '#compute';
 import { ROWS, type ChangeSet, type Reader } from '#database';
 import type { Access } from '#identity';
+import type { DriverRegistry } from '#infrastructure';
+import type { SecretService } from '#secrets';
 import type { Blueprint } from '../blueprint/blueprint.js';
 import { derivedName } from '../cluster/cluster.js';
 import { clusterNodeId, type NodeRole } from './cluster-node.js';
+
+/** What plans of nodes work with. */
+export interface PlanningTools {
+  drivers: DriverRegistry;
+  secrets: SecretService;
+}
 
 /** What a new node has of its cluster. */
 export interface NodeHome {
@@ -53,6 +61,7 @@ export function newNodes(clusterName: string, kind: NodeKind, count: number): Ne
 export async function planNodes(
   reader: Reader,
   access: Access | null,
+  secrets: SecretService,
   home: NodeHome,
   nodes: readonly NewNode[],
   changes: ChangeSet,
@@ -67,7 +76,7 @@ export async function planNodes(
       projectId,
       strategy: 'SPREAD',
       explain: options.explain ?? false,
-      machines: nodes.map(({ machineId, name, role, pool, flavor, zoneIds, field, replacesId }) => ({
+      machines: await Promise.all(nodes.map(async ({ machineId, name, role, pool, flavor, zoneIds, field, replacesId }) => ({
         id: machineId,
         name,
         field,
@@ -79,12 +88,12 @@ export async function planNodes(
         spreads: true,
         ...(replacesId === undefined ? {} : { replacesId }),
         ownerId: clusterId,
-        power: 'RUNNING',
-        userData: blueprint.userData({ name, role, release }),
+        power: 'RUNNING' as const,
+        userData: await sealUserData(secrets, { id: machineId, tenantId, projectId }, blueprint.userData({ name, role, release })),
         metadata: { cluster: home.clusterName, role: role.toLowerCase(), ...(pool === null ? {} : { pool: pool.name }) },
         // A node that is lost is replaced by its cluster, never started elsewhere.
-        recovery: 'NONE',
-      })),
+        recovery: 'NONE' as const,
+      }))),
     },
     changes,
   );

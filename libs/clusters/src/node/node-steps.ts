@@ -1,19 +1,17 @@
 import { assert } from '#core';
-import type { DriverRegistry } from '#infrastructure';
 import type { NetworkRealiser } from '#network';
 import { done, fanOut, UNDO_ALL, type ChildOperation, type CommitWork, type OperationStep, type StepContext, type StepDone, type StepWait } from '#operations';
-import type { SecretRef, SecretService } from '#secrets';
+import type { SecretRef } from '#secrets';
 import type { ClusterSecrets } from '../blueprint/blueprint.js';
 import { setJoinSecret } from '../cluster/cluster.sql.js';
 import { clusterForBlueprint, joinedControls, readOneCluster, type ClusterFacts, type NodeFacts } from '../guest/cluster-facts.js';
 import type { GuestRunner, GuestTask } from '../guest/guest-runner.js';
 import { setNodeHealth, setNodePhase } from './cluster-node.sql.js';
+import type { PlanningTools } from './node-plan.js';
 
 /** What the steps of this room's operations work with. */
-export interface ClusterTools {
-  drivers: DriverRegistry;
+export interface ClusterTools extends PlanningTools {
   networks: NetworkRealiser;
-  secrets: SecretService;
   guests: GuestRunner;
 }
 

@@ -10,7 +10,7 @@ export interface MachineOnHost
   local_disk_ids: string[];
   /** Those of them that can be detached. */
   local_data_disk_ids: string[];
-  /** Who is at it, unless that empties this host. */
+  /** Who is at it. */
   busy_operation_id: string | null;
   busy_operation_kind: string | null;
 }
@@ -27,7 +27,7 @@ export const findMachinesOnHost = statement<MachineOnHost, [hostId: string, limi
    ) AS local ON true
    LEFT JOIN LATERAL (
      SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
-     WHERE l.resource_id = m.id AND o.resource_id <> m.host_id
+     WHERE l.resource_id = m.id
    ) AS busy ON true
    WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int`,
 );

@@ -44,6 +44,8 @@ function moveOf(machine: MachineOnHost, host: HostRow): ChildOperation {
     projectId: machine.project_id,
     backendId: machine.backend_id,
     input: { machineId: machine.id, fromHostId: host.id, fromRackId: machine.rack_id },
+    // By itself: whoever deletes the machine calls off its move, and not the host's maintenance.
+    locks: [machine.id],
   };
 }
 

@@ -4,7 +4,9 @@ import { DONE, type ComputeDriver, type MachineSpecification, type ObservedMachi
 import { findHosts, HostState, hostState, installationId, type DriverRegistry } from '#infrastructure';
 import { findPortsOfOwners } from '#network';
 import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait } from '#operations';
+import type { SecretService } from '#secrets';
 import { findDisksOfOwners } from '#storage';
+import { openUserData } from '../virtual-machine/user-data.js';
 import type { Power } from '../virtual-machine/virtual-machine.js';
 import { findMachineToRealise, type MachineToRealise } from '../virtual-machine/virtual-machine.sql.js';
 
@@ -34,6 +36,7 @@ export class MachineRealiser {
 
   constructor(
     private readonly drivers: DriverRegistry,
+    private readonly secrets: SecretService,
     options: MachineRealiserOptions = {},
   ) {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
@@ -42,7 +45,7 @@ export class MachineRealiser {
   /** Makes the machine, stopped, on the host that its row names or at another place. */
   async ensureMachine(context: Context, machineId: string, place?: InstancePlace): Promise<Answer> {
     const machine = await readMachine(context.reader, machineId, place);
-    const specification = await machineSpecification(context.reader, machine, place);
+    const specification = await machineSpecification(context.reader, this.secrets, machine, place);
     const compute = await this.compute(machine.backend_id);
     return fromOutcome(await compute.createMachine(context.call(machineId), specification), 'The backend is making the machine.');
   }
@@ -265,12 +268,13 @@ async function nameOfHost(reader: Reader, hostId: string): Promise<string> {
   return host.name;
 }
 
-async function machineSpecification(reader: Reader, machine: MachineToRealise, place?: InstancePlace): Promise<MachineSpecification> {
-  const [hostName, ports, disks, installation] = await Promise.all([
+async function machineSpecification(reader: Reader, secrets: SecretService, machine: MachineToRealise, place?: InstancePlace): Promise<MachineSpecification> {
+  const [hostName, ports, disks, installation, userData] = await Promise.all([
     nameOfHost(reader, machine.host_id),
     reader.rows(findPortsOfOwners, [machine.id]),
     reader.rows(findDisksOfOwners, [machine.id]),
     installationId(reader),
+    openUserData(secrets, reader, machine),
   ]);
   return {
     machineId: machine.instance_id,
@@ -287,6 +291,6 @@ async function machineSpecification(reader: Reader, machine: MachineToRealise, p
       ipAddress: port.address,
     })),
     diskIds: place === undefined ? disks.map((disk) => disk.id) : [place.diskId],
-    userData: machine.user_data,
+    userData,
   };
 }

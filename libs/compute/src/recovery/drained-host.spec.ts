@@ -63,6 +63,28 @@ describe('hosts that die while they are emptied', () => {
     await tidy(id, host.id, draining);
   });
 
+  it('do not keep those whose moves have not begun: they are made anew while the host waits', async () => {
+    const id = await bench.running(await bench.freshProject(), 'never-left', { recovery: 'RECREATE' });
+    const host = await bench.hostOf(id);
+    const session = bench.room.database.dataSource.createQueryRunner();
+    let draining = '';
+    try {
+      // No worker takes anything up until the host is dead.
+      await session.query(`SELECT pg_advisory_lock(hashtext('muon.operation_claim'))`);
+      draining = String((await maintenance.enter(access, { id: host.id })).result.operationId);
+      await bench.setHost(host, SimulatedHostState.DEAD);
+      await bench.until('nobody knows of the machine', async () => (await bench.machine(id)).observed_power === 'UNKNOWN');
+    } finally {
+      await session.query(`SELECT pg_advisory_unlock(hashtext('muon.operation_claim'))`);
+      await session.release();
+    }
+    await bench.isNew(id);
+    expect((await bench.machine(id)).host_id).not.toBe(host.id);
+    expect((await bench.operationsOf(id)).map(({ kind }) => kind)).not.toContain(MOVE);
+    expect(await bench.center.ended(draining, 8_000)).toMatchObject({ state: 'SUCCEEDED' });
+    await tidy(id, host.id, draining);
+  });
+
   it.each([
     ['has just come there', 'ports', 'ensurePort'],
     ['starts there', 'start', 'startMachine'],

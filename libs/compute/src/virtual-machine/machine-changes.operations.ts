@@ -3,7 +3,7 @@ import { MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { findHosts } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
-import { defineOperation, done, releaseLock, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { defineOperation, done, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, takeBackDiskGrowth } from '#storage';
@@ -226,14 +226,12 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
       },
     ],
     async onSucceeded(transaction, { operation, outputs, apply }) {
-      await releaseLock(transaction, operation);
       const { hostId } = outputs.place as { hostId: string };
       const { power } = outputs.confirm as { power: string };
       await transaction.execute(markPresent, operation.input.machineId, power);
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: operation.input.machineId, hostId }));
     },
     async onFailed(transaction, { operation, apply }) {
-      await releaseLock(transaction, operation);
       const { id, host_id: hostId } = await readMachine(transaction, operation.input.machineId);
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: id, hostId }));
     },

@@ -41,7 +41,7 @@ export class CreateVirtualMachineInput {
   @Field(() => Power, { nullable: true, description: 'RUNNING or STOPPED; RUNNING if not given.' })
   readonly power?: Power | null;
 
-  @Field(() => String, { nullable: true, description: 'User data for cloud-init, at most 32 KiB; put no secret in it.' })
+  @Field(() => String, { nullable: true, description: 'User data for cloud-init, at most 32 KiB. It is kept encrypted and shown to nobody; the backend and the machine itself have it.' })
   readonly userData?: string | null;
 
   @Field(() => JsonObjectScalar, { nullable: true, description: 'Texts by name, at most 50.' })

@@ -4,6 +4,7 @@ import type { Access } from '#identity';
 import { planPorts, portId, type PlannedPort } from '#network';
 import { HOST_CLAIMS, placeMachines, type Placement, type PlacementGroup } from '#placement';
 import { CHARGES } from '#quota';
+import { sealedSecretRow, type SealedSecret } from '#secrets';
 import { diskId, planDisks, type PlannedDisk } from '#storage';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
 import { findGroupHosts, type AffinityGroupRow } from '../affinity-group/affinity-group.sql.js';
@@ -41,7 +42,8 @@ export interface MachineRequest {
   /** The cluster that it is a node of. */
   ownerId: string | null;
   power: Power;
-  userData: string;
+  /** Null when there is none, and of a machine that is made again, which keeps its own. */
+  userData: SealedSecret | null;
   metadata: Record<string, string>;
   recovery: MachineRecovery;
   /** Of a machine that has failed and is made again under its id: the version of its row. */
@@ -208,6 +210,7 @@ function addMachine(
   const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
   if (machine.existingVersion === undefined) {
     changes.add(ROWS, { table: 'virtual_machine', insert: { ...newRow(tenantId, projectId, machine), ...place } });
+    if (machine.userData !== null) changes.add(ROWS, sealedSecretRow(machine.userData));
   } else {
     const update = { ...place, lifecycle: 'CREATING', failure: null, observed_power: 'UNKNOWN', observed_reason: null };
     changes.add(ROWS, { table: 'virtual_machine', update, id, version: machine.existingVersion });
@@ -240,7 +243,7 @@ function newRow(tenantId: string, projectId: string, machine: MachineRequest): R
     memory_mib: machine.flavor.memory_mib,
     desired_power: machine.power,
     recovery: machine.recovery,
-    user_data: machine.userData,
+    user_data_secret: machine.userData?.id ?? null,
     metadata: machine.metadata,
     lifecycle: 'CREATING',
   };

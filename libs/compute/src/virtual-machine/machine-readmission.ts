@@ -56,7 +56,7 @@ async function requestOf(reader: Reader, row: VirtualMachineRow): Promise<Machin
     affinityGroup: group ?? null,
     ownerId: row.owner_id,
     power: row.desired_power,
-    userData: row.user_data,
+    userData: null,
     metadata: row.metadata,
     recovery: row.recovery,
     existingVersion: row.version,

@@ -3,6 +3,7 @@ import { findPortsOfOwners, planPortRemoval } from '#network';
 import { writeTombstones, type ApplyChanges } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
+import { removeSecretsOwnedBy } from '#secrets';
 import { findDisksOfOwners, planDiskRelease, removeDiskRows } from '#storage';
 import { MACHINE_OBJECT } from './virtual-machine.js';
 import { lockUnmadeMachines, removeVirtualMachines } from './virtual-machine.sql.js';
@@ -26,6 +27,7 @@ export async function removeUnmadeMachines(transaction: Transaction, machineIds:
   const tombstones = machines.map((machine) => ({ backendId: machine.backend_id, objectKind: MACHINE_OBJECT, objectId: machine.instance_id, reason: 'undone' }));
   await writeTombstones(transaction, tombstones);
   await transaction.execute(removeVirtualMachines, ids);
+  await removeSecretsOwnedBy(transaction, ids);
   await apply(changes);
   return ids;
 }

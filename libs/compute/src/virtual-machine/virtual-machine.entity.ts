@@ -21,6 +21,7 @@ import { RowTimes } from '#database';
 @Index('virtual_machine_instance', ['backendId', 'instanceId'], { unique: true })
 @Index('virtual_machine_successor', ['successorId'], { where: '(successor_id IS NOT NULL)' })
 @Index('virtual_machine_to_recover', ['hostId'], { where: `(recovery = 'RECREATE'::text)` })
+@Index('virtual_machine_plain_user_data', ['id'], { where: `(user_data <> ''::text)` })
 @Index('virtual_machine_drift', ['backendId'], { where: '(drift IS NOT NULL)' })
 export class VirtualMachineEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'virtual_machine_pkey' })
@@ -63,8 +64,13 @@ export class VirtualMachineEntity extends RowTimes {
   @Column('text', { default: 'NONE' })
   recovery!: string;
 
+  /** Only of what older versions have made, until it is sealed. */
   @Column('text', { name: 'user_data', default: '' })
   userData!: string;
+
+  /** The machine's sealed user data; null when it has none. */
+  @Column({ name: 'user_data_secret', type: 'text', collation: 'C', nullable: true })
+  userDataSecret!: string | null;
 
   @Column('jsonb', { default: {} })
   metadata!: Record<string, string>;

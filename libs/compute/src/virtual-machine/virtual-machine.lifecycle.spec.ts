@@ -63,18 +63,18 @@ describe('virtual machines on a simulated datacenter', () => {
         registerNetworkSections(applier);
         registerComputeSections(applier);
       },
-      kinds: (drivers) => {
+      kinds: (drivers, secrets) => {
         const settleMs = 150;
         const realiser = new NetworkRealiser(drivers, { settleMs });
         const disks = new DiskRealiser(drivers, { settleMs });
-        return [...networkOperations(realiser), ...computeOperations({ networks: realiser, disks, machines: new MachineRealiser(drivers, { settleMs }) })];
+        return [...networkOperations(realiser), ...computeOperations({ networks: realiser, disks, machines: new MachineRealiser(drivers, secrets, { settleMs }) })];
       },
     });
     tenant = await newTenant(room.database, 12);
     await room.database.transaction((transaction) => insertRows(transaction, 'tenant', [{ id: tenant.id, tenant_id: tenant.id }]));
     networks = new NetworkService(center.commands, center.ledger);
     groups = new AffinityGroupService(center.commands);
-    service = new VirtualMachineService(center.commands, center.ledger, center.drivers);
+    service = new VirtualMachineService(center.commands, center.ledger, center.drivers, center.secrets);
     const flavors = new FlavorService(center.commands);
     await flavors.create(access, { name: 'small', cpu: 1, memoryMib: 512, diskGib: 10 });
     await flavors.create(access, { name: 'large', cpu: 4, memoryMib: 2048, diskGib: 10, costs: [{ key: 'gpu.count', amount: 1 }] });

@@ -15,6 +15,7 @@ import {
 } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
+import { removeSecretsOwnedBy } from '#secrets';
 import { findDisksOfOwners, freeDisksOfOwners, isRootDisk, planDiskRelease, removeDiskRows, type DiskRealiser, type RemoveDiskOptions } from '#storage';
 import { removeUnusedFlavors } from '../flavor/flavor.sql.js';
 import { removeUnusedImages } from '../image/image.sql.js';
@@ -113,6 +114,7 @@ export function deleteMachineOperation({ networks, disks, machines }: MachineRea
     async onSucceeded(transaction, { operation, apply }) {
       await releaseMachine(transaction, operation.input.machineId, 'deleted', apply);
       await transaction.execute(removeVirtualMachine, operation.input.machineId);
+      await removeSecretsOwnedBy(transaction, [operation.input.machineId]);
       await transaction.rows(removeUnusedFlavors);
       await transaction.rows(removeUnusedImages);
     },

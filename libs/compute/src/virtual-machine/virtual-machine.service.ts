@@ -8,6 +8,7 @@ import { MAX_GROUPS, usableGroups } from '#network';
 import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES, QuotaLedger } from '#quota';
+import { SecretService } from '#secrets';
 import { findScopes, requireActive, SCOPES } from '#scopes';
 import { findDisksOfOwners, isRootDisk, lackOfRoom, planDiskGrowth } from '#storage';
 import { usableZones } from '#tenancy';
@@ -18,6 +19,7 @@ import { resolveImages } from '../image/image.service.js';
 import { planMachineDeletion, startMachineOperation } from './machine-deletion.js';
 import { planVirtualMachines, type MachineRequest } from './machine-plan.js';
 import { requirePresent } from './machine-presence.js';
+import { sealUserData } from './user-data.js';
 import { Lifecycle, MachineRecovery, machineState, virtualMachineId, type Power, type VirtualMachineRow } from './virtual-machine.js';
 import { findVirtualMachines } from './virtual-machine.sql.js';
 
@@ -80,6 +82,7 @@ export class VirtualMachineService {
     private readonly commands: CommandRunner,
     private readonly ledger: QuotaLedger,
     private readonly drivers: DriverRegistry,
+    private readonly secrets: SecretService,
   ) {}
 
   async create(access: Access, raw: CreateVirtualMachineInput, options: CommandOptions = {}): Promise<CommandResult> {
@@ -252,8 +255,9 @@ export class VirtualMachineService {
     if (flavor.disk_gib < image.minimum_disk_gib) {
       throw invalidInput('input.flavor', `The image needs a disk of ${image.minimum_disk_gib} GiB; this flavor has ${flavor.disk_gib}.`);
     }
+    const id = virtualMachineId.create();
     return {
-      id: virtualMachineId.create(),
+      id,
       name: input.name,
       field: 'input',
       flavor,
@@ -265,7 +269,7 @@ export class VirtualMachineService {
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,
       power: input.power,
-      userData: input.userData,
+      userData: await sealUserData(this.secrets, { id, tenantId, projectId }, input.userData),
       metadata: input.metadata,
       recovery: input.recovery,
     };

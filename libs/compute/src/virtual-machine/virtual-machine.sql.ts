@@ -1,9 +1,10 @@
 import { keysetList, statement } from '#database';
 import { visible } from '#identity';
+import type { SecretRef } from '#secrets';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-  desired_power, recovery, user_data, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+  desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
   instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
   created_at, updated_at`;
 
@@ -46,7 +47,9 @@ export interface MachineToRealise {
   image_reference: string;
   cpu: number;
   memory_mib: number;
+  /** Only of what an older version has made, until it is sealed. */
   user_data: string;
+  user_data_secret: SecretRef | null;
   desired_power: VirtualMachineRow['desired_power'];
   lifecycle: VirtualMachineRow['lifecycle'];
 }
@@ -54,7 +57,7 @@ export interface MachineToRealise {
 export const findMachineToRealise = statement<MachineToRealise, [id: string]>(
   'virtual_machine.to_realise',
   `SELECT m.id, m.name, m.tenant_id, m.project_id, m.backend_id, m.instance_id, m.host_id, i.reference AS image_reference,
-     m.cpu, m.memory_mib, m.user_data, m.desired_power, m.lifecycle
+     m.cpu, m.memory_mib, m.user_data, m.user_data_secret, m.desired_power, m.lifecycle
    FROM virtual_machine AS m JOIN image AS i ON i.id = m.image_id WHERE m.id = $1`,
 );
 

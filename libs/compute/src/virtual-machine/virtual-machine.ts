@@ -90,7 +90,6 @@ export interface VirtualMachineRow {
   memory_mib: number;
   desired_power: Power;
   recovery: MachineRecovery;
-  user_data: string;
   metadata: Record<string, string>;
   /** The network of its first port; null of machines that older versions made. */
   network_id: string | null;

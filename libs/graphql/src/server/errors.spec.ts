@@ -97,6 +97,18 @@ describe('errors of fields', () => {
 });
 
 describe('errors of requests', () => {
+  test('repeat no value of a variable: it may hold what is secret', async () => {
+    const secret = 'hunter2; Field "x" at "y"; hunter2';
+    const inputs = [{ parts: [], tag: secret }, { title: 'a', surplus: secret }, { title: [secret] }, { title: 'a', parts: [secret] }, secret, [secret]];
+    const query = 'mutation A($input: AddBookInput!) { addBook(input: $input) { book { id } } }';
+    const messages: string[] = [];
+    for (const input of inputs) messages.push(...(await errorsOf(query, { token: 'ann', variables: { input } })).map((error) => error.message));
+    expect(messages.length).toBeGreaterThanOrEqual(inputs.length);
+    expect(messages.filter((message) => message.includes('hunter2'))).toEqual([]);
+    expect(messages[0]).toBe('Variable "$input" got an invalid value; Field "title" of required type "String!" was not provided.');
+    expect(messages).toContain('Variable "$input" got an invalid value at "input.title"; String cannot represent a non string value.');
+  });
+
   const cases: [what: string, query: string, options: PostOptions, expected: object][] = [
     ['a document that is none', '{ hello', {}, { code: 'GRAPHQL_SYNTAX', fault: 'USER' }],
     ['a document in JSON', '{"kind": "Document", "definitions": []}', {}, { code: 'GRAPHQL_SYNTAX' }],

@@ -192,5 +192,18 @@ function inputError(error: GraphQLError): MuonError {
   const place = / at "(?<path>\w+(?:\.\w+|\[\d+\])*)"; /.exec(error.message)?.groups?.['path'];
   const missing = MISSING_OR_UNKNOWN.exec(error.message)?.groups?.['name'];
   const field = [(place ?? name).replaceAll('[', '.').replaceAll(']', ''), ...(missing === undefined ? [] : [missing])].join('.');
-  return new MuonError('INVALID_INPUT', error.message.slice(0, 1000), { field });
+  return new MuonError('INVALID_INPUT', withoutValue(error.message).slice(0, 1000), { field });
+}
+
+/**
+ * GraphQL's own words without the value that they repeat, which may be the whole input, secrets included. Quotes inside of a
+ * value are escaped: the first bare ones are those of its place.
+ */
+function withoutValue(message: string): string {
+  const [, variable, rest] = /^(Variable "\$\w+" got )invalid value ([^]*)$/.exec(message) ?? [];
+  if (variable === undefined || rest === undefined) return message;
+  const [, place, reason] = / (at "\w+(?:\.\w+|\[\d+\])*"); ([^]*)$/.exec(rest) ?? [];
+  const why = reason ?? /^[^]*; ([^]*)$/.exec(rest)?.[1] ?? '';
+  const bare = why.replace(/( cannot represent [^:"]*value): [^]*$/, '$1.');
+  return `${variable}an invalid value${place === undefined ? '' : ` ${place}`}; ${bare}`;
 }

@@ -4,7 +4,7 @@ import { MuonError, toMuonError } from '#core';
 import { statement, type Reader } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
-import { findHosts, hostOperations, hosts, hostState, infrastructureRoom, type HostOccupants, type HostRow } from '#infrastructure';
+import { findHosts, hostOperations, hosts, hostState, infrastructureRoom, signalHostOccupants, type HostOccupants, type HostRow } from '#infrastructure';
 import { defineOperation, done, OperationEngine, OperationRegistry, OperationService, operationsRoom, registerOperationSections, silentBell, type OperationKind } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
@@ -21,9 +21,13 @@ interface Thing {
 const findThings = statement<Thing, [hostId: string, limit: number]>('spec.things', 'SELECT * FROM thing WHERE host_id = $1 ORDER BY id LIMIT $2::int');
 const countThings = statement<{ things: number }, [hostId: string]>('spec.things_count', 'SELECT count(*) AS things FROM thing WHERE host_id = $1');
 const moveThing = statement<never, [id: string, hostId: string]>('spec.things_move', 'UPDATE thing SET host_id = $2 WHERE id = $1 AND NOT stubborn');
-const operationState = statement<{ state: string; blocker: { message: string } | null }, [id: string]>(
+const operationState = statement<{ state: string; blocker: { message: string } | null; wake_signal: string | null }, [id: string]>(
   'spec.maintenance_operation',
-  'SELECT state, blocker FROM operation WHERE id = $1',
+  'SELECT state, blocker, wake_signal FROM operation WHERE id = $1',
+);
+const movesOf = statement<{ resource_id: string; moves: number }, [id: string]>(
+  'spec.maintenance_moves',
+  'SELECT resource_id, count(*) AS moves FROM operation WHERE parent_id = $1 GROUP BY resource_id',
 );
 
 let room: RoomDatabase;
@@ -141,10 +145,33 @@ it('waits for what is blocked when told to, says for what, and goes on when it h
   await expect(bench.maintenance.exit(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
   await room.database.transaction(async (transaction) => {
     await transaction.execute(moveThing, 'pinned-safe', to.id);
-    await operations.signal(transaction, [`host-empty:${from.id}`]);
+    await signalHostOccupants(transaction, from.id);
   });
   await ended(result.operationId, 'SUCCEEDED');
   expect(await state()).toBe('IN_MAINTENANCE');
+});
+
+it('moves what can be moved since it waits, and does not try what has failed at every look', async () => {
+  await put('pinned-safe', 'stubborn-mule');
+  const { result } = await bench.maintenance.enter(access, { id: from.id, whenBlocked: 'WAIT' });
+  const look = async (): Promise<void> => room.database.transaction((transaction) => signalHostOccupants(transaction, from.id));
+  const says = async (): Promise<string | undefined> => (await operationOf(result.operationId))?.blocker?.message;
+  await expect.poll(says, { timeout: 10_000 }).toContain('2 still on the host, the first of them the thing "the pinned-safe": It is bolted');
+  await room.database.transaction(async (transaction) => void (await transaction.raw('UPDATE thing SET pinned = false')));
+  await look();
+  await expect.poll(says, { timeout: 10_000 }).toContain('1 still on the host, the first of them the thing "the stubborn-mule", which could not be moved and is tried again');
+  const moves = async (): Promise<Record<string, number>> => {
+    const rows = await room.database.rows(movesOf, String(result.operationId));
+    return Object.fromEntries(rows.map((row) => [row.resource_id, row.moves]));
+  };
+  expect(await moves()).toEqual({ 'pinned-safe': 1, 'stubborn-mule': 1 });
+  for (let number = 0; number < 3; number += 1) {
+    await look();
+    await expect.poll(async () => (await operationOf(result.operationId))?.wake_signal, { timeout: 10_000 }).not.toBeNull();
+  }
+  expect(await moves()).toEqual({ 'pinned-safe': 1, 'stubborn-mule': 1 });
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
 });
 
 it('leaves the host as it was when it is cancelled', async () => {

@@ -76,7 +76,8 @@ export class HostMaintenanceService {
     const movable = occupants.filter((each) => each.blocked === null);
     const id = operationId.create();
     const changes = new ChangeSet();
-    lockResources(changes, id, [host.id, ...movable.map((each) => each.resourceId)]);
+    // What is moved is held by its move alone: whatever stays is free to be stopped, detached or deleted meanwhile.
+    lockResources(changes, id, [host.id]);
     const update = { intent: 'MAINTENANCE', intent_reason: input.reason ?? null, vacant: false };
     changes.add(ROWS, { table: 'host', update, id: host.id, version: host.version });
     changes.add(OPERATIONS, {

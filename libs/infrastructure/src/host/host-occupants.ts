@@ -24,7 +24,10 @@ export interface HostOccupants {
   list(reader: Reader, host: HostRow, limit: number): Promise<HostOccupant[]>;
   /** How many there are. */
   count(reader: Reader, host: HostRow): Promise<number>;
-  /** The operation that takes the occupant to another host; it chooses the place itself, and may fail without harm. */
+  /**
+   * The operation that takes the occupant to another host; it chooses the place itself, and may fail without harm. It locks
+   * what it moves by itself (`locks`).
+   */
   move(reader: Reader, host: HostRow, occupant: HostOccupant): Promise<ChildOperation>;
 }
 

@@ -4,6 +4,7 @@ import type { OperationStep } from '../kind/operation-kind.js';
 import type { ChildOperation } from '../kind/step-result.js';
 import { operationId, type ChildOutcome, type FanOutPolicy } from '../operation/operation.js';
 import { operationRow } from '../operation/operation-insert.js';
+import type { ResourceLockItem } from '../operation/operation-sections.js';
 import type { ChildRow } from './engine.sql.js';
 import type { HeldOperation } from './held-operation.js';
 
@@ -37,6 +38,13 @@ export function childRows(
   );
 }
 
+/** What these children take for themselves; `rows` are theirs, in the same order. */
+export function childLocks(rows: readonly Record<string, unknown>[], children: readonly ChildOperation[]): ResourceLockItem[] {
+  return children.flatMap(({ locks = [] }, index) =>
+    locks.map((resourceId) => ({ resourceId, operationId: String(rows[index]?.id), mode: 'TAKE' as const })),
+  );
+}
+
 /** What takes back each of these children. */
 export function compensations(
   step: OperationStep<unknown>,
@@ -61,7 +69,7 @@ function outcomeOf(row: ChildRow): ChildOutcome {
 }
 
 /** The root cause of a fan-out that did not come to what its policy wants, or undefined when it did. */
-export function fanOutFailure(policy: FanOutPolicy, children: readonly ChildRow[]): ErrorRecord | undefined {
+export function fanOutFailure(policy: Exclude<FanOutPolicy, { type: 'AGAIN' }>, children: readonly ChildRow[]): ErrorRecord | undefined {
   const succeeded = children.filter((child) => child.state === 'SUCCEEDED').length;
   const wanted = policy.type === 'KEEP' ? policy.atLeast : children.length;
   if (succeeded >= wanted) return undefined;

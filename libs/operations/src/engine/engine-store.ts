@@ -1,9 +1,10 @@
 import { assert, type JsonValue } from '#core';
-import { insertRows, sqlState, type ChangeSetApplier, type Database, type Transaction } from '#database';
+import { ChangeSet, insertRows, sqlState, type ChangeSetApplier, type Database, type Transaction } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { ApplyChanges, CommitWork } from '../kind/step-result.js';
 import { handOver } from '../lock/hand-over.js';
 import { requestCancel } from '../operation/operation.sql.js';
+import { RESOURCE_LOCKS, type ResourceLockItem } from '../operation/operation-sections.js';
 import type { FanOutRecord, Leftover, OperationState } from '../operation/operation.js';
 import type { Bell } from '../queue/bell.js';
 import {
@@ -38,8 +39,9 @@ class CancelSeen extends Error {}
 /** What commits together with a move. */
 export interface MoveExtras {
   commit?: CommitWork | undefined;
-  /** Rows of child operations. */
+  /** Rows of child operations, and what each of them takes for itself. */
   children?: Record<string, unknown>[];
+  childLocks?: ResourceLockItem[];
 }
 
 /** How an operation ended. */
@@ -130,11 +132,13 @@ export class EngineStore {
     if (endsChild) await transaction.rows(lockOperation, row.parent_id as string);
     await this.move(held, extras.patch, transaction);
     if (endsChild) await this.endChild(transaction, held, move, row.parent_id as string);
-    if (move.ended && row.parent_id === null && (await handOver(transaction, held.id))) {
+    if (move.ended && row.holds_locks && (await handOver(transaction, held.id))) {
       transaction.onCommit(this.options.onWork);
     }
     const apply: ApplyChanges = (changes) =>
       this.options.applier.apply(transaction, changes, { principalId: row.principal_id, requestId: row.request_id });
+    const { childLocks = [] } = extras;
+    if (childLocks.length > 0) await kindsOwn('COMMIT', apply(new ChangeSet().add(RESOURCE_LOCKS, ...childLocks)));
     if (extras.commit !== undefined) await kindsOwn('COMMIT', extras.commit(transaction, apply));
     if (extras.children !== undefined) {
       await insertRows(transaction, 'operation', extras.children);
@@ -177,6 +181,7 @@ export class EngineStore {
     fanOut: FanOutRecord,
     parentId: string,
   ): Promise<void> {
+    if (fanOut.policy.type === 'AGAIN') return;
     if (fanOut.policy.type === 'KEEP') {
       const count = await transaction.first(countHopefulChildren, held.id);
       if (count === undefined || count.hopeful >= fanOut.policy.atLeast) return;

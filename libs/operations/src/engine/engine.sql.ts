@@ -38,6 +38,8 @@ export interface LoadedOperation {
   project_id: string | null;
   root_id: string;
   parent_id: string | null;
+  /** Whether it holds resources itself: always possible of a root, and known of a child from its start. */
+  holds_locks: boolean;
   backend_id: string | null;
   origin: OperationOrigin;
   principal_id: string | null;
@@ -70,6 +72,7 @@ export const loadOperations = statement<LoadedOperation, [ids: string[], owner: 
           o.direction, o.step_index, o.pivot_passed, o.cancel_requested_at IS NOT NULL AS cancel_requested, o.fence,
           (extract(epoch FROM o.deadline_at - clock_timestamp()) * 1000)::bigint AS deadline_remaining_ms,
           o.fan_out, o.blocker, o.error, o.not_restored, o.abandonment,
+          o.parent_id IS NULL OR EXISTS (SELECT FROM resource_lock AS l WHERE l.root_operation_id = o.id) AS holds_locks,
           coalesce(own.steps, '[]'::jsonb) AS steps, coalesce(up.outputs, '{}'::jsonb) AS parent_outputs
    FROM operation AS o
    LEFT JOIN LATERAL (

@@ -2,9 +2,9 @@ import { assert, MuonError, toMuonError, type ErrorRecord, type Logger } from '#
 import { sqlState, type Database } from '#database';
 import type { OperationRegistry } from '../kind/operation-registry.js';
 import type { OperationStep, StepContext } from '../kind/operation-kind.js';
-import type { StepDone, StepFanOut, StepResult, StepWait } from '../kind/step-result.js';
+import type { ChildOperation, CommitWork, StepDone, StepFanOut, StepResult, StepWait } from '../kind/step-result.js';
 import { StepFailed, UNDO_ALL } from '../kind/step-result.js';
-import { childKey, childRows, compensationFailure, compensations, fanOutFailure, fanOutOutput, lastOfEach } from './children.js';
+import { childKey, childLocks, childRows, compensationFailure, compensations, fanOutFailure, fanOutOutput, lastOfEach } from './children.js';
 import { readChildren, readUncompensated, type ChildRow } from './engine.sql.js';
 import { WorkFailed, type EngineStore, type MoveExtras } from './engine-store.js';
 import { blockerFrom, failureOf, givenUp, retryDelayMs, waitedTooLong, type RetryTimes } from './failure.js';
@@ -14,9 +14,9 @@ import {
   abandoned,
   blockerOf,
   childrenStarted,
-  compensated,
   finished,
   nextAction,
+  onceMore,
   stepDone,
   stepUndone,
   stuck,
@@ -124,17 +124,25 @@ export class OperationRun {
     });
   }
 
-  /** What has succeeded in this attempt already is not started again. */
-  private async fanOut({ children, policy, commit }: StepFanOut): Promise<Move | undefined> {
+  /** What has succeeded in this attempt already is not started again, unless the step itself looks again and wants it. */
+  private async fanOut({ children, policy, memo, commit }: StepFanOut): Promise<Move | undefined> {
     const { progress, row } = this.held;
+    if (policy.type === 'AGAIN') {
+      assert(children.length > 0, `step ${progress.step_index} of ${row.id} would run again at once`);
+      return this.startChildren(children, () => childrenStarted(progress, policy, children.length, memo), commit);
+    }
     const earlier = lastOfEach(await this.options.database.rows(readChildren, row.id, row.attempt, progress.step_index, false));
     const succeeded = new Set(earlier.filter((child) => child.state === 'SUCCEEDED').map(childKey));
     const wanted = children.filter((child) => !succeeded.has(childKey({ ...child, resource_id: child.resourceId })));
     if (wanted.length === 0) {
       return this.settle(() => stepDone(progress, fanOutOutput(earlier), this.held.mustTurnBack), { commit });
     }
-    const rows = this.rowsOf(wanted.map((child) => ({ child, compensatesId: null })));
-    return this.settle(() => childrenStarted(progress, policy, rows.length), { commit, children: rows });
+    return this.startChildren(wanted, () => childrenStarted(progress, policy, wanted.length), commit);
+  }
+
+  private async startChildren(children: readonly ChildOperation[], make: () => Move, commit: CommitWork | undefined): Promise<Move | undefined> {
+    const rows = this.rowsOf(children.map((child) => ({ child, compensatesId: null })));
+    return this.settle(make, { commit, children: rows, childLocks: childLocks(rows, children) });
   }
 
   private async undo(index: number): Promise<Move | undefined> {
@@ -190,10 +198,11 @@ export class OperationRun {
     const { fan_out: fanOut } = progress;
     assert(fanOut !== null, 'only a fan-out is judged');
     const compensating = fanOut.direction === 'UNDO';
+    if (fanOut.policy.type === 'AGAIN') return this.settle(() => onceMore(progress));
     const children = lastOfEach(await this.options.database.rows(readChildren, row.id, row.attempt, fanOut.step, compensating));
     if (compensating) {
       const failure = compensationFailure(children);
-      return this.settle(() => (failure === undefined ? compensated(progress) : stuck(progress, failure)));
+      return this.settle(() => (failure === undefined ? onceMore(progress) : stuck(progress, failure)));
     }
     const failure = fanOutFailure(fanOut.policy, children);
     if (failure === undefined) {

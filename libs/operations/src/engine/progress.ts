@@ -158,9 +158,13 @@ export function blockerOf(progress: Pick<Progress, 'blocker'>, reason: BlockerRe
   return { ...reason, since: same && progress.blocker !== null ? progress.blocker.since : new Date().toISOString() };
 }
 
-/** Children take over until the last of them has ended. */
-export function childrenStarted(progress: Progress, policy: FanOutPolicy, count: number): Move {
+/**
+ * Children take over until the last of them has ended.
+ * @param memo for the step, when it runs again after them
+ */
+export function childrenStarted(progress: Progress, policy: FanOutPolicy, count: number, memo?: JsonValue): Move {
   return still(progress, {
+    steps: memo === undefined ? [] : [patchOf(progress, progress.step_index, { memo })],
     state: progress.direction === 'FORWARD' ? 'WAITING' : 'UNDOING',
     release: true,
     pending_children: count,
@@ -256,8 +260,8 @@ export function stuck(progress: Progress, error: ErrorRecord, memo?: JsonValue):
   });
 }
 
-/** All compensating children have succeeded: on with the same step's undo. */
-export function compensated(progress: Progress): Move {
+/** Its children have ended, and it is for the same step to go on: its undo, after compensations, or its run. */
+export function onceMore(progress: Progress): Move {
   return still(progress, { fan_out: null, blocker: null });
 }
 

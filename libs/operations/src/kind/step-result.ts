@@ -51,12 +51,19 @@ export interface ChildOperation {
   /** The backend whose tokens the child takes; null for none. */
   backendId?: string | null;
   deadlineMs?: number;
+  /**
+   * Resources that it holds by itself until it ends, and not its root: a deletion of one of them asks this child to cancel, and
+   * nobody else. While somebody else has one the step is tried again.
+   */
+  locks?: readonly string[];
 }
 
 export interface StepFanOut {
   type: 'FAN_OUT';
   children: ChildOperation[];
   policy: FanOutPolicy;
+  /** As of `StepWait`, for a step that runs again after its children. */
+  memo: JsonValue | undefined;
   commit: CommitWork | undefined;
 }
 
@@ -97,14 +104,16 @@ export function wait(result: {
  * Starts one child operation for each resource and waits until all have ended. What succeeded is judged by the policy;
  * the children's outcomes become the step's output (`{ children: ChildOutcome[] }` without their inputs).
  */
-export function fanOut(result: { children: ChildOperation[]; policy: FanOutPolicy; commit?: CommitWork }): StepFanOut {
-  return { type: 'FAN_OUT', children: result.children, policy: result.policy, commit: result.commit };
+export function fanOut(result: { children: ChildOperation[]; policy: FanOutPolicy; memo?: JsonValue; commit?: CommitWork }): StepFanOut {
+  return { type: 'FAN_OUT', children: result.children, policy: result.policy, memo: result.memo, commit: result.commit };
 }
 
 /** One child that fails takes all back with it. */
 export const UNDO_ALL: FanOutPolicy = { type: 'UNDO_ALL' };
 /** Fewer than `atLeast` successes fail the step; beyond that, failed children are left out. */
 export const keep = (atLeast: number): FanOutPolicy => ({ type: 'KEEP', atLeast });
+/** However the children end, the step runs again and looks for itself; it bounds by its memo how often it starts them. */
+export const AGAIN: FanOutPolicy = { type: 'AGAIN' };
 
 /**
  * Thrown by a step that has failed for good, with what it is to know if it is told to go on all the same: where there is no

@@ -1,6 +1,9 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
-/** Who may change a resource; belongs to the root operation until that ends. */
+/**
+ * Who may change a resource; belongs to the root operation until that ends, or to a child that holds it by itself: that is then
+ * named as the root of the lock.
+ */
 @Entity('resource_lock')
 @Index('resource_lock_root', ['root_operation_id'])
 @Index('resource_lock_successor', ['successor_operation_id'], { where: 'successor_operation_id IS NOT NULL' })

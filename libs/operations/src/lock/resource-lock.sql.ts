@@ -59,31 +59,28 @@ export const readAwaited = statement<
 
 /**
  * The first half of a root's end: drops what nobody waits for, and its own places in line; names who waits for the rest.
- * With a resource, of that lock only.
  */
-export const dropLocks = statement<{ successor_operation_id: string }, [rootId: string, resourceId: string | null]>(
+export const dropLocks = statement<{ successor_operation_id: string }, [rootId: string]>(
   'resource_lock.drop',
   `WITH dropped AS (
-     DELETE FROM resource_lock
-     WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
+     DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
    ), withdrawn AS (
-     UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1 AND $2::text IS NULL
+     UPDATE resource_lock SET successor_operation_id = NULL WHERE successor_operation_id = $1
    )
    SELECT DISTINCT successor_operation_id FROM resource_lock
-   WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2)
+   WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL
    ORDER BY successor_operation_id`,
 );
 
 /** The second half, with the successors' rows locked: what is still waited for goes to them, the rest is dropped. */
-export const handOverLocks = statement<never, [rootId: string, resourceId: string | null]>(
+export const handOverLocks = statement<never, [rootId: string]>(
   'resource_lock.hand_over',
   `WITH dropped AS (
-     DELETE FROM resource_lock
-     WHERE root_operation_id = $1 AND successor_operation_id IS NULL AND ($2::text IS NULL OR resource_id = $2)
+     DELETE FROM resource_lock WHERE root_operation_id = $1 AND successor_operation_id IS NULL
    )
    UPDATE resource_lock SET operation_id = successor_operation_id, root_operation_id = successor_operation_id,
      successor_operation_id = NULL
-   WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL AND ($2::text IS NULL OR resource_id = $2)`,
+   WHERE root_operation_id = $1 AND successor_operation_id IS NOT NULL`,
 );
 
 /** Wakes those of the successors that now have all they asked for. */

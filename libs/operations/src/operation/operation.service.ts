@@ -7,6 +7,15 @@ import { refuseCancel, refuseRetry, refuseUnlessStuck } from './operation-comman
 import { OPERATION_ROOTS, OPERATIONS } from './operation-sections.js';
 import { pruneHistories, readForCommand, readForRetry, wakeBySignal, type OperationForCommand } from './operation.sql.js';
 
+/**
+ * For finishers, as `OperationService.signal`: without a bell, since the workers are awake, and their sweep finds what is to be
+ * woken in no time.
+ * @returns how many were waiting
+ */
+export async function signalOperations(transaction: Transaction, signals: readonly string[]): Promise<number> {
+  return (await transaction.rows(wakeBySignal, [...signals])).length;
+}
+
 /** Whoever asks, for the operation's row and the audit. */
 export interface Caller {
   principalId: string | null;
@@ -82,8 +91,7 @@ export class OperationService {
 
   /** Wakes operations whose step waits for one of these signals, when the transaction commits. */
   async signal(transaction: Transaction, signals: readonly string[]): Promise<void> {
-    const woken = await transaction.rows(wakeBySignal, [...signals]);
-    if (woken.length > 0) await this.bell.ring(transaction);
+    if ((await signalOperations(transaction, signals)) > 0) await this.bell.ring(transaction);
   }
 
   /**

@@ -52,8 +52,8 @@ export interface Blocker extends BlockerReason {
   since: string;
 }
 
-/** What a fan-out demands of its children. */
-export type FanOutPolicy = { type: 'UNDO_ALL' } | { type: 'KEEP'; atLeast: number };
+/** What a fan-out demands of its children. After one that says AGAIN its step runs once more, however they have ended. */
+export type FanOutPolicy = { type: 'UNDO_ALL' } | { type: 'KEEP'; atLeast: number } | { type: 'AGAIN' };
 
 /** How a child of a fan-out ended. */
 export interface ChildOutcome {

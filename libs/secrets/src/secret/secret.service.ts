@@ -15,7 +15,8 @@ import {
   type SecretLookup,
   type SecretRef,
 } from './secret.js';
-import { findSecrets, insertSecrets, removeSecrets, removeSecretsOfOwners, type SecretRow } from './secret.sql.js';
+import { removeSecretsOwnedBy } from './secret.rows.js';
+import { findSecrets, insertSecrets, removeSecrets, type SecretRow } from './secret.sql.js';
 
 /**
  * Keeps secrets by envelope encryption (DESIGN §11): each value under a data key of its own, that key wrapped by a
@@ -114,7 +115,7 @@ export class SecretService {
 
   /** Removes everything that belongs to these resources, for when they go. */
   async removeOwnedBy(transaction: Transaction, ownerIds: readonly string[]): Promise<number> {
-    return ownerIds.length === 0 ? 0 : transaction.execute(removeSecretsOfOwners, [...ownerIds]);
+    return removeSecretsOwnedBy(transaction, ownerIds);
   }
 
   /**
