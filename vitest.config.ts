@@ -20,8 +20,8 @@ function project({ testTimeout, fileParallelism = true, ...more }: Project) {
   return { extends: true as const, test: { testTimeout, hookTimeout, fileParallelism, ...more } };
 }
 
-/** Specs that turn hosts of the lab off or cut them off: nothing else may need those meanwhile. */
-const turnHostsOff = ['driver-incus', 'host-failures', 'hosts', 'incus-machines', 'provider-router', 'swarm', 'swarm-votes'].map(
+/** Specs that turn hosts of the lab off, cut them off or give them more pools: nothing else may need those meanwhile. */
+const alone = ['datastores', 'driver-incus', 'driver-joined', 'host-failures', 'hosts', 'incus-machines', 'provider-router', 'swarm', 'swarm-five', 'swarm-votes'].map(
   (name) => `test/lab/${name}.spec.ts`,
 );
 
@@ -52,9 +52,9 @@ export default defineConfig({
       project({ name: 'faults', include: ['test/faults/**/*.spec.ts'], testTimeout: 120_000 }),
       project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),
       // Need a lab that is up, and share it.
-      project({ name: 'lab', include: ['test/lab/**/*.spec.ts'], exclude: turnHostsOff, testTimeout: 180_000 }),
+      project({ name: 'lab', include: ['test/lab/**/*.spec.ts'], exclude: alone, testTimeout: 180_000 }),
       // After those, one by one.
-      project({ name: 'lab-alone', include: turnHostsOff, testTimeout: 180_000, fileParallelism: false }),
+      project({ name: 'lab-alone', include: alone, testTimeout: 180_000, fileParallelism: false }),
       // The same tests on the lab's hosts and network instead of simulated ones, but for what is left out with a reason.
       project({
         name: 'lab-acceptance',

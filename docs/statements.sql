@@ -695,7 +695,7 @@ WHERE c.state = 'ACTIVE' AND c.limit_gib - c.claimed_gib >= $2
 AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY($1)
 WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
 ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
-AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5)))
+AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5))) AND ($6::text IS NULL OR c.kind = $6)
 ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int;
 
 -- datastore.find
@@ -708,7 +708,7 @@ FROM datastore_capacity AS c
 LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
 WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
 AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
-AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3)));
+AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4);
 
 -- datastore.list.NAME#085381de
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StatusCode } from '#incus';
 import { killHost, startHost } from '../../apps/lab/src/hosts.js';
 import { DEBIAN_IMAGE } from '../../apps/lab/src/layout.js';
+import { LabDocker } from '../support/lab-docker.js';
 import { InstanceKey, LabInventory } from '../support/lab-inventory.js';
 import { until } from '../support/lab.js';
-import { LabSystem, type LabMachine, type LabTenant } from '../support/lab-system.js';
+import { LabSystem, type LabTenant } from '../support/lab-system.js';
 
 /** A Swarm cluster as users ask for it, on real hosts and a real network, seen through the stock docker client. */
 
@@ -14,7 +15,6 @@ const KEPT_HOST = 'h1';
 /** Until a host that died is missed, and until what it had is replaced. */
 const HEALING_MS = 400_000;
 const SOON = { MUON_HOST_SILENT_AFTER_MS: '10000' };
-const BUNDLE_FOLDER = '/root/bundle';
 /** Everything that a web server of one line needs, out of the node's own image: no registry is reached from the lab. */
 const IMAGE_FILES = 'for file in /bin/sh /bin/nc $(ldd /bin/sh /bin/nc | grep -o "/[^ :]*" | sort -u); do readlink -f $file; echo $file; done | sort -u';
 const WEB = `tar -ch $(${IMAGE_FILES}) 2>/dev/null | docker import -c 'CMD ["/bin/sh", "-c", "while echo served by $HOSTNAME | nc -lN 80; do :; done"]' - lab/web:1`;
@@ -48,7 +48,8 @@ let muon: LabSystem;
 let tenant: LabTenant;
 let inventory: LabInventory;
 let cluster: Swarm;
-let client: LabMachine;
+/** On a machine of its own, with the bundle. */
+let docker: LabDocker;
 /** Before anything was made. */
 let untouched: { remains: string[]; books: Books };
 
@@ -94,24 +95,11 @@ async function change(mutation: string, type: string, input: Record<string, unkn
   await muon.ended(tenant.api, answer[mutation]?.operation.id ?? '', PATIENCE_MS);
 }
 
-/** The client's docker, with the bundle. */
-async function docker(...words: string[]): Promise<{ exitCode: number; stdout: string }> {
-  const environment = `DOCKER_HOST=${cluster.apiEndpoint} DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=${BUNDLE_FOLDER}`;
-  return muon.inGuest(client.id, 'sh', '-c', `${environment} timeout 30 docker "$@"`, 'docker', ...words);
-}
-
-/** By name, as `Ready Leader`. @throws Error when no manager answers */
-async function nodesSeen(): Promise<Map<string, string>> {
-  const { exitCode, stdout } = await docker('node', 'ls', '--format', '{{.Hostname}} {{.Status}} {{.ManagerStatus}}');
-  if (exitCode !== 0) throw new Error(`docker node ls ended with ${exitCode}`);
-  return new Map(stdout.trim().split('\n').map((line) => [line.split(' ')[0] ?? '', line.split(' ').slice(1).join(' ').trim()]));
-}
-
 /** All that Muon knows of are there for Swarm, and take part. */
 async function allReady(): Promise<Map<string, string>> {
   const names = cluster.nodes.map((node) => node.name).sort();
   const seen = await until('All nodes ready', 120_000, async () => {
-    const nodes = await nodesSeen();
+    const nodes = await docker.nodes();
     return [...nodes.keys()].sort().join() === names.join() && [...nodes.values()].every((status) => status.startsWith('Ready')) ? nodes : undefined;
   });
   expect([...seen.values()].filter((status) => /Leader|Reachable/.test(status)).sort()).toEqual(['Ready Leader', 'Ready Reachable', 'Ready Reachable']);
@@ -130,7 +118,7 @@ beforeAll(async () => {
   const { createCluster } = await tenant.api.request<{ createCluster: { cluster: { id: string }; operation: { id: string } } }>(text, { input });
   await muon.ended(tenant.api, createCluster.operation.id, PATIENCE_MS);
   cluster = await look(createCluster.cluster.id);
-  client = await onKeptHost(async () => muon.machine(tenant, cluster.networkId, 'client', { flavor: 'node', image: DEBIAN_IMAGE }));
+  docker = await LabDocker.beside(muon, tenant, cluster, KEPT_HOST);
 }, PATIENCE_MS);
 
 afterAll(async () => {
@@ -138,37 +126,16 @@ afterAll(async () => {
   await muon?.close();
 }, PATIENCE_MS);
 
-/** The others get nothing new meanwhile. */
-async function onKeptHost<Made>(make: () => Promise<Made>): Promise<Made> {
-  const others = (await hosts()).filter(({ name }) => name !== KEPT_HOST);
-  const each = async (mutation: string, more = ''): Promise<void> => {
-    for (const { id } of others) await muon.owner.request(`mutation ($id: ID!) { ${mutation}(input: { id: $id${more} }) { host { id } } }`, { id });
-  };
-  await each('suspendHost', ', reason: "One place is wanted."');
-  try {
-    return await make();
-  } finally {
-    await each('resumeHost');
-  }
-}
-
 test('a bundle opens the managers to the stock client, wherever the load balancer leads, and nobody comes in without', async () => {
-  const text = `mutation ($id: ID!) { createDockerBundle(input: { id: $id, validMinutes: 30 }) { bundle { host files { name content } } } }`;
-  const { createDockerBundle } = await tenant.api.request<{ createDockerBundle: { bundle: { host: string; files: { name: string; content: string }[] } } }>(text, { id: cluster.id });
-  const { host, files } = createDockerBundle.bundle;
+  const host = await docker.getBundle();
   expect(host).toBe(cluster.apiEndpoint);
-  const instance = await until('The client', 60_000, async () => muon.instanceOf(client.id));
-  for (const { name, content } of files) {
-    const command = ['sh', '-c', `mkdir -p ${BUNDLE_FOLDER}; umask 077; cat > ${BUNDLE_FOLDER}/${name}`];
-    await muon.incus.instances.execute(instance.name, { command, input: content, timeoutMs: 30_000 });
-  }
   await allReady();
   const managers = new Set<string>();
   await until('Every manager asked', 60_000, async () => {
-    managers.add((await docker('info', '--format', '{{.Name}}')).stdout.trim());
+    managers.add((await docker.run('info', '--format', '{{.Name}}')).stdout.trim());
     return managers.size === 3 ? true : undefined;
   });
-  const stranger = await muon.inGuest(client.id, 'curl', '--insecure', '--silent', '--max-time', '10', `${host.replace('tcp:', 'https:')}/info`);
+  const stranger = await muon.inGuest(docker.machine.id, 'curl', '--insecure', '--silent', '--max-time', '10', `${host.replace('tcp:', 'https:')}/info`);
   expect(stranger).toMatchObject({ stdout: '' });
   expect(stranger.exitCode).not.toBe(0);
 });
@@ -180,7 +147,7 @@ test('managers are on hosts of their own, nodes have what cloud-init was to writ
     expect(stdout).toContain(`MUON_NODE_ROLE=${node.role}\n`);
   }
   const worker = cluster.nodes.find((node) => node.role === 'WORKER')?.name ?? '';
-  const { stdout } = await docker('node', 'inspect', worker, '--format', '{{json .Spec.Labels}}');
+  const { stdout } = await docker.run('node', 'inspect', worker, '--format', '{{json .Spec.Labels}}');
   expect(JSON.parse(stdout)).toMatchObject({ team: 'shop', 'muon.pool': 'workers' });
 });
 
@@ -189,17 +156,17 @@ test('a service is spread over the workers, and reached through the overlay', as
     if (node.role === 'WORKER') expect(await muon.inGuest(node.virtualMachine?.id ?? '', 'sh', '-c', WEB)).toMatchObject({ exitCode: 0 });
   }
   const created = [
-    await docker('network', 'create', '--driver', 'overlay', '--opt', 'com.docker.network.driver.mtu=1392', 'shop'),
-    await docker('service', 'create', '--detach', '--quiet', '--no-resolve-image', '--name', 'web', '--network', 'shop', '--endpoint-mode', 'dnsrr', '--mode', 'global', '--constraint', 'node.labels.team==shop', 'lab/web:1'),
+    await docker.run('network', 'create', '--driver', 'overlay', '--opt', 'com.docker.network.driver.mtu=1392', 'shop'),
+    await docker.run('service', 'create', '--detach', '--quiet', '--no-resolve-image', '--name', 'web', '--network', 'shop', '--endpoint-mode', 'dnsrr', '--mode', 'global', '--constraint', 'node.labels.team==shop', 'lab/web:1'),
   ];
   for (const { exitCode } of created) expect(exitCode).toBe(0);
   await until('Two tasks', 120_000, async () => {
-    const { stdout } = await docker('service', 'ls', '--format', '{{.Replicas}}');
+    const { stdout } = await docker.run('service', 'ls', '--format', '{{.Replicas}}');
     return stdout.trim() === '2/2' ? true : undefined;
   });
   // From the task of one node to both, and to either by the service's name.
-  const tasks = (await docker('service', 'ps', '--quiet', '--filter', 'desired-state=running', 'web')).stdout.trim().split('\n');
-  const attached = await docker('inspect', '--format', '{{range .NetworksAttachments}}{{index .Addresses 0}}{{end}}', ...tasks);
+  const tasks = (await docker.run('service', 'ps', '--quiet', '--filter', 'desired-state=running', 'web')).stdout.trim().split('\n');
+  const attached = await docker.run('inspect', '--format', '{{range .NetworksAttachments}}{{index .Addresses 0}}{{end}}', ...tasks);
   const addresses = attached.stdout.trim().split('\n').map((address) => address.split('/')[0] ?? '');
   expect(addresses).toHaveLength(2);
   const worker = cluster.nodes.find((node) => node.role === 'WORKER')?.virtualMachine?.id ?? '';
@@ -220,7 +187,7 @@ test('a pool grows and shrinks, drained first, and the managers know only who is
   const pool = cluster.nodePools[0]?.id ?? '';
   const before = await joinTokens();
   await change('scaleNodePool', 'ScaleNodePoolInput', { id: pool, count: 3 });
-  expect((await nodesSeen()).size).toBe(6);
+  expect((await docker.nodes()).size).toBe(6);
   // Whoever has read the ones that were used comes in by them no more.
   const after = await joinTokens();
   for (const role of ['manager', 'worker'] as const) expect(after[role]).not.toBe(before[role]);
@@ -232,7 +199,7 @@ test('a pool grows and shrinks, drained first, and the managers know only who is
 
 async function joinTokens(): Promise<Record<'manager' | 'worker', string>> {
   const token = async (role: string): Promise<string> => {
-    const { exitCode, stdout } = await docker('swarm', 'join-token', '--quiet', role);
+    const { exitCode, stdout } = await docker.run('swarm', 'join-token', '--quiet', role);
     expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^SWMTKN-1-/)]);
     return stdout.trim();
   };
@@ -292,7 +259,7 @@ test('the leader’s host dies: the cluster goes on, is made whole on the others
   }
   await muon.lab.settled(muon.incus);
   await until(`${host.name} back`, 120_000, async () => ((await hosts()).find(({ id }) => id === host.id)?.state === 'ACTIVE' ? true : undefined));
-  const machines = [client.id, ...cluster.nodes.map((node) => node.virtualMachine?.id ?? '')].sort();
+  const machines = [docker.machine.id, ...cluster.nodes.map((node) => node.virtualMachine?.id ?? '')].sort();
   await until('Nothing of the old machines', 120_000, async () => {
     const instances = (await inventory.instances()).filter(({ config }) => config[InstanceKey.MACHINE] !== undefined);
     const running = instances.filter(({ status_code: code }) => code === StatusCode.RUNNING);
@@ -346,7 +313,7 @@ test('Kubernetes is refused here before anything is made', async () => {
 test('a cluster that is deleted leaves nothing in Incus, OVN, quota and placement', async () => {
   // Six machines, as many ports, and more.
   expect((await inventory.remains()).length - untouched.remains.length).toBeGreaterThan(2 * 6);
-  await muon.delete(tenant, client.id);
+  await muon.delete(tenant, docker.machine.id);
   await change('deleteCluster', 'DeleteClusterInput', { id: cluster.id });
   expect((await inventory.remains()).sort()).toEqual(untouched.remains.sort());
   expect(await books()).toEqual(untouched.books);

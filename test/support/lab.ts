@@ -49,12 +49,21 @@ export class Lab {
 
   /** The host that has a router's or provider router's outer port at this moment. */
   async gatewayOf(routerId: string): Promise<string | undefined> {
-    const chassis = await this.southbound('--bare', '--columns=chassis', 'find', 'Port_Binding', 'type=chassisredirect', `logical_port=cr-${routerId}-gateway`);
-    return chassis === '' ? undefined : this.southbound('--bare', 'get', 'Chassis', chassis, 'name');
+    return this.hostOfBinding('type=chassisredirect', `logical_port=cr-${routerId}-gateway`);
+  }
+
+  /** The host whose controller has taken the port up, because a machine of that host is on it. */
+  async hostOfPort(portId: string): Promise<string | undefined> {
+    return this.hostOfBinding(`logical_port=${portId}`);
   }
 
   async switchOf(host: string, ...programArguments: string[]): Promise<string> {
     return (await runOn(await this.machine(host), 'ovs-vsctl', programArguments)).trim();
+  }
+
+  private async hostOfBinding(...conditions: string[]): Promise<string | undefined> {
+    const chassis = await this.southbound('--bare', '--columns=chassis', 'find', 'Port_Binding', ...conditions);
+    return chassis === '' ? undefined : this.southbound('--bare', 'get', 'Chassis', chassis, 'name');
   }
 
   /** @throws Error where the image is missing of which nodes are made, and guests that need more than the tiny one has */

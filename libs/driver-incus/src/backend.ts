@@ -30,13 +30,7 @@ export class IncusBackend {
    * @param needs capabilities that the call is UNSUPPORTED without
    */
   async ask<Value>(call: DriverCall, method: string, needs: readonly (keyof Capabilities)[], work: (budget: Budget) => Promise<Value>): Promise<Value> {
-    refuseInsideTransaction(`Incus driver: ${method}`);
-    for (const capability of needs) {
-      if (!this.capabilities[capability]) {
-        throw new MuonError('UNSUPPORTED', `This backend does not offer "${capability}".`, { data: { backend: this.backendId, capability } });
-      }
-    }
-    if (call.signal.aborted) throw new MuonError('CANCELLED', 'The call was given up before it began.');
+    this.admit(call, method, needs);
     const bounded = async (signal: AbortSignal): Promise<Value> => {
       const budget = new Budget(call.timeoutMs, signal);
       for (;;) {
@@ -50,6 +44,20 @@ export class IncusBackend {
       }
     };
     return withTimeout('Incus', call.timeoutMs, bounded, call.signal);
+  }
+
+  /**
+   * @param needs capabilities that the call is UNSUPPORTED without
+   * @throws INTERNAL inside an open unit of work, UNSUPPORTED, CANCELLED
+   */
+  admit(call: DriverCall, method: string, needs: readonly (keyof Capabilities)[]): void {
+    refuseInsideTransaction(`Incus driver: ${method}`);
+    for (const capability of needs) {
+      if (!this.capabilities[capability]) {
+        throw new MuonError('UNSUPPORTED', `This backend does not offer "${capability}".`, { data: { backend: this.backendId, capability } });
+      }
+    }
+    if (call.signal.aborted) throw new MuonError('CANCELLED', 'The call was given up before it began.');
   }
 
   /** @returns whether the operation has ended well; false when it still runs at the end of the call's time */

@@ -85,7 +85,7 @@ export class IncusCompute implements ComputeDriver {
 
   async deleteMachine(call: DriverCall, machineId: string): Promise<Outcome<void>> {
     return this.backend.ask(call, 'deleteMachine', ['compute'], async (budget) => {
-      // Also one that was begun and has no more than the name: a request for it that comes late then finds nothing.
+      // Also one that was begun and has no more than the name.
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
@@ -164,9 +164,13 @@ export class IncusCompute implements ComputeDriver {
   private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Found>> {
     const stopped = await this.power.stop(found, true, budget);
     if (stopped.state !== 'DONE') return stopped;
-    return this.catalog.change(found.value.name, machineId, budget, (instance) =>
-      machineIdOf(instance) === machineId ? diskSettings(instance, this.backend.settings.instanceConfig) : undefined,
-    );
+    return this.catalog.change(found.value.name, machineId, budget, (instance) => {
+      const present = machineIdOf(instance);
+      if (present === machineId) return diskSettings(instance, this.backend.settings.instanceConfig);
+      // One that was begun and has no more than the name: the rest of it is refused once the instance is another (etag).
+      if (present !== undefined || instance.config[Key.CALLED_OFF] === machineId) return undefined;
+      return { config: { ...instance.config, [Key.CALLED_OFF]: machineId } };
+    });
   }
 
   /** By an earlier call of the same deletion, whose end came after its caller had given up. */

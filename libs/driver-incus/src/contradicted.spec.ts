@@ -2,7 +2,7 @@ import { typeidUnboxed } from 'typeid-js';
 import { beforeEach, expect, test } from 'vitest';
 import { StatusCode } from '#incus';
 import { nameOf } from './names.js';
-import { callOf, diskOf, machineOf, pretendIncus } from './testing/pretend-incus.js';
+import { callOf, diskOf, machineOf, pretendIncus, type Asked } from './testing/pretend-incus.js';
 
 /** What Incus says when somebody else is at work on the same machine; seen in test/lab/incus-races.spec.ts now and then. */
 
@@ -41,6 +41,29 @@ test('a suspension that another’s resumption has thwarted is tried again', asy
 test('a suspension that fails each time fails with Incus’s reason', async () => {
   refuseToFreeze(100);
   await expect(bench.driver.compute.suspendMachine(callOf(), machineId)).rejects.toMatchObject({ code: 'BACKEND_FAILED', message: 'Incus: freezing the container failed' });
+});
+
+test('a creation whose last request comes while its machine is deleted leaves no machine', async () => {
+  const { incus, driver } = bench;
+  const disk = diskOf();
+  const machine = machineOf(disk.diskId);
+  const itsName = nameOf(machine.machineId);
+  await driver.storage.createDisk(callOf(), disk);
+  const late: Asked[] = [];
+  incus.when(new RegExp(`^PUT /instances/${itsName}`), async (asked) => {
+    if (late.push(asked) > 1) return incus.answer(asked);
+    return new Promise(() => undefined);
+  });
+  await expect(driver.compute.createMachine(callOf({ timeoutMs: 200 }), machine)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  // After the deletion has looked, and before the name is taken away.
+  incus.when(new RegExp(`^POST /instances/${itsName}`), (asked) => {
+    const [creation] = late;
+    if (creation !== undefined) incus.answer(creation);
+    return incus.answer(asked);
+  });
+  expect((await driver.compute.deleteMachine(callOf(), machine.machineId)).state).toBe('DONE');
+  expect(await driver.compute.getMachine(callOf(), machine.machineId)).toBeUndefined();
+  expect(await driver.storage.getDisk(callOf(), disk.diskId)).toMatchObject({ attachedTo: null });
 });
 
 test('a disk that is deleted while it is attached is NOT_FOUND by its own name', async () => {

@@ -5,7 +5,7 @@ import { IncusBackend } from './backend.js';
 import { Catalog } from './catalog.js';
 import { IncusCompute } from './compute.js';
 import { IncusHosts, type Fence } from './hosts.js';
-import { noNetwork } from './no-network.js';
+import { offeredNetwork } from './offered-network.js';
 import { readEndpoints, readNetworkSecret, readOptions, type IncusOptions, type IncusSettings } from './options.js';
 import { IncusStorage } from './storage.js';
 import { Watch } from './watch.js';
@@ -42,7 +42,7 @@ class IncusDriver implements Driver {
     this.compute = new IncusCompute(backend, catalog);
     this.storage = new IncusStorage(backend, catalog);
     this.hosts = new IncusHosts(backend, fence);
-    this.network = opened ?? noNetwork(backend);
+    this.network = offeredNetwork(backend, opened);
   }
 
   get capabilities(): Capabilities {

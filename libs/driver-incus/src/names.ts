@@ -10,6 +10,8 @@ export const Key = {
   ORIGIN: 'user.muon.origin',
   MACHINE: 'user.muon.machine',
   MACHINE_SPECIFICATION: 'user.muon.machine-specification',
+  /** The machine that was deleted before it was made: what was meant for the instance as it was before, comes too late. */
+  CALLED_OFF: 'user.muon.called-off',
   /** `pid keys`, a line each: the process that the restarts of those idempotency keys were to end. */
   RESTART: 'user.muon.restart',
   /** The guest's host name, for the templates of images. */
@@ -25,6 +27,7 @@ export const Key = {
 export const MACHINE_KEYS: readonly string[] = [
   Key.MACHINE,
   Key.MACHINE_SPECIFICATION,
+  Key.CALLED_OFF,
   Key.RESTART,
   Key.HOSTNAME,
   Key.USER_DATA,

@@ -8,7 +8,7 @@ import { Cluster } from './cluster.graphql.js';
 
 @InputType({ description: 'The control nodes of a new cluster.' })
 export class ControlPlaneInput {
-  @Field(() => Int, { nullable: true, description: '1, 3 or 5; 3 if not given. With 3 or more, no two are on one host; they are spread over racks and zones as far as those reach.' })
+  @Field(() => Int, { nullable: true, description: '1, 3 or 5; 3 if not given. Of 3, no two are on one host; of 5, two are where there are too few hosts. They are spread over racks and zones as far as those reach.' })
   readonly count?: number | null;
 
   @Field(() => String, { description: 'Id or name of their flavor.' })

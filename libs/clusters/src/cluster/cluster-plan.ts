@@ -7,6 +7,7 @@ import { CHARGES, ResourceKey, type Charge } from '#quota';
 import type { Blueprint } from '../blueprint/blueprint.js';
 import { newNodes, planNodes, type NewNode, type NodeHome, type PlanningTools } from '../node/node-plan.js';
 import { planEdge } from './cluster-edge.js';
+import { planApart } from './control-spread.js';
 import { clusterId as clusterIds, derivedName } from './cluster.js';
 import { OWN_ACCESS } from './own-access.js';
 import { unplacedCharges } from './quota-preview.js';
@@ -87,7 +88,9 @@ export async function planTree(
   const tree = { changes, networkId, controlGroupId: control.group.id, workerGroupId: worker.group.id };
   let unplaced = unplacedCharges(shape, nodes);
   try {
-    const set = await planNodes(reader, access, tools.secrets, home, nodes, changes, options);
+    const set = await planApart(home, shape.control.count, async (inHome, judge) =>
+      planNodes(reader, access, tools.secrets, inHome, nodes, changes, { ...options, ...(judge === undefined ? {} : { judge }) }),
+    );
     // They are in the changes: what has no place from here on is something else.
     unplaced = [];
     const controls = set.machines.slice(0, shape.control.count);

@@ -88,6 +88,11 @@ export function quorum(controlCount: number): number {
   return Math.floor(controlCount / 2) + 1;
 }
 
+/** How many control nodes the others can do without: so many one host may have. */
+export function spareControls(controlCount: number): number {
+  return controlCount - quorum(controlCount);
+}
+
 const MAX_NAME = 63;
 const SUFFIX_LETTERS = 6;
 

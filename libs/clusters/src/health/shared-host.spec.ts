@@ -1,10 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { clusterState, nodeState, type ClusterHealthOptions, type ClusterNodeRow, type ClusterRow } from '#clusters';
+import { statement } from '#database';
 import { SimulatedHostState } from '#driver-simulated';
 import { findHosts, Heartbeat, hostState, HostStateNews, type HostRow } from '#infrastructure';
 import { auditCounters } from '#quota';
 import { clustersBench, systemAccess, type ClustersBench } from '#testing';
+
+const intend = statement<{ id: string }, [id: string, intent: string]>('spec.shared_intent', 'UPDATE host SET intent = $2 WHERE id = $1 RETURNING id');
 
 /** As many hosts as control nodes: when one is lost, nothing is left where a replacement would be alone. */
 describe('a cluster on three hosts', () => {
@@ -132,5 +135,35 @@ describe('a cluster on three hosts', () => {
     expect(plan?.changes).toMatchObject({ problems: [], reasons: expect.arrayContaining([expect.objectContaining({ message: expect.stringContaining('shares its host') })]) });
     await replaced(lost);
     expect(await controlsOf(cluster)).toHaveLength(3);
+  }, 60_000);
+
+  it('gets five control nodes, two on a host at most: none may be lost with its host that the others could not do without', async () => {
+    const controlPlane = { count: 5, flavor: 'small' } as const;
+    const request = bench.request(bench.emptyProject(), 'five', { controlPlane, nodePools: [] });
+    const { plan } = await bench.clusters.create(access, request, { dryRun: true });
+    expect(plan?.changes.problems).toEqual([]);
+    expect(plan?.changes.reasons).toContainEqual(expect.objectContaining({ subject: 'placement', message: expect.stringContaining('up to 2 share one') }));
+    const cluster = await bench.made(bench.emptyProject(), 'five', { controlPlane, nodePools: [] });
+    const hostIds = await Promise.all((await controlsOf(cluster)).map(hostIdOf));
+    const shares = [...Map.groupBy(hostIds, (id) => id).values()].map(({ length }) => length).sort((one, other) => one - other);
+    expect(shares).toEqual([1, 2, 2]);
+    await bench.reconcile('cluster-health', hasty);
+    expect(await condition(cluster, 'FAULT_TOLERANT')).toMatchObject({ status: 'TRUE', reason: 'SPARE_CONTROL_NODES' });
+  }, 60_000);
+
+  it('gets no five control nodes where one host would have three of them', async () => {
+    const [away] = await hosts();
+    const setIntent = async (intent: string): Promise<unknown> => bench.room.database.rows(intend, String(away?.id), intent);
+    await setIntent('SUSPENDED');
+    try {
+      const request = bench.request(bench.emptyProject(), 'crammed', { controlPlane: { count: 5, flavor: 'small' }, nodePools: [] });
+      await expect(bench.clusters.create(access, request)).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
+      const { plan } = await bench.clusters.create(access, request, { dryRun: true });
+      // Nothing is shown as made, nor charged twice, that has no place.
+      expect(plan?.changes.resources.filter(({ kind }) => kind === 'virtual machine' || kind === 'node')).toEqual([]);
+      expect(plan?.changes.problems.map(({ code }) => code)).toEqual(['INSUFFICIENT_CAPACITY']);
+    } finally {
+      await setIntent('ENABLED');
+    }
   }, 60_000);
 });

@@ -23,6 +23,7 @@ const hold = statement<never, [id: string]>(
   `INSERT INTO resource_lock (resource_id, operation_id, root_operation_id) VALUES ($1, 'op_spec', 'op_spec')`,
 );
 const letGo = statement<never, [id: string]>('spec.recovery_let_go', 'DELETE FROM resource_lock WHERE resource_id = $1');
+const becomes = statement<never, [ids: string[], kind: string]>('spec.recovery_kind', 'UPDATE datastore SET kind = $2 WHERE id = ANY ($1)');
 const hostReturns = statement<never, [id: string]>('spec.recovery_host_returns', `UPDATE host SET health = 'UP', fence = 'NONE' WHERE id = $1`);
 
 describe.each([
@@ -54,6 +55,24 @@ describe.each([
   });
   const chargesOf = async (ids: string[]) =>
     (await bench.room.database.rows(findCharges, ids)).map((charge) => `${charge.resource_key} ${charge.amount}`).sort();
+
+  it('are made anew on a datastore of the kind that their root disk was on, and wait for one', async ({ skip }) => {
+    if (pools.poolGib === 0) skip('what all share is of one kind');
+    const project = await bench.freshProject();
+    const id = await bench.running(project, 'kindred', { recovery: 'RECREATE' });
+    const [host, [root]] = [await bench.hostOf(id), await bench.room.database.rows(findDisksOfOwners, [id])];
+    const others = bench.center.datastoreIds.filter((each) => each !== root?.datastore_id);
+    await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'fast'));
+    try {
+      await bench.setHost(host, SimulatedHostState.DEAD);
+      await recoveryBecomes(id, 'INSUFFICIENT_CAPACITY');
+    } finally {
+      await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'standard'));
+    }
+    await bench.isNew(id);
+    const { result } = await bench.machines.delete(access, id);
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
 
   it('are made anew elsewhere once the host is proven to be off, and the old ones never run again', async () => {
     const project = await bench.freshProject();

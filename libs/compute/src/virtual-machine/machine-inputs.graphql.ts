@@ -32,6 +32,9 @@ export class CreateVirtualMachineInput {
   @Field(() => String, { nullable: true, description: 'Id or name of a zone; any that the tenant may use if not given.' })
   readonly zone?: string | null;
 
+  @Field(() => String, { nullable: true, description: 'Only datastores of this kind for its root disk, in the operator’s word; any if not given.' })
+  readonly datastoreKind?: string | null;
+
   @Field(() => String, { nullable: true, description: 'Id or name of an affinity group of the project.' })
   readonly affinityGroup?: string | null;
 

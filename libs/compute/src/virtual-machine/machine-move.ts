@@ -18,17 +18,17 @@ export interface Elsewhere {
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
 export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow): Promise<StepDone> {
-  const { placement, claims } = await chooseElsewhere(reader, machine, 0);
+  const { placement, claims } = await chooseElsewhere(reader, machine);
   const { hostId, rackId } = placement;
   return done({ output: { hostId, rackId }, commit: async (_transaction, apply) => apply(claims) });
 }
 
 /**
  * Chooses another host of the same zone and backend, by the same rules as for a new machine.
- * @param diskGib what it needs of a datastore there; 0 when it keeps its disks
+ * @param disk what it needs of a datastore there; nothing when it keeps its disks
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
-export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, diskGib: number): Promise<Elsewhere> {
+export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, disk?: { gib: number; datastoreKind: string }): Promise<Elsewhere> {
   const { id, affinity_group_id } = machine;
   const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
   const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
@@ -41,7 +41,7 @@ export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow
         resourceId: id,
         cpu: machine.cpu,
         memoryMib: machine.memory_mib,
-        diskGib,
+        ...(disk === undefined ? { diskGib: 0 } : { diskGib: disk.gib, datastoreKind: disk.datastoreKind }),
         backendIds: [machine.backend_id],
         excludedHostIds: [machine.host_id],
         groupIds: groups.map((group) => group.id),

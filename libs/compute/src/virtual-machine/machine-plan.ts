@@ -31,6 +31,8 @@ export interface MachineRequest {
   securityGroupIds?: readonly string[];
   /** One of them is chosen; none means any zone that the tenant may use. */
   zoneIds: readonly string[];
+  /** Only datastores of this kind for its root disk; any when left out. */
+  datastoreKind?: string;
   /** Its strength may be less than the group's own, for a machine that is better in the wrong place than nowhere. */
   affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
   /** Where there are several racks and zones, the members of its group are spread over those, too. */
@@ -142,6 +144,7 @@ async function place(
       cpu: machine.flavor.cpu,
       memoryMib: machine.flavor.memory_mib,
       diskGib: machine.flavor.disk_gib,
+      ...(machine.datastoreKind === undefined ? {} : { datastoreKind: machine.datastoreKind }),
       zoneIds: machine.zoneIds,
       groupIds: groupsOf(machine).map((group) => group.id),
     })),

@@ -4,9 +4,12 @@ import { FaultKind } from '#driver-simulated';
 import { findPortsOfOwners, SecurityGroupService } from '#network';
 import { OperationRequests } from '#operations';
 import { QuotaService } from '#quota';
+import { findDisksOfOwners } from '#storage';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
 
 const tombstones = statement<{ object_id: string }, [id: string]>('spec.readmission_tombstones', 'SELECT object_id FROM tombstone WHERE object_id = $1');
+
+const becomes = statement<{ id: string }, [id: string, kind: string]>('spec.readmission_kind', 'UPDATE datastore SET kind = $2 WHERE id = $1 RETURNING id');
 
 describe('retrying a machine that could not be made', () => {
   let bench: ComputeBench;
@@ -20,7 +23,7 @@ describe('retrying a machine that could not be made', () => {
   afterEach(() => bench.center.world.clearFaults());
   afterAll(() => bench.close());
 
-  async function failed(project: BenchProject, name: string, more: { securityGroupIds?: string[] } = {}): Promise<{ id: string; operationId: string }> {
+  async function failed(project: BenchProject, name: string, more: { securityGroupIds?: string[]; datastoreKind?: string } = {}): Promise<{ id: string; operationId: string }> {
     await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'startMachine' });
     const request = { ...project, name, flavor: 'small', image: 'debian', metadata: { team: 'shop' }, ...more };
     const { result } = await bench.machines.create(access, request);
@@ -69,6 +72,25 @@ describe('retrying a machine that could not be made', () => {
     const elsewhere = await bench.freshProject();
     const refused = bench.machines.create(access, { ...elsewhere, name: 'vm', flavor: 'small', image: 'debian', securityGroupIds: [web] });
     await expect(refused).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.securityGroupIds.0' });
+  });
+
+  it('puts its root disk on a datastore of the kind that it was asked for with, and refuses by its name a kind that none is', async () => {
+    const fast = bench.center.datastoreIds[1] ?? '';
+    await bench.room.database.rows(becomes, fast, 'fast');
+    try {
+      for (const name of ['one', 'two', 'three']) {
+        const project = await bench.freshProject();
+        const { id, operationId } = await failed(project, name, { datastoreKind: 'fast' });
+        await requests.retry(access, operationId);
+        expect(await bench.center.ended(operationId)).toMatchObject({ state: 'SUCCEEDED' });
+        expect(await bench.room.database.rows(findDisksOfOwners, [id])).toMatchObject([{ datastore_id: fast }]);
+      }
+      const project = await bench.freshProject();
+      const refused = bench.machines.create(access, { ...project, name: 'none', flavor: 'small', image: 'debian', datastoreKind: 'mirrored' });
+      await expect(refused).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', message: expect.stringContaining('without room on a datastore of the kind "mirrored"') });
+    } finally {
+      await bench.room.database.rows(becomes, fast, 'standard');
+    }
   });
 
   it('can fail again, and is taken back again', async () => {

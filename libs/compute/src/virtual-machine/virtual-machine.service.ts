@@ -39,6 +39,8 @@ export const createVirtualMachineInput = z.strictObject({
   securityGroupIds: z.array(reference).max(MAX_GROUPS, `A port is in at most ${MAX_GROUPS} security groups.`).default([]),
   /** Id or name; any zone of the tenant when left out. */
   zone: reference.optional(),
+  /** Only datastores of this kind for its root disk; any when left out. */
+  datastoreKind: nameSchema.optional(),
   /** Id or name. */
   affinityGroup: reference.optional(),
   power: z.enum(['RUNNING', 'STOPPED']).default('RUNNING'),
@@ -100,7 +102,8 @@ export class VirtualMachineService {
       const changes = new ChangeSet().include(set.changes);
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
       const row = { id: machine.id, tenant_id: tenantId, project_id: projectId, backend_id: set.machines[0]?.backendId ?? null };
-      const operation = startMachineOperation(changes, 'compute.virtual_machine.create', row, { machineId: machine.id });
+      const { id: machineId, datastoreKind } = machine;
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.create', row, { machineId, ...(datastoreKind === undefined ? {} : { datastoreKind }) });
       lockResources(changes, operation, set.lockIds);
       await this.ledger.previewPlan(reader, changes);
       return changes;
@@ -262,6 +265,7 @@ export class VirtualMachineService {
       networkId: input.networkId,
       securityGroupIds: [...new Set(input.securityGroupIds)],
       zoneIds: await zonesFor(reader, tenantId, input.zone),
+      ...(input.datastoreKind === undefined ? {} : { datastoreKind: input.datastoreKind }),
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,
       power: input.power,

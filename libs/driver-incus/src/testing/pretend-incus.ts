@@ -45,11 +45,13 @@ export const machineOf = (diskId: string): MachineSpecification => ({
 });
 
 /** A request as it came: method, path without `/1.0`, and query. */
-interface Asked {
+export interface Asked {
   method: string;
   path: string;
   query: URLSearchParams;
   body: unknown;
+  /** The state that a change is meant for. */
+  tag: string | undefined;
 }
 
 type Answer = (asked: Asked) => unknown;
@@ -146,7 +148,7 @@ export class PretendIncus implements AsyncDisposable {
     const url = new URL(request.url ?? '', 'http://incus');
     url.searchParams.delete('project');
     const body = await text(request);
-    const asked = { method: request.method ?? '', path: url.pathname.slice('/1.0'.length), query: url.searchParams, body: body === '' ? undefined : JSON.parse(body) };
+    const asked = { method: request.method ?? '', path: url.pathname.slice('/1.0'.length), query: url.searchParams, body: body === '' ? undefined : JSON.parse(body), tag: request.headers['if-match'] };
     const said = `${asked.method} ${asked.path}${url.search}`;
     this.asked.push(said);
     const rule = this.rules.find(({ matches }) => matches.test(said));
@@ -161,10 +163,11 @@ export class PretendIncus implements AsyncDisposable {
     response.end(JSON.stringify({ type: 'sync', status_code: 200, metadata }));
   }
 
-  /** What is changed is changed at once. */
-  private answer({ method, path, query, body }: Asked): unknown {
+  /** As without any rule. What is changed is changed at once. */
+  answer(asked: Asked): unknown {
+    const { method, path, query, body } = asked;
     const [noun, name, part] = path.split('/').slice(1);
-    if (noun === 'instances') return name === undefined ? this.list(method, query, body as NewInstance) : this.instance(method, name, part, body);
+    if (noun === 'instances') return name === undefined ? this.list(method, query, body as NewInstance) : this.instance(asked, name, part);
     if (noun === 'operations') return {};
     if (path === '/storage-pools') return [{ name: 'local', driver: 'dir', locations: [...this.members.keys()], used_by: [], config: {} }];
     if (path === '/storage-pools/local') return { name: 'local', driver: 'dir' };
@@ -181,14 +184,16 @@ export class PretendIncus implements AsyncDisposable {
     return {};
   }
 
-  private instance(method: string, name: string, part: string | undefined, body: unknown): unknown {
+  private instance({ method, body, tag }: Asked, name: string, part: string | undefined): unknown {
     const found = this.instances.get(name);
     if (found === undefined) return new Refusal(404, 'Instance not found');
     if (part === 'state' && method === 'GET') return { network: {}, pid: 1 };
     if (part === 'state') return this.put({ ...found, status_code: (body as { action: string }).action === 'stop' ? StatusCode.STOPPED : StatusCode.RUNNING });
     if (method === 'GET') return found;
     if (method === 'DELETE' || method === 'POST') this.instances.delete(name);
-    if (method === 'POST') this.put({ ...found, name: (body as { name: string }).name });
+    // A name is no part of what the tag stands for.
+    if (method === 'POST') this.instances.set((body as { name: string }).name, { ...found, name: (body as { name: string }).name });
+    if (method === 'PUT' && tag !== undefined && tag !== this.tagOf(name)) return new Refusal(412, "ETag doesn't match");
     if (method === 'PUT' || method === 'PATCH') this.put({ ...found, ...(body as Partial<Instance>) });
     return {};
   }

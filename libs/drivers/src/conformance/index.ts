@@ -5,6 +5,7 @@ import { computeConformance } from './compute.js';
 import { firewallConformance } from './firewall.js';
 import { hostConformance } from './hosts.js';
 import { intactConformance } from './intact.js';
+import { joinedConformance } from './joined.js';
 import { listingConformance } from './listings.js';
 import { edgeConformance } from './edge.js';
 import { networkConformance } from './network.js';
@@ -33,16 +34,16 @@ const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
  * @param setup brings a backend that nothing else uses meanwhile
  * @param options `timeoutMs` of one test: machines of a real backend take their time; `contracts` when the driver is only a
  * part of a backend's, which is then examined in these alone; `lacks` has the reasons for which tests may be skipped: any
- * other fails the examination, so that nothing drops out unseen
+ * other fails the examination, so that nothing drops out unseen; `tags` of all its tests
  */
 export function driverConformance(
   name: string,
   setup: () => Promise<ConformanceSubject>,
-  options: { timeoutMs?: number; contracts?: readonly Contract[]; lacks?: readonly string[] } = {},
+  options: { timeoutMs?: number; contracts?: readonly Contract[]; lacks?: readonly string[]; tags?: string[] } = {},
 ): void {
   const contracts = options.contracts ?? CONTRACTS;
   const bench = new Bench(contracts);
-  describe(`conformance: ${name}`, { timeout: options.timeoutMs ?? 20_000 }, () => {
+  describe(`conformance: ${name}`, { timeout: options.timeoutMs ?? 20_000, ...(options.tags === undefined ? {} : { tags: options.tags }) }, () => {
     beforeAll(async () => {
       bench.subject = await setup();
     }, options.timeoutMs ?? 60_000);
@@ -58,5 +59,6 @@ export function driverConformance(
     describe('calls', () => callConformance(bench));
     describe.each(contracts)('%s', (contract) => EXAMINATIONS[contract](bench));
     describe('listings and hints', () => listingConformance(bench));
+    describe('machines and networks', () => joinedConformance(bench));
   });
 }

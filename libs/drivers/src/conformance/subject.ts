@@ -48,6 +48,8 @@ export interface ConformanceHooks {
   returnHost?(hostName: string): Promise<void>;
   /** Changes something that this part of the network consists of, or takes it away, as somebody would by hand. */
   damagePart?(part: ObservedNetworkPart): Promise<void>;
+  /** Where the network says that a port's machine is, from the network itself. */
+  boundHost?(portId: string): Promise<string | undefined>;
   /** Takes the part itself away. */
   losePart?(part: ObservedNetworkPart): Promise<void>;
 }

@@ -69,12 +69,16 @@ const WORDS: Record<PlacementFilter, string> = {
 
 const UNITS: Record<Shortage['resource'], string> = { CPU: 'processors', MEMORY_MIB: 'MiB of memory', DISK_GIB: 'GiB of disk' };
 
-/** The refusal, in a sentence and in numbers. */
-export function insufficientCapacity(explanation: PlacementExplanation): MuonError {
+/**
+ * The refusal, in a sentence and in numbers.
+ * @param datastoreKind that was asked for
+ */
+export function insufficientCapacity(explanation: PlacementExplanation, datastoreKind: string | undefined): MuonError {
   const { placed, requested, considered, removed, nearestMiss: miss } = explanation;
   const head =
     requested === 1 ? 'No host has room for this machine.' : `Only ${placed} of ${requested} machines found a place, so none was placed.`;
-  const counts = removed.map(({ filter, hosts }) => `${hosts} ${WORDS[filter]}`).join(', ');
+  const words = datastoreKind === undefined ? WORDS : { ...WORDS, DATASTORE: `without room on a datastore of the kind "${datastoreKind}"` };
+  const counts = removed.map(({ filter, hosts }) => `${hosts} ${words[filter]}`).join(', ');
   const why = considered === 0 ? ' There are no hosts.' : ` Of ${considered} hosts: ${counts}.`;
   const lacks = (miss?.lacks ?? []).map(({ resource, needed, free }) => `${needed - free} ${UNITS[resource]}`).join(' and ');
   const nearest = lacks === '' ? '' : ` The nearest lacks ${lacks}.`;

@@ -23,7 +23,7 @@ export async function placeMachines(reader: Reader, request: PlacementRequest): 
   const progress = { requested: request.machines.length, placed: result.deepest, isStuck: result.choices === null };
   const why = async (each: MachineClass): Promise<NonNullable<PlacementResult['explanation']>> =>
     explain(reader, each, demands[classes.indexOf(each)] as DemandRecord, progress, request.showHosts === true);
-  if (result.choices === null) throw insufficientCapacity(await why(result.stuckAt));
+  if (result.choices === null) throw insufficientCapacity(await why(result.stuckAt), result.stuckAt.sample.datastoreKind);
   const { choices } = result;
   return {
     placements: request.machines.map((machine) => placementOf(machine, choices.get(machine) as Choice)),

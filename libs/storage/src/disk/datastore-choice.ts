@@ -5,6 +5,14 @@ import { chooseDatastores, largestRoom, type DatastoreChoice } from './disk.sql.
 /** Chosen at random among this many of the best, so that parallel requests do not chase one pool. */
 const CHOICE = 5;
 
+/** What narrows the choice; what is left out does not. */
+export interface DatastoreDemand {
+  /** Where only some pools will do. */
+  reach?: Reach | undefined;
+  /** Only datastores of this kind, in the operator's word. */
+  kind?: string | undefined;
+}
+
 /** From where a disk must be reached. */
 export interface Reach {
   backendId: string;
@@ -14,27 +22,27 @@ export interface Reach {
 
 /**
  * A pool in one of the zones that has room for a disk of its own.
- * @param reach where only some pools will do
  * @throws INSUFFICIENT_CAPACITY with how many pools there are and the most room that one has
  */
 export async function chooseDatastore(
   reader: Reader,
   zoneIds: readonly string[],
   sizeGib: number,
-  reach: Reach | null = null,
+  { reach, kind }: DatastoreDemand = {},
 ): Promise<DatastoreChoice> {
   const [backendId, hostId] = [reach?.backendId ?? null, reach?.hostId ?? null];
-  const found = await reader.rows(chooseDatastores, [...zoneIds], sizeGib, CHOICE, backendId, hostId);
+  const found = await reader.rows(chooseDatastores, [...zoneIds], sizeGib, CHOICE, backendId, hostId, kind ?? null);
   // A pool of one host is only taken when no shared one has room.
   const best = found.filter((datastore) => datastore.shared === found[0]?.shared);
   const chosen = best[Math.floor(Math.random() * best.length)];
   if (chosen !== undefined) return chosen;
-  const room = await reader.first(largestRoom, [...zoneIds], backendId, hostId);
+  const room = await reader.first(largestRoom, [...zoneIds], backendId, hostId, kind ?? null);
   const [datastores, largestGib] = [room?.datastores ?? 0, Math.max(0, room?.largest_gib ?? 0)];
-  const where = reach === null ? 'in these zones' : 'that the machine reaches';
+  const ofKind = kind === undefined ? '' : ` of the kind "${kind}"`;
+  const where = reach === undefined ? `${ofKind} in these zones` : `${ofKind} that the machine reaches`;
   const message =
     datastores === 0
-      ? `No datastore ${where} takes new disks.`
-      : `None of ${datastores} datastores ${where} has ${sizeGib} GiB free; the most that one has is ${largestGib} GiB.`;
-  throw new MuonError('INSUFFICIENT_CAPACITY', message, { data: { datastores, requestedGib: sizeGib, largestGib } });
+      ? `No datastore${where} takes new disks.`
+      : `None of ${datastores} datastores${where} has ${sizeGib} GiB free; the most that one has is ${largestGib} GiB.`;
+  throw new MuonError('INSUFFICIENT_CAPACITY', message, { data: { datastores, requestedGib: sizeGib, largestGib, ...(kind === undefined ? {} : { datastoreKind: kind }) } });
 }

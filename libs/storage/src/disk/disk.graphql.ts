@@ -138,6 +138,9 @@ export class CreateDiskInput extends CommandInput {
     description: 'A machine of the project that it shall be attached to later: it is made where that machine reaches it.',
   })
   readonly virtualMachineId?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Only datastores of this kind, in the operator’s word; any if not given.' })
+  readonly datastoreKind?: string | null;
 }
 
 @InputType({ description: 'How large a disk of its own shall be.' })

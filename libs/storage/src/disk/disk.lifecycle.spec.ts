@@ -14,6 +14,7 @@ const tombstones = statement<{ object_kind: string; reason: string }, [id: strin
   'spec.disk_tombstones',
   'SELECT object_kind, reason FROM tombstone WHERE object_id = $1',
 );
+const becomes = statement<{ id: string }, [id: string, kind: string]>('spec.disk_kind', 'UPDATE datastore SET kind = $2 WHERE id = $1 RETURNING id');
 const limit = statement<never, [scopeId: string, tenantId: string, key: string, limit: number]>(
   'spec.disk_limit',
   `INSERT INTO quota_counter (scope_id, tenant_id, resource_key, limit_amount) VALUES ($1, $2, $3, $4)`,
@@ -92,6 +93,34 @@ describe('disks on a simulated datacenter', () => {
     await expect(disks.create(access, { projectId: projectId(), name: 'planned', sizeGib: 7 })).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
     const huge = await disks.create(access, { projectId: projectId(), name: 'huge', sizeGib: 101 }).catch((error: unknown) => error as MuonError);
     expect(huge).toMatchObject({ code: 'INSUFFICIENT_CAPACITY', fault: 'OPERATOR', data: { datastores: 2, requestedGib: 101, largestGib: 100 } });
+  });
+
+  it('goes to a datastore of the kind that was asked for, also when it is made again, and is refused by its name where there is none', async () => {
+    await freshTenant();
+    const fast = center.datastoreIds[1] ?? '';
+    await room.database.rows(becomes, fast, 'fast');
+    try {
+      for (const name of ['one', 'two', 'three']) {
+        await center.world.addFault({ kind: 'REFUSED', method: 'createDisk' });
+        const { result } = await disks.create(access, { projectId: projectId(), name, sizeGib: 5, datastoreKind: 'fast' });
+        expect((await center.ended(result.operationId)).state).toBe('FAILED');
+        await center.world.clearFaults();
+        await center.operations.retry(String(result.operationId));
+        expect((await center.ended(result.operationId)).state).toBe('SUCCEEDED');
+        expect(await disk(result.id)).toMatchObject({ datastore_id: fast });
+        await removeDisk(String(result.id));
+      }
+      const large = disks.create(access, { projectId: projectId(), name: 'large', sizeGib: 101, datastoreKind: 'fast' });
+      await expect(large).rejects.toMatchObject({
+        code: 'INSUFFICIENT_CAPACITY',
+        message: 'None of 1 datastores of the kind "fast" in these zones has 101 GiB free; the most that one has is 100 GiB.',
+        data: { datastores: 1, datastoreKind: 'fast' },
+      });
+      const none = disks.create(access, { projectId: projectId(), name: 'none', sizeGib: 1, datastoreKind: 'mirrored' });
+      await expect(none).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY', message: 'No datastore of the kind "mirrored" in these zones takes new disks.' });
+    } finally {
+      await room.database.rows(becomes, fast, 'standard');
+    }
   });
 
   it('ends FAILED with nothing held, also when a lost call comes late, and can be tried again', async () => {

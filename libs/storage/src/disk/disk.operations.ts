@@ -24,6 +24,7 @@ type Input = z.output<typeof input>;
 const createInput = input.extend({
   zoneIds: z.array(z.string()),
   reach: z.strictObject({ backendId: z.string(), hostId: z.string().nullable() }).optional(),
+  datastoreKind: z.string().optional(),
 });
 type CreateInput = z.output<typeof createInput>;
 const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
@@ -77,7 +78,8 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       const [disk] = await reader.rows(findDisks, [operation.input.diskId]);
       if (disk?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a disk whose making has failed can be made again.');
       const { id, tenant_id: tenantId, project_id: projectId, size_gib: gib } = disk;
-      const chosen = await chooseDatastore(reader, operation.input.zoneIds, gib, operation.input.reach);
+      const { zoneIds, reach, datastoreKind: kind } = operation.input;
+      const chosen = await chooseDatastore(reader, zoneIds, gib, { reach, kind });
       const changes = new ChangeSet();
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
       changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib });

@@ -23,6 +23,8 @@ export const createDiskInput = z.strictObject({
   zone: z.string().min(1).max(100).optional(),
   /** A machine that it can be attached to: it is made where that reaches it. */
   virtualMachineId: z.string().max(100).optional(),
+  /** Only datastores of this kind; any when left out. */
+  datastoreKind: nameSchema.optional(),
 });
 export type CreateDiskInput = z.input<typeof createDiskInput>;
 
@@ -52,8 +54,9 @@ export class DiskService {
       const machine = input.virtualMachineId === undefined ? null : await this.findMachine(reader, access, projectId, input.virtualMachineId);
       const zoneIds = machine === null || machine.zone_id === null ? usable : usable.filter((zoneId) => zoneId === machine.zone_id);
       if (input.zone !== undefined && zoneIds.length === 0) throw invalidInput('input.zone', 'The machine is in another zone.');
-      const reach = machine === null ? null : { backendId: machine.backend_id, hostId: machine.host_id };
-      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, reach);
+      const { datastoreKind: kind } = input;
+      const reach = machine === null ? undefined : { backendId: machine.backend_id, hostId: machine.host_id };
+      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, { reach, kind });
       const request = {
         name: input.name,
         tenantId,
@@ -74,7 +77,8 @@ export class DiskService {
       const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
         diskId: id,
         zoneIds,
-        ...(reach === null ? {} : { reach }),
+        ...(reach === undefined ? {} : { reach }),
+        ...(kind === undefined ? {} : { datastoreKind: kind }),
       });
       lockResources(changes, operation, [id]);
       await this.ledger.previewPlan(reader, changes);

@@ -168,7 +168,7 @@ export interface DatastoreChoice {
  */
 export const chooseDatastores = statement<
   DatastoreChoice,
-  [zoneIds: string[], sizeGib: number, limit: number, backendId: string | null, hostId: string | null]
+  [zoneIds: string[], sizeGib: number, limit: number, backendId: string | null, hostId: string | null, kind: string | null]
 >(
   'datastore.choose',
   `SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
@@ -179,7 +179,7 @@ export const chooseDatastores = statement<
      AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY($1)
               WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
               ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
-     AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5)))
+     AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5))) AND ($6::text IS NULL OR c.kind = $6)
    ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int`,
 );
 
@@ -192,7 +192,7 @@ export const findRoom = statement<{ free_gib: number }, [datastoreId: string]>(
 /** For the refusal: how many pools there are, and the most room that one of them has. */
 export const largestRoom = statement<
   { datastores: number; largest_gib: number | null },
-  [zoneIds: string[], backendId: string | null, hostId: string | null]
+  [zoneIds: string[], backendId: string | null, hostId: string | null, kind: string | null]
 >(
   'datastore.largest_room',
   `SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
@@ -200,7 +200,7 @@ export const largestRoom = statement<
    LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
    WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
      AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
-     AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3)))`,
+     AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4)`,
 );
 
 /** What is of a tenant, or of one of its projects. */
