@@ -1847,7 +1847,11 @@ SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM hos
 
 -- host.mark_behind
 UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3, network_tellings = network_tellings + 1
-FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) ORDER BY id FOR UPDATE) AS behind
+FROM (
+SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2)
+AND (health <> 'DOWN' OR network_behind_since IS NULL OR network_behind_reason IS DISTINCT FROM $3)
+ORDER BY id FOR UPDATE
+) AS behind
 WHERE h.id = behind.id;
 
 -- host.mark_current
