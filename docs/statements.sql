@@ -1269,19 +1269,27 @@ SELECT last_revision AS revision FROM firewall;
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
 max(s.changed_at) AS changed_at
 FROM unnest($1::text[], $2::text[]) AS b (backend_id, tenant_id)
+JOIN backend AS k ON k.id = b.backend_id AND k.capabilities @> '{"firewall": true}'
 JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id ORDER BY b.backend_id;
 
+-- firewall.open_networks
+SELECT count(DISTINCT n.id) AS networks, coalesce((array_agg(DISTINCT k.name))[1:10], '{}') AS backends
+FROM backend AS k JOIN network_backend AS nb ON nb.backend_id = k.id JOIN network AS n ON n.id = nb.network_id
+WHERE NOT k.capabilities @> '{"firewall": true}' AND ($1::text IS NULL OR n.tenant_id = $1) AND ($2::text IS NULL OR n.project_id = $2);
+
 -- firewall.places
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
-max(s.changed_at) AS changed_at
+max(s.changed_at) AS changed_at,
+EXISTS (SELECT FROM port AS p WHERE p.backend_id = b.backend_id AND p.realised_revision > 0) AS has_ports
 FROM (
 SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
 WHERE $1::text IS NULL OR nb.backend_id = $1
 UNION ALL
 SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
 ) AS b
+JOIN backend AS k ON k.id = b.backend_id AND k.capabilities @> '{"firewall": true}'
 JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id
