@@ -2850,6 +2850,10 @@ SELECT id, fence FROM operation_claim($1, $2, $3::int, $4::int, $5::int, $6::jso
 -- operation.count_unfinished
 SELECT kind, state, count(*) AS count FROM operation WHERE ended_at IS NULL GROUP BY kind, state ORDER BY kind, state;
 
+-- operation.failed_children
+SELECT DISTINCT ON (c.resource_id) c.id, c.resource_id, c.error, c.abandonment IS NOT NULL AS abandoned FROM operation AS c
+WHERE c.parent_id = $1 AND c.resource_id = ANY ($2) AND c.state = 'FAILED' ORDER BY c.resource_id, c.id DESC;
+
 -- operation.find
 SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
 o.origin, o.principal_id, o.request_id, o.state, o.attempt, o.direction, o.step_index, o.step_names, o.steps_done,
