@@ -1269,19 +1269,27 @@ SELECT last_revision AS revision FROM firewall;
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
 max(s.changed_at) AS changed_at
 FROM unnest($1::text[], $2::text[]) AS b (backend_id, tenant_id)
+JOIN backend AS k ON k.id = b.backend_id AND k.capabilities @> '{"firewall": true}'
 JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id ORDER BY b.backend_id;
 
+-- firewall.open_networks
+SELECT count(DISTINCT n.id) AS networks, coalesce((array_agg(DISTINCT k.name))[1:10], '{}') AS backends
+FROM backend AS k JOIN network_backend AS nb ON nb.backend_id = k.id JOIN network AS n ON n.id = nb.network_id
+WHERE NOT k.capabilities @> '{"firewall": true}' AND ($1::text IS NULL OR n.tenant_id = $1) AND ($2::text IS NULL OR n.project_id = $2);
+
 -- firewall.places
 SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
-max(s.changed_at) AS changed_at
+max(s.changed_at) AS changed_at,
+EXISTS (SELECT FROM port AS p WHERE p.backend_id = b.backend_id AND p.realised_revision > 0) AS has_ports
 FROM (
 SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
 WHERE $1::text IS NULL OR nb.backend_id = $1
 UNION ALL
 SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
 ) AS b
+JOIN backend AS k ON k.id = b.backend_id AND k.capabilities @> '{"firewall": true}'
 JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
 LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
 GROUP BY b.backend_id
@@ -1847,7 +1855,11 @@ SELECT host_id, last_seen_at, cpu_percent, memory_used_mib, observed_at FROM hos
 
 -- host.mark_behind
 UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3, network_tellings = network_tellings + 1
-FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) ORDER BY id FOR UPDATE) AS behind
+FROM (
+SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2)
+AND (health <> 'DOWN' OR network_behind_since IS NULL OR network_behind_reason IS DISTINCT FROM $3)
+ORDER BY id FOR UPDATE
+) AS behind
 WHERE h.id = behind.id;
 
 -- host.mark_current
@@ -2837,6 +2849,10 @@ SELECT id, fence FROM operation_claim($1, $2, $3::int, $4::int, $5::int, $6::jso
 
 -- operation.count_unfinished
 SELECT kind, state, count(*) AS count FROM operation WHERE ended_at IS NULL GROUP BY kind, state ORDER BY kind, state;
+
+-- operation.failed_children
+SELECT DISTINCT ON (c.resource_id) c.id, c.resource_id, c.error, c.abandonment IS NOT NULL AS abandoned FROM operation AS c
+WHERE c.parent_id = $1 AND c.resource_id = ANY ($2) AND c.state = 'FAILED' ORDER BY c.resource_id, c.id DESC;
 
 -- operation.find
 SELECT o.id, o.kind, o.kind_version, o.resource_kind, o.resource_id, o.tenant_id, o.project_id, o.root_id, o.parent_id,
@@ -5241,13 +5257,13 @@ ORDER BY h.id;
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
 
@@ -5257,31 +5273,19 @@ UNION SELECT successor_id FROM virtual_machine WHERE successor_id = ANY($1);
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#5ca97965
+-- virtual_machine.list.CREATED#09a3fa23
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#a102eae4
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5291,21 +5295,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.CREATED#c64f1265
+-- virtual_machine.list.CREATED#34fb29a0
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.CREATED#cbd49fa8
+-- virtual_machine.list.CREATED#3c72db4b
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5315,9 +5319,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#356d6d4f
+-- virtual_machine.list.CREATED#a3fae40f
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.NAME#2c0a2df7
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5327,33 +5343,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NAME#92743f56
+-- virtual_machine.list.NAME#7a615db7
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.NAME#9b696a04
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
-
--- virtual_machine.list.NAME#a294cde1
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5363,21 +5355,33 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#5ca97965
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.NAME#85fa1fdc
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#a102eae4
+-- virtual_machine.list.NAME#8ef57721
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.NEWEST#09a3fa23
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5387,21 +5391,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#c64f1265
+-- virtual_machine.list.NEWEST#34fb29a0
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#cbd49fa8
+-- virtual_machine.list.NEWEST#3c72db4b
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5411,9 +5415,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.count#723b5516
+-- virtual_machine.list.NEWEST#a3fae40f
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
+
+-- virtual_machine.list.count#47f54b5a
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))

@@ -108,6 +108,7 @@ test('a machine is an instance that says whose it is and what it is, and never s
   await finish(async (call) => driver.compute.deleteMachine(call, wanted.machineId));
   const left = (await incus.instances.list()).find(({ config }) => config['user.muon.disk'] === wanted.diskIds[0]);
   expect(Object.keys(left?.config ?? {}).filter((key) => /^(limits|cloud-init|user)\./.test(key)).toSorted()).toEqual([
+    'user.muon.called-off',
     'user.muon.disk',
     'user.muon.disk-specification',
     'user.muon.installation',

@@ -7,6 +7,7 @@ import { MachineSecurityGroups1764404000001 } from './migrations/1764404000001-m
 import { PlacementAndDrift1764001200001 } from './migrations/1764001200001-placement-and-drift.js';
 import { MachineRecovery1764407000000 } from './migrations/1764407000000-machine-recovery.js';
 import { UserDataSecret1764506320000 } from './migrations/1764506320000-user-data-secret.js';
+import { MachineDatastoreKind1764506340000 } from './migrations/1764506340000-machine-datastore-kind.js';
 import { VirtualMachineEntity } from './virtual-machine/virtual-machine.entity.js';
 
 export const computeRoom: RoomSchema = {
@@ -18,5 +19,6 @@ export const computeRoom: RoomSchema = {
     MachineSecurityGroups1764404000001,
     MachineRecovery1764407000000,
     UserDataSecret1764506320000,
+    MachineDatastoreKind1764506340000,
   ],
 };

@@ -31,6 +31,12 @@ import { mibOf } from './sizes.js';
 const CONSOLE_CHARACTERS = 64 * 1024;
 const GUEST_ENDS = /^Instance is (not running|frozen)$|^Failed to retrieve PID/;
 
+interface Deletion {
+  machineId: string;
+  /** Another for each. */
+  mark: string;
+}
+
 /** Machines as instances of Incus; what a root disk is, `machine.ts` tells. */
 export class IncusCompute implements ComputeDriver {
   private readonly power: MachinePower;
@@ -89,10 +95,11 @@ export class IncusCompute implements ComputeDriver {
       const found = await this.catalog.named(machineId, budget);
       if (found === undefined) return DONE;
       this.catalog.requireReachable(found, machineId);
-      const cleared = await this.clear(found, machineId, budget).catch(async (error: unknown) => this.ifRenamed(error, found, machineId, budget));
+      const deletion = { machineId, mark: call.idempotencyKey };
+      const cleared = await this.clear(found, deletion, budget).catch(async (error: unknown) => this.ifRenamed(error, found, machineId, budget));
       if (cleared.state !== 'DONE') return cleared;
       const renamed = await this.catalog.rename(cleared.value, cleared.value.value.config[Key.DISK] ?? '', undefined, budget);
-      return renamed.state === 'DONE' ? DONE : renamed;
+      return renamed.state === 'DONE' ? this.clearAgain(renamed.value, deletion, budget) : renamed;
     });
   }
 
@@ -161,16 +168,29 @@ export class IncusCompute implements ComputeDriver {
   }
 
   /** What is left is its root disk. One that is that already may run: a start came late, by the name that it still had. */
-  private async clear(found: Found, machineId: string, budget: Budget): Promise<Outcome<Found>> {
+  private async clear(found: Found, { machineId, mark }: Deletion, budget: Budget): Promise<Outcome<Found>> {
     const stopped = await this.power.stop(found, true, budget);
     if (stopped.state !== 'DONE') return stopped;
+    const before = found.value.config[Key.CALLED_OFF];
     return this.catalog.change(found.value.name, machineId, budget, (instance) => {
       const present = machineIdOf(instance);
-      if (present === machineId) return diskSettings(instance, this.backend.settings.instanceConfig);
-      // One that was begun and has no more than the name: the rest of it is refused once the instance is another (etag).
-      if (present !== undefined || instance.config[Key.CALLED_OFF] === machineId) return undefined;
-      return { config: { ...instance.config, [Key.CALLED_OFF]: machineId } };
+      if (present === machineId) {
+        const { config, devices } = diskSettings(instance, this.backend.settings.instanceConfig);
+        return { config: { ...config, [Key.CALLED_OFF]: mark }, devices };
+      }
+      // One that was begun and has no more than the name; of many deletions at once one marks it.
+      const marked = instance.config[Key.CALLED_OFF];
+      if (present !== undefined || marked === mark || marked !== before) return undefined;
+      return { config: { ...instance.config, [Key.CALLED_OFF]: mark } };
     });
+  }
+
+  /** Whether an instance is as a change was meant for, Incus looks before it begins: a creation's may come out after all. */
+  private async clearAgain(diskName: string, deletion: Deletion, budget: Budget): Promise<Outcome<void>> {
+    const disk = await this.catalog.instance(diskName, budget);
+    if (disk === undefined || machineIdOf(disk.value) !== deletion.machineId) return DONE;
+    const cleared = await this.clear(disk, deletion, budget);
+    return cleared.state === 'DONE' ? DONE : cleared;
   }
 
   /** By an earlier call of the same deletion, whose end came after its caller had given up. */
@@ -216,6 +236,9 @@ export class IncusCompute implements ComputeDriver {
     if (renamed.state !== 'DONE') return renamed;
     const changed = await this.catalog.change(renamed.value, rootId, budget, (instance) => {
       const present = machineIdOf(instance);
+      if (present === undefined && instance.config[Key.CALLED_OFF] !== root.value.config[Key.CALLED_OFF]) {
+        throw backendUnavailable(this.backend.backendId, `The machine "${machineId}" was deleted while it was made.`);
+      }
       if (present === undefined) return machineSettings(instance, specification, { bridge, instanceConfig, dataDisks });
       if (present !== machineId) throw this.backend.invalidState(`The disk "${rootId}" is attached to another machine.`);
       if (instance.config[Key.MACHINE_SPECIFICATION] !== hash) throw this.backend.conflict('machine', machineId);

@@ -1,5 +1,6 @@
 import { typeidUnboxed } from 'typeid-js';
 import { beforeEach, expect, test } from 'vitest';
+import type { DiskSpecification, MachineSpecification } from '#drivers';
 import { StatusCode } from '#incus';
 import { nameOf } from './names.js';
 import { callOf, diskOf, machineOf, pretendIncus, type Asked } from './testing/pretend-incus.js';
@@ -64,6 +65,77 @@ test('a creation whose last request comes while its machine is deleted leaves no
   expect((await driver.compute.deleteMachine(callOf(), machine.machineId)).state).toBe('DONE');
   expect(await driver.compute.getMachine(callOf(), machine.machineId)).toBeUndefined();
   expect(await driver.storage.getDisk(callOf(), disk.diskId)).toMatchObject({ attachedTo: null });
+});
+
+/** A creation whose last request Incus holds back until it is told; what comes after that one is answered at once. */
+async function heldCreation(): Promise<{ disk: DiskSpecification; machine: MachineSpecification; held: Promise<Asked>; creation: Promise<unknown>; goOn: (answer: unknown) => void }> {
+  const { incus, driver } = bench;
+  const disk = diskOf();
+  const machine = machineOf(disk.diskId);
+  await driver.storage.createDisk(callOf(), disk);
+  const came = Promise.withResolvers<Asked>();
+  const told = Promise.withResolvers<unknown>();
+  let first = true;
+  incus.when(new RegExp(`^PUT /instances/${nameOf(machine.machineId)}`), async (asked) => {
+    if (!first) return incus.answer(asked);
+    first = false;
+    came.resolve(asked);
+    return told.promise;
+  });
+  const creation = driver.compute.createMachine(callOf(), machine).catch((error: unknown) => error);
+  return { disk, machine, held: came.promise, creation, goOn: told.resolve };
+}
+
+async function expectNoMachine(disk: DiskSpecification, machine: MachineSpecification): Promise<void> {
+  const { compute, storage } = bench.driver;
+  expect(await compute.getMachine(callOf(), machine.machineId)).toBeUndefined();
+  expect(await storage.getDisk(callOf(), disk.diskId)).toMatchObject({ attachedTo: null });
+  expect((await storage.deleteDisk(callOf(), disk.diskId)).state).toBe('DONE');
+}
+
+test.each(['that is not made yet', 'that another call has made'])('a creation that is refused as its machine was deleted meanwhile does not make it all the same: one %s', async (which) => {
+  const { incus, driver } = bench;
+  const { disk, machine, held, creation, goOn } = await heldCreation();
+  const late = await held;
+  if (which === 'that another call has made') expect((await driver.compute.createMachine(callOf(), machine)).state).toBe('DONE');
+  // Between the deletion's mark and its renaming.
+  incus.when(new RegExp(`^POST /instances/${nameOf(machine.machineId)}`), async (asked) => {
+    goOn(incus.answer(late));
+    await creation;
+    return incus.answer(asked);
+  });
+  expect((await driver.compute.deleteMachine(callOf(), machine.machineId)).state).toBe('DONE');
+  expect(await creation).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+  await expectNoMachine(disk, machine);
+});
+
+test('what Incus had begun of a creation before its machine was deleted, and ended after, is taken back', async () => {
+  const { incus, driver } = bench;
+  const { disk, machine, held, creation, goOn } = await heldCreation();
+  const late = await held;
+  incus.when(new RegExp(`^POST /instances/${nameOf(machine.machineId)}`), (asked) => {
+    // Whether the instance is as it was read Incus looks before its operation begins.
+    incus.answer({ ...late, tag: undefined });
+    return incus.answer(asked);
+  });
+  expect((await driver.compute.deleteMachine(callOf(), machine.machineId)).state).toBe('DONE');
+  goOn({});
+  await creation;
+  await expectNoMachine(disk, machine);
+});
+
+test('a machine that was called off is made on the same disk when it is asked for again', async () => {
+  const { incus, driver } = bench;
+  const { disk, machine, held, creation, goOn } = await heldCreation();
+  const late = await held;
+  for (let round = 0; round < 2; round += 1) {
+    expect((await driver.compute.deleteMachine(callOf(), machine.machineId)).state).toBe('DONE');
+    expect((await driver.compute.createMachine(callOf(), machine)).state).toBe('DONE');
+    expect(await driver.compute.getMachine(callOf(), machine.machineId)).toMatchObject({ diskIds: [disk.diskId] });
+  }
+  goOn(incus.answer(late));
+  // It is the same machine.
+  expect(await creation).toMatchObject({ state: 'DONE' });
 });
 
 test('a disk that is deleted while it is attached is NOT_FOUND by its own name', async () => {

@@ -10,7 +10,7 @@ export const Key = {
   ORIGIN: 'user.muon.origin',
   MACHINE: 'user.muon.machine',
   MACHINE_SPECIFICATION: 'user.muon.machine-specification',
-  /** The machine that was deleted before it was made: what was meant for the instance as it was before, comes too late. */
+  /** The deletion that last took a machine from it, or called one off: the rest of a creation that began before comes too late. */
   CALLED_OFF: 'user.muon.called-off',
   /** `pid keys`, a line each: the process that the restarts of those idempotency keys were to end. */
   RESTART: 'user.muon.restart',

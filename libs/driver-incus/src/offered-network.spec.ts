@@ -14,23 +14,42 @@ async function offering(capabilities: Record<string, boolean>): Promise<Driver> 
   return incusDriverFactory({ openNetwork: async () => capable }).connect(connection);
 }
 
+const MAKING: readonly [capability: string, method: keyof NetworkDriver][] = [
+  ['loadBalancer', 'ensureLoadBalancer'],
+  ['router', 'ensureExternalNetwork'],
+  ['router', 'ensureProviderRouter'],
+  ['router', 'ensureRouter'],
+  ['router', 'ensureFloatingIp'],
+  ['firewall', 'ensureSecurityGroup'],
+  ['firewall', 'ensureFirewall'],
+];
+
 const REMOVALS: readonly [capability: string, method: keyof NetworkDriver][] = [
   ['loadBalancer', 'removeLoadBalancer'],
   ['router', 'removeRouter'],
   ['router', 'removeExternalNetwork'],
   ['router', 'removeProviderRouter'],
   ['router', 'removeFloatingIp'],
+  ['router', 'physicalNetworkHosts'],
   ['firewall', 'removeSecurityGroup'],
   ['firewall', 'removeFirewall'],
 ];
 
-test.each(REMOVALS)('what a backend does not offer as "%s" is UNSUPPORTED, whatever its network can do: %s', async (capability, method) => {
-  const remove = async (driver: Driver): Promise<unknown> => (driver.network[method] as NetworkDriver['removeRouter'])(callOf(), 'part_1');
+const ask = async (driver: Driver, method: keyof NetworkDriver): Promise<unknown> => (driver.network[method] as NetworkDriver['removeRouter'])(callOf(), 'part_1');
+
+test.each(MAKING)('what a backend does not offer as "%s" is UNSUPPORTED, whatever its network can do: %s', async (capability, method) => {
   await using all = disposing(await offering({}));
-  expect(await remove(all.driver)).toEqual({ state: 'DONE', value: method });
+  expect(await ask(all.driver, method)).toEqual({ state: 'DONE', value: method });
   await using less = disposing(await offering({ [capability]: false }));
   expect(less.driver.capabilities).toMatchObject({ network: true, [capability]: false });
-  await expect(remove(less.driver)).rejects.toMatchObject({ code: 'UNSUPPORTED', data: { capability } });
+  await expect(ask(less.driver, method)).rejects.toMatchObject({ code: 'UNSUPPORTED', data: { capability } });
+});
+
+test.each(REMOVALS)('what was made before a backend stopped offering "%s" can still be looked after and removed: %s', async (capability, method) => {
+  await using less = disposing(await offering({ [capability]: false }));
+  expect(await ask(less.driver, method)).toEqual({ state: 'DONE', value: method });
+  await using none = disposing(await offering({ network: false }));
+  await expect(ask(none.driver, method)).rejects.toMatchObject({ code: 'UNSUPPORTED', data: { capability: 'network' } });
 });
 
 const disposing = (driver: Driver): AsyncDisposable & { driver: Driver } => ({ driver, [Symbol.asyncDispose]: async () => driver.close() });

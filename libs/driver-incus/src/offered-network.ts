@@ -1,28 +1,28 @@
 import type { Capabilities, DriverCall, NetworkDriver } from '#drivers';
 import type { IncusBackend } from './backend.js';
 
-/** What a backend must offer for each call of its network. */
+/** What a backend must offer for each call of its network; what it has is removed whatever it offers by then. */
 const NEEDS: Readonly<Record<keyof NetworkDriver, readonly (keyof Capabilities)[]>> = {
   ensureNetwork: ['network'],
   removeNetwork: ['network'],
   ensurePort: ['network'],
   removePort: ['network'],
   ensureLoadBalancer: ['network', 'loadBalancer'],
-  removeLoadBalancer: ['network', 'loadBalancer'],
+  removeLoadBalancer: ['network'],
   ensureExternalNetwork: ['network', 'router'],
-  removeExternalNetwork: ['network', 'router'],
+  removeExternalNetwork: ['network'],
   ensureProviderRouter: ['network', 'router'],
-  removeProviderRouter: ['network', 'router'],
+  removeProviderRouter: ['network'],
   ensureRouter: ['network', 'router'],
-  removeRouter: ['network', 'router'],
+  removeRouter: ['network'],
   ensureFloatingIp: ['network', 'router'],
-  removeFloatingIp: ['network', 'router'],
+  removeFloatingIp: ['network'],
   ensureSecurityGroup: ['network', 'firewall'],
-  removeSecurityGroup: ['network', 'firewall'],
+  removeSecurityGroup: ['network'],
   ensureFirewall: ['network', 'firewall'],
-  removeFirewall: ['network', 'firewall'],
+  removeFirewall: ['network'],
   realised: ['network'],
-  physicalNetworkHosts: ['network', 'router'],
+  physicalNetworkHosts: ['network'],
   listParts: ['network'],
 };
 

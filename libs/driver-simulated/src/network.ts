@@ -60,7 +60,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeLoadBalancer(call: DriverCall, loadBalancerId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeLoadBalancer', loadBalancerId, ['network', 'loadBalancer']);
+    return this.remove(call, 'removeLoadBalancer', loadBalancerId);
   }
 
   async ensureExternalNetwork(call: DriverCall, externalNetwork: ExternalNetworkSpecification): Promise<Outcome<void>> {
@@ -71,7 +71,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeExternalNetwork(call: DriverCall, externalNetworkId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeExternalNetwork', externalNetworkId, ROUTER);
+    return this.remove(call, 'removeExternalNetwork', externalNetworkId);
   }
 
   async ensureProviderRouter(call: DriverCall, providerRouter: ProviderRouterSpecification): Promise<Outcome<void>> {
@@ -82,7 +82,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeProviderRouter(call: DriverCall, providerRouterId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeProviderRouter', providerRouterId, ROUTER);
+    return this.remove(call, 'removeProviderRouter', providerRouterId);
   }
 
   async ensureRouter(call: DriverCall, router: RouterSpecification): Promise<Outcome<void>> {
@@ -93,7 +93,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeRouter(call: DriverCall, routerId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeRouter', routerId, ROUTER);
+    return this.remove(call, 'removeRouter', routerId);
   }
 
   async ensureFloatingIp(call: DriverCall, floatingIp: FloatingIpSpecification): Promise<Outcome<void>> {
@@ -106,7 +106,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeFloatingIp(call: DriverCall, floatingIpId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeFloatingIp', floatingIpId, ROUTER);
+    return this.remove(call, 'removeFloatingIp', floatingIpId);
   }
 
   async ensureSecurityGroup(call: DriverCall, group: SecurityGroupSpecification): Promise<Outcome<void>> {
@@ -116,7 +116,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeSecurityGroup(call: DriverCall, securityGroupId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeSecurityGroup', securityGroupId, ['network', 'firewall']);
+    return this.remove(call, 'removeSecurityGroup', securityGroupId);
   }
 
   async ensureFirewall(call: DriverCall, firewall: FirewallSpecification): Promise<Outcome<void>> {
@@ -127,7 +127,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async removeFirewall(call: DriverCall, firewallId: string): Promise<Outcome<void>> {
-    return this.remove(call, 'removeFirewall', firewallId, ['network', 'firewall']);
+    return this.remove(call, 'removeFirewall', firewallId);
   }
 
   async realised(call: DriverCall, partId: string): Promise<Outcome<{ pendingHostNames: string[] }>> {
@@ -135,7 +135,7 @@ export class SimulatedNetwork implements NetworkDriver {
   }
 
   async physicalNetworkHosts(call: DriverCall, physicalNetwork: string, hostNames: readonly string[]): Promise<PhysicalNetworkHosts> {
-    const request: Request = { method: 'physicalNetworkHosts', effect: 'READ', needs: ROUTER, arguments: { physicalNetwork, hostNames } };
+    const request: Request = { method: 'physicalNetworkHosts', effect: 'READ', needs: ['network'], arguments: { physicalNetwork, hostNames } };
     return this.backend.look(call, request);
   }
 
@@ -160,12 +160,8 @@ export class SimulatedNetwork implements NetworkDriver {
     });
   }
 
-  private async remove(
-    call: DriverCall,
-    method: string,
-    id: string,
-    needs: Request['needs'] = ['network'],
-  ): Promise<Outcome<void>> {
-    return this.backend.ask(call, { method, effect: 'REMOVE', needs, ids: [id] });
+  /** Whatever the backend offers by now. */
+  private async remove(call: DriverCall, method: string, id: string): Promise<Outcome<void>> {
+    return this.backend.ask(call, { method, effect: 'REMOVE', needs: ['network'], ids: [id] });
   }
 }

@@ -56,16 +56,20 @@ describe.each([
   const chargesOf = async (ids: string[]) =>
     (await bench.room.database.rows(findCharges, ids)).map((charge) => `${charge.resource_key} ${charge.amount}`).sort();
 
-  it('are made anew on a datastore of the kind that their root disk was on, and wait for one', async ({ skip }) => {
-    if (pools.poolGib === 0) skip('what all share is of one kind');
+  // What all share is of one kind.
+  it.skipIf(pools.poolGib === 0).each([
+    ['of the kind that was asked for, and wait for one', 'standard'],
+    ['of any kind when none was asked for', undefined],
+  ] as const)('are made anew on a datastore %s', async (_words, datastoreKind) => {
     const project = await bench.freshProject();
-    const id = await bench.running(project, 'kindred', { recovery: 'RECREATE' });
+    const id = await bench.running(project, 'kindred', { recovery: 'RECREATE', ...(datastoreKind === undefined ? {} : { datastoreKind }) });
     const [host, [root]] = [await bench.hostOf(id), await bench.room.database.rows(findDisksOfOwners, [id])];
     const others = bench.center.datastoreIds.filter((each) => each !== root?.datastore_id);
     await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'fast'));
     try {
       await bench.setHost(host, SimulatedHostState.DEAD);
-      await recoveryBecomes(id, 'INSUFFICIENT_CAPACITY');
+      if (datastoreKind === undefined) await bench.isNew(id);
+      else await recoveryBecomes(id, 'INSUFFICIENT_CAPACITY');
     } finally {
       await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'standard'));
     }

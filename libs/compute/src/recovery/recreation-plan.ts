@@ -1,6 +1,5 @@
 import { assert, notFound } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
-import { findDatastores } from '#infrastructure';
 import { findPortsOfOwners } from '#network';
 import { lockResources, operationId, OPERATIONS } from '#operations';
 import { SCOPES } from '#scopes';
@@ -12,8 +11,8 @@ import { RECREATE_MACHINE, type RecreateInput } from './recreate.operation.js';
 
 /**
  * Plans to make a machine anew on another host of its zone and backend, beside the one that is lost: its place is claimed
- * there, and an empty root disk, on a datastore of the same kind, takes over the charge of the lost one. The backend has both under ids of their own, so that
- * neither stands in the other's way.
+ * there, and an empty root disk, on a datastore of the kind that was asked for, takes over the charge of the lost one. The backend
+ * has both under ids of their own, so that neither stands in the other's way.
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
 export async function planRecreation(reader: Reader, machineId: string): Promise<ChangeSet> {
@@ -22,9 +21,7 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
   const [root] = await reader.rows(findDisksOfOwners, [machineId]);
   assert(root !== undefined, `machine ${machineId} has no root disk`);
   const { tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
-  const [datastore] = await reader.rows(findDatastores, [root.datastore_id]);
-  assert(datastore !== undefined, `disk ${root.id} has no datastore`);
-  const { placement, claims } = await chooseElsewhere(reader, machine, { gib: root.size_gib, datastoreKind: datastore.kind });
+  const { placement, claims } = await chooseElsewhere(reader, machine, { gib: root.size_gib, datastoreKind: machine.datastore_kind });
   const { hostId, rackId, datastoreId } = placement;
   assert(datastoreId !== null, `machine ${machineId} was placed without a datastore`);
   const successor = { instanceId: virtualMachineId.create(), hostId, rackId, diskId: diskId.create() };

@@ -28,7 +28,7 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
  * @param disk what it needs of a datastore there; nothing when it keeps its disks
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
-export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, disk?: { gib: number; datastoreKind: string }): Promise<Elsewhere> {
+export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, disk?: { gib: number; datastoreKind: string | null }): Promise<Elsewhere> {
   const { id, affinity_group_id } = machine;
   const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
   const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
@@ -41,7 +41,7 @@ export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow
         resourceId: id,
         cpu: machine.cpu,
         memoryMib: machine.memory_mib,
-        ...(disk === undefined ? { diskGib: 0 } : { diskGib: disk.gib, datastoreKind: disk.datastoreKind }),
+        ...(disk === undefined ? { diskGib: 0 } : { diskGib: disk.gib, ...(disk.datastoreKind === null ? {} : { datastoreKind: disk.datastoreKind }) }),
         backendIds: [machine.backend_id],
         excludedHostIds: [machine.host_id],
         groupIds: groups.map((group) => group.id),

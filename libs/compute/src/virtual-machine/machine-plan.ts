@@ -239,6 +239,7 @@ function newRow(tenantId: string, projectId: string, machine: MachineRequest): R
     image_id: machine.image.id,
     affinity_group_id: machine.affinityGroup?.id ?? null,
     security_group_ids: [...(machine.securityGroupIds ?? [])],
+    datastore_kind: machine.datastoreKind ?? null,
     cpu: machine.flavor.cpu,
     memory_mib: machine.flavor.memory_mib,
     desired_power: machine.power,

@@ -16,15 +16,15 @@ import { findVirtualMachines } from './virtual-machine.sql.js';
  * claims and charges.
  * @throws INVALID_STATE unless it has failed; whatever a new request would be refused with
  */
-export async function readmitMachine({ operation, reader }: ReadmitContext<{ machineId: string; datastoreKind?: string | undefined }>): Promise<ChangeSet> {
-  const { machineId, datastoreKind } = operation.input;
+export async function readmitMachine({ operation, reader }: ReadmitContext<{ machineId: string }>): Promise<ChangeSet> {
+  const { machineId } = operation.input;
   const [row] = await reader.rows(findVirtualMachines, [machineId]);
   if (row === undefined) throw notFound('virtual machine', machineId);
   if (row.lifecycle !== Lifecycle.FAILED) {
     throw new MuonError('INVALID_STATE', `The machine "${row.name}" is ${row.lifecycle.toLowerCase()}; only one that failed is made again.`);
   }
   const { tenant_id: tenantId, project_id: projectId } = row;
-  const machines = [{ ...(await requestOf(reader, row)), ...(datastoreKind === undefined ? {} : { datastoreKind }) }];
+  const machines = [await requestOf(reader, row)];
   await usableGroups(reader, null, projectId, row.security_group_ids.map((id) => ({ id, field: 'input.id' })));
   const set = await planVirtualMachines(reader, null, { tenantId, projectId, strategy: 'SPREAD', machines });
   const changes = new ChangeSet().include(set.changes);
@@ -53,6 +53,7 @@ async function requestOf(reader: Reader, row: VirtualMachineRow): Promise<Machin
     networkId: row.network_id,
     securityGroupIds: row.security_group_ids,
     zoneIds,
+    ...(row.datastore_kind === null ? {} : { datastoreKind: row.datastore_kind }),
     affinityGroup: group ?? null,
     ownerId: row.owner_id,
     power: row.desired_power,

@@ -75,6 +75,10 @@ export class VirtualMachineEntity extends RowTimes {
   @Column('jsonb', { default: {} })
   metadata!: Record<string, string>;
 
+  /** Of the datastores that its root disk may be on; null for any. */
+  @Column('text', { name: 'datastore_kind', nullable: true })
+  datastoreKind!: string | null;
+
   /** Those that its first port was asked for with, like its network. */
   @Column({ name: 'security_group_ids', type: 'text', array: true, default: [] })
   securityGroupIds!: string[];

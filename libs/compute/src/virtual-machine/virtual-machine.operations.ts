@@ -26,8 +26,6 @@ import { findMachineToRealise, markFailed, markKept, markPresent, removeVirtualM
 
 const machineInput = z.strictObject({ machineId: z.string() });
 type MachineInput = z.output<typeof machineInput>;
-/** The kind is what a retry needs to know. */
-const createInput = machineInput.extend({ datastoreKind: z.string().optional() });
 
 export interface MachineRealisers {
   networks: NetworkRealiser;
@@ -46,11 +44,11 @@ async function rootDiskIdsOf(reader: Reader, machineId: string): Promise<string[
 }
 
 /** Makes what admission has planned: ports, disks, the machine, and its power. */
-export function createMachineOperation({ networks, disks, machines }: MachineRealisers): OperationKind<z.output<typeof createInput>> {
-  return defineOperation<z.output<typeof createInput>>({
+export function createMachineOperation({ networks, disks, machines }: MachineRealisers): OperationKind<MachineInput> {
+  return defineOperation<MachineInput>({
     kind: 'compute.virtual_machine.create',
     version: 1,
-    input: createInput,
+    input: machineInput,
     deadlineMs: 30 * MINUTE_MS,
     steps: [
       {

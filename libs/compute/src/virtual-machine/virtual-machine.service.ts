@@ -102,8 +102,7 @@ export class VirtualMachineService {
       const changes = new ChangeSet().include(set.changes);
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
       const row = { id: machine.id, tenant_id: tenantId, project_id: projectId, backend_id: set.machines[0]?.backendId ?? null };
-      const { id: machineId, datastoreKind } = machine;
-      const operation = startMachineOperation(changes, 'compute.virtual_machine.create', row, { machineId, ...(datastoreKind === undefined ? {} : { datastoreKind }) });
+      const operation = startMachineOperation(changes, 'compute.virtual_machine.create', row, { machineId: machine.id });
       lockResources(changes, operation, set.lockIds);
       await this.ledger.previewPlan(reader, changes);
       return changes;

@@ -97,6 +97,8 @@ export interface VirtualMachineRow {
   security_group_ids: string[];
   /** The zones that it may be in; empty of machines that older versions made. */
   zone_ids: string[];
+  /** Of the datastores that its root disk may be on; null for any. */
+  datastore_kind: string | null;
   zone_id: string;
   rack_id: string | null;
   host_id: string;

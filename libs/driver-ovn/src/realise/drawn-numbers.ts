@@ -1,6 +1,6 @@
 /** One that is forgotten is drawn anew. */
 const MAX_KEPT = 10_000;
-/** Longer than anybody asks; a database that was put back to an earlier state may never reach the number. */
+/** Longer than most ask; a database that was put back to an earlier state may never reach the number. */
 const KEPT_MS = 300_000;
 
 export interface DrawnNumber {
@@ -11,7 +11,8 @@ export interface DrawnNumber {
 
 /**
  * The numbers that calls wait for, by their keys: a repeat goes on waiting for the first. Were it to draw its own, and
- * OVN need longer for one than a call waits, none would ever be reached.
+ * OVN need longer for one than a call waits, none would ever be reached. One that is reached is kept, too: who asks for
+ * several parts asks again for all of them while one is behind.
  */
 export class DrawnNumbers {
   readonly #drawn = new Map<string, DrawnNumber>();
@@ -25,7 +26,7 @@ export class DrawnNumbers {
     const drawn = { number: this.draw(), since: performance.now() };
     this.#drawn.delete(key);
     this.#drawn.set(key, drawn);
-    drawn.number.catch(() => this.#forgetThis(key, drawn));
+    drawn.number.catch(() => this.#forget(key, drawn));
     for (const [oldest, { since }] of this.#drawn) {
       if (this.#drawn.size <= MAX_KEPT && performance.now() - since < KEPT_MS) break;
       this.#drawn.delete(oldest);
@@ -33,17 +34,12 @@ export class DrawnNumbers {
     return drawn;
   }
 
-  /** It has been reached. */
-  forget(key: string): void {
-    this.#drawn.delete(key);
-  }
-
   /** The database may be another, with other numbers. */
   clear(): void {
     this.#drawn.clear();
   }
 
-  #forgetThis(key: string, drawn: DrawnNumber): void {
+  #forget(key: string, drawn: DrawnNumber): void {
     if (this.#drawn.get(key) === drawn) this.#drawn.delete(key);
   }
 }

@@ -61,9 +61,7 @@ export class Realisation {
     const isTranslated = (): boolean => number !== undefined && southbound.isCurrent && translated(southbound) >= number;
     if (number === undefined || !(await this.#until(isTranslated, endsAt, time))) return notYet(drawn);
     const pendingHostNames = await this.#hostsWithout(number, this.#carriers(part), endsAt, time);
-    if (pendingHostNames === undefined) return notYet(drawn);
-    this.#numbers.forget(key);
-    return done({ pendingHostNames });
+    return pendingHostNames === undefined ? notYet(drawn) : done({ pendingHostNames });
   }
 
   /** @returns those that are dead, once all others have it; undefined when that has not come to be so before that time */

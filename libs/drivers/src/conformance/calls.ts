@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, type TestContext } from 'vitest';
 import { sleep } from '#core';
-import { CAPABILITIES } from '../capabilities.js';
+import type { Outcome } from '../call.js';
+import { CAPABILITIES, type Capabilities } from '../capabilities.js';
+import type { Driver } from '../driver.js';
 import type { Bench } from './bench.js';
 import { ENSURE_ABSENCE, everyCall, NEED_THEIR_RESOURCE, type NamedCall } from './every-call.js';
 
@@ -89,20 +91,36 @@ export function callConformance(bench: Bench): void {
   });
 
   describe('capabilities', () => {
+    /** Work with a driver that has not that capability. */
+    const without = async (context: TestContext, capability: keyof Capabilities, work: (driver: Driver) => Promise<void>): Promise<void> => {
+      const lacking = !bench.driver.capabilities[capability];
+      const driver = lacking ? bench.driver : await bench.hook(context, 'connectWithout')(capability);
+      try {
+        expect(driver.capabilities[capability]).toBe(false);
+        await work(driver);
+      } finally {
+        if (!lacking) await driver.close();
+      }
+    };
     // Machines say nothing of the nodes that they become: no call needs that.
     for (const capability of CAPABILITIES.filter((each) => each !== 'kubernetesNodes')) {
       it(`without "${capability}" what needs it is UNSUPPORTED`, async (context) => {
-        const lacking = !bench.driver.capabilities[capability];
-        const driver = lacking ? bench.driver : await bench.hook(context, 'connectWithout')(capability);
-        try {
-          expect(driver.capabilities[capability]).toBe(false);
+        await without(context, capability, async (driver) => {
           for (const { method, needs, make } of everyCall(bench).filter((each) => each.needs.includes(capability))) {
             const error = await bench.refused(make(driver, bench.call()), 'UNSUPPORTED');
             expect(error.retryable, `${method} ${needs.join()}`).toBe(false);
           }
-        } finally {
-          if (!lacking) await driver.close();
-        }
+        });
+      });
+    }
+    for (const capability of ['loadBalancer', 'router', 'firewall'] as const) {
+      it(`without "${capability}" all parts of the network can still be removed`, async (context) => {
+        bench.needs(context, 'network');
+        await without(context, capability, async (driver) => {
+          for (const { make } of everyCall(bench).filter(({ method }) => /^remove[A-Z]/.test(method))) {
+            await bench.finish(async (call) => make(driver, call) as Promise<Outcome<void>>);
+          }
+        });
       });
     }
   });

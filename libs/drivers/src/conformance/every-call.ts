@@ -108,13 +108,13 @@ function partCalls(bench: Bench): CallsOf<NetworkDriver> {
     ensureFloatingIp: [['network', 'router'], async ({ network }, call) => network.ensureFloatingIp(call, floatingIp)],
     ...firewallCalls(bench),
     realised: [['network'], async ({ network }, call) => network.realised(call, networkId)],
-    physicalNetworkHosts: [['network', 'router'], async ({ network }, call) => network.physicalNetworkHosts(call, outside.physicalNetwork, [bench.host])],
+    physicalNetworkHosts: [['network'], async ({ network }, call) => network.physicalNetworkHosts(call, outside.physicalNetwork, [bench.host])],
     listParts: [['network'], async ({ network }, call) => network.listParts(call, null, 1)],
-    removeFloatingIp: [['network', 'router'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
-    removeRouter: [['network', 'router'], async ({ network }, call) => network.removeRouter(call, router.routerId)],
-    removeProviderRouter: [['network', 'router'], async ({ network }, call) => network.removeProviderRouter(call, providerRouter.providerRouterId)],
-    removeExternalNetwork: [['network', 'router'], async ({ network }, call) => network.removeExternalNetwork(call, externalNetworkId)],
-    removeLoadBalancer: [['network', 'loadBalancer'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
+    removeFloatingIp: [['network'], async ({ network }, call) => network.removeFloatingIp(call, floatingIp.floatingIpId)],
+    removeRouter: [['network'], async ({ network }, call) => network.removeRouter(call, router.routerId)],
+    removeProviderRouter: [['network'], async ({ network }, call) => network.removeProviderRouter(call, providerRouter.providerRouterId)],
+    removeExternalNetwork: [['network'], async ({ network }, call) => network.removeExternalNetwork(call, externalNetworkId)],
+    removeLoadBalancer: [['network'], async ({ network }, call) => network.removeLoadBalancer(call, loadBalancerId)],
     removePort: [['network'], async ({ network }, call) => network.removePort(call, port.portId)],
     removeNetwork: [['network'], async ({ network }, call) => network.removeNetwork(call, networkId)],
   };
@@ -125,9 +125,9 @@ function firewallCalls(bench: Bench): CallsOf<FirewallDriver> {
   const firewall = bench.firewallSpecification();
   return {
     ensureSecurityGroup: [['network', 'firewall'], async ({ network }, call) => network.ensureSecurityGroup(call, group)],
-    removeSecurityGroup: [['network', 'firewall'], async ({ network }, call) => network.removeSecurityGroup(call, group.securityGroupId)],
+    removeSecurityGroup: [['network'], async ({ network }, call) => network.removeSecurityGroup(call, group.securityGroupId)],
     ensureFirewall: [['network', 'firewall'], async ({ network }, call) => network.ensureFirewall(call, firewall)],
-    removeFirewall: [['network', 'firewall'], async ({ network }, call) => network.removeFirewall(call, firewall.firewallId)],
+    removeFirewall: [['network'], async ({ network }, call) => network.removeFirewall(call, firewall.firewallId)],
   };
 }
 

@@ -109,6 +109,38 @@ describe('errors of requests', () => {
     expect(messages).toContain('Variable "$input" got an invalid value at "input.title"; String cannot represent a non string value.');
   });
 
+  test.each<[what: string, query: string, variables: Record<string, unknown>, message: string, field: string]>([
+    ['a text', 'query A($how: String!) { fail(how: $how) }', { how: ['#cloud-config; echo hunter2'] }, 'Variable "$how" got an invalid value; String cannot represent a non string value.', 'how'],
+    ['a text in the shape of a place', 'query A($how: String!) { fail(how: $how) }', { how: { a: ' at "how.hunter2"; hunter2' } }, 'Variable "$how" got an invalid value; String cannot represent a non string value.', 'how'],
+    ['a number', 'query A($x: Int!) { nothing(required: $x) }', { x: 'hunter2; hunter2' }, 'Variable "$x" got an invalid value; Int cannot represent non-integer value.', 'x'],
+    ['a scalar of ours', 'query A($x: Long) { number(value: $x) }', { x: 'hunter2; hunter2' }, 'Variable "$x" got an invalid value; A whole number between -(2^53 - 1) and 2^53 - 1 is needed here.', 'x'],
+    ['an enum', 'query A($genre: Genre) { shelf(genre: $genre) }', { genre: 'hunter2" does not exist in "x" enum. hunter2' }, 'Variable "$genre" got an invalid value; The enum "Genre" has no such value.', 'genre'],
+    ['an enum, near to one of its names', 'query A($genre: Genre) { shelf(genre: $genre) }', { genre: 'NOVELL' }, 'Variable "$genre" got an invalid value; The enum "Genre" has no such value. Did you mean the enum value "NOVEL"?', 'genre'],
+    ['an enum that is no text', 'query A($genre: Genre) { shelf(genre: $genre) }', { genre: ['hunter2; hunter2'] }, 'Variable "$genre" got an invalid value; Enum "Genre" cannot represent non-string value.', 'genre'],
+  ])('repeat no value of a variable: %s', async (_what, query, variables, message, field) => {
+    expect(await errorsOf(query, { variables })).toMatchObject([{ message, extensions: { code: 'INVALID_INPUT', field } }]);
+  });
+
+  test.each([
+    ['a text', '{ fail(how: ["hunter2; hunter2"]) }', 'String cannot represent a non string value.'],
+    ['a number', '{ nothing(required: "hunter2") }', 'Int cannot represent non-integer value.'],
+    ['an enum', '{ shelf(genre: hunter2) }', 'The enum "Genre" has no such value.'],
+    ['an enum, near to one of its names', '{ shelf(genre: NOVELL) }', 'The enum "Genre" has no such value. Did you mean the enum value "NOVEL"?'],
+    ['an enum that is written as a text', '{ shelf(genre: "NOVEL") }', 'Enum "Genre" cannot represent non-enum value. Did you mean the enum value "NOVEL"?'],
+    ['an object', 'mutation { addBook(input: "hunter2; hunter2") { book { id } } }', 'Expected value of type "AddBookInput!".'],
+    ['null', 'mutation { addBook(input: null) { book { id } } }', 'Expected value of type "AddBookInput!", found null.'],
+    ['a text where none belongs', '{ fail(how "hunter2") }', 'Syntax Error: Expected ":", found String.'],
+  ])('repeat no value of a document: %s', async (_what, query, message) => {
+    const [error] = await errorsOf(query, { token: 'ann' });
+    expect(error).toMatchObject({ message, locations: [{ line: 1 }] });
+  });
+
+  test('repeat no literal that turns out wrong when it is executed', async () => {
+    const query = 'mutation A($title: String = "a") { addBook(input: { title: $title, parts: [4242] }) { book { id } } }';
+    const { body } = await post(fixture.url, query, { token: 'ann', variables: { title: null } });
+    expect(body.errors?.[0]).toMatchObject({ message: 'Argument "input" has an invalid value.', extensions: { code: 'INVALID_INPUT', field: 'input' } });
+  });
+
   const cases: [what: string, query: string, options: PostOptions, expected: object][] = [
     ['a document that is none', '{ hello', {}, { code: 'GRAPHQL_SYNTAX', fault: 'USER' }],
     ['a document in JSON', '{"kind": "Document", "definitions": []}', {}, { code: 'GRAPHQL_SYNTAX' }],

@@ -1,6 +1,7 @@
 import { ForbiddenException } from '@nestjs/common';
 import { GraphQLError } from '../graphql-js.js';
 import { MuonError, type Fault, type JsonObject, type Logger } from '#core';
+import { badVariable, withoutValue } from './repeated-values.js';
 
 /**
  * Codes in `extensions.code` that speak of the request itself and so exist on the wire only. Together with `ErrorCode`
@@ -20,6 +21,8 @@ export const WireCode = {
 } as const;
 export type WireCode = (typeof WireCode)[keyof typeof WireCode];
 
+/** Of an error of input: what GraphQL says may name many fields. */
+const MAX_MESSAGE = 1000;
 const INTERNAL_MESSAGE = 'An internal error occurred. The log knows it by the request id.';
 
 /** A refusal of the request itself, before anything was executed. */
@@ -132,7 +135,8 @@ export class ErrorFormatter {
     }
     if (isInputError(error)) return this.#map(error, requestId);
     const locations = error.locations === undefined ? {} : { locations: error.locations };
-    return { message: error.message, ...locations, extensions: wireExtensions(codeOfDocumentError(error), requestId) };
+    const message = withoutValue(error.message);
+    return { message, ...locations, extensions: wireExtensions(codeOfDocumentError(error), requestId) };
   }
 
   #log(error: MuonError, cause: unknown, requestId: string, path: readonly (string | number)[] | undefined): void {
@@ -177,33 +181,28 @@ function asMuonError(error: unknown): MuonError {
 }
 
 // GraphQL's own words, pinned with its version: they are the only mark of a value that the caller gave wrongly.
-const BAD_VARIABLE =
-  /^Variable "\$(?<name>\w+)" (?:got invalid value [^]*?|of required type .* was not provided|of non-null type .* must not be null)/;
-const MISSING_OR_UNKNOWN = /; Field "(?<name>\w+)" (?:of required type .* was not provided|is not defined by type )/;
+const BAD_VALUE = /^Variable "\$(?<name>\w+)" got invalid value /;
+const BAD_VARIABLE = /^Variable "\$(?<name>\w+)" of (?:required type .* was not provided|non-null type .* must not be null)/;
+const MISSING_OR_UNKNOWN = /^Field "(?<name>\w+)" (?:of required type .* was not provided|is not defined by type )/;
 const BAD_ARGUMENT = /^Argument "(?<name>\w+)" (?:of (?:required|non-null) type|has invalid value)/;
 
 function isInputError(error: unknown): boolean {
   if (!(error instanceof GraphQLError)) return false;
-  return BAD_VARIABLE.test(error.message) || BAD_ARGUMENT.test(error.message);
+  return [BAD_VALUE, BAD_VARIABLE, BAD_ARGUMENT].some((words) => words.test(error.message));
 }
 
 function inputError(error: GraphQLError): MuonError {
+  const variable = BAD_VALUE.exec(error.message)?.groups?.['name'];
+  if (variable !== undefined) return valueError(error, variable);
   const name = (BAD_VARIABLE.exec(error.message) ?? BAD_ARGUMENT.exec(error.message))?.groups?.['name'] ?? 'input';
-  const place = / at "(?<path>\w+(?:\.\w+|\[\d+\])*)"; /.exec(error.message)?.groups?.['path'];
-  const missing = MISSING_OR_UNKNOWN.exec(error.message)?.groups?.['name'];
-  const field = [(place ?? name).replaceAll('[', '.').replaceAll(']', ''), ...(missing === undefined ? [] : [missing])].join('.');
-  return new MuonError('INVALID_INPUT', withoutValue(error.message).slice(0, 1000), { field });
+  return new MuonError('INVALID_INPUT', withoutValue(error.message).slice(0, MAX_MESSAGE), { field: name });
 }
 
-/**
- * GraphQL's own words without the value that they repeat, which may be the whole input, secrets included. Quotes inside of a
- * value are escaped: the first bare ones are those of its place.
- */
-function withoutValue(message: string): string {
-  const [, variable, rest] = /^(Variable "\$\w+" got )invalid value ([^]*)$/.exec(message) ?? [];
-  if (variable === undefined || rest === undefined) return message;
-  const [, place, reason] = / (at "\w+(?:\.\w+|\[\d+\])*"); ([^]*)$/.exec(rest) ?? [];
-  const why = reason ?? /^[^]*; ([^]*)$/.exec(rest)?.[1] ?? '';
-  const bare = why.replace(/( cannot represent [^:"]*value): [^]*$/, '$1.');
-  return `${variable}an invalid value${place === undefined ? '' : ` ${place}`}; ${bare}`;
+function valueError(error: GraphQLError, variable: string): MuonError {
+  const { place, reason } = badVariable(error);
+  const missing = reason === undefined ? undefined : MISSING_OR_UNKNOWN.exec(reason)?.groups?.['name'];
+  const field = [(place ?? variable).replaceAll('[', '.').replaceAll(']', ''), ...(missing === undefined ? [] : [missing])].join('.');
+  const where = place === undefined ? '' : ` at "${place}"`;
+  const why = reason === undefined ? '.' : `; ${withoutValue(reason)}`;
+  return new MuonError('INVALID_INPUT', `Variable "$${variable}" got an invalid value${where}${why}`.slice(0, MAX_MESSAGE), { field });
 }

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { MuonError, toMuonError } from '#core';
+import { MuonError, sleep, toMuonError, type ErrorRecord } from '#core';
 import { statement, type Reader } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
-import { findHosts, hostOperations, hosts, hostState, infrastructureRoom, signalHostOccupants, type HostOccupants, type HostRow } from '#infrastructure';
-import { defineOperation, done, OperationEngine, OperationRegistry, OperationService, operationsRoom, registerOperationSections, silentBell, type OperationKind } from '#operations';
+import { EVACUATION_PACE, findHosts, hostOperations, hosts, hostState, infrastructureRoom, signalHostOccupants, type HostOccupants, type HostRow } from '#infrastructure';
+import { defineOperation, done, OperationEngine, OperationRegistry, OperationService, operationsRoom, registerOperationSections, silentBell, type Blocker, type OperationKind } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
 import { infrastructureBench, roomDatabase, systemAccess, type InfrastructureBench, type RoomDatabase } from '#testing';
@@ -21,14 +21,30 @@ interface Thing {
 const findThings = statement<Thing, [hostId: string, limit: number]>('spec.things', 'SELECT * FROM thing WHERE host_id = $1 ORDER BY id LIMIT $2::int');
 const countThings = statement<{ things: number }, [hostId: string]>('spec.things_count', 'SELECT count(*) AS things FROM thing WHERE host_id = $1');
 const moveThing = statement<never, [id: string, hostId: string]>('spec.things_move', 'UPDATE thing SET host_id = $2 WHERE id = $1 AND NOT stubborn');
-const operationState = statement<{ state: string; blocker: { message: string } | null; wake_signal: string | null }, [id: string]>(
+const operationState = statement<{ state: string; blocker: Blocker | null; error: ErrorRecord | null; wake_signal: string | null }, [id: string]>(
   'spec.maintenance_operation',
-  'SELECT state, blocker, wake_signal FROM operation WHERE id = $1',
+  'SELECT state, blocker, error, wake_signal FROM operation WHERE id = $1',
+);
+interface Move {
+  resource_id: string;
+  state: string;
+  queued_at: Date;
+  ended_at: Date | null;
+  deadline_ms: number;
+}
+const findMoves = statement<Move & { id: string }, [id: string]>(
+  'spec.maintenance_each_move',
+  'SELECT id, resource_id, state, queued_at, ended_at, deadline_ms FROM operation WHERE parent_id = $1 ORDER BY id',
 );
 const movesOf = statement<{ resource_id: string; moves: number }, [id: string]>(
   'spec.maintenance_moves',
   'SELECT resource_id, count(*) AS moves FROM operation WHERE parent_id = $1 GROUP BY resource_id',
 );
+
+/** How long a move takes that fails. */
+const MOVE_MS = 300;
+/** As in production, unless a spec is in a hurry. */
+const pace = { ...EVACUATION_PACE };
 
 let room: RoomDatabase;
 let bench: InfrastructureBench;
@@ -49,7 +65,7 @@ const things: HostOccupants = {
     })),
   count: async (reader, host) => (await reader.first(countThings, host.id))?.things ?? 0,
   move: async (_reader, _host, occupant) => ({
-    kind: 'spec.thing.move',
+    kind: occupant.resourceId.startsWith('sinking') ? 'spec.thing.sink' : 'spec.thing.move',
     resourceKind: 'thing',
     resourceId: occupant.resourceId,
     input: { id: occupant.resourceId, to: to.id },
@@ -64,10 +80,23 @@ const move = defineOperation<{ id: string; to: string }>({
   steps: [
     {
       name: 'move',
-      run: async ({ operation }) =>
-        done({ commit: async (transaction) => void (await transaction.execute(moveThing, operation.input.id, operation.input.to)) }),
+      run: async ({ operation }) => {
+        if (operation.input.id.startsWith('glued')) {
+          await sleep(MOVE_MS);
+          throw new MuonError('BACKEND_FAILED', 'It is glued to the floor.');
+        }
+        return done({ commit: async (transaction) => void (await transaction.execute(moveThing, operation.input.id, operation.input.to)) });
+      },
     },
   ],
+});
+/** Has no way back, and none forward. */
+const sink = defineOperation({
+  kind: 'spec.thing.sink',
+  version: 1,
+  input: z.object({ id: z.string(), to: z.string() }),
+  deadlineMs: 10_000,
+  steps: [{ name: 'sink', pivot: true, run: () => Promise.reject(new MuonError('BACKEND_FAILED', 'It sinks into the floor.')) }],
 });
 
 beforeAll(async () => {
@@ -75,7 +104,7 @@ beforeAll(async () => {
   bench = await infrastructureBench(room);
   await room.database.transaction(async (transaction) => void (await transaction.raw(THINGS)));
   bench.occupancy.register(things);
-  const registry = new OperationRegistry().register(...hostOperations(bench.occupancy), move as OperationKind<unknown>);
+  const registry = new OperationRegistry().register(...hostOperations(bench.occupancy, pace), move as OperationKind<unknown>, sink as OperationKind<unknown>);
   registerOperationSections(room.applier, { registry, bell: silentBell });
   const { database, applier, log } = room;
   operations = new OperationService(database, applier, registry, silentBell);
@@ -83,6 +112,7 @@ beforeAll(async () => {
   engine.start();
 });
 beforeEach(async () => {
+  Object.assign(pace, EVACUATION_PACE);
   const { backendId } = await bench.datacenter({ count: 2, pools: [] });
   [from, to] = (await hosts.page(room.database, [null, null, backendId, null, null], 'NAME', {})).rows as [HostRow, HostRow];
   await room.database.transaction(async (transaction) => void (await transaction.raw('DELETE FROM thing')));
@@ -104,6 +134,8 @@ async function put(...ids: string[]): Promise<void> {
 const state = async (): Promise<string> => hostState((await room.database.rows(findHosts, [from.id]))[0] as HostRow);
 const left = async (): Promise<string[]> => (await room.database.rows(findThings, from.id, 100)).map((thing) => thing.id);
 const operationOf = async (id: unknown) => room.database.first(operationState, id as string);
+const says = async (id: unknown): Promise<string | undefined> => (await operationOf(id))?.blocker?.message;
+const each = async (id: unknown) => room.database.rows(findMoves, id as string);
 const ended = async (id: unknown, wanted: string): Promise<void> => {
   await expect.poll(async () => (await operationOf(id))?.state, { timeout: 10_000 }).toBe(wanted);
 };
@@ -155,11 +187,10 @@ it('moves what can be moved since it waits, and does not try what has failed at 
   await put('pinned-safe', 'stubborn-mule');
   const { result } = await bench.maintenance.enter(access, { id: from.id, whenBlocked: 'WAIT' });
   const look = async (): Promise<void> => room.database.transaction((transaction) => signalHostOccupants(transaction, from.id));
-  const says = async (): Promise<string | undefined> => (await operationOf(result.operationId))?.blocker?.message;
-  await expect.poll(says, { timeout: 10_000 }).toContain('2 still on the host, the first of them the thing "the pinned-safe": It is bolted');
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toContain('2 still on the host, the first of them the thing "the pinned-safe": It is bolted');
   await room.database.transaction(async (transaction) => void (await transaction.raw('UPDATE thing SET pinned = false')));
   await look();
-  await expect.poll(says, { timeout: 10_000 }).toContain('1 still on the host, the first of them the thing "the stubborn-mule", which could not be moved and is tried again');
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toContain('1 still on the host, the first of them the thing "the stubborn-mule", which could not be moved and is tried again');
   const moves = async (): Promise<Record<string, number>> => {
     const rows = await room.database.rows(movesOf, String(result.operationId));
     return Object.fromEntries(rows.map((row) => [row.resource_id, row.moves]));
@@ -172,6 +203,75 @@ it('moves what can be moved since it waits, and does not try what has failed at 
   expect(await moves()).toEqual({ 'pinned-safe': 1, 'stubborn-mule': 1 });
   await operations.cancel(result.operationId as string);
   await ended(result.operationId, 'CANCELLED');
+});
+
+it('leaves a move that failed alone for ever longer after its end, then for good, and says why', async () => {
+  // Shorter than a move takes: counted from its beginning, it would be over when the move ends.
+  Object.assign(pace, { lookAgainMs: 30, maxPauseMs: 150, maxMoves: 4, repeatedMoveMs: 5000 });
+  await put('glued-table');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the glued-table", which could not be moved in 4 tries and is not tried again: It is glued to the floor.',
+  );
+  const moves = await each(result.operationId);
+  expect(moves.map((one) => [one.state, one.deadline_ms])).toEqual([['FAILED', 10_000], ['FAILED', 5000], ['FAILED', 5000], ['FAILED', 5000]]);
+  const pauses = moves.slice(1).map((one, index) => one.queued_at.getTime() - (moves[index]?.ended_at?.getTime() ?? 0));
+  expect(pauses.map((pause, index) => pause >= Math.min(30 * 2 ** (index + 1), 150))).toEqual([true, true, true]);
+  expect(await operationOf(result.operationId)).toMatchObject({ blocker: { code: 'BACKEND_FAILED', data: { count: 1, ids: ['glued-table'], operationId: moves[3]?.id } } });
+  // Several looks later.
+  await sleep(300);
+  expect(await each(result.operationId)).toHaveLength(4);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+it('keeps in mind what failed while that is blocked by something else, and names first what will not leave by itself', async () => {
+  await put('glued-table', 'pinned-safe');
+  const { result } = await bench.maintenance.enter(access, { id: from.id, whenBlocked: 'WAIT' });
+  const id = result.operationId;
+  const pin = (pinned: boolean, thing: string): Promise<void> =>
+    room.database.transaction(async (transaction) => {
+      await transaction.raw('UPDATE thing SET pinned = $1 WHERE id = $2', [pinned, thing]);
+      await signalHostOccupants(transaction, from.id);
+    });
+  await expect.poll(() => says(id), { timeout: 10_000 }).toContain('2 still on the host, the first of them the thing "the pinned-safe": It is bolted');
+  await pin(true, 'glued-table');
+  await expect.poll(() => says(id), { timeout: 10_000 }).toContain('the first of them the thing "the glued-table": It is bolted');
+  await room.database.transaction(async (transaction) => void (await transaction.execute(moveThing, 'pinned-safe', to.id)));
+  await pin(false, 'glued-table');
+  await expect.poll(() => says(id), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the glued-table", which could not be moved and is tried again: It is glued to the floor.',
+  );
+  expect(await each(id)).toHaveLength(1);
+  await operations.cancel(id as string);
+  await ended(id, 'CANCELLED');
+});
+
+it('does not move again by itself what an operator has abandoned the move of', async () => {
+  Object.assign(pace, { lookAgainMs: 10 });
+  await put('sinking-ship');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(async () => (await each(result.operationId))[0]?.state, { timeout: 10_000 }).toBe('STUCK');
+  await operations.abandon(String((await each(result.operationId))[0]?.id), 'it has sunk');
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the sinking-ship", whose move was abandoned and is not tried again: It sinks into the floor.',
+  );
+  await sleep(200);
+  expect(await each(result.operationId)).toHaveLength(1);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+it('gives up when the host is not empty in time, however long its moves take, and leaves it as it was', async () => {
+  Object.assign(pace, { lookAgainMs: 10, maxMoves: 100, patienceMs: 1000 });
+  await put('glued-table');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await ended(result.operationId, 'FAILED');
+  expect((await each(result.operationId)).length).toBeGreaterThan(2);
+  const error = (await operationOf(result.operationId))?.error;
+  expect(error).toMatchObject({ code: 'TIMEOUT', retryable: false, data: { count: 1, waitedFor: 'BACKEND_FAILED', givenUpAfterMs: 1000 } });
+  expect(error?.message).toContain('The host has not become empty in time: 1 still on the host, the first of them the thing "the glued-table"');
+  expect(await state()).toBe('ACTIVE');
 });
 
 it('leaves the host as it was when it is cancelled', async () => {

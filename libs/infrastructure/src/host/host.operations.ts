@@ -1,19 +1,22 @@
 import { z } from 'zod';
-import { notFound } from '#core';
+import { MuonError, notFound } from '#core';
 import { statement, type Reader, type Transaction } from '#database';
 import {
   AGAIN,
   defineOperation,
   done,
   fanOut,
+  findFailedChildren,
   keep,
   signalOperations,
   wait,
+  type BlockerReason,
   type ChildOperation,
   type OperationKind,
   type StepContext,
   type StepResult,
 } from '#operations';
+import { begun, boundedMove, EVACUATION_PACE, remaining, triedOf, whatIsLeft, type EvacuationPace, type Tried } from './host-evacuation.js';
 import type { HostOccupancy } from './host-occupants.js';
 import type { HostRow } from './host.js';
 import { findHosts } from './host.sql.js';
@@ -23,11 +26,6 @@ export const ENTER_MAINTENANCE = 'infrastructure.host.enter_maintenance';
 export const MAX_MOVES = 500;
 
 const DAY_MS = 86_400_000;
-const LOOK_AGAIN_MS = 15_000;
-/** A move that fails is tried again ever later, up to this. */
-const MAX_MOVE_AGAIN_MS = 1_800_000;
-/** How many of what is left a blocker names. */
-const MAX_NAMED = 20;
 
 type Found = Awaited<ReturnType<HostOccupancy['list']>>[number];
 
@@ -55,18 +53,11 @@ async function hostOf(reader: Reader, id: string): Promise<HostRow> {
   return host;
 }
 
-/** Moves that have failed, by what they were to move: how often, and when the last was begun. */
-type Failed = Record<string, { times: number; at: number }>;
-
-/** Those that were tried in the first round have failed once, if they are still there. */
-function failedBefore({ step, outputs }: StepContext<Input>): Failed {
-  if (step.memo !== undefined) return step.memo as unknown as Failed;
+/** What the rounds before have tried; those of the first have ended when the step begins. */
+function triedBefore({ step, outputs }: StepContext<Input>): Tried {
+  if (step.memo !== undefined) return step.memo as unknown as Tried;
   const { children = [] } = (outputs.evacuate ?? {}) as { children?: { resourceId: string }[] };
   return Object.fromEntries(children.map(({ resourceId }) => [resourceId, { times: 1, at: step.since.getTime() }]));
-}
-
-function isDue(failed: Failed[string] | undefined): boolean {
-  return failed === undefined || Date.now() >= failed.at + Math.min(LOOK_AGAIN_MS * 2 ** failed.times, MAX_MOVE_AGAIN_MS);
 }
 
 /** Whoever waits for the host to become empty looks at it at once: something has left it, or may have become free to leave. */
@@ -74,10 +65,18 @@ export async function signalHostOccupants(transaction: Transaction, hostId: stri
   await signalOperations(transaction, [occupantsSignal(hostId)]);
 }
 
+function notEmptyInTime({ message, fault, code, data }: BlockerReason, patienceMs: number): MuonError {
+  return new MuonError('TIMEOUT', `The host has not become empty in time: ${message}`, {
+    fault,
+    retryable: false,
+    data: { ...data, waitedFor: code, givenUpAfterMs: patienceMs },
+  });
+}
+
 const occupantsSignal = (hostId: string): string => `host-empty:${hostId}`;
 
 /** The operations of this room, for every process that submits or runs them. */
-export function hostOperations(occupancy: HostOccupancy): OperationKind<unknown>[] {
+export function hostOperations(occupancy: HostOccupancy, pace: EvacuationPace = EVACUATION_PACE): OperationKind<unknown>[] {
   const movesOf = async ({ reader }: StepContext<Input>, host: HostRow, found: readonly Found[]): Promise<ChildOperation[]> => {
     const children: ChildOperation[] = [];
     for (const { room, occupant } of found) children.push(await room.move(reader, host, occupant));
@@ -92,37 +91,24 @@ export function hostOperations(occupancy: HostOccupancy): OperationKind<unknown>
     return fanOut({ children: await movesOf(context, host, movable), policy: keep(0) });
   };
   const awaitEmpty = async (context: StepContext<Input>): Promise<StepResult> => {
-    const host = await hostOf(context.reader, context.operation.input.hostId);
-    const left = await occupancy.list(context.reader, host, MAX_MOVES);
-    const [first] = left;
-    if (first === undefined) return done();
-    const before = failedBefore(context);
-    const movable = left.filter(({ occupant }) => occupant.blocked === null);
-    const due = movable.filter(({ occupant }) => isDue(before[occupant.resourceId]));
-    // What was in the way of a move may be gone once the occupant was blocked by something else: then it counts anew.
-    const failed: Failed = {};
-    for (const { occupant } of movable) {
-      const earlier = before[occupant.resourceId];
-      if (earlier !== undefined) failed[occupant.resourceId] = earlier;
+    const { operation, reader, step } = context;
+    const host = await hostOf(reader, operation.input.hostId);
+    const found = await occupancy.list(reader, host, MAX_MOVES);
+    if (found.length === 0) return done();
+    const now = Date.now();
+    const tried = triedOf(found, triedBefore(context), now);
+    const left = remaining(found, tried, await reader.rows(findFailedChildren, operation.id, Object.keys(tried)), pace, now);
+    const due = left.filter(({ standing }) => standing === 'DUE');
+    // The time of its moves does not count against the operation's own deadline.
+    const isTooLate = now - step.since.getTime() >= pace.patienceMs;
+    if (due.length > 0 && !isTooLate) {
+      const moves = await movesOf(context, host, due);
+      const children = moves.map((move, index) => boundedMove(move, due[index]?.times ?? 0, pace));
+      return fanOut({ children, policy: AGAIN, memo: begun(tried, due) });
     }
-    for (const { occupant } of due) {
-      failed[occupant.resourceId] = { times: (before[occupant.resourceId]?.times ?? 0) + 1, at: Date.now() };
-    }
-    if (due.length > 0) return fanOut({ children: await movesOf(context, host, due), policy: AGAIN, memo: failed });
-    const count = await occupancy.count(context.reader, host);
-    const { name, kind, blocked } = first.occupant;
-    return wait({
-      afterMs: LOOK_AGAIN_MS,
-      signal: occupantsSignal(host.id),
-      memo: failed,
-      blocker: {
-        code: blocked?.code ?? 'INVALID_STATE',
-        message: `${count} still on the host, the first of them the ${kind} "${name}"${blocked === null ? ', which could not be moved and is tried again' : `: ${blocked.message}`}`,
-        fault: blocked?.fault ?? 'OPERATOR',
-        remedy: 'Move or delete what is left, or cancel the maintenance.',
-        data: { count, ids: left.slice(0, MAX_NAMED).map(({ occupant }) => occupant.resourceId) },
-      },
-    });
+    const blocker = whatIsLeft(left, await occupancy.count(reader, host));
+    if (isTooLate) throw notEmptyInTime(blocker, pace.patienceMs);
+    return wait({ afterMs: pace.lookAgainMs, signal: occupantsSignal(host.id), memo: tried, blocker });
   };
   const restore = async (transaction: Transaction, { input }: { input: Input }): Promise<void> => {
     await transaction.execute(restoreIntent, input.hostId, input.intentBefore, input.reasonBefore);

@@ -40,11 +40,18 @@ export const countHostsBehind = statement<{ hosts: number }>(
   'SELECT count(*) AS hosts FROM host WHERE network_behind_since IS NOT NULL',
 );
 
-/** Their network was told something that they have not taken over. */
+/**
+ * Their network was told something that they have not taken over. Of those that are known to be away that is noted once:
+ * nobody asks them before they return, which counts as a telling.
+ */
 export const markHostsBehind = statement<never, [backendId: string, names: string[], reason: string]>(
   'host.mark_behind',
   `UPDATE host AS h SET network_behind_since = coalesce(h.network_behind_since, now()), network_behind_reason = $3, network_tellings = network_tellings + 1
-   FROM (SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2) ORDER BY id FOR UPDATE) AS behind
+   FROM (
+     SELECT id FROM host WHERE backend_id = $1 AND name = ANY($2)
+       AND (health <> 'DOWN' OR network_behind_since IS NULL OR network_behind_reason IS DISTINCT FROM $3)
+     ORDER BY id FOR UPDATE
+   ) AS behind
    WHERE h.id = behind.id`,
 );
 

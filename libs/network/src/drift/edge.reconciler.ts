@@ -43,16 +43,20 @@ export function edgeDrift(database: Database, drivers: DriverRegistry, options: 
         if (context.signal.aborted) return;
         try {
           const { network } = await drivers.driver(backendId);
-          await noteHosts(context, database, network, backendId);
+          await noteHosts(context, database, network, backendId).catch((error: unknown) => warnOf(context, backendId, error, 'which hosts reach outside could not be seen'));
           await checkBackend(context, network, backendId, { unchangedSince: new Date(Date.now() - graceMs), rounds, repairsAtOnce });
         } catch (error) {
           // One backend that is away must not keep the others from being looked at.
-          const { code, message, detail } = toMuonError(error);
-          context.log.warn({ backendId, code, reason: message, detail }, 'the edge of a backend could not be compared');
+          warnOf(context, backendId, error, 'the edge of a backend could not be compared');
         }
       }
     },
   });
+}
+
+function warnOf({ log }: ReconcilerContext, backendId: string, error: unknown, what: string): void {
+  const { code, message, detail } = toMuonError(error);
+  log.warn({ backendId, code, reason: message, detail }, what);
 }
 
 /** Uplinks are led by hosts that reach outside, so that comes first. */
@@ -76,15 +80,20 @@ async function checkBackend(context: ReconcilerContext, network: NetworkDriver, 
     tried.add(part.id);
     if (await submitUnlessBusy(context, repairOf(part, backendId, listing))) accepted += 1;
   };
+  const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, repairsAtOnce);
+  const moveSome = async (limit: number): Promise<void> => {
+    for (const router of moved) if (accepted < limit && !tried.has(router.id)) await repair(router);
+  };
+  // All of a router goes over its gateway: those come before single addresses, and leave some room for the rest.
+  await moveSome(Math.ceil(repairsAtOnce / 2));
   for await (const part of parts) {
-    if (!(part.is_led_nowhere ? listing.has(part.id) : listing.differs(part))) continue;
+    if (tried.has(part.id) || !(part.is_led_nowhere ? listing.has(part.id) : listing.differs(part))) continue;
     await repair(part);
     if (accepted < repairsAtOnce) continue;
     rounds.set(backendId, part.id);
     break;
   }
-  const moved = await context.reader.rows(findMovedGateways, backendId, GATEWAY_HOSTS, repairsAtOnce);
-  for (const router of moved) if (accepted < repairsAtOnce && !tried.has(router.id)) await repair(router);
+  await moveSome(repairsAtOnce);
   if (tried.size === 0) return;
   context.log.warn({ backendId, parts: tried.size, accepted, first: [...tried][0] }, 'a backend lacks what it shall have at its edge; repairing');
 }

@@ -14,7 +14,7 @@ const PAGE = 500;
 export interface SecurityOfBackend {
   listing: Listing;
   /** As it was before the backend was asked. */
-  firewall: FirewallPlaceRow | undefined;
+  firewall: (FirewallPlaceRow & { has_ports: boolean }) | undefined;
   unchangedSince: Date;
   rounds: Rounds;
   repairsAtOnce: number;
@@ -46,7 +46,8 @@ async function checkFirewall(context: ReconcilerContext, backendId: string, { li
     await submitUnlessBusy(context, firewallRepair(backendId).add(OVERTAKINGS, { table: 'firewall', revision: listing.told(id) }));
     return;
   }
-  if (firewall === undefined || firewall.realised_revision === 0) return;
+  // What was never told of it is told before its first port, unless it offered no firewall by then.
+  if (firewall === undefined || (firewall.realised_revision === 0 && !firewall.has_ports)) return;
   const has = listing.intact(id);
   if (has >= firewall.desired_revision) return;
   // What it has only not been told yet may be on its way; what it had and has lost is not.

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { descriptionSchema, MuonError, nameSchema, notFound, parseInput } from '#core';
-import { ChangeSet, constraintMeans, ROWS, versionConflict, type Reader } from '#database';
+import { ChangeSet, constraintMeans, ROWS, versionConflict, type PlanReason, type Reader } from '#database';
 import { Action, CommandRunner, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
 import { findScopes, requireActive, SCOPES } from '#scopes';
@@ -9,7 +9,7 @@ import { GROUP_CLAIMS } from '../security-group/group-claims.js';
 import { requireSenseOf } from '../security-group/rule.js';
 import { firewallPolicyId, MAX_POLICIES, MAX_POSITION, MAX_RULES_OF_ALL, policyRulesSchema, type FirewallPolicyRow, type PolicyRule } from './firewall-policy.js';
 import { FIREWALL_POLICY_CREATE, FIREWALL_POLICY_DELETE, FIREWALL_POLICY_UPDATE } from './firewall-policy.operations.js';
-import { countPolicies, findFirewallPolicies, findPolicyTwin } from './firewall-policy.sql.js';
+import { countOpenNetworks, countPolicies, findFirewallPolicies, findPolicyTwin } from './firewall-policy.sql.js';
 
 constraintMeans('firewall_policy_name', () => taken('name'));
 constraintMeans('firewall_policy_position', () => taken('position'));
@@ -43,6 +43,8 @@ export const updateFirewallPolicyInput = z.strictObject({
 });
 export type UpdateFirewallPolicyInput = z.input<typeof updateFirewallPolicyInput>;
 
+type Scope = Pick<FirewallPolicyRow, 'scope_tenant_id' | 'scope_project_id'>;
+
 /** What operators say of networks, above what tenants say. */
 @Injectable()
 export class FirewallPolicyService {
@@ -63,6 +65,7 @@ export class FirewallPolicyService {
       changes.problems.push(...(await this.twins(reader, { name: input.name, position: place })));
       const id: string = firewallPolicyId.create();
       const { name, description } = input;
+      changes.reasons.push(...(await openNetworks(reader, scope)));
       changes.add(GROUP_CLAIMS, { action: 'CHANGE_FIREWALL', tenantId: scope.scope_tenant_id });
       changes.add(ROWS, { table: 'firewall_policy', insert: { id, name, description, position: place, ...scope, rules } });
       const operation = operationId.create();
@@ -94,6 +97,7 @@ export class FirewallPolicyService {
       changes.resources.push({ action: 'UPDATE', kind: 'firewall policy', id, name: row.name, data: rules === undefined ? {} : { rules: rules.length } });
       changes.result = { id, operationId: null };
       if (rules === undefined && set.position === undefined) return changes;
+      changes.reasons.push(...(await openNetworks(reader, row)));
       changes.add(GROUP_CLAIMS, { action: 'CHANGE_FIREWALL', tenantId: row.scope_tenant_id });
       const operation = operationId.create();
       lockResources(changes, operation, [id]);
@@ -113,7 +117,7 @@ export class FirewallPolicyService {
     });
   }
 
-  private async scope(reader: Reader, changes: ChangeSet, scopeId: string | undefined): Promise<Pick<FirewallPolicyRow, 'scope_tenant_id' | 'scope_project_id'>> {
+  private async scope(reader: Reader, changes: ChangeSet, scopeId: string | undefined): Promise<Scope> {
     if (scopeId === undefined) return { scope_tenant_id: null, scope_project_id: null };
     const [scope] = await reader.rows(findScopes, [scopeId]);
     if (scope === undefined || scope.kind === 'SYSTEM') throw notFound('tenant or project', scopeId, 'input.scopeId');
@@ -144,6 +148,15 @@ async function requirePolicy(reader: Reader, id: string): Promise<FirewallPolicy
   const [row] = await reader.rows(findFirewallPolicies, [id]);
   if (row === undefined) throw notFound('firewall policy', id, 'input.id');
   return row;
+}
+
+/** Where the policy holds nothing back. */
+async function openNetworks(reader: Reader, scope: Scope): Promise<PlanReason[]> {
+  const { networks = 0, backends = [] } = (await reader.first(countOpenNetworks, scope.scope_tenant_id, scope.scope_project_id)) ?? {};
+  if (networks === 0) return [];
+  const which = networks === 1 ? '1 network is' : `${networks} networks are`;
+  const message = `${which} on backends that offer no firewall, where the policy is not kept: ${backends.join(', ')}.`;
+  return [{ subject: 'firewall', message, data: { networks, backends } }];
 }
 
 export function planPolicyDeletion(row: FirewallPolicyRow): ChangeSet {

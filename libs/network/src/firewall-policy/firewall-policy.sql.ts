@@ -94,20 +94,25 @@ export interface FirewallPlaceRow {
   changed_at: Date;
 }
 
+const OFFERS_FIREWALL = `k.capabilities @> '{"firewall": true}'`;
+
 /**
  * Backends that policies are about: those with networks, and those that were told before and whose networks are gone since.
  * All, those with networks of one tenant, or a single one, which answers for what it was told of tenants that are gone, too.
+ * What offers no firewall is told nothing: it would be refused, and so would whoever takes it back.
  */
-export const findFirewallPlaces = statement<FirewallPlaceRow, [backendId: string | null, tenantId: string | null]>(
+export const findFirewallPlaces = statement<FirewallPlaceRow & { has_ports: boolean }, [backendId: string | null, tenantId: string | null]>(
   'firewall.places',
   `SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
-     max(s.changed_at) AS changed_at
+     max(s.changed_at) AS changed_at,
+     EXISTS (SELECT FROM port AS p WHERE p.backend_id = b.backend_id AND p.realised_revision > 0) AS has_ports
    FROM (
      SELECT DISTINCT nb.backend_id, n.tenant_id FROM network_backend AS nb JOIN network AS n ON n.id = nb.network_id
      WHERE $1::text IS NULL OR nb.backend_id = $1
      UNION ALL
      SELECT backend_id, '' FROM firewall_backend WHERE $1::text IS NULL OR backend_id = $1
    ) AS b
+   JOIN backend AS k ON k.id = b.backend_id AND ${OFFERS_FIREWALL}
    JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = '' OR ($1::text IS NOT NULL AND b.tenant_id = '')
    LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
    GROUP BY b.backend_id
@@ -121,9 +126,18 @@ export const findFirewallNeeds = statement<FirewallPlaceRow, [backendIds: string
   `SELECT b.backend_id, max(s.changed_revision) AS desired_revision, coalesce(max(r.realised_revision), 0) AS realised_revision,
      max(s.changed_at) AS changed_at
    FROM unnest($1::text[], $2::text[]) AS b (backend_id, tenant_id)
+   JOIN backend AS k ON k.id = b.backend_id AND ${OFFERS_FIREWALL}
    JOIN firewall_scope AS s ON s.tenant_id = b.tenant_id OR s.tenant_id = ''
    LEFT JOIN firewall_backend AS r ON r.backend_id = b.backend_id
    GROUP BY b.backend_id ORDER BY b.backend_id`,
+);
+
+/** Networks of a tenant or project, or of all, on backends that keep no policy; some of those backends by name. */
+export const countOpenNetworks = statement<{ networks: number; backends: string[] }, [tenantId: string | null, projectId: string | null]>(
+  'firewall.open_networks',
+  `SELECT count(DISTINCT n.id) AS networks, coalesce((array_agg(DISTINCT k.name))[1:10], '{}') AS backends
+   FROM backend AS k JOIN network_backend AS nb ON nb.backend_id = k.id JOIN network AS n ON n.id = nb.network_id
+   WHERE NOT ${OFFERS_FIREWALL} AND ($1::text IS NULL OR n.tenant_id = $1) AND ($2::text IS NULL OR n.project_id = $2)`,
 );
 
 export const markFirewallRealised = statement<never, [backendIds: string[], revision: number]>(

@@ -3,7 +3,7 @@ import type { NetworkDriver } from '#drivers';
 import { markHostsBehind } from '#infrastructure';
 import { done, wait, type StepDone } from '#operations';
 import { settleHosts } from './outcomes.js';
-import type { AnyContext, Answer } from './places.js';
+import { TOLD_AGAIN, type AnyContext, type Answer } from './places.js';
 
 /** A part whose hosts are asked whether they have it. */
 export interface AskedPart {
@@ -25,7 +25,8 @@ export async function hostsHave(
   blocker: string,
   told = '',
 ): Promise<Answer> {
-  const question = createHash('sha256').update(told).digest('base64url').slice(0, 16);
+  // Also one whose backend had lost something that was told again.
+  const question = createHash('sha256').update(`${context.step.memo === TOLD_AGAIN}/${told}`).digest('base64url').slice(0, 16);
   const byBackend = await Promise.all(
     [...Map.groupBy(parts, (part) => part.backendId)].map(async ([backendId, asked]) => {
       const driver = await network(backendId);

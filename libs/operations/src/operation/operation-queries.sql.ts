@@ -154,6 +154,21 @@ export const findVisibleChildren = statement<OperationRow & { siblings: number }
    WHERE parent.id = ANY ($4) ORDER BY o.parent_id, o.id`,
 );
 
+export interface FailedChildRow {
+  id: string;
+  resource_id: string;
+  error: ErrorRecord | null;
+  /** Given up by an operator. */
+  abandoned: boolean;
+}
+
+/** Of a parent's children that work on these resources the latest that has failed, one each where there is one. */
+export const findFailedChildren = statement<FailedChildRow, [parentId: string, resourceIds: string[]]>(
+  'operation.failed_children',
+  `SELECT DISTINCT ON (c.resource_id) c.id, c.resource_id, c.error, c.abandonment IS NOT NULL AS abandoned FROM operation AS c
+   WHERE c.parent_id = $1 AND c.resource_id = ANY ($2) AND c.state = 'FAILED' ORDER BY c.resource_id, c.id DESC`,
+);
+
 export interface ProgressRow {
   id: string;
   steps_done: number;

@@ -184,7 +184,6 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
     if (this.#schema !== schema || this.#confirmed !== sent) this.#lastTransaction = NO_TRANSACTION;
     this.#schema = schema;
     this.#replica.retype(tables);
-    this.#selection.forget();
     const request = encodeRequest(schema, tables, sent);
     router.listen(monitorTopic(this.#id), (method, params) => this.#receive(method, params, session));
     session.onEnd((reason) => this.#goStale(reason));
@@ -220,6 +219,8 @@ export class Monitor<Tables extends object = AnyTables> extends EventEmitter<Mon
       updates = result[2] ?? null;
     }
     this.#format = method === 'monitor' ? 'table-updates' : 'table-updates2';
+    // Rows of a dump may have columns that they never had.
+    if (!resumed) this.#selection.forget();
     const changes = this.#applied(() => (resumed ? this.#replica.update(updates, this.#format) : this.#replica.replace(updates, this.#format)));
     this.#confirmed = sent;
     this.#isCurrent = true;
