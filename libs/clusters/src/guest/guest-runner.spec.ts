@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { GuestRunner, type ClusterNodeRow, type ClusterRow } from '#clusters';
-import { ChangeSet } from '#database';
+import { ChangeSet, statement } from '#database';
 import { FaultKind } from '#driver-simulated';
 import { defineOperation, done, operationId, OPERATIONS, type OperationKind, type StepContext } from '#operations';
 import { clustersBench, type ClustersBench } from '#testing';
@@ -17,6 +17,11 @@ const MAX_FAILURES = 2;
 const editions = new Map<string, string>();
 const SECOND = ' # second edition';
 
+const begunLongAgo = statement<never, [id: string]>(
+  'spec.guest_begun_long_ago',
+  `UPDATE operation_step SET memo = jsonb_set(memo, '{begun,since}', '0') WHERE operation_id = $1 AND memo ? 'begun'`,
+);
+
 /** A step that nothing takes back: what its script cannot do comes to rest STUCK. */
 function scriptOperation(tools: () => ClusterTools): OperationKind<unknown> {
   const run = async (context: StepContext<Input>) => {
@@ -29,7 +34,10 @@ function scriptOperation(tools: () => ClusterTools): OperationKind<unknown> {
       return tools().guests.onEach(context, { ...common, tasks, parallel: 10 });
     }
     const controls = facts.nodes.filter((node) => node.row.role === 'CONTROL');
-    if (way === 'ONE') return tools().guests.onOneOf(context, { ...common, key: 'spec', controls, script });
+    if (way === 'ONE') {
+      const upgraded = { ...script, script: `${script.script}${editions.get(String(controls[0]?.row.machine_id)) ?? ''}` };
+      return tools().guests.onOneOf(context, { ...common, key: 'spec', controls, script: upgraded });
+    }
     const members = facts.nodes.filter((node) => node.row.role === 'WORKER');
     const scriptOf = (node: (typeof members)[number]) => ({ ...script, script: `echo ${word} ${node.row.name}` });
     return onMembers(tools(), context, facts, nobody, { ...common, members, script: scriptOf });
@@ -81,11 +89,11 @@ describe('scripts that failed for good', () => {
     expect(await bench.center.ended(id, 30_000)).toMatchObject({ state });
   };
   /** An operation whose script has run on this node, which has answered nothing since. */
-  async function silenced(node: ClusterNodeRow | undefined, word: string): Promise<string> {
+  async function silenced(node: ClusterNodeRow | undefined, word: string, way: Input['way'] = 'EACH'): Promise<string> {
     const call = { method: 'runInGuest', resourceId: String(node?.machine_id), keyContains: '-spec-' };
     await bench.center.world.addFault({ ...call, kind: FaultKind.LOST_ANSWER });
     await bench.center.world.addFault({ ...call, kind: FaultKind.UNAVAILABLE, times: 1000 });
-    const id = await started('EACH', word);
+    const id = await started(way, word);
     await expect.poll(() => runsOf(word, [node]), { timeout: 10_000 }).toEqual([0]);
     return id;
   }
@@ -162,6 +170,23 @@ describe('scripts that failed for good', () => {
     await ended(id, 'SUCCEEDED');
     expect(await runsOf('tach', [silent])).toEqual([0, 0]);
     expect(await runsOf('tach', others)).toEqual(times(2 * others.length, 0));
+  }, 60_000);
+
+  it('are asked for again on a control node while they may be running there, and left for the next once they cannot be', async () => {
+    const [first, second] = nodes.filter((node) => node.role === 'CONTROL');
+    const id = await silenced(first, 'hej', 'ONE');
+    editions.set(String(first?.machine_id), SECOND);
+    const rounds = await roundsInVain();
+    await expect.poll(roundsInVain, { timeout: 10_000 }).toBeGreaterThanOrEqual(rounds + 2);
+    await bench.center.world.clearFaults();
+    await ended(id, 'STUCK');
+    await bench.center.operations.retry(id);
+    await ended(id, 'STUCK');
+    expect(await runsOf('hej')).toEqual([0]);
+    await bench.room.database.transaction((transaction) => transaction.execute(begunLongAgo, id));
+    await bench.center.operations.retry(id);
+    await ended(id, 'SUCCEEDED');
+    expect(await runsOf('hej', [second])).toEqual([0]);
   }, 60_000);
 
   it('are run by another control node where the first is stopped, or gone', async () => {
