@@ -30,6 +30,8 @@ export interface Hosts {
 export interface Catalogue {
   readonly flavors: { readonly small: string; readonly large: string };
   readonly image: string;
+  /** Where the hosts' cables lead; without it, wherever a test says. */
+  readonly outside?: { readonly physicalNetwork: string; readonly vlan: number };
 }
 
 /** A backend for one operation at a time. */

@@ -5,7 +5,7 @@ import type { DriverFactory, PortSpecification } from '#drivers';
 import type { IncusClient } from '#incus';
 import { BackendService, HostRegistration, installationId, ZoneService, type CreateBackendInput } from '#infrastructure';
 import { driversOf } from '../../../apps/composition/src/backends.js';
-import { layoutOf, TINY_IMAGE } from '../../../apps/lab/src/layout.js';
+import { layoutOf, PHYSICAL_NETWORK, TINY_IMAGE } from '../../../apps/lab/src/layout.js';
 import { describeBackend } from '../../../apps/lab/src/registration/backend.js';
 import { Lab } from '../../support/lab.js';
 import { LabInventory } from '../../support/lab-inventory.js';
@@ -25,7 +25,8 @@ const CPU_OVERCOMMIT = 16;
 
 /** The lab, its Incus and its OVN, for one lane of one house; houses with installations of their own can share it. */
 export class LabGround implements Ground {
-  readonly catalogue = { flavors: { small: 'tiny', large: 'tiny' }, image: TINY_IMAGE };
+  /** Outside is a VLAN on which nobody listens: several houses have the same addresses there. */
+  readonly catalogue = { flavors: { small: 'tiny', large: 'tiny' }, image: TINY_IMAGE, outside: { physicalNetwork: PHYSICAL_NETWORK, vlan: 4001 } };
   readonly leaseMs = LEASE_MS;
   readonly callTimeoutMs = CALL_TIMEOUT_MS;
   /** When a tenant leaves, more at once would only wait for each other. */

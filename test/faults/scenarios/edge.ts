@@ -9,7 +9,8 @@ import { finished, makeMachine, makeNetwork, makePair, startedBy, startLoadBalan
 
 export async function startExternalNetwork(stage: Stage): Promise<Made> {
   const { bench, backendId } = stage;
-  const input = { name: unique('outside'), backendId, physicalNetwork: unique('physnet'), cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
+  const { outside = { physicalNetwork: unique('physnet') } } = stage;
+  const input = { name: unique('outside'), backendId, ...outside, cidr: '198.51.100.0/24', gateway: '198.51.100.1' };
   return startedBy(await bench.service(ExternalNetworkService).create(bench.access, input));
 }
 
