@@ -106,7 +106,7 @@ export class GuestRunner {
   /**
    * Runs a script on one of the control nodes, and on the next one when it fails there, or cannot run because the machine is
    * stopped or gone. One that does not answer is left for
-   * the next only when the script cannot be running there any more: two that run at once, or one that comes late, could undo
+   * the next, as is a run that is broken, only when the script cannot be running there any more: two that run at once, or one that comes late, could undo
    * what the other, or a later operation, has done.
    * @param request.maxFailures also bounds how often nobody answers; then the last failure is thrown
    * @param request.patient that nobody answers does not count: the next one is asked, until the operation's deadline
@@ -127,13 +127,14 @@ export class GuestRunner {
     const round = rounds[key] ?? 0;
     const before = begunOf(context);
     const control = before === undefined ? controls[round % Math.max(1, controls.length)] : controls.find((each) => each.row.machine_id === before.machineId);
-    const outcome: Outcome =
+    const answered: Outcome =
       control === undefined
         ? { type: 'AWAY', machineId: key, error: noControlNode(request.words) }
         : awayWhereNothingRuns(await this.runOne(context, { ...request, purpose: `${request.purpose}-${key}` }, { node: control, script }, { [control.row.machine_id]: round }));
     const next: Rounds = { ...rounds, [key]: round + 1 };
     // What may still be running is asked for again, also after a retry.
     const stays = before !== undefined && canStillRun(control, script, before);
+    const outcome = before === undefined || stays || context.signal.aborted ? answered : awayWhereBroken(answered);
     throwBroken(context, [outcome], stays ? { ...rounds, begun: { ...before } } : { ...next, [FAILURES]: 0 });
     if (outcome.type === 'DONE') {
       const commit = await request.keep?.(outcome.answers);
@@ -228,8 +229,13 @@ function throwBroken(context: AnyContext, outcomes: readonly Outcome[], memo: Js
 /** A machine that is stopped, or gone, is no better than one that does not answer: others may be there. */
 function awayWhereNothingRuns(outcome: Outcome): Outcome {
   if (outcome.type !== 'BROKEN' || !(outcome.error instanceof MuonError)) return outcome;
-  const { machineId, error } = outcome;
-  return error.code === 'INVALID_STATE' || error.code === 'NOT_FOUND' ? { type: 'AWAY', machineId, error } : outcome;
+  return outcome.error.code === 'INVALID_STATE' || outcome.error.code === 'NOT_FOUND' ? awayWhereBroken(outcome) : outcome;
+}
+
+/** A run that is over and cannot be told of any more, as one that an upgrade has changed, is no better than silence: the next may run. */
+function awayWhereBroken(outcome: Outcome): Outcome {
+  if (outcome.type !== 'BROKEN' || !(outcome.error instanceof MuonError)) return outcome;
+  return { type: 'AWAY', machineId: outcome.machineId, error: outcome.error };
 }
 
 /** A call that had no answer in time may have had its effect; one that was refused had none. */

@@ -140,18 +140,19 @@ describe.each([
     const bound = await bench.running(project, 'bound', common);
     const host = await bench.hostOf(bound);
     const data = `dsk_${'0'.repeat(26)}`;
+    await bench.setHost(host, SimulatedHostState.DEAD);
+    // Only the rows know it, and only now: on a host that answers, an operation would begin to attach it.
     await bench.room.database.transaction((transaction) => transaction.execute(addDataDisk, data, attached));
     const refused = bench.machines.update(access, { id: attached, recovery: 'RECREATE' });
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', field: 'input.recovery', data: { diskIds: [data] } });
-    await bench.setHost(host, SimulatedHostState.DEAD);
     await recoveryBecomes(stopped, 'SHALL_NOT_RUN');
     await recoveryBecomes(attached, 'DATA_DISKS');
     await recoveryBecomes(bound, 'INSUFFICIENT_CAPACITY');
     const { since } = (await bench.machine(bound)).recovery_block ?? {};
     await pause(300);
     expect((await bench.machine(bound)).recovery_block).toMatchObject({ since });
-    await bench.setHost(host, SimulatedHostState.ALIVE);
     await bench.room.database.transaction((transaction) => transaction.execute(dropDisk, data));
+    await bench.setHost(host, SimulatedHostState.ALIVE);
     for (const id of [attached, bound]) {
       await recoveryBecomes(id, 'PREPARED');
       await stateBecomes(id, 'RUNNING');

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { statement } from '#database';
 import { eventsRoom } from '#events';
 import { roomDatabase, type RoomDatabase } from '#testing';
-import { defineOperation, done, LeaseLost, SimulatedCrash, wait, type EngineHooks, type StepContext } from '../index.js';
+import { defineOperation, done, LeaseLost, SimulatedCrash, wait, type EngineHooks, type HookPoint, type StepContext } from '../index.js';
 import { operationsRoom } from '../room.js';
 import { alarmLog, eventually, Gate, Workbench } from './workbench.js';
 
@@ -86,33 +86,37 @@ describe('taking over', () => {
   const tallied = async (): Promise<Record<string, number>> =>
     Object.fromEntries((await room.database.rows(tally)).map((row) => [row.name, row.times]));
 
-  /** Crashes the first worker once, at this point. */
-  const crashOnce = (where: keyof EngineHooks, step: string, direction = 'FORWARD'): EngineHooks => {
-    let crashed = false;
-    return {
-      [where]: async (point: { step: string; direction: string }) => {
-        if (crashed || point.step !== step || point.direction !== direction) return;
-        crashed = true;
+  /** Crashes the worker once, at this point, and tells the fence of the operation then. */
+  const crashOnce = (where: keyof EngineHooks, step: string, direction = 'FORWARD') => {
+    let fence: number | undefined;
+    const hooks: EngineHooks = {
+      [where]: async (point: HookPoint) => {
+        if (fence !== undefined || point.step !== step || point.direction !== direction) return;
+        fence = (await bench.see(point.operationId)).fence;
         throw new SimulatedCrash();
       },
     };
+    return { hooks, fence: () => fence ?? Number.NaN };
   };
 
   for (const where of ['beforeStep', 'afterRun', 'afterCommit'] as const) {
     for (const step of ['one', 'two']) {
       it(`commits every step once when the worker dies at ${where} of ${step}`, async () => {
-        bench.engine({ leaseMs: 250, hooks: crashOnce(where, step) });
+        const crash = crashOnce(where, step);
+        bench.engine({ leaseMs: 250, hooks: crash.hooks });
         const id = await bench.submit('toy.counted.create', {}, { locks: [`lock-${where}-${step}`] });
         const row = await bench.untilState(id, 'SUCCEEDED');
         expect(await tallied()).toEqual({ one: 1, two: 1, end: 1 });
         const endedBefore = where === 'afterCommit' && step === 'two';
-        expect(row.fence).toBe(endedBefore ? 1 : 2);
+        // Leases as short as these may run out on a busy machine, too: then there are more takeovers than the one.
+        if (endedBefore) expect(row.fence).toBe(crash.fence());
+        else expect(row.fence).toBeGreaterThan(crash.fence());
         expect(await bench.locks()).toEqual([]);
       });
     }
     it(`undoes every step once when the worker dies at ${where} of an undo`, async () => {
       behaviour.two = () => Promise.reject(new Error('broken'));
-      bench.engine({ leaseMs: 250, hooks: crashOnce(where, 'two', 'UNDO') });
+      bench.engine({ leaseMs: 250, hooks: crashOnce(where, 'two', 'UNDO').hooks });
       const id = await bench.submit('toy.counted.create');
       await bench.untilState(id, 'FAILED');
       expect(await tallied()).toEqual({ one: 1, 'undo one': 1, 'undo two': 1, failed: 1 });
@@ -136,7 +140,7 @@ describe('taking over', () => {
         }
       });
     };
-    bench.engine({ renewEveryMs: 20 });
+    bench.engine({ leaseMs: 60_000, renewEveryMs: 20 });
     const id = await bench.submit('toy.counted.create');
     await gate.arrival;
     await room.database.rows(stealLease, id);
@@ -180,7 +184,7 @@ describe('taking over', () => {
     };
     behaviour['undo one'] = async (context) => void calls.push({ key: context.call('vm-1').idempotencyKey, timeoutMs: 1 });
     behaviour.two = () => Promise.reject(new Error('broken'));
-    bench.engine({ leaseMs: 800 });
+    bench.engine({ leaseMs: 5000 });
     const id = await bench.submit('toy.counted.create');
     await bench.untilState(id, 'FAILED');
     expect(calls.map((call) => call.key)).toEqual([`${id}/1/one/vm-1`, `${id}/1/one/vm-1`, `${id}/1/undo-one/vm-1`]);
@@ -188,7 +192,7 @@ describe('taking over', () => {
   });
 
   it('never runs one operation at two workers at once', async () => {
-    const engines = [1, 2, 3].map(() => bench.engine({ slots: 4 }));
+    const engines = [1, 2, 3].map(() => bench.engine({ slots: 4, leaseMs: 60_000 }));
     const ids = await Promise.all(Array.from({ length: 30 }, () => bench.submit('toy.polling.create')));
     for (const id of ids) await bench.untilState(id, 'SUCCEEDED');
     for (const id of ids) expect(log.filter((each) => each === id)).toHaveLength(6);
