@@ -21,7 +21,7 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
   const [root] = await reader.rows(findDisksOfOwners, [machineId]);
   assert(root !== undefined, `machine ${machineId} has no root disk`);
   const { tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
-  const { placement, claims } = await chooseElsewhere(reader, machine, { gib: root.size_gib, datastoreKind: machine.datastore_kind });
+  const { placement, claims } = await chooseElsewhere(reader, machine, { disk: { gib: root.size_gib, datastoreKind: machine.datastore_kind } });
   const { hostId, rackId, datastoreId } = placement;
   assert(datastoreId !== null, `machine ${machineId} was placed without a datastore`);
   const successor = { instanceId: virtualMachineId.create(), hostId, rackId, diskId: diskId.create() };

@@ -6,8 +6,9 @@ import { HOST_CLAIMS, placeMachines, type Placement, type PlacementGroup } from 
 import { CHARGES } from '#quota';
 import { sealedSecretRow, type SealedSecret } from '#secrets';
 import { diskId, planDisks, type PlannedDisk } from '#storage';
+import { placedBy, widerGroups, type PlannedAffinityGroup } from '../affinity-group/affinity-group-plan.js';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
-import { findGroupHosts, type AffinityGroupRow } from '../affinity-group/affinity-group.sql.js';
+import { findGroupHosts } from '../affinity-group/affinity-group.sql.js';
 import { flavorCharges } from '../flavor/flavor.service.js';
 import type { FlavorRow } from '../flavor/flavor.sql.js';
 import type { ImageRow } from '../image/image.sql.js';
@@ -33,8 +34,7 @@ export interface MachineRequest {
   zoneIds: readonly string[];
   /** Only datastores of this kind for its root disk; any when left out. */
   datastoreKind?: string;
-  /** Its strength may be less than the group's own, for a machine that is better in the wrong place than nowhere. */
-  affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
+  affinityGroup: PlannedAffinityGroup | null;
   /** Where there are several racks and zones, the members of its group are spread over those, too. */
   spreads?: boolean;
   /** A member of its group that is deleted before this one is made, and stands in nobody's way. */
@@ -163,11 +163,7 @@ async function place(
 /** The groups that the scheduler is told of: the machine's own, and wider ones in which it prefers to keep apart. */
 function groupsOf({ affinityGroup, spreads }: MachineRequest): Omit<PlacementGroup, 'existingHostIds'>[] {
   if (affinityGroup === null) return [];
-  const { id, policy, strength, scope } = affinityGroup;
-  const own = { id, policy, strength, scope };
-  if (spreads !== true) return [own];
-  const wider = (['RACK', 'ZONE'] as const).map((each) => ({ id: `${id}/${each}`, policy: 'ANTI_AFFINITY' as const, strength: 'PREFER' as const, scope: each }));
-  return [own, ...wider];
+  return spreads === true ? [placedBy(affinityGroup), ...widerGroups(affinityGroup)] : [placedBy(affinityGroup)];
 }
 
 async function placementGroups(reader: Reader, machines: readonly MachineRequest[]): Promise<PlacementGroup[]> {
@@ -205,7 +201,7 @@ function addMachine(
   const { hostId, zoneId, rackId, backendId } = placement;
   changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
   if (affinityGroup !== null) {
-    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null, strength: affinityGroup.strength });
+    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null, most: affinityGroup.most ?? 1 });
   }
   const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
   if (machine.existingVersion === undefined) {

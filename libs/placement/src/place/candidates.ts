@@ -52,15 +52,17 @@ export function demandRecord(
   strategy: PlacementStrategy,
 ): DemandRecord {
   const { sample } = each;
-  const old = (list: readonly PlacementGroup[], policy: string, scope: string): string[][] =>
+  const old = (list: readonly PlacementGroup[], policy: string, scope: string, of: 'domains' | 'full' = 'domains'): string[][] =>
     list
       .filter((group) => group.policy === policy && group.scope === scope)
       .flatMap((group) => {
-        const domains = states.get(group)?.domains ?? [];
+        const domains = states.get(group)?.[of] ?? [];
         return domains.length === 0 ? [] : [domains];
       });
   const onlyZones = old(each.required, 'AFFINITY', 'ZONE');
-  const notZones = new Set(old(each.required, 'ANTI_AFFINITY', 'ZONE').flat());
+  const notZones = new Set(old(each.required, 'ANTI_AFFINITY', 'ZONE', 'full').flat());
+  // Those that are full are left out anyway.
+  const all = [...each.required, ...each.preferred];
   return {
     class: index,
     asked_zones: [...each.zoneIds],
@@ -73,13 +75,13 @@ export function demandRecord(
     backends: sample.backendIds === undefined ? null : [...sample.backendIds],
     only_hosts: intersection(old(each.required, 'AFFINITY', 'HOST')),
     only_racks: intersection(old(each.required, 'AFFINITY', 'RACK')),
-    not_hosts: old(each.required, 'ANTI_AFFINITY', 'HOST').flat(),
-    not_racks: old(each.required, 'ANTI_AFFINITY', 'RACK').flat(),
+    not_hosts: old(each.required, 'ANTI_AFFINITY', 'HOST', 'full').flat(),
+    not_racks: old(each.required, 'ANTI_AFFINITY', 'RACK', 'full').flat(),
     excluded: [...(sample.excludedHostIds ?? [])],
     near_hosts: intersection(old(each.preferred, 'AFFINITY', 'HOST')),
     near_racks: intersection(old(each.preferred, 'AFFINITY', 'RACK')),
-    far_hosts: old(each.preferred, 'ANTI_AFFINITY', 'HOST').flat(),
-    far_racks: old(each.preferred, 'ANTI_AFFINITY', 'RACK').flat(),
+    far_hosts: old(all, 'ANTI_AFFINITY', 'HOST').flat(),
+    far_racks: old(all, 'ANTI_AFFINITY', 'RACK').flat(),
     pack: strategy === 'PACK',
   };
 }

@@ -43,6 +43,8 @@ export interface PlacementGroup {
   scope: AffinityScope;
   /** Where its other members are, one entry a member. Hosts without a rack count as one rack a zone. */
   existingHostIds: readonly string[];
+  /** How many members may meet where those of a REQUIRE group keep apart; still as few as can be. 1 when absent. */
+  most?: number;
 }
 
 /** What the same plan has chosen before and not yet claimed. */

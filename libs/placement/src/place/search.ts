@@ -170,7 +170,8 @@ export class SetSearch {
     const shares = [cpu / room.cpuLimit, memory / Math.max(1, room.memoryLimitMib)];
     if (pool !== null) shares.push((pool.claimedGib + machine.diskGib) / pool.limitGib);
     let score = fillScore(shares, this.strategy);
-    for (const state of slot.preferred) score += DISLIKE * state.dislike(room);
+    // A REQUIRE group dislikes nothing of what it allows, unless several of its members may meet.
+    for (const state of [...slot.required, ...slot.preferred]) score += DISLIKE * state.dislike(room);
     return { room, pool, score };
   }
 
