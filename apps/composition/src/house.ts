@@ -2,6 +2,7 @@ import {
   ClusterContents,
   clusterExpiry,
   clusterHealth,
+  clusterNodeOwners,
   clusterOperations,
   ClusterService,
   ClusterVersionService,
@@ -137,7 +138,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   };
   const tools = { drivers, networks: realisers.networks, secrets, guests: new GuestRunner(drivers) };
   const occupancy = new HostOccupancy();
-  occupancy.register(machineOccupants);
+  occupancy.register(machineOccupants(clusterNodeOwners));
   const usage = new InfrastructureUsage();
   usage.register(machinesInZones);
   usage.register(claimUsers);
@@ -154,7 +155,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
     ...goingOperations({ contents }),
     ...networkOperations(realisers.networks),
     ...storageOperations(realisers.disks),
-    ...computeOperations(realisers),
+    ...computeOperations(realisers, clusterNodeOwners),
     ...clusterOperations(tools),
   );
   registry.verify();

@@ -12,7 +12,7 @@ const movesUnderWay = statement<{ code: string | null }>(
 
 const access = systemAccess();
 const occupancy = new HostOccupancy();
-occupancy.register(machineOccupants);
+occupancy.register(machineOccupants());
 
 /** Three hosts without a rack, whose machines can be moved. */
 describe('affinity groups', () => {

@@ -68,6 +68,17 @@ export function remaining(left: readonly Found[], tried: Tried, failures: readon
   });
 }
 
+/** Those that may leave in one round: the first of each owner, and whoever has none. */
+export function oneOfEach<Each extends Found>(found: readonly Each[]): Each[] {
+  const owners = new Set<string>();
+  return found.filter(({ occupant: { owner = null } }) => {
+    if (owner === null) return true;
+    if (owners.has(owner)) return false;
+    owners.add(owner);
+    return true;
+  });
+}
+
 /** The memory once moves of these have begun. */
 export function begun(tried: Tried, due: readonly Remaining[]): Tried {
   return { ...tried, ...Object.fromEntries(due.map(({ occupant, times }) => [occupant.resourceId, { times: times + 1, at: null }])) };
