@@ -61,6 +61,7 @@ const things: HostOccupants = {
       resourceId: thing.id,
       kind: 'thing',
       name: `the ${thing.id}`,
+      owner: /^of-(\w+)/.exec(thing.id)?.[1] ?? null,
       blocked: thing.pinned ? new MuonError('INVALID_STATE', 'It is bolted to the floor.', { fault: 'OPERATOR' }).toRecord() : null,
     })),
   count: async (reader, host) => (await reader.first(countThings, host.id))?.things ?? 0,
@@ -152,6 +153,27 @@ it('moves everything away, then is in maintenance, and comes back', async () => 
   await bench.maintenance.exit(access, { id: from.id });
   expect(await state()).toBe('ACTIVE');
   await expect(bench.maintenance.exit(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
+});
+
+it('moves those of one owner one after the other, and the others beside them', async () => {
+  Object.assign(pace, { lookAgainMs: 10 });
+  await put('of-ann-1', 'of-ann-2', 'of-ann-3', 'of-bob', 'chair', 'lamp');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await ended(result.operationId, 'SUCCEEDED');
+  expect(await left()).toEqual([]);
+  const moves = await each(result.operationId);
+  const rounds = [...Map.groupBy(moves, ({ queued_at: at }) => at.getTime()).entries()].sort(([one], [other]) => one - other);
+  expect(rounds.map(([, round]) => round.map((one) => one.resource_id).sort())).toEqual([['chair', 'lamp', 'of-ann-1', 'of-bob'], ['of-ann-2'], ['of-ann-3']]);
+});
+
+it('does not let one of an owner that cannot be moved keep the others', async () => {
+  Object.assign(pace, { lookAgainMs: 30, maxMoves: 2 });
+  await put('of-ann-1', 'of-ann-2', 'stubborn-mule');
+  await room.database.transaction(async (transaction) => void (await transaction.raw(`UPDATE thing SET stubborn = true WHERE id = 'of-ann-1'`)));
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(left, { timeout: 10_000 }).toEqual(['of-ann-1', 'stubborn-mule']);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
 });
 
 it('lists what blocks it and does nothing; a dry run shows that as its problem', async () => {
