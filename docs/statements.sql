@@ -86,8 +86,8 @@ DELETE FROM address_allocation WHERE owner_id = ANY($1);
 
 -- affinity_group.broken
 WITH joining AS (
-SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
-FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
+SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, most
+FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, most int)
 ), member AS (
 SELECT group_id, id, host_id, rack_id, zone_id FROM joining
 UNION ALL
@@ -96,8 +96,12 @@ FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host
 WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
 AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
 )
-SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
-WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
+SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id
+CROSS JOIN LATERAL (
+SELECT count(DISTINCT m.id) FILTER (WHERE CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) AS there, count(*) FILTER (WHERE CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END <> CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) AS elsewhere
+FROM member AS m WHERE m.group_id = g.id AND m.id <> j.id
+) AS others
+WHERE g.strength = 'REQUIRE' AND CASE g.policy WHEN 'ANTI_AFFINITY' THEN others.there >= coalesce(j.most, 1) ELSE others.elsewhere > 0 END;
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -501,6 +505,10 @@ SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cluster_i
 version, revision, created_at, updated_at FROM cluster_node AS n
 WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
 AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t;
+
+-- cluster_node.mark_unseen
+UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
+WHERE machine_id = $1 AND phase = 'JOINED' AND health = 'READY' RETURNING cluster_id;
 
 -- cluster_node.move_phase
 UPDATE cluster_node AS n SET phase = $3
@@ -5482,7 +5490,7 @@ UPDATE virtual_machine SET observed_at = now(), drift = CASE drift ->> 'code' WH
 WHERE id = $1 AND lifecycle = 'PRESENT';
 
 -- virtual_machine.on_host
-SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+SELECT m.id, m.name, m.owner_id, m.affinity_group_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
 coalesce(local.ids, '{}') AS local_disk_ids, coalesce(local.data_ids, '{}') AS local_data_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
 FROM virtual_machine AS m
 LEFT JOIN LATERAL (
@@ -5491,7 +5499,7 @@ FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
 ) AS local ON true
 LEFT JOIN LATERAL (
 SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
-WHERE l.resource_id = m.id
+WHERE l.resource_id IN (m.id, m.owner_id) ORDER BY l.resource_id = m.id DESC LIMIT 1
 ) AS busy ON true
 WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int;
 

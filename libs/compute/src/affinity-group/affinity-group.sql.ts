@@ -46,7 +46,7 @@ const domain = (member: string): string =>
 
 /**
  * Groups whose REQUIRE rule a new member would break with another, present or new; seen under the group's lock. A member that
- * is being moved counts at both of its places. Where several may meet, they keep nobody else out of other places.
+ * is being moved counts at both of its places. A plan of the release before does not say how many may meet: then none.
  */
 export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
@@ -66,7 +66,7 @@ export const brokenGroups = statement<{ id: string; name: string }, [members: st
      SELECT count(DISTINCT m.id) FILTER (WHERE ${domain('j')} = ${domain('m')}) AS there, count(*) FILTER (WHERE ${domain('j')} <> ${domain('m')}) AS elsewhere
      FROM member AS m WHERE m.group_id = g.id AND m.id <> j.id
    ) AS others
-   WHERE g.strength = 'REQUIRE' AND CASE g.policy WHEN 'ANTI_AFFINITY' THEN others.there >= j.most ELSE others.elsewhere > 0 END`,
+   WHERE g.strength = 'REQUIRE' AND CASE g.policy WHEN 'ANTI_AFFINITY' THEN others.there >= coalesce(j.most, 1) ELSE others.elsewhere > 0 END`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];

@@ -86,6 +86,7 @@ const move = defineOperation<{ id: string; to: string }>({
           await sleep(MOVE_MS);
           throw new MuonError('BACKEND_FAILED', 'It is glued to the floor.');
         }
+        if (operation.input.id.startsWith('bulky')) throw new MuonError('INSUFFICIENT_CAPACITY', 'It fits nowhere.', { retryable: false });
         return done({ commit: async (transaction) => void (await transaction.execute(moveThing, operation.input.id, operation.input.to)) });
       },
     },
@@ -243,6 +244,18 @@ it('leaves a move that failed alone for ever longer after its end, then for good
   // Several looks later.
   await sleep(300);
   expect(await each(result.operationId)).toHaveLength(4);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+it('goes on trying what has no room elsewhere', async () => {
+  Object.assign(pace, { lookAgainMs: 10, maxPauseMs: 20, maxMoves: 2 });
+  await put('bulky-wardrobe');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(async () => (await each(result.operationId)).length, { timeout: 10_000 }).toBeGreaterThan(3);
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the bulky-wardrobe", which could not be moved and is tried again: It fits nowhere.',
+  );
   await operations.cancel(result.operationId as string);
   await ended(result.operationId, 'CANCELLED');
 });
