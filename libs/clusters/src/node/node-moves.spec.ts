@@ -173,6 +173,20 @@ describe('control nodes on hosts that are emptied', () => {
     expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
   }, 60_000);
 
+  it('are looked at before the next try, too, when a move has come to nothing', async () => {
+    await made(3, 5);
+    const hostId = await hostWith(1);
+    await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'moveMachine', times: 1 });
+    const { result } = await maintenance.enter(access, { id: hostId });
+    await expect.poll(async () => (await moves()).map(({ state }) => state), { timeout: 10_000 }).toEqual(['FAILED']);
+    expect((await controls()).filter((node) => node.health === 'UNKNOWN')).toMatchObject([{ hostId, health_reason: 'NOT_OBSERVED' }]);
+    const { operations, mostOff } = await ended(result.operationId);
+    expect(operations).toMatchObject([{ state: 'SUCCEEDED' }]);
+    expect(mostOff).toBeLessThanOrEqual(1);
+    expect((await moves()).map(({ state }) => state)).toEqual(['FAILED', 'SUCCEEDED']);
+    expect(await shares()).toEqual([1, 1, 1]);
+  }, 60_000);
+
   it('keep nobody from deleting their cluster: that calls off the move, and not the maintenance', async () => {
     await made(3, 5);
     const hostId = await hostWith(1);
