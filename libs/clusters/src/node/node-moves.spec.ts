@@ -2,12 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { clusterNodeOwners, type ClusterHealthOptions, type ClusterNodeRow, type ClusterRow } from '#clusters';
 import { machineOccupants } from '#compute';
-import { statement } from '#database';
+import { insertRows, statement } from '#database';
 import { FaultKind, SimulatedHostState } from '#driver-simulated';
-import { EVACUATION_PACE, findHosts, Heartbeat, HostMaintenanceService, HostOccupancy, hostOperations, hostState, HostStateNews, type HostRow } from '#infrastructure';
+import { EVACUATION_PACE, findHosts, Heartbeat, HostMaintenanceService, HostOccupancy, hostOperations, hostState, HostStateNews, rackId, type HostRow } from '#infrastructure';
 import { clustersBench, systemAccess, type ClustersBench, type EndedOperation } from '#testing';
 
 const intend = statement<{ id: string }, [id: string, intent: string]>('spec.moves_intent', 'UPDATE host SET intent = $2 WHERE id = $1 RETURNING id');
+const mount = statement<{ id: string }, [hostIds: string[], rackId: string]>('spec.moves_rack', 'UPDATE host SET rack_id = $2 WHERE id = ANY ($1) RETURNING id');
 interface Move {
   resource_id: string;
   state: string;
@@ -171,6 +172,31 @@ describe('control nodes on hosts that are emptied', () => {
     expect(plan?.changes.problems).toEqual([]);
     await bench.center.operations.cancel(String(result.operationId));
     expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'CANCELLED' });
+  }, 60_000);
+
+  it('stay apart over racks, too, where that is possible', async () => {
+    const { hostIds, zoneId } = bench.center;
+    const racks = [hostIds.slice(0, 2), hostIds.slice(2, 3), hostIds.slice(3)];
+    for (const [index, mounted] of racks.entries()) {
+      const id = rackId.create();
+      await bench.room.database.transaction(async (transaction) => {
+        await insertRows(transaction, 'rack', [{ id, name: `rack-${index}`, zone_id: zoneId }]);
+        await transaction.rows(mount, mounted, id);
+      });
+    }
+    await made(3, 5);
+    const racksOf = async (): Promise<(string | null)[]> => Promise.all((await controls()).map(async (node) => (await bench.machine(node.machine_id)).rack_id));
+    expect(new Set(await racksOf()).size).toBe(3);
+    const taken = (await controls()).map((node) => node.hostId);
+    const [leaving, beside] = [...hostIds.slice(0, 2)].sort((one) => (taken.includes(one) ? -1 : 1)) as [string, string];
+    // The other host of its rack is the fullest.
+    for (const id of hostIds) if (id !== beside) await setIntent(id, 'SUSPENDED');
+    await bench.running(await bench.freshProject(), 'heavy', { flavor: 'large' });
+    for (const id of hostIds) await setIntent(id, 'ENABLED');
+    const { result } = await maintenance.enter(access, { id: leaving });
+    expect((await ended(result.operationId)).operations).toMatchObject([{ state: 'SUCCEEDED' }]);
+    expect((await controls()).map((node) => node.hostId)).toContain(beside);
+    expect(new Set(await racksOf()).size).toBe(3);
   }, 60_000);
 
   it('are looked at before the next try, too, when a move has come to nothing', async () => {
