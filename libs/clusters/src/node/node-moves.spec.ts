@@ -188,7 +188,7 @@ describe('control nodes on hosts that are emptied', () => {
     const racksOf = async (): Promise<(string | null)[]> => Promise.all((await controls()).map(async (node) => (await bench.machine(node.machine_id)).rack_id));
     expect(new Set(await racksOf()).size).toBe(3);
     const taken = (await controls()).map((node) => node.hostId);
-    const [leaving, beside] = [...hostIds.slice(0, 2)].sort((one) => (taken.includes(one) ? -1 : 1)) as [string, string];
+    const [leaving, beside] = hostIds.slice(0, 2).sort((one) => (taken.includes(one) ? -1 : 1)) as [string, string];
     // The other host of its rack is the fullest.
     for (const id of hostIds) if (id !== beside) await setIntent(id, 'SUSPENDED');
     await bench.running(await bench.freshProject(), 'heavy', { flavor: 'large' });

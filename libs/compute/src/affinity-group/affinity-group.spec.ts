@@ -116,7 +116,7 @@ describe('affinity groups', () => {
     await until(async () => (await operations()).some(({ state }) => state === 'SUCCEEDED'));
     await until(async () => (await bench.room.database.rows(movesUnderWay)).some(({ code }) => code === 'INSUFFICIENT_CAPACITY'));
     const hostIds = (await Promise.all(ids.map(hostOf))).map(({ id }) => id);
-    expect([...Map.groupBy(hostIds, (id) => id).values()].map(({ length }) => length).sort()).toEqual([1, 2]);
+    expect([...Map.groupBy(hostIds, (id) => id).values()].map(({ length }) => length).sort((one, other) => one - other)).toEqual([1, 2]);
     for (const { id, state } of await operations()) if (state === 'WAITING') await bench.center.operations.cancel(id);
     await Promise.all(orders.map(({ result }) => bench.center.ended(result.operationId)));
   });
