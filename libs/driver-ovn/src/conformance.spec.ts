@@ -22,6 +22,7 @@ const CAPABILITIES = {
   resize: false,
   moveStopped: false,
   snapshot: false,
+  iopsLimit: false,
   guestRun: false,
   fence: false,
   loadBalancer: true,
