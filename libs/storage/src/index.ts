@@ -1,12 +1,12 @@
 export * from './disk/disk.js';
-export { lackOfRoom, planDiskAttachment, planDiskDetachment, planDiskGrowth, planDiskRelease, planDisks, planDiskSuccession, planDiskSuccessor, takeBackDiskGrowth, type DiskRequest, type PlannedDisk, type PlannedDisks } from './disk/disk-plan.js';
+export { lackOfRoom, planDiskAttachment, planDiskDetachment, planDiskGrowth, planDiskRelease, planDisks, planDiskSuccession, planDiskSuccessor, requireDiskLimits, takeBackDiskGrowth, type DiskRequest, type PlannedDisk, type PlannedDisks } from './disk/disk-plan.js';
 export { DiskSnapshotService, type CreateDiskSnapshotInput } from './disk-snapshot/disk-snapshot.service.js';
 export { diskSnapshotId, diskSnapshotState, DiskSnapshotState, type DiskSnapshotRow } from './disk-snapshot/disk-snapshot.js';
 export { findDiskSnapshots, findSnapshotsOfDisks } from './disk-snapshot/disk-snapshot.sql.js';
 export { storageOperations } from './disk/disk.operations.js';
 export { diskDrift, STORAGE_DRIFT, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
 export { diskHealth, STORAGE_HEALTH, type DiskHealthOptions } from './disk/disk.reconciler.js';
-export { DiskService, type CreateDiskInput, type ResizeDiskInput } from './disk/disk.service.js';
+export { DiskService, planDiskLimit, type CreateDiskInput, type ResizeDiskInput } from './disk/disk.service.js';
 export { findDisks, findDisksOfOwners, freeDisk, freeDisksOfOwners, markDiskAttached, removeDiskRows } from './disk/disk.sql.js';
 export { storageKnownObjects } from './known-objects.js';
 export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from './realise/disk-realiser.js';

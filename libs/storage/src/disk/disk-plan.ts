@@ -1,6 +1,6 @@
 import { assert, MuonError, notFound, type ErrorRecord } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Reader, type Transaction } from '#database';
-import { findDatastores } from '#infrastructure';
+import { findBackends, findDatastores } from '#infrastructure';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, ResourceKey } from '#quota';
 import { DiskAttachment, diskId, type DiskRow } from './disk.js';
@@ -23,6 +23,8 @@ export interface DiskRequest {
   datastoreId: string;
   zoneId: string | null;
   sizeGib: number;
+  /** Reads and writes together in a second; unlimited when left out. */
+  iopsLimit?: number | null;
   /** Set when it begins as a copy of an image. */
   imageReference: string | null;
   /** The machine that it is made for; null for one of its own. */
@@ -56,6 +58,8 @@ export async function planDisks(
   const changes = new ChangeSet();
   const ids = [...new Set(requests.map((request) => request.datastoreId))];
   const datastores = new Map((ids.length === 0 ? [] : await reader.rows(findDatastores, ids)).map((row) => [row.id, row]));
+  const limited = requests.filter(({ iopsLimit }) => (iopsLimit ?? null) !== null);
+  await requireDiskLimits(reader, limited.map(({ datastoreId }) => datastores.get(datastoreId)?.backend_id ?? ''));
   const disks = requests.map((request): PlannedDisk => {
     const datastore = datastores.get(request.datastoreId);
     if (datastore === undefined) throw notFound('datastore', request.datastoreId);
@@ -71,6 +75,7 @@ export async function planDisks(
         project_id: projectId,
         name: request.name,
         size_gib: sizeGib,
+        iops_limit: request.iopsLimit ?? null,
         image_reference: request.imageReference,
         owner_id: request.ownerId,
         position: request.position ?? 0,
@@ -95,11 +100,19 @@ export async function planDisks(
       kind: 'disk',
       id,
       name: request.name,
-      data: { sizeGib, ...(options.showDatastores ? { datastore: datastore.name, datastoreId: datastore.id } : {}) },
+      data: { sizeGib, ...((request.iopsLimit ?? null) === null ? {} : { iopsLimit: request.iopsLimit }), ...(options.showDatastores ? { datastore: datastore.name, datastoreId: datastore.id } : {}) },
     });
     return { diskId: id, ownerId: request.ownerId, datastoreId: datastore.id };
   });
   return { changes, disks };
+}
+
+/** @throws UNSUPPORTED where one of the backends cannot hold disks to limits */
+export async function requireDiskLimits(reader: Reader, backendIds: readonly string[]): Promise<void> {
+  const ids = [...new Set(backendIds)];
+  const backends = ids.length === 0 ? [] : await reader.rows(findBackends, ids);
+  if (backends.every(({ capabilities }) => capabilities.iopsLimit === true)) return;
+  throw new MuonError('UNSUPPORTED', 'Disks there cannot be held to a limit of reads and writes per second.', { data: { capability: 'iopsLimit' } });
 }
 
 /** Whether a disk's datastore has no room for it to become so large: a problem of the plan. */
@@ -138,8 +151,8 @@ export async function takeBackDiskGrowth(transaction: Transaction, diskId: strin
  * their claim until one of them is let go by `planDiskSuccession`.
  */
 export async function planDiskSuccessor(reader: Reader, lost: DiskRow, successor: { diskId: string; datastoreId: string }): Promise<ChangeSet> {
-  const { name, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib, image_reference: imageReference } = lost;
-  const request = { ...successor, name, tenantId, projectId, zoneId, sizeGib, imageReference, ownerId: lost.owner_id, position: lost.position };
+  const { name, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib, iops_limit: iopsLimit, image_reference: imageReference } = lost;
+  const request = { ...successor, name, tenantId, projectId, zoneId, sizeGib, iopsLimit, imageReference, ownerId: lost.owner_id, position: lost.position };
   const { changes } = await planDisks(reader, [request], { showDatastores: false });
   return changes.add(CHARGES, { action: 'REFUND', resourceId: lost.id });
 }

@@ -3,6 +3,7 @@ import { RowTimes } from '#database';
 
 @Entity('disk')
 @Check('disk_size', 'size_gib > 0')
+@Check('disk_iops_limit', 'iops_limit > 0')
 @Check('disk_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('disk_attachment', `attachment IN ('ATTACHING', 'ATTACHED', 'DETACHING')`)
 @Check('disk_attached', '((attachment IS NOT NULL) = ((owner_id IS NOT NULL) AND (image_reference IS NULL)))')
@@ -26,6 +27,10 @@ export class DiskEntity extends RowTimes {
 
   @Column('integer', { name: 'size_gib' })
   sizeGib!: number;
+
+  /** Reads and writes together in a second; null is unlimited. */
+  @Column('integer', { name: 'iops_limit', nullable: true })
+  iopsLimit!: number | null;
 
   @Column('text', { name: 'image_reference', nullable: true })
   imageReference!: string | null;
@@ -61,6 +66,10 @@ export class DiskEntity extends RowTimes {
   /** The size that the backend was last known to have; 0 for nothing. */
   @Column('integer', { name: 'realised_gib', default: 0 })
   realisedGib!: number;
+
+  /** The limit that the backend was last known to hold it to. */
+  @Column('integer', { name: 'realised_iops_limit', nullable: true })
+  realisedIopsLimit!: number | null;
 
   @Column('text', { default: 'UNKNOWN' })
   health!: string;

@@ -57,6 +57,9 @@ export class Disk extends ProjectResource {
   @Field(() => Int, { description: 'How large it shall be, in GiB.' })
   readonly sizeGib!: number;
 
+  @Field(() => Int, { nullable: true, description: 'How many reads and writes together it may do in a second; null when nothing limits it.' })
+  readonly iopsLimit!: number | null;
+
   @Field(() => DiskState, { description: 'How it is.' })
   readonly state!: DiskState;
 
@@ -82,6 +85,7 @@ export function toDisk(row: DiskRow): Disk {
     isRoot: isRootDisk(row),
     zoneId: row.zone_id,
     sizeGib: row.size_gib,
+    iopsLimit: row.iops_limit,
     state: diskState(row),
     health: row.health,
     observedAt: row.observed_at,

@@ -10,7 +10,7 @@ import { usableZones } from '#tenancy';
 import { chooseDatastore } from './datastore-choice.js';
 import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
 import { diskId, isRootDisk, type DiskRow } from './disk.js';
-import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
+import { DISK_CREATE, DISK_DELETE, DISK_LIMIT, DISK_RESIZE } from './disk.operations.js';
 import { findDiskByName, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
@@ -188,6 +188,22 @@ export function planDiskResize(disk: DiskRow, toGib: number): ChangeSet {
   const changes = planDiskGrowth(disk, toGib);
   const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
   lockResources(changes, operation, [id]);
+  return changes;
+}
+
+/**
+ * What holds a disk that is there to another limit, also a root disk; null lifts it. With the limit that the disk has
+ * already, it is held to that anew. The machine that has the disk is kept from other changes meanwhile.
+ */
+export function planDiskLimit(disk: DiskRow, toLimit: number | null): ChangeSet {
+  const { id, name, version, owner_id: ownerId, iops_limit: fromLimit } = disk;
+  const changes = new ChangeSet();
+  if (toLimit !== fromLimit) {
+    changes.add(ROWS, { table: 'disk', update: { iops_limit: toLimit }, id, version });
+    changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromLimit, toLimit } });
+  }
+  const operation = startOperation(changes, DISK_LIMIT, disk, { diskId: id, fromLimit, toLimit });
+  lockResources(changes, operation, ownerId === null ? [id] : [id, ownerId]);
   return changes;
 }
 

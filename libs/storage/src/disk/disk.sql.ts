@@ -2,8 +2,8 @@ import { keysetList, statement } from '#database';
 import { visible } from '#identity';
 import type { DiskAttachment, DiskRow } from './disk.js';
 
-const COLUMNS = `id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-  zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at`;
+const COLUMNS = `id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+  zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at`;
 
 export const findDisks = statement<DiskRow, [ids: string[]]>('disk.find', `SELECT ${COLUMNS} FROM disk WHERE id = ANY($1) ORDER BY id`);
 
@@ -51,16 +51,17 @@ export const disks = keysetList<
 
 export const markDisksRealised = statement<never, [ids: string[]]>(
   'disk.mark_realised',
-  `UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
+  `UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
      lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END
    FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
-   WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING')`,
+   WHERE d.id = locked.id
+     AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING')`,
 );
 
 /** Not made, or called off when it just was, and everything taken back: only the name is left. */
 export const markDiskFailed = statement<{ id: string; backend_id: string }, [id: string, failure: string]>(
   'disk.mark_failed',
-  `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+  `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, realised_iops_limit = NULL, health = 'UNKNOWN', observed_at = now(),
      lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
    WHERE id = $1 RETURNING id, backend_id`,
 );
@@ -72,9 +73,21 @@ export const markDiskKept = statement<never, [id: string]>(
 );
 
 /** What the backend was seen to have after a change that failed. */
-export const markDiskObserved = statement<never, [id: string, sizeGib: number]>(
+export const markDiskObserved = statement<never, [id: string, sizeGib: number, iopsLimit: number | null]>(
   'disk.mark_observed',
-  'UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1',
+  'UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now() WHERE id = $1',
+);
+
+/** What the backend holds it to. */
+export const markDiskLimited = statement<never, [id: string, iopsLimit: number | null]>(
+  'disk.mark_limited',
+  'UPDATE disk SET realised_iops_limit = $2, observed_at = now() WHERE id = $1',
+);
+
+/** A change of the limit failed: the limit of before holds again. */
+export const restoreDiskLimit = statement<never, [id: string, iopsLimit: number | null]>(
+  'disk.restore_limit',
+  'UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2',
 );
 
 /** A change of size failed: the size of before holds again, or what the backend has if that is more. */

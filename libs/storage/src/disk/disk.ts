@@ -26,6 +26,8 @@ export interface DiskRow {
   project_id: string;
   name: string;
   size_gib: number;
+  /** Reads and writes together in a second; null is unlimited. */
+  iops_limit: number | null;
   image_reference: string | null;
   owner_id: string | null;
   position: number;
@@ -36,6 +38,7 @@ export interface DiskRow {
   host_id: string | null;
   lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
   realised_gib: number;
+  realised_iops_limit: number | null;
   health: DiskHealth;
   observed_at: Date | null;
   failure: ErrorRecord | null;
