@@ -11,6 +11,7 @@ const setCapability = statement<{ id: string }, [can: boolean]>(
   'spec.disk_capability',
   `UPDATE backend SET capabilities = capabilities || jsonb_build_object('iopsLimit', $1::boolean) RETURNING id`,
 );
+const setOptions = statement<{ id: string }, [options: string]>('spec.disk_backend_options', 'UPDATE backend SET options = $1::jsonb, version = version + 1 RETURNING id');
 const locked = statement<{ resource_id: string }, [operationId: string]>('spec.disk_locked', 'SELECT resource_id FROM resource_lock WHERE operation_id = $1 ORDER BY 1');
 
 const call = (key: string): DriverCall => ({ idempotencyKey: key, timeoutMs: 5000, signal: new AbortController().signal });
@@ -165,6 +166,19 @@ describe('limits of disks on a simulated datacenter', () => {
       expect([await limits(ids[0] as string), await limits(ids[1] as string)]).toEqual([[500, 500, 500], [null, null, null]]);
       expect((await row(ids[0] as string)).version).toBe(version);
       expect(await look()).toEqual({ lines: [], started: [] });
+    });
+
+    it('a limit that its backend knows no more is reported once, and nothing begun', async () => {
+      const id = await limited(500);
+      await room.database.rows(setOptions, JSON.stringify({ capabilities: { iopsLimit: false } }));
+      try {
+        await expect.poll(async () => (await center.drivers.driver(center.backendId)).capabilities.iopsLimit).toBe(false);
+        await (await center.drivers.driver(center.backendId)).storage.limitDisk(call('lifted'), id, null);
+        expect(await look()).toEqual({ lines: ['a disk has a limit that its backend cannot hold it to'], started: [] });
+      } finally {
+        await room.database.rows(setOptions, JSON.stringify({}));
+        await expect.poll(async () => (await center.drivers.driver(center.backendId)).capabilities.iopsLimit).toBe(true);
+      }
     });
 
     it('a disk that cannot be held to its limit again keeps that, and is looked at again', async () => {
