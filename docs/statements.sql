@@ -813,16 +813,16 @@ SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR
 SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- disk.find
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
 
 -- disk.find_by_name
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
 
 -- disk.find_visible
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
 
 -- disk.free
 UPDATE disk SET owner_id = NULL, position = 0, attachment = NULL, version = version + 1
@@ -832,105 +832,105 @@ WHERE id = $1 AND owner_id = $2 AND attachment = $3;
 UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
 FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id;
 
--- disk.list.CREATED#236b1160
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.CREATED#43f7b835
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#6800ee72
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- disk.list.CREATED#8fb1502a
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#ebe53b52
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
 
--- disk.list.CREATED#d0c57638
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#ed9685c7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NAME#0e1015b9
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#fc7ab437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NAME#1ccaece7
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
-
--- disk.list.NAME#694ad7d8
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
-
--- disk.list.NAME#c81acc85
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#19274c51
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NEWEST#236b1160
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#45436af0
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
 
--- disk.list.NEWEST#43f7b835
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#500e1b80
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+
+-- disk.list.NAME#682e33e2
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+
+-- disk.list.NEWEST#6800ee72
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
 
--- disk.list.NEWEST#8fb1502a
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#ebe53b52
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
 ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
 
--- disk.list.NEWEST#d0c57638
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#ed9685c7
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.count#1bb4f30a
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#fc7ab437
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.count#e0fc8bac
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
@@ -942,21 +942,25 @@ SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_
 UPDATE disk SET attachment = 'ATTACHED' WHERE id = $1 AND owner_id = $2 AND attachment IN ('ATTACHING', 'DETACHING');
 
 -- disk.mark_failed
-UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+UPDATE disk SET failure = $2::jsonb, realised_gib = 0, realised_iops_limit = NULL, health = 'UNKNOWN', observed_at = now(),
 lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
 WHERE id = $1 RETURNING id, backend_id;
 
 -- disk.mark_kept
 UPDATE disk SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
+-- disk.mark_limited
+UPDATE disk SET realised_iops_limit = $2, observed_at = now() WHERE id = $1;
+
 -- disk.mark_observed
-UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1;
+UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now() WHERE id = $1;
 
 -- disk.mark_realised
-UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
+UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
 lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END
 FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
-WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING');
+WHERE d.id = locked.id
+AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING');
 
 -- disk.observe_health
 UPDATE disk AS d SET health = seen.health, observed_at = now()
@@ -965,8 +969,8 @@ WHERE d.id = seen.id AND d.lifecycle = 'PRESENT' AND d.health <> seen.health
 RETURNING d.id, d.health;
 
 -- disk.of_owners
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
 
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
@@ -980,11 +984,14 @@ SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
 
 -- disk.resting
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, lifecycle, realised_gib, realised_iops_limit, health, observed_at, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
 ORDER BY id LIMIT $3::int;
+
+-- disk.restore_limit
+UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;

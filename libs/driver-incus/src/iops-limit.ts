@@ -1,3 +1,4 @@
+import type { Capabilities } from '#drivers';
 import type { Instance } from '#incus';
 
 /**
@@ -11,6 +12,9 @@ const KEY = 'limits.max';
 /** So many are never done: what lifts the limit of a container that runs. */
 const ENDLESS = 1_000_000_000;
 const IOPS = /^(\d+)iops$/;
+
+/** What a limit needs; that there is none needs nothing. */
+export const neededFor = (iopsLimit: number | null): readonly (keyof Capabilities)[] => (iopsLimit === null ? [] : ['iopsLimit']);
 
 /** What a disk device is held to; null where nothing holds it. */
 export function limitOfDevice(device: Record<string, string> | undefined): number | null {

@@ -18,7 +18,7 @@ import { BUSY_RETRY_MS, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type 
 import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, targetOf, type FoundDisk } from './disk.js';
 import { DiskLimits } from './disk-limits.js';
 import { DiskList } from './disk-list.js';
-import { withLimit } from './iops-limit.js';
+import { neededFor, withLimit } from './iops-limit.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
 import { MachinePower } from './power.js';
@@ -73,8 +73,7 @@ export class IncusStorage implements StorageDriver {
   async limitDisk(call: DriverCall, diskId: string, iopsLimit: number | null): Promise<Outcome<void>> {
     return this.ask(call, 'limitDisk', neededFor(iopsLimit), async (budget) => {
       const disk = await this.require(diskId, budget);
-      const set = this.limits.set(disk, diskId, iopsLimit, budget);
-      return set.catch(this.unlessChanged(disk, diskId, budget));
+      return this.limits.set(disk, diskId, iopsLimit, budget).catch(this.unlessChanged(disk, diskId, budget));
     });
   }
 
@@ -396,8 +395,5 @@ export class IncusStorage implements StorageDriver {
     return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume);
   }
 }
-
-/** What a limit needs; that there is none needs nothing. */
-const neededFor = (iopsLimit: number | null): readonly (keyof Capabilities)[] => (iopsLimit === null ? [] : ['iopsLimit']);
 
 const isNever = (): boolean => false;

@@ -179,6 +179,8 @@ describe('limits of disks on a simulated datacenter', () => {
         await room.database.rows(setOptions, JSON.stringify({}));
         await expect.poll(async () => (await center.drivers.driver(center.backendId)).capabilities.iopsLimit).toBe(true);
       }
+      for (const operation of (await look()).started) expect((await center.ended(operation)).state).toBe('SUCCEEDED');
+      expect(await limits(id)).toEqual([500, 500, 500]);
     });
 
     it('a disk that cannot be held to its limit again keeps that, and is looked at again', async () => {
