@@ -26,9 +26,11 @@ afterAll(async () => {
 
 const onHost = async (program: string, ...programArguments: string[]): Promise<string> => (await runOn(await lab.machine('h2'), program, programArguments)).trim();
 
+const nameOf = (id: string): string => id.replace('_', '-');
+
 /** Of all devices of the host that the container is held on: the reads and the writes that it may do. */
 async function held(diskId: string): Promise<(number | undefined)[]> {
-  const name = (await incus.instances.names()).find((each) => each.includes(diskId.replace('_', '-')));
+  const name = (await incus.instances.names()).find((each) => each.includes(nameOf(diskId)));
   const read = async (direction: string): Promise<number | undefined> => {
     const line = await onHost('cat', `${GROUPS}/lxc.payload.${name}/blkio.throttle.${direction}_iops_device`);
     return line === '' ? undefined : Number(line.split(' ')[1]);
@@ -72,4 +74,22 @@ test('disks on one device of the host share the average of their limits, which i
   }
   expect(await held(rootId)).toEqual([600, 600]);
   await bench.finish(async ({ compute }, call) => compute.deleteMachine(call, machine.machineId));
+});
+
+test('a disk that is attached and limited at once is held to that limit', async () => {
+  const machine = await bench.machine();
+  const { diskId } = await bench.disk({ imageReference: null });
+  const { machineId } = machine;
+  for (const iopsLimit of [100, 200, null, 300, 400]) {
+    const ends = await bench.atOnce([
+      ['attach', async ({ compute }, call) => compute.attachDisk(call, machineId, diskId)],
+      ['limit', async ({ storage }, call) => storage.limitDisk(call, diskId, iopsLimit)],
+    ]);
+    expect(ends).toEqual(['attach: DONE', 'limit: DONE']);
+    const name = (await incus.instances.names()).find((each) => each.includes(nameOf(machineId))) ?? '';
+    const { devices } = (await incus.instances.get(name)).value;
+    expect(devices[nameOf(diskId)]?.['limits.max']).toBe(iopsLimit === null ? undefined : `${iopsLimit}iops`);
+    await bench.finish(async ({ compute }, call) => compute.detachDisk(call, machineId, diskId));
+  }
+  await bench.finish(async ({ compute }, call) => compute.deleteMachine(call, machineId));
 });
