@@ -92,7 +92,7 @@ async function checkBackend(look: Look): Promise<void> {
 }
 
 async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | undefined): Promise<void> {
-  const isAsKnown = (disk: ObservedDisk | undefined): boolean => (disk?.sizeGib === row.size_gib && disk.iopsLimit === row.iops_limit) || isHidden(disk);
+  const isAsKnown = (disk: ObservedDisk | undefined): boolean => isHidden(disk) || (disk?.sizeGib === row.size_gib && isHeld(look, row, disk.iopsLimit));
   if (isAsKnown(listed)) return;
   let seen = listed;
   if (row.has_just_changed) {
@@ -111,6 +111,9 @@ async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | unde
     await (seen.sizeGib > gib ? takeOver(look.context, row, seen.sizeGib) : holdAgain(look.context, row, seen.iopsLimit));
   }
 }
+
+/** Limits that somebody has set where Muon cannot are theirs. */
+const isHeld = (look: Look, row: DiskRow, limit: number | null): boolean => limit === row.iops_limit || (row.iops_limit === null && !look.limits);
 
 function report(look: Look, row: DiskRow, facts: Record<string, number | null>, message: string): void {
   const what = JSON.stringify([row.id, facts]);

@@ -168,8 +168,9 @@ describe('limits of disks on a simulated datacenter', () => {
       expect(await look()).toEqual({ lines: [], started: [] });
     });
 
-    it('a limit that its backend knows no more is reported once, and nothing begun', async () => {
-      const id = await limited(500);
+    it('a limit that its backend knows no more is reported, and nothing begun there, nor of limits that others have set', async () => {
+      const [id, other] = [await limited(500), await plain('data')];
+      await (await center.drivers.driver(center.backendId)).storage.limitDisk(call('by hand'), other, 9);
       await room.database.rows(setOptions, JSON.stringify({ capabilities: { iopsLimit: false } }));
       try {
         await expect.poll(async () => (await center.drivers.driver(center.backendId)).capabilities.iopsLimit).toBe(false);
@@ -180,7 +181,7 @@ describe('limits of disks on a simulated datacenter', () => {
         await expect.poll(async () => (await center.drivers.driver(center.backendId)).capabilities.iopsLimit).toBe(true);
       }
       for (const operation of (await look()).started) expect((await center.ended(operation)).state).toBe('SUCCEEDED');
-      expect(await limits(id)).toEqual([500, 500, 500]);
+      expect([await limits(id), await limits(other)]).toEqual([[500, 500, 500], [null, null, null]]);
     });
 
     it('a disk that cannot be held to its limit again keeps that, and is looked at again', async () => {
