@@ -21,6 +21,8 @@ export const capabilitiesSchema = z.strictObject({
   router: capability,
   /** Security groups, and rules of operators above them. */
   firewall: capability,
+  /** Disks are held to a number of accesses a second. */
+  iopsLimit: capability,
 });
 
 /** What a backend can do; the API refuses up front what it cannot, and a driver answers UNSUPPORTED to it. */
