@@ -22,13 +22,13 @@ const CAPABILITIES = {
   resize: false,
   moveStopped: false,
   snapshot: false,
-  iopsLimit: false,
   guestRun: false,
   fence: false,
   loadBalancer: true,
   kubernetesNodes: false,
   router: true,
   firewall: true,
+  iopsLimit: false,
 };
 
 function alone(network: Network): Driver {

@@ -24,7 +24,18 @@ export interface ObservedDisk {
   attachedTo: string | null;
 }
 
-export const DiskHealth = { HEALTHY: 'HEALTHY', DEGRADED: 'DEGRADED', UNAVAILABLE: 'UNAVAILABLE', UNKNOWN: 'UNKNOWN' } as const;
+/** DEGRADED, REBUILDING and BLOCKED work, with fewer copies than they shall have. */
+export const DiskHealth = {
+  HEALTHY: 'HEALTHY',
+  /** Nobody makes the copies again yet. */
+  DEGRADED: 'DEGRADED',
+  /** The copies are being made again. */
+  REBUILDING: 'REBUILDING',
+  /** They cannot be made again, for want of room or hosts. */
+  BLOCKED: 'BLOCKED',
+  UNAVAILABLE: 'UNAVAILABLE',
+  UNKNOWN: 'UNKNOWN',
+} as const;
 export type DiskHealth = (typeof DiskHealth)[keyof typeof DiskHealth];
 
 export interface StorageDriver {

@@ -6,9 +6,15 @@ export { findDiskSnapshots, findSnapshotsOfDisks } from './disk-snapshot/disk-sn
 export { storageOperations } from './disk/disk.operations.js';
 export { diskDrift, STORAGE_DRIFT, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
 export { diskHealth, STORAGE_HEALTH, type DiskHealthOptions } from './disk/disk.reconciler.js';
-export { DiskService, planDiskLimit, type CreateDiskInput, type ResizeDiskInput } from './disk/disk.service.js';
+export { DiskService, planDiskLimit, type CreateDiskInput, type ResizeDiskInput, type UpdateDiskInput } from './disk/disk.service.js';
 export { findDisks, findDisksOfOwners, freeDisk, freeDisksOfOwners, markDiskAttached, removeDiskRows } from './disk/disk.sql.js';
 export { storageKnownObjects } from './known-objects.js';
 export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from './realise/disk-realiser.js';
 export { storageRoom } from './room.js';
+export { STORAGE_COMPLIANCE, storageCompliance, type StorageComplianceOptions } from './storage-policy/compliance.reconciler.js';
+export { resolveStoragePolicies, storagePolicyOf, type ChosenPolicy, type PolicyReference } from './storage-policy/policy-choice.js';
+export type { StoragePolicyUsers } from './storage-policy/policy-users.js';
+export * from './storage-policy/storage-policy.js';
+export { StoragePolicyService, type CreateStoragePolicyInput, type UpdateStoragePolicyInput } from './storage-policy/storage-policy.service.js';
+export { findStoragePolicies, storagePolicies } from './storage-policy/storage-policy.sql.js';
 export { storageScopeContents } from './scope-contents.js';

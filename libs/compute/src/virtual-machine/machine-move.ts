@@ -1,10 +1,19 @@
 import { assert } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { done, type StepDone } from '#operations';
-import { HOST_CLAIMS, placeMachines, type Placement } from '#placement';
+import { HOST_CLAIMS, placeMachines, type KeptPolicy, type Placement } from '#placement';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
 import { findGroupHosts, findAffinityGroups } from '../affinity-group/affinity-group.sql.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
+
+/** What a machine needs of a datastore where it goes. */
+export interface DiskDemand {
+  gib: number;
+  /** Any when null. */
+  datastoreKind: string | null;
+  /** What the disk keeps to; nothing when null. */
+  storagePolicy: KeptPolicy | null;
+}
 
 /** Another host for a machine, with what claims it there beside the present one. */
 export interface Elsewhere {
@@ -28,7 +37,7 @@ export async function placeElsewhere(reader: Reader, machine: VirtualMachineRow)
  * @param disk what it needs of a datastore there; nothing when it keeps its disks
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
-export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, disk?: { gib: number; datastoreKind: string | null }): Promise<Elsewhere> {
+export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow, disk?: DiskDemand): Promise<Elsewhere> {
   const { id, affinity_group_id } = machine;
   const groups = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
   const members = affinity_group_id === null ? [] : await reader.rows(findGroupHosts, [affinity_group_id]);
@@ -41,7 +50,9 @@ export async function chooseElsewhere(reader: Reader, machine: VirtualMachineRow
         resourceId: id,
         cpu: machine.cpu,
         memoryMib: machine.memory_mib,
-        ...(disk === undefined ? { diskGib: 0 } : { diskGib: disk.gib, ...(disk.datastoreKind === null ? {} : { datastoreKind: disk.datastoreKind }) }),
+        diskGib: disk?.gib ?? 0,
+        ...(disk?.datastoreKind == null ? {} : { datastoreKind: disk.datastoreKind }),
+        ...(disk?.storagePolicy == null ? {} : { storagePolicy: disk.storagePolicy }),
         backendIds: [machine.backend_id],
         excludedHostIds: [machine.host_id],
         groupIds: groups.map((group) => group.id),

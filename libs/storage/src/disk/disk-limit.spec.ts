@@ -4,6 +4,7 @@ import { ROWS, statement } from '#database';
 import type { DriverCall } from '#drivers';
 import { lockResources, operationId, OPERATIONS, type ReconcilerContext } from '#operations';
 import { datacenterDatabase, newTenantInAllZones, systemAccess, testDatacenter, type RoomDatabase, type TestDatacenter, type TestTenant } from '#testing';
+import type { StoragePolicyRow } from '../storage-policy/storage-policy.js';
 import { diskDrift, diskId, DiskRealiser, DiskService, findDisks, planDiskLimit, planDisks, planDiskSuccessor, storageOperations, storageRoom, type DiskRow } from '../index.js';
 
 const setLimit = statement<{ id: string }, [id: string, limit: number | null]>('spec.disk_set_limit', 'UPDATE disk SET iops_limit = $2 WHERE id = $1 RETURNING id');
@@ -74,6 +75,15 @@ describe('limits of disks on a simulated datacenter', () => {
   it('a disk is made with the limit that it was planned with, or with none', async () => {
     expect(await limits(await limited(500))).toEqual([500, 500, 500]);
     expect(await limits(await plain('data'))).toEqual([null, null, null]);
+  });
+
+  it('a disk has the limit of its policy, unless it was planned with another', async () => {
+    const { datastore_id: datastoreId, zone_id: zoneId } = await row(await plain('beside'));
+    const scope = { tenantId: tenant.id, projectId: projectId(), datastoreId, zoneId, sizeGib: 10, imageReference: null, ownerId: null };
+    const storagePolicy = { id: 'stp_1', name: 'slow', costs: {}, datastore_kinds: [], iops_limit: 200 } as unknown as StoragePolicyRow;
+    const requests = [{ name: 'one' }, { name: 'two', iopsLimit: null }, { name: 'three', iopsLimit: 100 }].map((each) => ({ ...scope, ...each, storagePolicy }));
+    const { changes } = await planDisks(room.database, requests, { showDatastores: false });
+    expect(changes.items(ROWS).map((item) => 'insert' in item && item.insert['iops_limit'])).toEqual([200, null, 100]);
   });
 
   it('a limit is set, changed and lifted', async () => {

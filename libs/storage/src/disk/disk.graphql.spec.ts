@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventFeed } from '#events';
 import { accessWith, datacenterDatabase, newTenantInAllZones, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
-import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, storageRoom } from '../index.js';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, StoragePolicyService, storageRoom } from '../index.js';
 
 interface DiskShown {
   id: string;
@@ -31,7 +31,13 @@ describe('disks over GraphQL', () => {
     tenant = await newTenantInAllZones(room.database);
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), new DiskService(center.commands, center.ledger), new DiskSnapshotService(center.commands, center.ledger, center.drivers)],
+      services: [
+        room.database,
+        new EventFeed(room.database, room.log),
+        new DiskService(center.commands, center.ledger),
+        new DiskSnapshotService(center.commands, center.ledger, center.drivers),
+        new StoragePolicyService(center.commands, []),
+      ],
       resolvers: storageResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

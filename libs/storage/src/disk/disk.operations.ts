@@ -6,6 +6,8 @@ import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { diskSnapshotOperations, removeSnapshotsOfDisks } from '../disk-snapshot/disk-snapshot.operations.js';
 import type { DiskRealiser } from '../realise/disk-realiser.js';
+import { readOffer, storagePolicyOf } from '../storage-policy/policy-choice.js';
+import { policyRules } from '../storage-policy/storage-policy.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDiskRelease, requireDiskLimits, takeBackDiskGrowth } from './disk-plan.js';
 import { diskId } from './disk.js';
@@ -82,12 +84,14 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       if (disk?.lifecycle !== 'FAILED') throw new MuonError('INVALID_STATE', 'Only a disk whose making has failed can be made again.');
       const { id, tenant_id: tenantId, project_id: projectId, size_gib: gib } = disk;
       const { zoneIds, reach, datastoreKind: kind } = operation.input;
-      const chosen = await chooseDatastore(reader, zoneIds, gib, { reach, kind });
+      const policy = await storagePolicyOf(reader, disk.storage_policy_id);
+      const chosen = await chooseDatastore(reader, zoneIds, gib, { reach, kind, policy: policy?.kept });
+      const rules = policy === null ? null : policyRules(policy.policy, readOffer(chosen.offer));
       if (disk.iops_limit !== null) await requireDiskLimits(reader, [chosen.backend_id]);
       const changes = new ChangeSet();
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
-      changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib });
-      changes.add(ROWS, { table: 'disk', update: { ...place, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
+      changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib, offer: chosen.offer });
+      changes.add(ROWS, { table: 'disk', update: { ...place, compliance_rules: rules, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
       changes.add(CHARGES, {
         action: 'CHARGE',
         resourceId: id,
@@ -95,7 +99,7 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
         tenantId,
         projectId,
         zoneId: chosen.zone_id,
-        amounts: diskAmounts(gib),
+        amounts: diskAmounts(gib, disk.costs),
       });
       lockResources(changes, operation.id, [id]);
       return changes;
