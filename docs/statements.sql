@@ -822,16 +822,16 @@ SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR
 SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- disk.find
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
 
 -- disk.find_by_name
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
 
 -- disk.find_visible
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
 
 -- disk.forget_compliance
 UPDATE disk AS d SET compliance = NULL, compliance_rules = NULL, compliance_since = NULL
@@ -846,117 +846,117 @@ WHERE id = $1 AND owner_id = $2 AND attachment = $3;
 UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
 FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id;
 
--- disk.list.CREATED#0dc5b207
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.CREATED#534d3469
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
-
--- disk.list.CREATED#62d043ee
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
-
--- disk.list.CREATED#cc920acd
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#adc3faad
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
 AND ($10::text IS NULL OR compliance = $10)) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NAME#8cdcdc4b
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) > ($11::text::text, $12::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $13::int;
-
--- disk.list.NAME#94e883f4
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#e45d00b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
 AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NAME#98afa527
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#e4a32e8d
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
 
--- disk.list.NAME#e1efa22b
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#fcf652a2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
+
+-- disk.list.NAME#4cc52832
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
 AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) < ($11::text::text, $12::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $13::int;
 
--- disk.list.NEWEST#0dc5b207
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#67b539f2
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
 AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NEWEST#534d3469
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#6a643601
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) > ($11::text::text, $12::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.NEWEST#62d043ee
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#739599d4
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
+AND ($10::text IS NULL OR compliance = $10)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NEWEST#cc920acd
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#adc3faad
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
 AND ($10::text IS NULL OR compliance = $10)) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.count#d95f1a4a
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#e45d00b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.NEWEST#e4a32e8d
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
+
+-- disk.list.NEWEST#fcf652a2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
+
+-- disk.list.count#33b8b654
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
@@ -969,23 +969,27 @@ SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_
 UPDATE disk SET attachment = 'ATTACHED' WHERE id = $1 AND owner_id = $2 AND attachment IN ('ATTACHING', 'DETACHING');
 
 -- disk.mark_failed
-UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+UPDATE disk SET failure = $2::jsonb, realised_gib = 0, realised_iops_limit = NULL, health = 'UNKNOWN', observed_at = now(),
 lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
 WHERE id = $1 RETURNING id, backend_id;
 
 -- disk.mark_kept
 UPDATE disk SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
+-- disk.mark_limited
+UPDATE disk SET realised_iops_limit = $2, observed_at = now() WHERE id = $1;
+
 -- disk.mark_observed
-UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1;
+UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now() WHERE id = $1;
 
 -- disk.mark_realised
-UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
+UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
 lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END,
 compliance = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN 'COMPLIANT' ELSE d.compliance END,
 compliance_since = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN now() ELSE d.compliance_since END
 FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
-WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING');
+WHERE d.id = locked.id
+AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING');
 
 -- disk.observe_health
 UPDATE disk AS d SET health = seen.health, observed_at = now()
@@ -994,8 +998,8 @@ WHERE d.id = seen.id AND d.lifecycle = 'PRESENT' AND d.health <> seen.health
 RETURNING d.id, d.health;
 
 -- disk.of_owners
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
 
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
@@ -1023,11 +1027,14 @@ SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
 
 -- disk.resting
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
 ORDER BY id LIMIT $3::int;
+
+-- disk.restore_limit
+UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs;
