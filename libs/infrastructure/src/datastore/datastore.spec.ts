@@ -37,7 +37,7 @@ it('guarantees what its operator says: each host’s own pool at registration, a
   await bench.registration.register(access, { backendId, zoneId, localGuarantees });
   const { rows } = await datastores.page(room.database, [null, backendId, null], 'NAME', {});
   const offers = rows.map(offerOf).map(({ isShared, failuresToTolerate, failureDomain, isEncrypted }) => [isShared, failuresToTolerate, failureDomain, isEncrypted]);
-  expect(offers.sort()).toEqual([[false, 0, null, false], [false, 1, 'DISK', true], [true, 0, null, false]]);
+  expect(new Set(offers)).toEqual(new Set([[false, 0, null, false], [false, 1, 'DISK', true], [true, 0, null, false]]));
 
   const { shared } = await pools(backendId);
   const update = async (input: Partial<UpdateDatastoreInput>) => bench.datastores.update(access, { id: shared.id, ...input });

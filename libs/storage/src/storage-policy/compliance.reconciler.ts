@@ -17,7 +17,7 @@ export interface StorageComplianceOptions {
   everyMs?: number;
 }
 
-const DEFAULT_EVERY_MS = 30_000;
+const DEFAULT_EVERY_MS = 10_000;
 /** Policies times what datastores offer times states of health: a few. */
 const MAX_CASES = 10_000;
 const BATCH = 1000;
