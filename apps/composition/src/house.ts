@@ -28,6 +28,7 @@ import {
   machinesInZones,
   sealingUserData,
   VirtualMachineService,
+  storagePolicyUsers,
   withdrawnOffers,
 } from '#compute';
 import { identityServices, type IssuerPolicy } from '#identity';
@@ -89,8 +90,10 @@ import {
   DiskSnapshotService,
   STORAGE_DRIFT,
   STORAGE_HEALTH,
+  storageCompliance,
   storageKnownObjects,
   storageOperations,
+  StoragePolicyService,
   storageScopeContents,
 } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
@@ -219,6 +222,7 @@ function pillarServices({ database, commands, drivers, ledger, secrets }: Founda
     new SecurityGroupService(commands, ledger, drivers),
     new FirewallPolicyService(commands),
     disks,
+    new StoragePolicyService(commands, storagePolicyUsers),
     new DiskAttachmentService(commands, disks),
     new DiskSnapshotService(commands, ledger, drivers),
     new FlavorService(commands),
@@ -264,6 +268,7 @@ function backgroundWork(
       edgeDrift(database, drivers),
       diskDrift(drivers),
       diskHealth(database, drivers),
+      storageCompliance(database, storagePolicyUsers),
       machineDrift(database, drivers),
       machineRecovery(database),
       withdrawnOffers(database),

@@ -39,6 +39,7 @@ export { sealingUserData } from './virtual-machine/user-data.reconciler.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
+export { storagePolicyUsers } from './storage-policy-users.sql.js';
 export { withdrawnOffers } from './withdrawn-offers.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {

@@ -164,7 +164,7 @@ async function makeRows(database: Database, endpoint: string, options: Datacente
   const { hosts = 3, cpu = 64, memoryMib = 262_144, poolGib = 1000, sharedGib = 0 } = options;
   const zoneId: string = ids.zoneId.create();
   const backendId: string = ids.backendId.create();
-  const capabilities = { compute: true, network: true, storage: true, snapshot: true, suspend: true, resize: true, moveStopped: true, guestRun: true, loadBalancer: true, kubernetesNodes: true, router: true, firewall: true };
+  const capabilities = { compute: true, network: true, storage: true, snapshot: true, iopsLimit: true, suspend: true, resize: true, moveStopped: true, guestRun: true, loadBalancer: true, kubernetesNodes: true, router: true, firewall: true };
   const hostIds: string[] = [];
   const datastoreIds: string[] = [];
   const numbers = Array.from({ length: hosts }, (_, index) => index + 1);

@@ -1,12 +1,21 @@
 import { assert, MuonError } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { done, type StepDone } from '#operations';
-import { HOST_CLAIMS, placeMachines, type Placement } from '#placement';
+import { HOST_CLAIMS, placeMachines, type KeptPolicy, type Placement } from '#placement';
 import { placedBy, widerGroups } from '../affinity-group/affinity-group-plan.js';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
 import { findGroupHosts, findAffinityGroups } from '../affinity-group/affinity-group.sql.js';
 import type { MachineOwners } from '../host/machine-owners.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
+
+/** What a machine needs of a datastore where it goes. */
+export interface DiskDemand {
+  gib: number;
+  /** Any when null. */
+  datastoreKind: string | null;
+  /** What the disk keeps to; nothing when null. */
+  storagePolicy: KeptPolicy | null;
+}
 
 /** Another host for a machine, with what claims it there beside the present one. */
 export interface Elsewhere {
@@ -51,7 +60,7 @@ async function chooseApart(reader: Reader, machine: VirtualMachineRow, most: num
 export async function chooseElsewhere(
   reader: Reader,
   machine: VirtualMachineRow,
-  { disk, most = 1 }: { disk?: { gib: number; datastoreKind: string | null }; most?: number } = {},
+  { disk, most = 1 }: { disk?: DiskDemand; most?: number } = {},
 ): Promise<Elsewhere> {
   const { id, affinity_group_id } = machine;
   const [group] = affinity_group_id === null ? [] : await reader.rows(findAffinityGroups, [affinity_group_id]);
@@ -67,7 +76,9 @@ export async function chooseElsewhere(
         resourceId: id,
         cpu: machine.cpu,
         memoryMib: machine.memory_mib,
-        ...(disk === undefined ? { diskGib: 0 } : { diskGib: disk.gib, ...(disk.datastoreKind === null ? {} : { datastoreKind: disk.datastoreKind }) }),
+        diskGib: disk?.gib ?? 0,
+        ...(disk?.datastoreKind == null ? {} : { datastoreKind: disk.datastoreKind }),
+        ...(disk?.storagePolicy == null ? {} : { storagePolicy: disk.storagePolicy }),
         backendIds: [machine.backend_id],
         excludedHostIds: [machine.host_id],
         groupIds: groups.map((each) => each.id),

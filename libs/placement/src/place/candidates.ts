@@ -8,6 +8,7 @@ import type { PlacementGroup, PlacementStrategy, PlannedClaim } from './request.
 export interface Pool {
   readonly datastoreId: string;
   readonly kind: string;
+  readonly offer: string;
   readonly limitGib: number;
   claimedGib: number;
 }
@@ -71,6 +72,7 @@ export function demandRecord(
     memory: each.bundle.memoryMib,
     disk: sample.diskGib,
     kind: sample.datastoreKind ?? null,
+    offers: sample.storagePolicy === undefined ? null : [...sample.storagePolicy.offers],
     traits: [...(sample.traits ?? [])],
     backends: sample.backendIds === undefined ? null : [...sample.backendIds],
     only_hosts: intersection(old(each.required, 'AFFINITY', 'HOST')),
@@ -151,7 +153,7 @@ async function attachPools(reader: Reader, rooms: ReadonlyMap<string, HostRoom>)
   const pools = new Map<string, Pool>();
   const shared: { row: PoolRow; pool: Pool }[] = [];
   for (const row of rows) {
-    const pool = { datastoreId: row.datastore_id, kind: row.kind, limitGib: row.limit_gib, claimedGib: row.claimed_gib };
+    const pool = { datastoreId: row.datastore_id, kind: row.kind, offer: row.offer, limitGib: row.limit_gib, claimedGib: row.claimed_gib };
     pools.set(row.datastore_id, pool);
     if (row.host_id === null) shared.push({ row, pool });
     else rooms.get(row.host_id)?.pools.push(pool);

@@ -202,6 +202,7 @@ function emptiestPool(pools: readonly Pool[], machine: PlacementMachine): Pool |
   let best: Pool | undefined;
   for (const pool of pools) {
     if (machine.datastoreKind !== undefined && pool.kind !== machine.datastoreKind) continue;
+    if (machine.storagePolicy?.offers.includes(pool.offer) === false) continue;
     const free = pool.limitGib - pool.claimedGib;
     if (free >= machine.diskGib && (best === undefined || free > best.limitGib - best.claimedGib)) best = pool;
   }

@@ -7,10 +7,12 @@ import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type 
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
+import { resolveStoragePolicies } from '../storage-policy/policy-choice.js';
+import { planPolicyChange } from '../storage-policy/policy-change.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
 import { diskId, isRootDisk, type DiskRow } from './disk.js';
-import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
+import { DISK_CREATE, DISK_DELETE, DISK_LIMIT, DISK_RESIZE } from './disk.operations.js';
 import { findDiskByName, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
@@ -23,6 +25,8 @@ export const createDiskInput = z.strictObject({
   zone: z.string().min(1).max(100).optional(),
   /** A machine that it can be attached to: it is made where that reaches it. */
   virtualMachineId: z.string().max(100).optional(),
+  /** Id or name of what it shall keep to; the default policy when left out. */
+  storagePolicy: z.string().min(1).max(100).optional(),
   /** Only datastores of this kind; any when left out. */
   datastoreKind: nameSchema.optional(),
 });
@@ -30,6 +34,14 @@ export type CreateDiskInput = z.input<typeof createDiskInput>;
 
 export const resizeDiskInput = z.strictObject({ id: z.string().max(100), sizeGib, expectedVersion: z.int().optional() });
 export type ResizeDiskInput = z.input<typeof resizeDiskInput>;
+
+export const updateDiskInput = z.strictObject({
+  id: z.string().max(100),
+  /** Id or name of what it shall keep to from now on; null for nothing. */
+  storagePolicy: z.string().min(1).max(100).nullable(),
+  expectedVersion: z.int().optional(),
+});
+export type UpdateDiskInput = z.input<typeof updateDiskInput>;
 
 /**
  * The rules of disks of their own, which may be attached to machines. A machine's root disk is made, resized and deleted with
@@ -56,12 +68,15 @@ export class DiskService {
       if (input.zone !== undefined && zoneIds.length === 0) throw invalidInput('input.zone', 'The machine is in another zone.');
       const { datastoreKind: kind } = input;
       const reach = machine === null ? undefined : { backendId: machine.backend_id, hostId: machine.host_id };
-      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, { reach, kind });
+      const [chosen] = await resolveStoragePolicies(reader, [{ reference: input.storagePolicy, field: 'input.storagePolicy' }]);
+      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, { reach, kind, policy: chosen?.kept });
       const request = {
         name: input.name,
         tenantId,
         projectId,
         datastoreId: datastore.datastore_id,
+        datastoreOffer: chosen == null && kind === undefined ? undefined : datastore.offer,
+        storagePolicy: chosen?.policy ?? null,
         zoneId: datastore.zone_id,
         sizeGib: input.sizeGib,
         imageReference: null,
@@ -115,6 +130,29 @@ export class DiskService {
     });
   }
 
+  /**
+   * Gives a disk another policy to keep to, or none. It stays on its datastore, which must keep that.
+   * @throws INVALID_STATE naming the rules that the datastore would break; QUOTA_EXCEEDED for what the policy costs
+   */
+  async update(access: Access, raw: UpdateDiskInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const input = parseInput(updateDiskInput, raw);
+    return this.change(access, 'updateDisk', Action.MODIFY, input.id, { ...input }, options, async (reader, disk, changes) => {
+      if (input.expectedVersion !== undefined && input.expectedVersion !== disk.version) {
+        throw versionConflict('disk', { id: disk.id, version: input.expectedVersion });
+      }
+      if (disk.lifecycle !== 'PRESENT') {
+        const message = `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there gets another policy.`;
+        throw await busyOr(reader, disk.id, new MuonError('INVALID_STATE', message, { data: { state: disk.lifecycle } }));
+      }
+      const { storagePolicy: reference } = input;
+      const [chosen = null] = reference === null ? [] : await resolveStoragePolicies(reader, [{ reference, field: 'input.storagePolicy' }]);
+      changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
+      changes.include(await planPolicyChange(reader, disk, chosen?.policy ?? null));
+      changes.result = { id: disk.id };
+      await this.ledger.previewPlan(reader, changes);
+    });
+  }
+
   async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (reader, disk, changes) => {
       if (disk.owner_id !== null) {
@@ -140,7 +178,7 @@ export class DiskService {
     name: string,
     action: Action,
     id: string,
-    input: Record<string, string | number | undefined>,
+    input: Record<string, string | number | null | undefined>,
     options: CommandOptions,
     plan: (reader: Reader, disk: DiskRow, changes: ChangeSet) => Promise<void>,
   ): Promise<CommandResult> {
@@ -188,6 +226,22 @@ export function planDiskResize(disk: DiskRow, toGib: number): ChangeSet {
   const changes = planDiskGrowth(disk, toGib);
   const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
   lockResources(changes, operation, [id]);
+  return changes;
+}
+
+/**
+ * What holds a disk that is there to another limit, also a root disk; null lifts it. With the limit that the disk has
+ * already, it is held to that anew. The machine that has the disk is kept from other changes meanwhile.
+ */
+export function planDiskLimit(disk: DiskRow, toLimit: number | null): ChangeSet {
+  const { id, name, version, owner_id: ownerId, iops_limit: fromLimit } = disk;
+  const changes = new ChangeSet();
+  if (toLimit !== fromLimit) {
+    changes.add(ROWS, { table: 'disk', update: { iops_limit: toLimit }, id, version });
+    changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromLimit, toLimit } });
+  }
+  const operation = startOperation(changes, DISK_LIMIT, disk, { diskId: id, fromLimit, toLimit });
+  lockResources(changes, operation, ownerId === null ? [id] : [id, ownerId]);
   return changes;
 }
 
