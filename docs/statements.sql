@@ -818,10 +818,11 @@ WHERE c.resource_id = n.resource_id AND c.datastore_id = n.holder_id;
 SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int;
 
 -- disk.compliance_cases
-SELECT DISTINCT d.storage_policy_id, c.offer, d.health
-FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
-WHERE d.storage_policy_id IS NOT NULL AND d.lifecycle = 'PRESENT'
-ORDER BY d.storage_policy_id, c.offer, d.health LIMIT $1::int;
+SELECT DISTINCT d.storage_policy_id, c.offer, d.health, (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit)) AS is_being_changed
+FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
+JOIN storage_policy AS p ON p.id = d.storage_policy_id
+WHERE d.lifecycle = 'PRESENT'
+ORDER BY 1, 2, 3, 4 LIMIT $1::int;
 
 -- disk.count_in_scope
 SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -1009,16 +1010,27 @@ RETURNING d.id, d.health;
 SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
 
+-- disk.otherwise_limited
+SELECT d.id, p.iops_limit AS policy_limit
+FROM disk AS d JOIN datastore AS s ON s.id = d.datastore_id JOIN storage_policy AS p ON p.id = d.storage_policy_id
+WHERE d.lifecycle = 'PRESENT' AND s.limits_iops AND d.iops_limit IS DISTINCT FROM p.iops_limit
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
+AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
+AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2)
+ORDER BY d.id LIMIT $3::int;
+
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
 
 -- disk.record_compliance
 WITH verdict AS MATERIALIZED (
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, state text, rules jsonb)
+SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, is_being_changed boolean, state text, rules jsonb)
 ), differs AS (
 SELECT d.id, v.state, v.rules
-FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
+FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
+JOIN storage_policy AS p ON p.id = d.storage_policy_id
 JOIN verdict AS v ON v.storage_policy_id = d.storage_policy_id AND v.offer = c.offer AND v.health = d.health
+AND v.is_being_changed = (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit))
 WHERE d.lifecycle = 'PRESENT' AND (d.compliance, d.compliance_rules) IS DISTINCT FROM (v.state, v.rules)
 ORDER BY d.id LIMIT $2::int FOR NO KEY UPDATE OF d
 )
@@ -1043,6 +1055,11 @@ ORDER BY id LIMIT $3::int;
 
 -- disk.restore_limit
 UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
+
+-- disk.restore_policy
+UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+compliance = NULL, compliance_rules = NULL, compliance_since = NULL
+WHERE id = $1 RETURNING size_gib;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs;

@@ -3,10 +3,11 @@ export { lackOfRoom, planDiskAttachment, planDiskDetachment, planDiskGrowth, pla
 export { DiskSnapshotService, type CreateDiskSnapshotInput } from './disk-snapshot/disk-snapshot.service.js';
 export { diskSnapshotId, diskSnapshotState, DiskSnapshotState, type DiskSnapshotRow } from './disk-snapshot/disk-snapshot.js';
 export { findDiskSnapshots, findSnapshotsOfDisks } from './disk-snapshot/disk-snapshot.sql.js';
+export { planDiskLimit } from './disk/disk-change-plan.js';
 export { storageOperations } from './disk/disk.operations.js';
 export { diskDrift, STORAGE_DRIFT, type DiskDriftOptions } from './disk/disk-drift.reconciler.js';
 export { diskHealth, STORAGE_HEALTH, type DiskHealthOptions } from './disk/disk.reconciler.js';
-export { DiskService, planDiskLimit, type CreateDiskInput, type ResizeDiskInput, type UpdateDiskInput } from './disk/disk.service.js';
+export { DiskService, type CreateDiskInput, type ResizeDiskInput, type UpdateDiskInput } from './disk/disk.service.js';
 export { findDisks, findDisksOfOwners, freeDisk, freeDisksOfOwners, markDiskAttached, removeDiskRows } from './disk/disk.sql.js';
 export { storageKnownObjects } from './known-objects.js';
 export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from './realise/disk-realiser.js';

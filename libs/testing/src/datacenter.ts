@@ -179,7 +179,7 @@ async function makeRows(database: Database, endpoint: string, options: Datacente
       return { id, backend_id: backendId, zone_id: zoneId, name: `host-${number}`, cpu, memory_mib: memoryMib, health: 'UP' };
     });
     await insertRows(transaction, 'host', hostRows);
-    const common = { backend_id: backendId, zone_id: zoneId };
+    const common = { backend_id: backendId, zone_id: zoneId, limits_iops: capabilities.iopsLimit };
     const local = hostIds.map((host_id) => ({ ...common, host_id, name: 'local', capacity_gib: poolGib }));
     const shared = { ...common, host_id: null, name: 'shared', capacity_gib: sharedGib };
     const datastoreRows = [...local, shared].filter((row) => row.capacity_gib > 0).map((row) => ({ ...row, id: ids.datastoreId.create() }));

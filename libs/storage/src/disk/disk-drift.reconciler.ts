@@ -3,7 +3,7 @@ import type { ChangeSet } from '#database';
 import type { DriverCall, ObservedDisk, StorageDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
-import { planDiskLimit, planDiskResize } from './disk.service.js';
+import { planDiskLimit, planDiskResize } from './disk-change-plan.js';
 import { findBackendsOfDisks, findRestingDisks, type RestingDisk } from './disk.sql.js';
 import type { DiskRow } from './disk.js';
 

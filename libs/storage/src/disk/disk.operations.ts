@@ -11,7 +11,7 @@ import { policyRules } from '../storage-policy/storage-policy.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDiskRelease, requireDiskLimits, takeBackDiskGrowth } from './disk-plan.js';
 import { diskId } from './disk.js';
-import { findDisks, markDiskFailed, markDiskKept, removeDiskRows, restoreDiskLimit } from './disk.sql.js';
+import { findDisks, markDiskFailed, markDiskKept, removeDiskRows, restoreDiskLimit, restoreDiskPolicy } from './disk.sql.js';
 
 export const DISK_CREATE = 'storage.disk.create';
 export const DISK_RESIZE = 'storage.disk.resize';
@@ -32,7 +32,12 @@ const createInput = input.extend({
 type CreateInput = z.output<typeof createInput>;
 const resizeInput = input.extend({ fromGib: z.int(), toGib: z.int() });
 type ResizeInput = z.output<typeof resizeInput>;
-const limitInput = input.extend({ fromLimit: z.int().nullable(), toLimit: z.int().nullable() });
+const limitInput = input.extend({
+  fromLimit: z.int().nullable(),
+  toLimit: z.int().nullable(),
+  /** Where another storage policy asks for the limit: the one of before, and what each GiB cost by it. */
+  policyBefore: z.strictObject({ storagePolicyId: z.string().nullable(), costs: z.record(z.string(), z.int()) }).optional(),
+});
 type LimitInput = z.output<typeof limitInput>;
 
 /** Of disks of their own, and their snapshots; those of machines are made and deleted with them, and only limited alone. */
@@ -87,11 +92,12 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       const policy = await storagePolicyOf(reader, disk.storage_policy_id);
       const chosen = await chooseDatastore(reader, zoneIds, gib, { reach, kind, policy: policy?.kept });
       const rules = policy === null ? null : policyRules(policy.policy, readOffer(chosen.offer));
-      if (disk.iops_limit !== null) await requireDiskLimits(reader, [chosen.backend_id]);
+      const limit = policy === null ? disk.iops_limit : policy.policy.iops_limit;
+      if (limit !== null) await requireDiskLimits(reader, [chosen.backend_id]);
       const changes = new ChangeSet();
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
       changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib, offer: chosen.offer });
-      changes.add(ROWS, { table: 'disk', update: { ...place, compliance_rules: rules, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
+      changes.add(ROWS, { table: 'disk', update: { ...place, iops_limit: limit, compliance_rules: rules, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
       changes.add(CHARGES, {
         action: 'CHARGE',
         resourceId: id,
@@ -144,9 +150,12 @@ function limitKind(realiser: DiskRealiser): OperationKind<LimitInput> {
         },
       },
     ],
-    async onFailed(transaction, { operation }) {
-      const { diskId: id, fromLimit, toLimit } = operation.input;
+    async onFailed(transaction, { operation, apply }) {
+      const { diskId: id, fromLimit, toLimit, policyBefore: before } = operation.input;
       if (fromLimit !== toLimit) await transaction.execute(restoreDiskLimit, id, fromLimit);
+      const restored = before === undefined ? undefined : await transaction.first(restoreDiskPolicy, id, before.storagePolicyId, JSON.stringify(before.costs));
+      if (before === undefined || restored === undefined) return;
+      await apply(new ChangeSet().add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(restored.size_gib, before.costs) }));
     },
   });
 }

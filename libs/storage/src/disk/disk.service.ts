@@ -1,18 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { invalidInput, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
-import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
+import { ChangeSet, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { busyOr, lockResources } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
 import { resolveStoragePolicies } from '../storage-policy/policy-choice.js';
 import { planPolicyChange } from '../storage-policy/policy-change.js';
 import { chooseDatastore } from './datastore-choice.js';
-import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
-import { diskId, isRootDisk, type DiskRow } from './disk.js';
-import { DISK_CREATE, DISK_DELETE, DISK_LIMIT, DISK_RESIZE } from './disk.operations.js';
+import { planDiskDeletion, planDiskResize, startDiskOperation } from './disk-change-plan.js';
+import { lackOfRoom, planDisks } from './disk-plan.js';
+import { isRootDisk, type DiskRow } from './disk.js';
+import { DISK_CREATE } from './disk.operations.js';
 import { findDiskByName, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
@@ -89,7 +90,7 @@ export class DiskService {
         changes.problems.push(taken.toRecord());
       }
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
+      const operation = startDiskOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
         diskId: id,
         zoneIds,
         ...(reach === undefined ? {} : { reach }),
@@ -147,8 +148,9 @@ export class DiskService {
       const { storagePolicy: reference } = input;
       const [chosen = null] = reference === null ? [] : await resolveStoragePolicies(reader, [{ reference, field: 'input.storagePolicy' }]);
       changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
-      changes.include(await planPolicyChange(reader, disk, chosen?.policy ?? null));
-      changes.result = { id: disk.id };
+      const change = await planPolicyChange(reader, disk, chosen?.policy ?? null);
+      changes.include(change);
+      changes.result = change.result;
       await this.ledger.previewPlan(reader, changes);
     });
   }
@@ -218,52 +220,4 @@ export class DiskService {
     requireActive(project);
     return project as ScopeRow & { tenant_id: string };
   }
-}
-
-/** What makes a disk of its own larger. */
-export function planDiskResize(disk: DiskRow, toGib: number): ChangeSet {
-  const { id, size_gib: fromGib } = disk;
-  const changes = planDiskGrowth(disk, toGib);
-  const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
-  lockResources(changes, operation, [id]);
-  return changes;
-}
-
-/**
- * What holds a disk that is there to another limit, also a root disk; null lifts it. With the limit that the disk has
- * already, it is held to that anew. The machine that has the disk is kept from other changes meanwhile.
- */
-export function planDiskLimit(disk: DiskRow, toLimit: number | null): ChangeSet {
-  const { id, name, version, owner_id: ownerId, iops_limit: fromLimit } = disk;
-  const changes = new ChangeSet();
-  if (toLimit !== fromLimit) {
-    changes.add(ROWS, { table: 'disk', update: { iops_limit: toLimit }, id, version });
-    changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { fromLimit, toLimit } });
-  }
-  const operation = startOperation(changes, DISK_LIMIT, disk, { diskId: id, fromLimit, toLimit });
-  lockResources(changes, operation, ownerId === null ? [id] : [id, ownerId]);
-  return changes;
-}
-
-/** What deletes a disk of its own. */
-export function planDiskDeletion(disk: DiskRow): ChangeSet {
-  const changes = new ChangeSet();
-  changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
-  const operation = startOperation(changes, DISK_DELETE, disk, { diskId: disk.id });
-  succeedResources(changes, operation, [disk.id]);
-  changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
-  return changes;
-}
-
-function startOperation(
-  changes: ChangeSet,
-  kind: string,
-  disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
-  input: NewOperation['input'],
-): string {
-  const operation = operationId.create();
-  const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
-  changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
-  changes.result = { id, operationId: operation };
-  return operation;
 }

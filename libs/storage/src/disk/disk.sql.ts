@@ -124,6 +124,14 @@ export const freeDisksOfOwners = statement<never, [ownerIds: string[]]>(
    FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id`,
 );
 
+/** A change of the limit that another policy asked for failed: the policy of before holds again, if it is still there, and how it is kept is looked at anew. */
+export const restoreDiskPolicy = statement<{ size_gib: number }, [id: string, storagePolicyId: string | null, costs: string]>(
+  'disk.restore_policy',
+  `UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+     compliance = NULL, compliance_rules = NULL, compliance_since = NULL
+   WHERE id = $1 RETURNING size_gib`,
+);
+
 export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
   'disk.backends',
   `SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int`,

@@ -1,6 +1,7 @@
 import { MuonError, type JsonObject } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { CHARGES } from '#quota';
+import { planDiskLimit } from '../disk/disk-change-plan.js';
 import { diskAmounts } from '../disk/disk-plan.js';
 import type { DiskRow } from '../disk/disk.js';
 import { readOffer } from './policy-choice.js';
@@ -8,7 +9,8 @@ import { complianceOf, policyRules, type StoragePolicyRow } from './storage-poli
 import { findOfferOfDatastore } from './storage-policy.sql.js';
 
 /**
- * Gives a disk another policy, where it lies: the row and what it costs.
+ * Gives a disk another policy, where it lies: the row and what it costs, and an operation where that asks for another limit of
+ * accesses. When the limit cannot be set, the disk has the policy of before again.
  * @param policy null for none
  * @throws INVALID_STATE naming the rules that its datastore would break
  */
@@ -23,11 +25,13 @@ export async function planPolicyChange(reader: Reader, disk: DiskRow, policy: St
     throw new MuonError('INVALID_STATE', message, { field: 'input.storagePolicy', data: { rules: broken as unknown as JsonObject[] } });
   }
   const costs = policy?.costs ?? {};
-  const compliance = rules === null ? null : complianceOf(rules, disk.health, false);
+  const limit = policy?.iops_limit ?? null;
+  const compliance = rules === null ? null : complianceOf(rules, disk.health, limit !== disk.iops_limit);
   const seen = { compliance, compliance_rules: rules, compliance_since: rules === null ? null : new Date().toISOString() };
-  const changes = new ChangeSet();
-  changes.add(ROWS, { table: 'disk', update: { storage_policy_id: policy?.id ?? null, costs, ...seen }, id, version });
+  const update = { storage_policy_id: policy?.id ?? null, costs, ...seen };
+  const changes = limit === disk.iops_limit ? new ChangeSet().add(ROWS, { table: 'disk', update, id, version }) : planDiskLimit(disk, limit, update);
   changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(sizeGib, costs) });
   changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { storagePolicy: policy?.name ?? null } });
+  changes.result = { id, ...changes.result };
   return changes;
 }

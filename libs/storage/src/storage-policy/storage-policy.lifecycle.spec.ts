@@ -260,6 +260,47 @@ describe('storage policies on a simulated datacenter', () => {
     expect(await disk(diskId)).toMatchObject({ compliance: 'NONCOMPLIANT' });
   });
 
+  it('limits the accesses to its disks: to those that are made, that get it, and when it comes to ask for another', async () => {
+    const id = await makePolicy({ name: 'slow', datastoreKinds: ['ssd'], iopsLimit: 100, costs: [{ key: 'slow.capacity', amountPerGib: 1 }] });
+    await makePolicy({ name: 'free', datastoreKinds: ['ssd'] });
+    const limits = async (diskId: string) => {
+      const row = await disk(diskId);
+      const { storage } = await center.drivers.driver(center.backendId);
+      const seen = await storage.getDisk({ idempotencyKey: 'look', timeoutMs: 5000, signal: context.signal }, diskId);
+      return [row?.iops_limit, row?.realised_iops_limit, seen?.iopsLimit, row?.compliance];
+    };
+    const [born, given] = [(await makeDisk('born', 'slow')).id, (await makeDisk('given', 'free')).id];
+    expect(await limits(born)).toEqual([100, 100, 100, 'COMPLIANT']);
+    expect(await limits(given)).toEqual([null, null, null, 'COMPLIANT']);
+
+    await center.world.addFault({ kind: 'REFUSED', method: 'limitDisk' });
+    const refused = await disks.update(access, { id: given, storagePolicy: 'slow' });
+    expect(await limits(given)).toMatchObject({ 0: 100, 3: 'RECONFIGURING' });
+    expect((await center.ended(refused.result.operationId)).state).toBe('FAILED');
+    await center.world.clearFaults();
+    await look();
+    expect(await limits(given)).toEqual([null, null, null, 'COMPLIANT']);
+    expect((await disk(given))?.storage_policy_id).not.toBe(id);
+    expect((await room.database.rows(charges, given)).map((row) => row.resource_key)).not.toContain('slow.capacity');
+    const change = await disks.update(access, { id: given, storagePolicy: 'slow' });
+    expect((await center.ended(change.result.operationId)).state).toBe('SUCCEEDED');
+    await look();
+    expect(await limits(given)).toEqual([100, 100, 100, 'COMPLIANT']);
+
+    await policies.update(access, { id, iopsLimit: 50 });
+    const submitted: unknown[] = [];
+    const submit: ReconcilerContext['submit'] = async (changes) => {
+      const result = await center.operations.submit(changes);
+      submitted.push(changes.result['operationId']);
+      return result;
+    };
+    await storageCompliance(room.database, []).run({ ...context, submit });
+    expect(submitted).toHaveLength(2);
+    for (const each of submitted) expect((await center.ended(each)).state).toBe('SUCCEEDED');
+    await look();
+    for (const each of [born, given]) expect(await limits(each)).toEqual([50, 50, 50, 'COMPLIANT']);
+  });
+
   it('that is deleted in use takes no new disks and goes with its last one', async () => {
     const id = await makePolicy({ name: 'leaving', datastoreKinds: ['ssd'] });
     const { id: diskId } = await makeDisk('last', 'leaving');

@@ -80,31 +80,53 @@ export interface ComplianceCase {
   storage_policy_id: string;
   offer: string;
   health: DiskHealth;
+  /** It has not the limit of accesses yet that its policy asks for, and its backend can set one. */
+  is_being_changed: boolean;
 }
+
+const JUDGED = `disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
+     JOIN storage_policy AS p ON p.id = d.storage_policy_id`;
+const IS_BEING_CHANGED = '(s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit))';
 
 export const findComplianceCases = statement<ComplianceCase, [limit: number]>(
   'disk.compliance_cases',
-  `SELECT DISTINCT d.storage_policy_id, c.offer, d.health
-   FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
-   WHERE d.storage_policy_id IS NOT NULL AND d.lifecycle = 'PRESENT'
-   ORDER BY d.storage_policy_id, c.offer, d.health LIMIT $1::int`,
+  `SELECT DISTINCT d.storage_policy_id, c.offer, d.health, ${IS_BEING_CHANGED} AS is_being_changed
+   FROM ${JUDGED}
+   WHERE d.lifecycle = 'PRESENT'
+   ORDER BY 1, 2, 3, 4 LIMIT $1::int`,
 );
 
 /** Writes only what differs, so that looking costs no events; of disks without a policy, or on their way, nothing is known. */
 export const recordCompliance = statement<{ id: string; compliance: ComplianceState }, [verdicts: string, limit: number]>(
   'disk.record_compliance',
   `WITH verdict AS MATERIALIZED (
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, state text, rules jsonb)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, is_being_changed boolean, state text, rules jsonb)
    ), differs AS (
      SELECT d.id, v.state, v.rules
-     FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
+     FROM ${JUDGED}
      JOIN verdict AS v ON v.storage_policy_id = d.storage_policy_id AND v.offer = c.offer AND v.health = d.health
+       AND v.is_being_changed = ${IS_BEING_CHANGED}
      WHERE d.lifecycle = 'PRESENT' AND (d.compliance, d.compliance_rules) IS DISTINCT FROM (v.state, v.rules)
      ORDER BY d.id LIMIT $2::int FOR NO KEY UPDATE OF d
    )
    UPDATE disk AS d SET compliance = n.state, compliance_rules = n.rules,
      compliance_since = CASE WHEN d.compliance IS DISTINCT FROM n.state THEN now() ELSE d.compliance_since END
    FROM differs AS n WHERE d.id = n.id RETURNING d.id, d.compliance`,
+);
+
+/**
+ * Disks whose policy asks for another limit of accesses than their rows: those that no operation is at, nor at their machine, and for
+ * which setting it has not failed just now.
+ */
+export const findOtherwiseLimitedDisks = statement<{ id: string; policy_limit: number | null }, [limitKind: string, failedSince: Date, limit: number]>(
+  'disk.otherwise_limited',
+  `SELECT d.id, p.iops_limit AS policy_limit
+   FROM disk AS d JOIN datastore AS s ON s.id = d.datastore_id JOIN storage_policy AS p ON p.id = d.storage_policy_id
+   WHERE d.lifecycle = 'PRESENT' AND s.limits_iops AND d.iops_limit IS DISTINCT FROM p.iops_limit
+     AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
+     AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
+       AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2)
+   ORDER BY d.id LIMIT $3::int`,
 );
 
 export const forgetCompliance = statement<never, [limit: number]>(
