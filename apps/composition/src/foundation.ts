@@ -11,6 +11,7 @@ import { registerPlacementSections } from '#placement';
 import { QuotaLedger, registerQuotaSections } from '#quota';
 import { registerScopeSections } from '#scopes';
 import { KeyRing, refuseKeyProblems, SecretService } from '#secrets';
+import { registerStorageSections } from '#storage';
 import type { Configuration } from './configuration.js';
 import { allRooms } from './rooms.js';
 
@@ -105,6 +106,7 @@ function sections(registry: OperationRegistry, ledger: QuotaLedger, queue: WorkQ
   registerPlacementSections(applier);
   registerOperationSections(applier, { registry, bell: queue });
   registerNetworkSections(applier);
+  registerStorageSections(applier);
   registerComputeSections(applier);
   return applier;
 }

@@ -7,7 +7,7 @@ export * from './kind/operation-kind.js';
 export { OperationRegistry } from './kind/operation-registry.js';
 export * from './kind/step-result.js';
 export { NamedLeases, type NamedLease, type NamedLeasesOptions } from './lease/named-leases.js';
-export { busyOr } from './lock/resource-busy.js';
+export { busyOr, holderOf } from './lock/resource-busy.js';
 export { registerOperationSections } from './operation/apply-sections.js';
 export * from './operation/operation.js';
 export * from './operation/operation-queries.js';

@@ -14,6 +14,7 @@ export { DiskRealiser, type DiskRealiserOptions, type RemoveDiskOptions } from '
 export { storageRoom } from './room.js';
 export { STORAGE_COMPLIANCE, storageCompliance, type StorageComplianceOptions } from './storage-policy/compliance.reconciler.js';
 export { resolveStoragePolicies, storagePolicyOf, type ChosenPolicy, type PolicyReference } from './storage-policy/policy-choice.js';
+export { registerStorageSections } from './storage-policy/policy-section.js';
 export type { StoragePolicyUsers } from './storage-policy/policy-users.js';
 export * from './storage-policy/storage-policy.js';
 export { StoragePolicyService, type CreateStoragePolicyInput, type UpdateStoragePolicyInput } from './storage-policy/storage-policy.service.js';

@@ -71,6 +71,7 @@ export async function computeBench(options: ComputeBenchOptions = {}): Promise<C
     ...options,
     sections: (applier) => {
       network.registerNetworkSections(applier);
+      storage.registerStorageSections(applier);
       compute.registerComputeSections(applier);
       options.sections?.(applier);
     },

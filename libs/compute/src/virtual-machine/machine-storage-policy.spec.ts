@@ -73,7 +73,7 @@ describe('the storage policy of a machine’s root disk', () => {
     await expect(ask('nvme')).rejects.toMatchObject({
       code: 'INSUFFICIENT_CAPACITY',
       field: 'input.storagePolicy',
-      message: 'No datastore keeps the storage policy "nvme". Of 3 active ones: 3 break DATASTORE_KIND (nvme).',
+      message: 'No datastore keeps the storage policy "nvme": what they lack is DATASTORE_KIND (nvme).',
     });
     await expect(ask('nosuch')).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.storagePolicy' });
     const group = await bench.groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY', strength: 'REQUIRE' });

@@ -189,6 +189,9 @@ export class VirtualMachineService {
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
       changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
+      if (after.storage_policy_id !== before.storage_policy_id) {
+        changes.reasons.push({ subject: machine.name, message: 'Its root disk stays where it is, and keeps to the storage policy that it has.' });
+      }
       const grows = after.disk_gib > root.size_gib;
       if (grows) {
         changes.include(planDiskGrowth(root, after.disk_gib));

@@ -29,11 +29,16 @@ export async function previewLocks(reader: Reader, items: readonly ResourceLockI
   return first === undefined ? [] : [resourceBusy(first, items).toRecord()];
 }
 
+/** The refusal that names who is at the resource now; undefined when nobody is. */
+export async function holderOf(reader: Reader, resourceId: string): Promise<MuonError | undefined> {
+  const [holder] = await reader.rows(readHolders, [resourceId]);
+  return holder === undefined ? undefined : resourceBusy(holder, []);
+}
+
 /**
  * For what a resource's state does not allow: while an operation is about to change that state, the caller is told so by
  * RESOURCE_BUSY, which can be tried again.
  */
 export async function busyOr(reader: Reader, resourceId: string, otherwise: MuonError): Promise<MuonError> {
-  const [holder] = await reader.rows(readHolders, [resourceId]);
-  return holder === undefined ? otherwise : resourceBusy(holder, []);
+  return (await holderOf(reader, resourceId)) ?? otherwise;
 }

@@ -4,7 +4,8 @@ import type { DriverCall, ObservedDisk, StorageDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
 import { planDiskLimit, planDiskResize } from './disk-change-plan.js';
-import { findBackendsOfDisks, findRestingDisks, type RestingDisk } from './disk.sql.js';
+import { DISK_LIMIT } from './disk.operations.js';
+import { findBackendsOfDisks, findFailedLimits, findRestingDisks, type RestingDisk } from './disk.sql.js';
 import type { DiskRow } from './disk.js';
 
 export interface DiskDriftOptions {
@@ -27,6 +28,9 @@ const MAX_BACKENDS = 1000;
 const MAX_CHANGED = 50;
 /** Disks that are asked for one by one in one run and backend; the rest is for the next. */
 const MAX_CONFIRMED = 100;
+
+/** After a limit could not be set. */
+const RETRY_AFTER_MS = 10 * 60_000;
 
 /** Whoever hears that a disk of a backend has changed wakes it. */
 export const STORAGE_DRIFT = 'storage-drift';
@@ -84,7 +88,10 @@ async function checkBackend(look: Look): Promise<void> {
   let after = '';
   for (let page = 0; page < MAX_PAGES && !context.signal.aborted; page += 1) {
     const rows = await context.reader.rows(findRestingDisks, backendId, after, PAGE, unchangedSince);
-    for (const row of rows) await compare(look, row, listed.get(row.id));
+    const otherwise = rows.filter((row) => isOtherwiseLimited(look, row, listed.get(row.id))).map((row) => row.id);
+    const failed = otherwise.length === 0 ? [] : await context.reader.rows(findFailedLimits, otherwise, DISK_LIMIT, new Date(Date.now() - RETRY_AFTER_MS));
+    const resting = new Set(failed.map((row) => row.id));
+    for (const row of rows) if (!resting.has(row.id)) await compare(look, row, listed.get(row.id));
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE) return;
     after = last.id;
@@ -110,6 +117,10 @@ async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | unde
     look.changed += 1;
     await (seen.sizeGib > gib ? takeOver(look.context, row, seen.sizeGib) : holdAgain(look.context, row, seen.iopsLimit));
   }
+}
+
+function isOtherwiseLimited(look: Look, row: DiskRow, seen: ObservedDisk | undefined): boolean {
+  return seen !== undefined && !isHidden(seen) && seen.sizeGib === row.size_gib && !isHeld(look, row, seen.iopsLimit);
 }
 
 /** Limits that somebody has set where Muon cannot are theirs. */

@@ -4,6 +4,7 @@ import { findBackends, findDatastores, offerOf } from '#infrastructure';
 import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, ResourceKey } from '#quota';
 import { policyRules, type StoragePolicyRow } from '../storage-policy/storage-policy.js';
+import { STORAGE_POLICIES } from '../storage-policy/policy-section.js';
 import { findStoragePolicies } from '../storage-policy/storage-policy.sql.js';
 import { DiskAttachment, diskId, type DiskRow } from './disk.js';
 import { findRoom, restoreDiskSize } from './disk.sql.js';
@@ -78,6 +79,7 @@ export async function planDisks(
     const { tenantId, projectId, sizeGib, datastoreOffer: offer, storagePolicy: policy = null } = request;
     const iopsLimit = limitOf(request);
     const costs = policy?.costs ?? {};
+    if (policy !== null) changes.add(STORAGE_POLICIES, { policyId: policy.id, version: policy.version });
     const claim = { resourceId: id, datastoreId: datastore.id, tenantId, projectId, gib: sizeGib };
     changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', ...claim, ...(offer === undefined ? {} : { offer }) });
     changes.add(ROWS, {

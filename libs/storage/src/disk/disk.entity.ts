@@ -16,6 +16,7 @@ import { RowTimes } from '#database';
 @Index('disk_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
 @Index('disk_of_backend', ['backendId', 'id'])
 @Index('disk_of_tenant', ['tenantId'])
+@Index('disk_not_compliant', ['compliance', 'name', 'id'], { where: `(compliance <> 'COMPLIANT')` })
 @Index('disk_of_storage_policy', ['storagePolicyId'], { where: '(storage_policy_id IS NOT NULL)' })
 export class DiskEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'disk_pkey' })

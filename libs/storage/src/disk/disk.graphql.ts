@@ -144,8 +144,8 @@ export function toDisk(row: DiskRow): Disk {
   };
 }
 
-function complianceOfRow({ compliance: state, compliance_since: since, compliance_rules: rules }: DiskRow): DiskCompliance | null {
-  return state === null || since === null ? null : { state, since, rules: rules ?? [] };
+function complianceOfRow({ lifecycle, compliance: state, compliance_since: since, compliance_rules: rules }: DiskRow): DiskCompliance | null {
+  return lifecycle !== 'PRESENT' || state === null || since === null ? null : { state, since, rules: rules ?? [] };
 }
 
 /** Of these disks, those that the caller may see. */

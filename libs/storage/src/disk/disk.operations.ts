@@ -7,10 +7,11 @@ import { CHARGES } from '#quota';
 import { diskSnapshotOperations, removeSnapshotsOfDisks } from '../disk-snapshot/disk-snapshot.operations.js';
 import type { DiskRealiser } from '../realise/disk-realiser.js';
 import { readOffer, storagePolicyOf } from '../storage-policy/policy-choice.js';
+import { STORAGE_POLICIES } from '../storage-policy/policy-section.js';
 import { policyRules } from '../storage-policy/storage-policy.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { diskAmounts, planDiskRelease, requireDiskLimits, takeBackDiskGrowth } from './disk-plan.js';
-import { diskId } from './disk.js';
+import { diskId, type DiskRow } from './disk.js';
 import { findDisks, markDiskFailed, markDiskKept, removeDiskRows, restoreDiskLimit, restoreDiskPolicy } from './disk.sql.js';
 
 export const DISK_CREATE = 'storage.disk.create';
@@ -95,6 +96,7 @@ function createKind(realiser: DiskRealiser): OperationKind<CreateInput> {
       const limit = policy === null ? disk.iops_limit : policy.policy.iops_limit;
       if (limit !== null) await requireDiskLimits(reader, [chosen.backend_id]);
       const changes = new ChangeSet();
+      if (policy !== null) changes.add(STORAGE_POLICIES, { policyId: policy.policy.id, version: policy.policy.version });
       const place = { datastore_id: chosen.datastore_id, backend_id: chosen.backend_id, host_id: chosen.host_id, zone_id: chosen.zone_id };
       changes.add(DATASTORE_CLAIMS, { action: 'CLAIM', resourceId: id, datastoreId: chosen.datastore_id, tenantId, projectId, gib, offer: chosen.offer });
       changes.add(ROWS, { table: 'disk', update: { ...place, iops_limit: limit, compliance_rules: rules, lifecycle: 'CREATING', failure: null }, id, version: disk.version });
@@ -139,7 +141,8 @@ function limitKind(realiser: DiskRealiser): OperationKind<LimitInput> {
     kind: DISK_LIMIT,
     version: 1,
     input: limitInput,
-    deadlineMs: 10 * MINUTE_MS,
+    // It keeps the machine from other changes, from being made anew among them.
+    deadlineMs: 2 * MINUTE_MS,
     steps: [
       {
         name: 'limit',
@@ -154,10 +157,19 @@ function limitKind(realiser: DiskRealiser): OperationKind<LimitInput> {
       const { diskId: id, fromLimit, toLimit, policyBefore: before } = operation.input;
       if (fromLimit !== toLimit) await transaction.execute(restoreDiskLimit, id, fromLimit);
       const restored = before === undefined ? undefined : await transaction.first(restoreDiskPolicy, id, before.storagePolicyId, JSON.stringify(before.costs));
-      if (before === undefined || restored === undefined) return;
-      await apply(new ChangeSet().add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(restored.size_gib, before.costs) }));
+      if (restored !== undefined) await apply(planDiskCosts(id, restored));
+    },
+    async onSucceeded(transaction, { operation, apply }) {
+      const { diskId: id, policyBefore } = operation.input;
+      const [disk] = policyBefore === undefined ? [] : await transaction.rows(findDisks, [id]);
+      if (disk !== undefined) await apply(planDiskCosts(id, disk));
     },
   });
+}
+
+/** Until now it has held the larger of the two. */
+function planDiskCosts(id: string, { size_gib: gib, costs }: Pick<DiskRow, 'size_gib' | 'costs'>): ChangeSet {
+  return new ChangeSet().add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(gib, costs) });
 }
 
 function deleteKind(realiser: DiskRealiser): OperationKind<Input> {

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { invalidInput, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
 import { ChangeSet, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { busyOr, lockResources } from '#operations';
+import { busyOr, holderOf, lockResources } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
 import { resolveStoragePolicies } from '../storage-policy/policy-choice.js';
-import { planPolicyChange } from '../storage-policy/policy-change.js';
+import { planPolicyChange, requireNoDiscount } from '../storage-policy/policy-change.js';
 import { chooseDatastore } from './datastore-choice.js';
 import { planDiskDeletion, planDiskResize, startDiskOperation } from './disk-change-plan.js';
 import { lackOfRoom, planDisks } from './disk-plan.js';
@@ -39,7 +39,7 @@ export type ResizeDiskInput = z.input<typeof resizeDiskInput>;
 export const updateDiskInput = z.strictObject({
   id: z.string().max(100),
   /** Id or name of what it shall keep to from now on; null for nothing. */
-  storagePolicy: z.string().min(1).max(100).nullable(),
+  storagePolicy: z.string('Name a storage policy, or give null for none.').min(1).max(100).nullable(),
   expectedVersion: z.int().optional(),
 });
 export type UpdateDiskInput = z.input<typeof updateDiskInput>;
@@ -132,8 +132,10 @@ export class DiskService {
   }
 
   /**
-   * Gives a disk another policy to keep to, or none. It stays on its datastore, which must keep that.
-   * @throws INVALID_STATE naming the rules that the datastore would break; QUOTA_EXCEEDED for what the policy costs
+   * Gives a disk another policy to keep to, or none. It stays on its datastore, which must keep that; so what would cost less there, or
+   * nothing, is an operator's to give.
+   * @throws INVALID_STATE naming the rules that the datastore would break; QUOTA_EXCEEDED for what the policy costs; FORBIDDEN;
+   *   RESOURCE_BUSY while an operation is at it
    */
   async update(access: Access, raw: UpdateDiskInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(updateDiskInput, raw);
@@ -147,6 +149,10 @@ export class DiskService {
       }
       const { storagePolicy: reference } = input;
       const [chosen = null] = reference === null ? [] : await resolveStoragePolicies(reader, [{ reference, field: 'input.storagePolicy' }]);
+      // Who is at it may write back the policy of before.
+      const holder = await holderOf(reader, disk.id);
+      if (holder !== undefined) throw holder;
+      requireNoDiscount(access, disk, chosen?.policy ?? null);
       changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
       const change = await planPolicyChange(reader, disk, chosen?.policy ?? null);
       changes.include(change);

@@ -43,7 +43,7 @@ export const disks = keysetList<
    WHERE ${visible('d', 1)} AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
      AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
      AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-     AND ($10::text IS NULL OR compliance = $10)`,
+     AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))`,
   10,
   {
     CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
@@ -125,11 +125,12 @@ export const freeDisksOfOwners = statement<never, [ownerIds: string[]]>(
 );
 
 /** A change of the limit that another policy asked for failed: the policy of before holds again, if it is still there, and how it is kept is looked at anew. */
-export const restoreDiskPolicy = statement<{ size_gib: number }, [id: string, storagePolicyId: string | null, costs: string]>(
+export const restoreDiskPolicy = statement<Pick<DiskRow, 'size_gib' | 'costs'>, [id: string, storagePolicyId: string | null, costs: string]>(
   'disk.restore_policy',
-  `UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+  `UPDATE disk AS d SET storage_policy_id = p.id, costs = CASE WHEN p.id IS NULL THEN '{}'::jsonb ELSE $3::jsonb END, version = d.version + 1,
      compliance = NULL, compliance_rules = NULL, compliance_since = NULL
-   WHERE id = $1 RETURNING size_gib`,
+   FROM (SELECT (SELECT id FROM storage_policy WHERE id = $2) AS id) AS p
+   WHERE d.id = $1 RETURNING d.size_gib, d.costs`,
 );
 
 export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
@@ -141,6 +142,13 @@ export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: num
 export const findPresentDisks = statement<{ id: string }, [backendId: string, after: string, limit: number]>(
   'disk.present',
   `SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int`,
+);
+
+/** Of these disks, those whose limit could not be set lately. */
+export const findFailedLimits = statement<{ id: string }, [ids: string[], limitKind: string, failedSince: Date]>(
+  'disk.failed_limits',
+  `SELECT DISTINCT resource_id AS id FROM operation WHERE resource_id = ANY($1) AND kind = $2 AND origin = 'RECONCILER'
+     AND state IN ('FAILED', 'CANCELLED') AND ended_at > $3`,
 );
 
 /** One that no operation is at. */

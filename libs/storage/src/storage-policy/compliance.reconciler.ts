@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { toMuonError } from '#core';
 import type { Database } from '#database';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
@@ -6,13 +7,12 @@ import { DISK_LIMIT } from '../disk/disk.operations.js';
 import { findDisks } from '../disk/disk.sql.js';
 import { readOffer } from './policy-choice.js';
 import { usesOfPolicy, type StoragePolicyUsers } from './policy-users.js';
-import { complianceOf, policyRules } from './storage-policy.js';
+import { complianceOf, policyRules, type PolicyRuleResult, type StoragePolicyRow } from './storage-policy.js';
 import {
-  findComplianceCases,
+  findDisksToJudge,
   findOtherwiseLimitedDisks,
   findStoragePolicies,
   findWithdrawnStoragePolicies,
-  forgetCompliance,
   recordCompliance,
   removeStoragePolicy,
 } from './storage-policy.sql.js';
@@ -22,30 +22,35 @@ export interface StorageComplianceOptions {
 }
 
 const DEFAULT_EVERY_MS = 10_000;
-/** Policies times what datastores offer times states of health: a few. */
-const MAX_CASES = 10_000;
+/** Else it looks at what has changed lately, which is more than twice as long as a transaction or a missed run may take. */
+const ALL_EVERY_MS = 10 * 60_000;
+const CHANGED_WITHIN_MS = 2 * 60_000;
+const PAGE = 1000;
+const MAX_PAGES = 2000;
 /** Disks that get another limit in one run; the rest is for the next. */
 const MAX_LIMITED = 50;
 /** After it has failed. */
 const RETRY_AFTER_MS = 10 * 60_000;
-const BATCH = 1000;
-const MAX_BATCHES = 1000;
 
 export const STORAGE_COMPLIANCE = 'storage-compliance';
 
 /**
  * Looks how each disk keeps to its storage policy, and writes down what has changed: from what policies ask, datastores offer and
- * backends last said of the disks. It asks no backend, and its statements do not grow with the number of disks that have not changed.
+ * backends last said of the disks. It asks no backend.
  * Where a policy has come to ask for another limit of accesses, the disk gets that by an operation. Withdrawn policies go with their
  * last user.
  */
 export function storageCompliance(database: Database, users: readonly StoragePolicyUsers[], options: StorageComplianceOptions = {}): Reconciler {
+  let lookedAtAll = 0;
   return defineReconciler({
     name: STORAGE_COMPLIANCE,
     everyMs: options.everyMs ?? DEFAULT_EVERY_MS,
     async run(context) {
       await setLimits(context);
-      await judge(context, database);
+      const startedAt = Date.now();
+      const isWhole = startedAt - lookedAtAll >= ALL_EVERY_MS;
+      await judge(context, database, isWhole ? null : new Date(startedAt - CHANGED_WITHIN_MS));
+      if (isWhole && !context.signal.aborted) lookedAtAll = startedAt;
       await removeWithdrawn(context, database, users);
     },
   });
@@ -66,26 +71,34 @@ async function setLimits({ reader, submit, log, signal }: ReconcilerContext): Pr
   }
 }
 
-async function judge({ reader, signal, log }: ReconcilerContext, database: Database): Promise<void> {
-  const cases = await reader.rows(findComplianceCases, MAX_CASES);
-  const ids = [...new Set(cases.map((each) => each.storage_policy_id))];
-  const policies = new Map((ids.length === 0 ? [] : await reader.rows(findStoragePolicies, ids)).map((row) => [row.id, row]));
-  const verdicts = cases.flatMap((each) => {
-    const policy = policies.get(each.storage_policy_id);
-    if (policy === undefined) return [];
-    const rules = policyRules(policy, readOffer(each.offer));
-    return [{ ...each, state: complianceOf(rules, each.health, each.is_being_changed), rules }];
-  });
-  const text = JSON.stringify(verdicts);
-  for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch += 1) {
-    const changed = await database.transaction((transaction) => transaction.rows(recordCompliance, text, BATCH));
-    for (const disk of changed.filter((row) => row.compliance === 'NONCOMPLIANT').slice(0, 20)) {
-      log.warn({ diskId: disk.id }, 'a disk does not keep to its storage policy');
+/** @param since null for all of them */
+async function judge({ reader, signal, log }: ReconcilerContext, database: Database, since: Date | null): Promise<void> {
+  const rulesOf = new Map<string, PolicyRuleResult[]>();
+  const policies = new Map<string, StoragePolicyRow>();
+  let after = '';
+  for (let page = 0; page < MAX_PAGES && !signal.aborted; page += 1) {
+    const rows = await reader.rows(findDisksToJudge, after, since ?? new Date(0), PAGE);
+    const missing = [...new Set(rows.map((row) => row.storage_policy_id))].filter((id) => !policies.has(id));
+    for (const policy of missing.length === 0 ? [] : await reader.rows(findStoragePolicies, missing)) policies.set(policy.id, policy);
+    const verdicts = rows.flatMap((row) => {
+      const policy = policies.get(row.storage_policy_id);
+      if (policy === undefined) return [];
+      const key = `${policy.id}/${row.offer}`;
+      const rules = rulesOf.get(key) ?? policyRules(policy, readOffer(row.offer));
+      rulesOf.set(key, rules);
+      const state = complianceOf(rules, row.health, row.is_being_changed);
+      if (state === row.compliance && isDeepStrictEqual(rules, row.compliance_rules)) return [];
+      return [{ id: row.id, storage_policy_id: policy.id, state, rules }];
+    });
+    if (verdicts.length > 0) {
+      const changed = await database.transaction((transaction) => transaction.rows(recordCompliance, JSON.stringify(verdicts)));
+      for (const disk of changed.filter((row) => row.compliance === 'NONCOMPLIANT').slice(0, 20)) {
+        log.warn({ diskId: disk.id }, 'a disk does not keep to its storage policy');
+      }
     }
-    if (changed.length < BATCH) break;
-  }
-  for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch += 1) {
-    if ((await database.transaction((transaction) => transaction.execute(forgetCompliance, BATCH))) < BATCH) break;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PAGE) return;
+    after = last.id;
   }
 }
 

@@ -1,12 +1,28 @@
 import { MuonError, type JsonObject } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
+import { Action, SYSTEM_PLACE, type Access } from '#identity';
 import { CHARGES } from '#quota';
 import { planDiskLimit } from '../disk/disk-change-plan.js';
 import { diskAmounts } from '../disk/disk-plan.js';
 import type { DiskRow } from '../disk/disk.js';
 import { readOffer } from './policy-choice.js';
+import { STORAGE_POLICIES } from './policy-section.js';
 import { complianceOf, policyRules, type StoragePolicyRow } from './storage-policy.js';
 import { findOfferOfDatastore } from './storage-policy.sql.js';
+
+/**
+ * A disk was put where it lies because of its policy: to pay less for it there is not for whoever has it to decide.
+ * @throws FORBIDDEN for those who are no operators, when the other policy costs less of any quota key, or there is none
+ */
+export function requireNoDiscount(access: Access, disk: DiskRow, policy: StoragePolicyRow | null): void {
+  const cheaper = Object.entries(disk.costs).filter(([key, amount]) => (policy?.costs[key] ?? 0) < amount);
+  if (policy !== null && cheaper.length === 0) return;
+  // A plan of this is applied by an operator, too.
+  if (access.can(Action.MODIFY, 'storage policy', SYSTEM_PLACE)) return access.requireSystem(Action.MODIFY, 'storage policy');
+  const why = cheaper.length === 0 ? 'Only an operator takes the storage policy from a disk' : `It would cost less of ${cheaper.map(([key]) => key).join(', ')} and stay where it is`;
+  const message = `${why}; make a new disk with the policy that you want, or ask an operator.`;
+  throw new MuonError('FORBIDDEN', message, { field: 'input.storagePolicy', data: { quotaKeys: cheaper.map(([key]) => key) } });
+}
 
 /**
  * Gives a disk another policy, where it lies: the row and what it costs, and an operation where that asks for another limit of
@@ -30,8 +46,16 @@ export async function planPolicyChange(reader: Reader, disk: DiskRow, policy: St
   const seen = { compliance, compliance_rules: rules, compliance_since: rules === null ? null : new Date().toISOString() };
   const update = { storage_policy_id: policy?.id ?? null, costs, ...seen };
   const changes = limit === disk.iops_limit ? new ChangeSet().add(ROWS, { table: 'disk', update, id, version }) : planDiskLimit(disk, limit, update);
-  changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(sizeGib, costs) });
+  // Until the limit is set, what was before may come again: the disk holds the larger of the two.
+  const held = limit === disk.iops_limit ? costs : larger(disk.costs, costs);
+  changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(sizeGib, held) });
+  if (policy !== null) changes.add(STORAGE_POLICIES, { policyId: policy.id, version: policy.version });
   changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { storagePolicy: policy?.name ?? null } });
   changes.result = { id, ...changes.result };
   return changes;
+}
+
+function larger(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return Object.fromEntries([...keys].map((key) => [key, Math.max(one[key] ?? 0, other[key] ?? 0)]));
 }

@@ -3,12 +3,14 @@ import type { Reader } from '#database';
 import type { DatastoreOffer } from '#infrastructure';
 import type { KeptPolicy } from '#placement';
 import { isKeptBy, policyRules, StoragePolicyState, type StoragePolicyRow } from './storage-policy.js';
-import { countOffers, findStoragePoliciesByReference, type OfferedPolicyRow } from './storage-policy.sql.js';
+import { findStoragePoliciesByReference, type OfferedPolicyRow } from './storage-policy.sql.js';
 
 /** A policy for new disks, with what datastores that keep it offer. */
 export interface ChosenPolicy {
   policy: StoragePolicyRow;
   kept: KeptPolicy;
+  /** What there is, whether it keeps the policy or not. */
+  offers: readonly string[];
 }
 
 export interface PolicyReference {
@@ -37,7 +39,7 @@ export async function resolveStoragePolicies(reader: Reader, references: readonl
     if (one !== null && one.policy.state !== StoragePolicyState.ACTIVE) {
       throw new MuonError('INVALID_STATE', `The storage policy "${one.policy.name}" is being withdrawn and takes no new disks.`, { field });
     }
-    if (one?.kept.offers.length === 0) throw await keptByNone(reader, one.policy, field);
+    if (one?.kept.offers.length === 0) throw keptByNone(one, field);
     found.push(one);
   }
   return found;
@@ -51,26 +53,20 @@ export async function storagePolicyOf(reader: Reader, policyId: string | null): 
   const row = policyId === null ? undefined : (await reader.rows(findStoragePoliciesByReference, [policyId])).find(({ id }) => id === policyId);
   if (row === undefined) return null;
   const chosen = choiceOf(row);
-  if (chosen.kept.offers.length === 0) throw await keptByNone(reader, chosen.policy);
+  if (chosen.kept.offers.length === 0) throw keptByNone(chosen);
   return chosen;
 }
 
-function choiceOf({ offers, ...policy }: OfferedPolicyRow): ChosenPolicy {
-  return { policy, kept: { name: policy.name, offers: (offers ?? []).filter((offer) => isKeptBy(policy, readOffer(offer))) } };
+function choiceOf({ offers: all, ...policy }: OfferedPolicyRow): ChosenPolicy {
+  const offers = all ?? [];
+  return { policy, offers, kept: { name: policy.name, offers: offers.filter((offer) => isKeptBy(policy, readOffer(offer))) } };
 }
 
-/** Why no datastore at all keeps a policy: how many break which rule. */
-async function keptByNone(reader: Reader, policy: StoragePolicyRow, field?: string): Promise<MuonError> {
-  const broken = new Map<string, { expected: string; datastores: number }>();
-  let total = 0;
-  for (const { offer, datastores } of await reader.rows(countOffers)) {
-    total += datastores;
-    for (const { rule, expected, isKept } of policyRules(policy, readOffer(offer))) {
-      if (!isKept) broken.set(rule, { expected, datastores: (broken.get(rule)?.datastores ?? 0) + datastores });
-    }
-  }
-  const rules = [...broken].map(([rule, { expected, datastores }]) => ({ rule, expected, datastores }));
-  const why = rules.map(({ rule, expected, datastores }) => `${datastores} break ${rule} (${expected})`).join(', ');
-  const message = `No datastore keeps the storage policy "${policy.name}". Of ${total} active ones${total === 0 ? ' there is none' : `: ${why}`}.`;
-  return new MuonError('INSUFFICIENT_CAPACITY', message, { ...(field === undefined ? {} : { field }), data: { storagePolicyId: policy.id, datastores: total, rules } });
+/** Why no datastore at all keeps a policy: the rules that stand in the way. How many datastores there are is not for everybody. */
+function keptByNone({ policy, offers }: ChosenPolicy, field?: string): MuonError {
+  const broken = new Map(offers.flatMap((offer) => policyRules(policy, readOffer(offer)).flatMap((each) => (each.isKept ? [] : [[each.rule, each.expected]]))));
+  const rules = [...broken].map(([rule, expected]) => ({ rule, expected }));
+  const why = rules.length === 0 ? 'there is none' : `what they lack is ${rules.map(({ rule, expected }) => `${rule} (${expected})`).join(', ')}`;
+  const message = `No datastore keeps the storage policy "${policy.name}": ${why}.`;
+  return new MuonError('INSUFFICIENT_CAPACITY', message, { ...(field === undefined ? {} : { field }), data: { storagePolicyId: policy.id, rules } });
 }

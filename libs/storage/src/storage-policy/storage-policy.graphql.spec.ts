@@ -3,7 +3,7 @@ import type { Database } from '#database';
 import { EventFeed } from '#events';
 import { accessWith, countStatements, datacenterDatabase, newTenantInAllZones, systemAccess, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
-import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, StoragePolicyService, storageRoom } from '../index.js';
+import { DiskRealiser, DiskService, DiskSnapshotService, registerStorageSections, storageOperations, StoragePolicyService, storageRoom } from '../index.js';
 
 const POLICY = `id name description failuresToTolerate failureDomain redundancyMethod needsEncryption needsSharedAccess datastoreKinds iopsLimit
   costs { key amountPerGib } isDefault state version revision createdAt`;
@@ -18,7 +18,7 @@ describe('storage policies over GraphQL', () => {
 
   beforeAll(async () => {
     room = await datacenterDatabase([storageRoom]);
-    center = await testDatacenter(room, { kinds: (drivers) => storageOperations(new DiskRealiser(drivers)) });
+    center = await testDatacenter(room, { sections: registerStorageSections, kinds: (drivers) => storageOperations(new DiskRealiser(drivers)) });
     tenant = await newTenantInAllZones(room.database);
     // Apart from the engine's, so that statements can be counted.
     database = await room.another();
@@ -73,10 +73,10 @@ describe('storage policies over GraphQL', () => {
     }
     expect(await api.data('ann', `{ node(id: "${String(id)}") { ... on StoragePolicy { ${POLICY} } } }`)).toEqual({ node: storagePolicy });
     expect(await api.data('ann', '{ storagePolicies { totalCount nodes { name compliance { disks } } } }')).toEqual({ storagePolicies: { totalCount: 1, nodes: [{ name: 'gold', compliance: null }] } });
-    const domains = await change('updateStoragePolicy', { id, failuresToTolerate: 1, failureDomain: 'RACK', redundancyMethod: 'MIRRORING', iopsLimit: 100, isDefault: true });
-    expect(domains.storagePolicy).toMatchObject({ failuresToTolerate: 1, failureDomain: 'RACK', redundancyMethod: 'MIRRORING', iopsLimit: 100, isDefault: true });
-    const lifted = await change('updateStoragePolicy', { id, failuresToTolerate: 0, failureDomain: null, redundancyMethod: null, iopsLimit: null, isDefault: false });
-    expect(lifted.storagePolicy).toMatchObject({ failureDomain: null, redundancyMethod: null, iopsLimit: null, isDefault: false, description: 'For databases' });
+    const domains = await change('updateStoragePolicy', { id, failuresToTolerate: 1, failureDomain: 'RACK', redundancyMethod: 'MIRRORING', iopsLimit: 100 });
+    expect(domains.storagePolicy).toMatchObject({ failuresToTolerate: 1, failureDomain: 'RACK', redundancyMethod: 'MIRRORING', iopsLimit: 100 });
+    const lifted = await change('updateStoragePolicy', { id, failuresToTolerate: 0, failureDomain: null, redundancyMethod: null, iopsLimit: null, isDefault: true });
+    expect(lifted.storagePolicy).toMatchObject({ failureDomain: null, redundancyMethod: null, iopsLimit: null, isDefault: true, description: 'For databases' });
     expect((await change('deleteStoragePolicy', { id })).storagePolicy).toBeNull();
   });
 
@@ -96,7 +96,7 @@ describe('storage policies over GraphQL', () => {
     expect(storagePolicies.nodes[0]?.compliance).toEqual([{ state: 'COMPLIANT', disks: 4 }]);
     const filtered = `{ disks(storagePolicyId: "${storagePolicies.nodes[0]?.id}") { totalCount } other: disks(compliance: NONCOMPLIANT) { totalCount } }`;
     expect(await api.data('ann', filtered)).toEqual({ disks: { totalCount: 4 }, other: { totalCount: 0 } });
-    const { updateDisk } = await api.data<{ updateDisk: unknown }>('ann', `mutation { updateDisk(input: { id: "${ids[0]}", storagePolicy: null }) { operation { id } disk { ${DISK} } } }`);
+    const { updateDisk } = await api.data<{ updateDisk: unknown }>('operator', `mutation { updateDisk(input: { id: "${ids[0]}", storagePolicy: null }) { operation { id } disk { ${DISK} } } }`);
     expect(updateDisk).toMatchObject({ operation: null, disk: { storagePolicy: null, compliance: null } });
   });
 

@@ -10,6 +10,7 @@ import {
   DiskService,
   findDisks,
   findStoragePolicies,
+  registerStorageSections,
   storageCompliance,
   storageOperations,
   StoragePolicyService,
@@ -45,7 +46,7 @@ describe('storage policies on a simulated datacenter', () => {
   beforeAll(async () => {
     room = await datacenterDatabase([storageRoom]);
     const kinds = (drivers: TestDatacenter['drivers']) => storageOperations(new DiskRealiser(drivers, { settleMs: 150 }));
-    center = await testDatacenter(room, { hosts: 2, poolGib: 100, sharedGib: 100, kinds });
+    center = await testDatacenter(room, { hosts: 2, poolGib: 100, sharedGib: 100, sections: registerStorageSections, kinds });
     [plain = '', safe = '', shared = ''] = center.datastoreIds;
     disks = new DiskService(center.commands, center.ledger);
     policies = new StoragePolicyService(center.commands, []);
@@ -144,13 +145,12 @@ describe('storage policies on a simulated datacenter', () => {
       code: 'INSUFFICIENT_CAPACITY',
       fault: 'OPERATOR',
       field: 'input.storagePolicy',
-      message: 'No datastore keeps the storage policy "vault". Of 3 active ones: 3 break FAILURES_TO_TOLERATE (2 of HOST), 2 break ENCRYPTION (encrypted).',
+      message: 'No datastore keeps the storage policy "vault": what they lack is FAILURES_TO_TOLERATE (2 of HOST), ENCRYPTION (encrypted).',
       data: {
         storagePolicyId: id,
-        datastores: 3,
         rules: [
-          { rule: 'FAILURES_TO_TOLERATE', expected: '2 of HOST', datastores: 3 },
-          { rule: 'ENCRYPTION', expected: 'encrypted', datastores: 2 },
+          { rule: 'FAILURES_TO_TOLERATE', expected: '2 of HOST' },
+          { rule: 'ENCRYPTION', expected: 'encrypted' },
         ],
       },
     });
@@ -160,8 +160,8 @@ describe('storage policies on a simulated datacenter', () => {
     expect(await refusal(disks.create(access, { projectId: projectId(), name: 'x', sizeGib: 5, storagePolicy: 'nosuch' }))).toMatchObject({ code: 'NOT_FOUND', field: 'input.storagePolicy' });
   });
 
-  it('is not claimed on a datastore that has become another since the plan was made', async () => {
-    await makePolicy({ name: 'fast', datastoreKinds: ['ssd'] });
+  it('is not applied when its datastore, or the policy, has become another since the plan was made', async () => {
+    const id = await makePolicy({ name: 'fast', datastoreKinds: ['ssd'] });
     const request = { projectId: projectId(), name: 'planned', sizeGib: 5, storagePolicy: 'fast' };
     const { plan } = await disks.create(access, request, { dryRun: true });
     expect(plan?.changes.resources[0]?.data).toMatchObject({ storagePolicy: 'fast' });
@@ -169,6 +169,9 @@ describe('storage policies on a simulated datacenter', () => {
     expect(await refusal(center.commands.applyPlan(access, plan?.id ?? ''))).toMatchObject({ code: 'PLAN_STALE' });
     await offer(safe, 'ssd');
     expect(await makeDisk('after', 'fast')).toMatchObject({ datastore_id: safe });
+    const again = await disks.create(access, { ...request, name: 'of-another-rule' }, { dryRun: true });
+    await policies.update(access, { id, datastoreKinds: ['ssd', 'nvme'] });
+    expect(await refusal(center.commands.applyPlan(access, again.plan?.id ?? ''))).toMatchObject({ code: 'PLAN_STALE' });
   });
 
   it('is the default one for disks that name none, until another is', async () => {
@@ -214,7 +217,7 @@ describe('storage policies on a simulated datacenter', () => {
     expect(await amounts(id)).toEqual({});
   });
 
-  it('is not given to a disk whose datastore does not keep it', async () => {
+  it('is not given to a disk whose datastore does not keep it, nor by its owner where it would cost less', async () => {
     await makePolicy({ name: 'gold', datastoreKinds: ['ssd'] });
     await makePolicy({ name: 'encrypted', datastoreKinds: ['ssd', 'ceph'], needsEncryption: true });
     const { id } = await makeDisk('data', 'gold');
@@ -223,6 +226,13 @@ describe('storage policies on a simulated datacenter', () => {
       field: 'input.storagePolicy',
       message: expect.stringContaining('ENCRYPTION (encrypted, and it has not encrypted)'),
     });
+    const owner = accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]);
+    await makePolicy({ name: 'cheap', datastoreKinds: ['ssd'] });
+    await makePolicy({ name: 'dear', datastoreKinds: ['ssd'], costs: [{ key: 'gold.capacity', amountPerGib: 2 }] });
+    await disks.update(owner, { id, storagePolicy: 'dear' });
+    for (const storagePolicy of ['cheap', null]) {
+      expect(await refusal(disks.update(owner, { id, storagePolicy }))).toMatchObject({ code: 'FORBIDDEN', field: 'input.storagePolicy', data: { quotaKeys: ['gold.capacity'] } });
+    }
     const stranger = accessWith([{ role: 'OWNER', tenantId: 'ten_other', projectId: null }]);
     expect(await refusal(disks.update(stranger, { id, storagePolicy: null }))).toMatchObject({ code: 'NOT_FOUND' });
     expect(await disk(id)).toMatchObject({ compliance: 'COMPLIANT' });
@@ -273,9 +283,13 @@ describe('storage policies on a simulated datacenter', () => {
     expect(await limits(born)).toEqual([100, 100, 100, 'COMPLIANT']);
     expect(await limits(given)).toEqual([null, null, null, 'COMPLIANT']);
 
-    await center.world.addFault({ kind: 'REFUSED', method: 'limitDisk' });
+    await center.world.addFault({ kind: 'BUSY', method: 'limitDisk', times: 1000 });
     const refused = await disks.update(access, { id: given, storagePolicy: 'slow' });
     expect(await limits(given)).toMatchObject({ 0: 100, 3: 'RECONFIGURING' });
+    expect(await refusal(disks.update(access, { id: given, storagePolicy: 'free' }))).toMatchObject({ code: 'RESOURCE_BUSY' });
+    expect((await room.database.rows(charges, given)).map((row) => row.resource_key)).toContain('slow.capacity');
+    await center.world.clearFaults();
+    await center.world.addFault({ kind: 'REFUSED', method: 'limitDisk' });
     expect((await center.ended(refused.result.operationId)).state).toBe('FAILED');
     await center.world.clearFaults();
     await look();
@@ -332,6 +346,7 @@ describe('storage policies on a simulated datacenter', () => {
     ];
     for (const [input, field] of wrong) expect(await refusal(policies.create(access, input))).toMatchObject({ field });
     expect(await refusal(policies.update(access, { id, failureDomain: 'RACK' }))).toMatchObject({ field: 'input.failuresToTolerate' });
+    expect(await refusal(policies.update(access, { id, isDefault: true, datastoreKinds: ['none-is'] }))).toMatchObject({ code: 'INVALID_STATE', field: 'input.isDefault' });
     expect(await refusal(policies.update(access, { id, expectedVersion: 7, description: 'late' }))).toMatchObject({ code: 'CONFLICT' });
   });
 });

@@ -124,7 +124,12 @@ export class StoragePolicyService {
       };
       if (Object.keys(update).length > 0) changes.add(ROWS, { table: 'storage_policy', update, id, version });
       changes.resources.push({ action: 'UPDATE', kind: 'storage policy', id, name: row.name });
-      if (Object.keys(changed).length > 0) changes.reasons.push(await keptNow(reader, row.name, wanted), await brokenNow(reader, row, wanted));
+      const kept = await keptNow(reader, row.name, wanted);
+      if (Object.keys(changed).length > 0) changes.reasons.push(kept, await brokenNow(reader, row, wanted));
+      if ((isDefault ?? row.is_default) && kept.data.keeping === 0) {
+        const message = 'No active datastore keeps it, so nothing that names no policy could be made; let another be the default one.';
+        changes.problems.push(new MuonError('INVALID_STATE', message, { field: 'input.isDefault' }).toRecord());
+      }
       changes.result = { id };
       return changes;
     });
@@ -180,7 +185,7 @@ function requireWhole(wanted: Partial<StorageNeeds>): StorageNeeds {
   return wanted as StorageNeeds;
 }
 
-async function keptNow(reader: Reader, subject: string, wanted: StorageNeeds): Promise<ChangeSet['reasons'][number]> {
+async function keptNow(reader: Reader, subject: string, wanted: StorageNeeds): Promise<ChangeSet['reasons'][number] & { data: { datastores: number; keeping: number } }> {
   const counts = { datastores: 0, keeping: 0 };
   for (const { offer, datastores } of await reader.rows(countOffers)) {
     counts.datastores += datastores;
