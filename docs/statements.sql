@@ -817,18 +817,15 @@ WHERE c.resource_id = n.resource_id AND c.datastore_id = n.holder_id;
 -- disk.backends
 SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int;
 
--- disk.compliance_cases
-SELECT DISTINCT d.storage_policy_id, c.offer, d.health, (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit)) AS is_being_changed
-FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
-JOIN storage_policy AS p ON p.id = d.storage_policy_id
-WHERE d.lifecycle = 'PRESENT'
-ORDER BY 1, 2, 3, 4 LIMIT $1::int;
-
 -- disk.count_in_scope
 SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
 -- disk.deletable_in_scope
 SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
+
+-- disk.failed_limits
+SELECT DISTINCT resource_id AS id FROM operation WHERE resource_id = ANY($1) AND kind = $2 AND origin = 'RECONCILER'
+AND state IN ('FAILED', 'CANCELLED') AND ended_at > $3;
 
 -- disk.find
 SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
@@ -842,11 +839,6 @@ zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_io
 SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
 
--- disk.forget_compliance
-UPDATE disk AS d SET compliance = NULL, compliance_rules = NULL, compliance_since = NULL
-FROM (SELECT id FROM disk WHERE compliance IS NOT NULL AND (storage_policy_id IS NULL OR lifecycle <> 'PRESENT')
-ORDER BY id LIMIT $1::int FOR NO KEY UPDATE) AS old WHERE d.id = old.id;
-
 -- disk.free
 UPDATE disk SET owner_id = NULL, position = 0, attachment = NULL, version = version + 1
 WHERE id = $1 AND owner_id = $2 AND attachment = $3;
@@ -855,121 +847,121 @@ WHERE id = $1 AND owner_id = $2 AND attachment = $3;
 UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
 FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id;
 
--- disk.list.CREATED#adc3faad
+-- disk.list.CREATED#519b58a4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
-
--- disk.list.CREATED#e45d00b5
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.CREATED#e4a32e8d
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
-
--- disk.list.CREATED#fcf652a2
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.NAME#4cc52832
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+-- disk.list.CREATED#a9b5fbde
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) < ($11::text::text, $12::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $13::int;
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NAME#67b539f2
+-- disk.list.CREATED#bf59df66
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.CREATED#f66b8964
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
+
+-- disk.list.NAME#3c21937d
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NAME#6a643601
+-- disk.list.NAME#5dc9432b
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) > ($11::text::text, $12::text)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.name, t.id) > ($11::text::text, $12::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.NAME#739599d4
+-- disk.list.NAME#bb817958
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NEWEST#adc3faad
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+-- disk.list.NAME#f7a40a7a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.name, t.id) < ($11::text::text, $12::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $13::int;
 
--- disk.list.NEWEST#e45d00b5
+-- disk.list.NEWEST#519b58a4
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.NEWEST#e4a32e8d
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
-
--- disk.list.NEWEST#fcf652a2
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.count#33b8b654
+-- disk.list.NEWEST#a9b5fbde
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
+
+-- disk.list.NEWEST#bf59df66
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.NEWEST#f66b8964
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
+
+-- disk.list.count#dcac90fe
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
 AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
-AND ($10::text IS NULL OR compliance = $10)) AS t;
+AND ($10::text IS NULL OR (compliance = $10 AND lifecycle = 'PRESENT'))) AS t;
 
 -- disk.list_in_scope
 SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
@@ -1012,31 +1004,26 @@ zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_io
 
 -- disk.otherwise_limited
 SELECT d.id, p.iops_limit AS policy_limit
-FROM disk AS d JOIN datastore AS s ON s.id = d.datastore_id JOIN storage_policy AS p ON p.id = d.storage_policy_id
-WHERE d.lifecycle = 'PRESENT' AND s.limits_iops AND d.iops_limit IS DISTINCT FROM p.iops_limit
+FROM storage_policy AS p JOIN disk AS d ON d.storage_policy_id = p.id AND d.iops_limit IS DISTINCT FROM p.iops_limit
+JOIN datastore AS s ON s.id = d.datastore_id AND s.limits_iops
+JOIN backend AS b ON b.id = d.backend_id AND b.health = 'UP'
+LEFT JOIN host AS h ON h.id = d.host_id
+WHERE d.lifecycle = 'PRESENT' AND coalesce(h.health, 'UP') = 'UP'
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
 AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
-AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2)
+AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2 AND (o.input->>'toLimit')::int IS NOT DISTINCT FROM p.iops_limit)
 ORDER BY d.id LIMIT $3::int;
 
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
 
 -- disk.record_compliance
-WITH verdict AS MATERIALIZED (
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, is_being_changed boolean, state text, rules jsonb)
-), differs AS (
-SELECT d.id, v.state, v.rules
-FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
-JOIN storage_policy AS p ON p.id = d.storage_policy_id
-JOIN verdict AS v ON v.storage_policy_id = d.storage_policy_id AND v.offer = c.offer AND v.health = d.health
-AND v.is_being_changed = (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit))
-WHERE d.lifecycle = 'PRESENT' AND (d.compliance, d.compliance_rules) IS DISTINCT FROM (v.state, v.rules)
-ORDER BY d.id LIMIT $2::int FOR NO KEY UPDATE OF d
-)
 UPDATE disk AS d SET compliance = n.state, compliance_rules = n.rules,
 compliance_since = CASE WHEN d.compliance IS DISTINCT FROM n.state THEN now() ELSE d.compliance_since END
-FROM differs AS n WHERE d.id = n.id RETURNING d.id, d.compliance;
+FROM (SELECT v.* FROM jsonb_to_recordset($1::jsonb) AS v (id text, storage_policy_id text, state text, rules jsonb)
+JOIN disk AS locked ON locked.id = v.id ORDER BY v.id FOR NO KEY UPDATE OF locked) AS n
+WHERE d.id = n.id AND d.lifecycle = 'PRESENT' AND d.storage_policy_id = n.storage_policy_id
+RETURNING d.id, d.compliance;
 
 -- disk.remove_rows
 WITH gone AS (
@@ -1057,12 +1044,21 @@ ORDER BY id LIMIT $3::int;
 UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
 
 -- disk.restore_policy
-UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+UPDATE disk AS d SET storage_policy_id = p.id, costs = CASE WHEN p.id IS NULL THEN '{}'::jsonb ELSE $3::jsonb END, version = d.version + 1,
 compliance = NULL, compliance_rules = NULL, compliance_since = NULL
-WHERE id = $1 RETURNING size_gib;
+FROM (SELECT (SELECT id FROM storage_policy WHERE id = $2) AS id) AS p
+WHERE d.id = $1 RETURNING d.size_gib, d.costs;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs;
+
+-- disk.to_judge
+SELECT d.id, d.storage_policy_id, c.offer, d.health, d.compliance, d.compliance_rules,
+s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit) AS is_being_changed
+FROM disk AS d JOIN storage_policy AS p ON p.id = d.storage_policy_id JOIN datastore AS s ON s.id = d.datastore_id
+JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
+WHERE d.id > $1 AND d.lifecycle = 'PRESENT' AND greatest(d.updated_at, p.updated_at, s.updated_at) >= $2
+ORDER BY d.id LIMIT $3::int;
 
 -- disk_snapshot.count_in_scope
 SELECT count(*) AS count FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -5021,7 +5017,7 @@ SELECT settle($1, $2) AS settled;
 
 -- storage_policy.compliance
 SELECT storage_policy_id, compliance, count(*) AS disks FROM disk
-WHERE storage_policy_id = ANY($1) AND compliance IS NOT NULL GROUP BY storage_policy_id, compliance ORDER BY storage_policy_id, compliance;
+WHERE storage_policy_id = ANY($1) AND lifecycle = 'PRESENT' AND compliance IS NOT NULL GROUP BY storage_policy_id, compliance ORDER BY storage_policy_id, compliance;
 
 -- storage_policy.disks
 SELECT count(*) AS disks FROM (SELECT 1 FROM disk WHERE storage_policy_id = $1 LIMIT 100000) AS used;
@@ -5036,8 +5032,11 @@ needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, vers
 
 -- storage_policy.find_by_reference
 SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
-needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at, (SELECT array_agg(DISTINCT offer) FROM datastore_capacity) AS offers
-FROM storage_policy WHERE id = ANY($1) OR name = ANY($1) OR is_default;
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at, (WITH RECURSIVE different AS (
+(SELECT offer FROM datastore_capacity ORDER BY offer LIMIT 1)
+UNION ALL
+SELECT (SELECT c.offer FROM datastore_capacity AS c WHERE c.offer > d.offer ORDER BY c.offer LIMIT 1) FROM different AS d WHERE d.offer IS NOT NULL
+) SELECT array_agg(offer) FROM different WHERE offer IS NOT NULL) AS offers FROM storage_policy WHERE id = ANY($1) OR name = ANY($1) OR is_default;
 
 -- storage_policy.find_default
 SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
@@ -5075,6 +5074,9 @@ SELECT offer, count(*) AS datastores FROM datastore_capacity WHERE state = 'ACTI
 
 -- storage_policy.remove_withdrawn
 DELETE FROM storage_policy WHERE id = $1 AND state = 'PENDING_DELETE';
+
+-- storage_policy.share
+SELECT id, version FROM storage_policy WHERE id = ANY($1) ORDER BY id FOR SHARE;
 
 -- storage_policy.withdrawn
 SELECT id, version FROM storage_policy AS p WHERE state = 'PENDING_DELETE'
