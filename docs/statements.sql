@@ -3769,6 +3769,7 @@ ORDER BY c.resource_key, c.zone_id, c.scope_id FOR UPDATE OF c
 SELECT tenant_id, resource_key, zone_id,
 coalesce(new_limit, used_amount) - coalesce(limit_amount, used_amount) AS amount
 FROM project
+WHERE new_limit IS NULL OR used_amount <= new_limit
 ), tenant AS MATERIALIZED (
 SELECT c.scope_id, c.resource_key, c.zone_id, c.limit_amount, c.used_amount, w.amount
 FROM shift AS w JOIN quota_counter AS c
