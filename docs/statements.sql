@@ -86,8 +86,8 @@ DELETE FROM address_allocation WHERE owner_id = ANY($1);
 
 -- affinity_group.broken
 WITH joining AS (
-SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
-FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
+SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, most
+FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, most int)
 ), member AS (
 SELECT group_id, id, host_id, rack_id, zone_id FROM joining
 UNION ALL
@@ -96,8 +96,12 @@ FROM virtual_machine AS v JOIN host_claim AS c ON c.resource_id = v.id JOIN host
 WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
 AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
 )
-SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
-WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) = (g.policy = 'ANTI_AFFINITY');
+SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id
+CROSS JOIN LATERAL (
+SELECT count(DISTINCT m.id) FILTER (WHERE CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END = CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) AS there, count(*) FILTER (WHERE CASE g.scope WHEN 'HOST' THEN j.host_id WHEN 'RACK' THEN coalesce(j.rack_id, j.zone_id) ELSE j.zone_id END <> CASE g.scope WHEN 'HOST' THEN m.host_id WHEN 'RACK' THEN coalesce(m.rack_id, m.zone_id) ELSE m.zone_id END) AS elsewhere
+FROM member AS m WHERE m.group_id = g.id AND m.id <> j.id
+) AS others
+WHERE g.strength = 'REQUIRE' AND CASE g.policy WHEN 'ANTI_AFFINITY' THEN others.there >= coalesce(j.most, 1) ELSE others.elsewhere > 0 END;
 
 -- affinity_group.count_in_scope
 SELECT count(*) AS count FROM affinity_group WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -502,6 +506,10 @@ version, revision, created_at, updated_at FROM cluster_node AS n
 WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::text[])) AND ($4::text IS NULL OR cluster_id = $4) AND ($5::text IS NULL OR pool_id = $5)
 AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t;
 
+-- cluster_node.mark_unseen
+UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
+WHERE machine_id = $1 AND phase = 'JOINED' AND health = 'READY' RETURNING cluster_id;
+
 -- cluster_node.move_phase
 UPDATE cluster_node AS n SET phase = $3
 FROM (SELECT id FROM cluster_node WHERE machine_id = ANY($1) AND phase = $2 ORDER BY id FOR UPDATE) AS locked
@@ -688,7 +696,7 @@ WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary AND 
 
 -- datastore.choose
 SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
-c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared
+c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared, c.offer
 FROM datastore_capacity AS c
 LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
 WHERE c.state = 'ACTIVE' AND c.limit_gib - c.claimed_gib >= $2
@@ -696,11 +704,12 @@ AND CASE WHEN c.host_id IS NOT NULL THEN h.state = 'ACTIVE' AND h.zone_id = ANY(
 WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
 ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
 AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5))) AND ($6::text IS NULL OR c.kind = $6)
+AND ($7::text[] IS NULL OR c.offer = ANY($7))
 ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int;
 
 -- datastore.find
 SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore WHERE id = ANY($1);
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore WHERE id = ANY($1);
 
 -- datastore.largest_room
 SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
@@ -708,40 +717,41 @@ FROM datastore_capacity AS c
 LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
 WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
 AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
-AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4);
+AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4)
+AND ($5::text[] IS NULL OR c.offer = ANY($5));
 
--- datastore.list.NAME#085381de
+-- datastore.list.NAME#090d5d56
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore
-WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $4::int;
-
--- datastore.list.NAME#1e405aa3
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore
-WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t WHERE (t.name, t.id) < ($4::text::text, $5::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
-
--- datastore.list.NAME#498ec3af
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $4::int;
 
--- datastore.list.NAME#b35d0cfa
+-- datastore.list.NAME#0c25ca6e
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t WHERE (t.name, t.id) > ($4::text::text, $5::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $6::int;
 
--- datastore.list.count#96c75362
+-- datastore.list.NAME#59b35c56
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore
+WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t WHERE (t.name, t.id) < ($4::text::text, $5::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $6::int;
+
+-- datastore.list.NAME#cf1bf7ca
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore
+WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $4::int;
+
+-- datastore.list.count#a1e123c4
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore
 WHERE ($1::text IS NULL OR zone_id = $1) AND ($2::text IS NULL OR backend_id = $2) AND ($3::text IS NULL OR host_id = $3)) AS t;
 
 -- datastore.of_host
 SELECT id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-version, revision, created_at, updated_at FROM datastore WHERE host_id = $1 ORDER BY id;
+failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at FROM datastore WHERE host_id = $1 ORDER BY id;
 
 -- datastore.remove_pending
 DELETE FROM datastore WHERE id = $1 AND state = 'PENDING_DELETE';
@@ -762,9 +772,10 @@ WHERE d.datastore_id = ANY($1) GROUP BY d.datastore_id;
 
 -- datastore_claim.adjust
 UPDATE datastore_capacity AS s SET claimed_gib = s.claimed_gib + d.amounts[1]
-FROM jsonb_to_recordset($1::jsonb) AS d (id text, amounts bigint[], newcomers boolean)
+FROM jsonb_to_recordset($1::jsonb) AS d (id text, amounts bigint[], newcomers boolean, offer text)
 WHERE s.datastore_id = d.id
 AND (NOT d.newcomers OR s.state = 'ACTIVE')
+AND (d.offer IS NULL OR s.offer = d.offer)
 AND (d.amounts[1] <= 0 OR s.claimed_gib + d.amounts[1] <= s.limit_gib)
 RETURNING s.datastore_id AS id;
 
@@ -806,6 +817,13 @@ WHERE c.resource_id = n.resource_id AND c.datastore_id = n.holder_id;
 -- disk.backends
 SELECT DISTINCT backend_id FROM disk WHERE lifecycle = 'PRESENT' ORDER BY backend_id LIMIT $1::int;
 
+-- disk.compliance_cases
+SELECT DISTINCT d.storage_policy_id, c.offer, d.health, (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit)) AS is_being_changed
+FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
+JOIN storage_policy AS p ON p.id = d.storage_policy_id
+WHERE d.lifecycle = 'PRESENT'
+ORDER BY 1, 2, 3, 4 LIMIT $1::int;
+
 -- disk.count_in_scope
 SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
 
@@ -813,16 +831,21 @@ SELECT count(*) AS count FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR
 SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) AND owner_id IS NULL AND lifecycle <> 'DELETING' ORDER BY id LIMIT $3::int;
 
 -- disk.find
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE id = ANY($1) ORDER BY id;
 
 -- disk.find_by_name
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE project_id = $1 AND name = $2 AND image_reference IS NULL;
 
 -- disk.find_visible
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND d.id = ANY($4);
+
+-- disk.forget_compliance
+UPDATE disk AS d SET compliance = NULL, compliance_rules = NULL, compliance_since = NULL
+FROM (SELECT id FROM disk WHERE compliance IS NOT NULL AND (storage_policy_id IS NULL OR lifecycle <> 'PRESENT')
+ORDER BY id LIMIT $1::int FOR NO KEY UPDATE) AS old WHERE d.id = old.id;
 
 -- disk.free
 UPDATE disk SET owner_id = NULL, position = 0, attachment = NULL, version = version + 1
@@ -832,108 +855,121 @@ WHERE id = $1 AND owner_id = $2 AND attachment = $3;
 UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
 FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id;
 
--- disk.list.CREATED#236b1160
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#adc3faad
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
-
--- disk.list.CREATED#43f7b835
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
-
--- disk.list.CREATED#8fb1502a
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- disk.list.CREATED#d0c57638
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NAME#0e1015b9
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#e45d00b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) > ($9::text::text, $10::text)
-ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NAME#1ccaece7
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#e4a32e8d
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $9::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
 
--- disk.list.NAME#694ad7d8
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.CREATED#fcf652a2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $9::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.NAME#c81acc85
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#4cc52832
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.name, t.id) < ($9::text::text, $10::text)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) < ($11::text::text, $12::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $13::int;
+
+-- disk.list.NAME#67b539f2
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
 ORDER BY t.name DESC, t.id DESC LIMIT $11::int;
 
--- disk.list.NEWEST#236b1160
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#6a643601
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) < ($9::text::timestamptz, $10::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.name, t.id) > ($11::text::text, $12::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $13::int;
 
--- disk.list.NEWEST#43f7b835
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NAME#739599d4
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $9::int;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.NEWEST#8fb1502a
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#adc3faad
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $9::int;
-
--- disk.list.NEWEST#d0c57638
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
-WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t WHERE (t.created_at, t.id) > ($9::text::timestamptz, $10::text)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
 ORDER BY t.created_at ASC, t.id ASC LIMIT $11::int;
 
--- disk.list.count#1bb4f30a
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk AS d
+-- disk.list.NEWEST#e45d00b5
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
 WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-AND ($8::text[] IS NULL OR lifecycle = ANY($8))) AS t;
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $11::int;
+
+-- disk.list.NEWEST#e4a32e8d
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) < ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $13::int;
+
+-- disk.list.NEWEST#fcf652a2
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t WHERE (t.created_at, t.id) > ($11::text::timestamptz, $12::text)
+ORDER BY t.created_at ASC, t.id ASC LIMIT $13::int;
+
+-- disk.list.count#33b8b654
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk AS d
+WHERE ($1::boolean OR d.tenant_id = ANY($2::text[]) OR d.project_id = ANY($3::text[])) AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
+AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+AND ($10::text IS NULL OR compliance = $10)) AS t;
 
 -- disk.list_in_scope
 SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2) ORDER BY id LIMIT $3::int;
@@ -942,21 +978,27 @@ SELECT id, name FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_
 UPDATE disk SET attachment = 'ATTACHED' WHERE id = $1 AND owner_id = $2 AND attachment IN ('ATTACHING', 'DETACHING');
 
 -- disk.mark_failed
-UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+UPDATE disk SET failure = $2::jsonb, realised_gib = 0, realised_iops_limit = NULL, health = 'UNKNOWN', observed_at = now(),
 lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
 WHERE id = $1 RETURNING id, backend_id;
 
 -- disk.mark_kept
 UPDATE disk SET lifecycle = CASE WHEN failure IS NULL THEN 'PRESENT' ELSE 'FAILED' END WHERE id = $1;
 
+-- disk.mark_limited
+UPDATE disk SET realised_iops_limit = $2, observed_at = now() WHERE id = $1;
+
 -- disk.mark_observed
-UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1;
+UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now() WHERE id = $1;
 
 -- disk.mark_realised
-UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
-lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END
+UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
+lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END,
+compliance = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN 'COMPLIANT' ELSE d.compliance END,
+compliance_since = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN now() ELSE d.compliance_since END
 FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
-WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING');
+WHERE d.id = locked.id
+AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING');
 
 -- disk.observe_health
 UPDATE disk AS d SET health = seen.health, observed_at = now()
@@ -965,11 +1007,36 @@ WHERE d.id = seen.id AND d.lifecycle = 'PRESENT' AND d.health <> seen.health
 RETURNING d.id, d.health;
 
 -- disk.of_owners
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
+
+-- disk.otherwise_limited
+SELECT d.id, p.iops_limit AS policy_limit
+FROM disk AS d JOIN datastore AS s ON s.id = d.datastore_id JOIN storage_policy AS p ON p.id = d.storage_policy_id
+WHERE d.lifecycle = 'PRESENT' AND s.limits_iops AND d.iops_limit IS DISTINCT FROM p.iops_limit
+AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
+AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
+AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2)
+ORDER BY d.id LIMIT $3::int;
 
 -- disk.present
 SELECT id FROM disk WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0 ORDER BY id LIMIT $3::int;
+
+-- disk.record_compliance
+WITH verdict AS MATERIALIZED (
+SELECT * FROM jsonb_to_recordset($1::jsonb) AS v (storage_policy_id text, offer text, health text, is_being_changed boolean, state text, rules jsonb)
+), differs AS (
+SELECT d.id, v.state, v.rules
+FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id JOIN datastore AS s ON s.id = d.datastore_id
+JOIN storage_policy AS p ON p.id = d.storage_policy_id
+JOIN verdict AS v ON v.storage_policy_id = d.storage_policy_id AND v.offer = c.offer AND v.health = d.health
+AND v.is_being_changed = (s.limits_iops AND (d.iops_limit, d.realised_iops_limit) IS DISTINCT FROM (p.iops_limit, p.iops_limit))
+WHERE d.lifecycle = 'PRESENT' AND (d.compliance, d.compliance_rules) IS DISTINCT FROM (v.state, v.rules)
+ORDER BY d.id LIMIT $2::int FOR NO KEY UPDATE OF d
+)
+UPDATE disk AS d SET compliance = n.state, compliance_rules = n.rules,
+compliance_since = CASE WHEN d.compliance IS DISTINCT FROM n.state THEN now() ELSE d.compliance_since END
+FROM differs AS n WHERE d.id = n.id RETURNING d.id, d.compliance;
 
 -- disk.remove_rows
 WITH gone AS (
@@ -980,14 +1047,22 @@ SELECT backend_id, 'disk', id, 'deleted' FROM gone ORDER BY backend_id, id
 ON CONFLICT (backend_id, object_kind, object_id) DO UPDATE SET reason = EXCLUDED.reason, settled_at = NULL;
 
 -- disk.resting
-SELECT id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
+SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at, updated_at >= $4 AS has_just_changed FROM disk AS d
 WHERE backend_id = $1 AND id > $2 AND lifecycle = 'PRESENT' AND realised_gib > 0
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id = d.id)
 ORDER BY id LIMIT $3::int;
 
+-- disk.restore_limit
+UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
+
+-- disk.restore_policy
+UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+compliance = NULL, compliance_rules = NULL, compliance_since = NULL
+WHERE id = $1 RETURNING size_gib;
+
 -- disk.restore_size
-UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib;
+UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs;
 
 -- disk_snapshot.count_in_scope
 SELECT count(*) AS count FROM disk_snapshot WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -1408,32 +1483,35 @@ UPDATE firewall_policy SET position = $2, rules = $3::jsonb, version = version +
 SELECT id, name, position FROM firewall_policy WHERE name = $1 OR position = $2 ORDER BY id;
 
 -- flavor.find
-SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE id = ANY($1);
+SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE id = ANY($1);
 
 -- flavor.find_by_reference
-SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE id = ANY($1) OR name = ANY($1);
+SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE id = ANY($1) OR name = ANY($1);
 
 -- flavor.in_use
 SELECT count(*) AS machines FROM (SELECT 1 FROM virtual_machine WHERE flavor_id = $1 LIMIT 1000) AS used;
 
--- flavor.list.NAME#116861f5
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $2::int;
-
--- flavor.list.NAME#478cdeb1
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) > ($2::text::text, $3::text)
+-- flavor.list.NAME#6f7e01a0
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) > ($2::text::text, $3::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $4::int;
 
--- flavor.list.NAME#5a534aa9
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t 
+-- flavor.list.NAME#7c079622
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t 
 ORDER BY t.name ASC, t.id ASC LIMIT $2::int;
 
--- flavor.list.NAME#df216d46
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) < ($2::text::text, $3::text)
+-- flavor.list.NAME#83e7e535
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) < ($2::text::text, $3::text)
 ORDER BY t.name DESC, t.id DESC LIMIT $4::int;
 
--- flavor.list.count#93207709
-SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t;
+-- flavor.list.NAME#d8ba76e6
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $2::int;
+
+-- flavor.list.count#1015f844
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at FROM flavor WHERE ($1::text IS NULL OR name = $1)) AS t;
+
+-- flavor.of_storage_policy
+SELECT count(*) AS count FROM (SELECT 1 FROM flavor WHERE storage_policy_id = $1 LIMIT 100000) AS used;
 
 -- flavor.remove_unused
 DELETE FROM flavor WHERE state = 'PENDING_DELETE'
@@ -1783,7 +1861,9 @@ SELECT id, used_gib, now() FROM seen ORDER BY id
 ON CONFLICT (datastore_id) DO UPDATE SET used_gib = excluded.used_gib, observed_at = excluded.observed_at
 WHERE b.used_gib <> excluded.used_gib
 )
-UPDATE datastore AS d SET capacity_gib = s.capacity_gib FROM seen AS s WHERE d.id = s.id AND d.capacity_gib <> s.capacity_gib;
+UPDATE datastore AS d SET capacity_gib = s.capacity_gib, limits_iops = b.limits_iops
+FROM seen AS s CROSS JOIN (SELECT coalesce((capabilities->>'iopsLimit')::boolean, false) AS limits_iops FROM backend WHERE id = $1) AS b
+WHERE d.id = s.id AND (d.capacity_gib, d.limits_iops) <> (s.capacity_gib, b.limits_iops);
 
 -- heartbeat.to_fence
 SELECT h.id, h.name
@@ -3266,7 +3346,7 @@ ORDER BY holder_id, resource LIMIT 1000;
 WITH usable AS (SELECT array_agg(id) AS backends FROM backend WHERE state = 'ACTIVE')
 SELECT d.class, best.*
 FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
-traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
+offers text[], traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN usable JOIN zone ON zone.id = ANY (d.zones) AND zone.state = 'ACTIVE'
 CROSS JOIN LATERAL (
 SELECT h.host_id, h.host_name, h.backend_id, h.zone_id, h.rack_id, h.cpu_limit, h.memory_limit_mib, h.cpu_claimed,
@@ -3278,8 +3358,8 @@ SELECT (h.cpu_claimed + d.cpu)::float8 / greatest(h.cpu_limit, 1) AS cpu,
 ) AS share
 WHERE h.zone_id = zone.id AND h.state = 'ACTIVE' AND h.cpu_claimed + d.cpu <= h.cpu_limit AND h.memory_claimed_mib + d.memory <= h.memory_limit_mib AND (d.traits = '{}' OR h.traits @> d.traits)
 AND h.backend_id = ANY (usable.backends) AND (d.backends IS NULL OR h.backend_id = ANY (d.backends)) AND h.host_id <> ALL (d.excluded) AND ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
-AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones)) AND (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))
-OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind)))
+AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones)) AND (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers)) AND s.claimed_gib + d.disk <= s.limit_gib)
+OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers)) AND s.claimed_gib + d.disk <= s.limit_gib))
 ORDER BY
 (h.host_id = ANY (d.far_hosts))::int + (coalesce(h.rack_id, h.zone_id) = ANY (d.far_racks))::int
 + (d.near_hosts IS NOT NULL AND h.host_id <> ALL (d.near_hosts))::int
@@ -3298,10 +3378,10 @@ SELECT h.host_id, h.host_name,
 CASE WHEN NOT (h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) THEN 'ZONE' WHEN NOT (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) THEN 'STATE' WHEN NOT h.host_id <> ALL (d.excluded) THEN 'EXCLUDED'
 WHEN NOT (d.backends IS NULL OR h.backend_id = ANY (d.backends)) THEN 'NETWORK' WHEN NOT (d.traits = '{}' OR h.traits @> d.traits) THEN 'TRAITS' WHEN NOT ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
 AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones)) THEN 'AFFINITY'
-WHEN NOT h.cpu_claimed + d.cpu <= h.cpu_limit THEN 'CPU' WHEN NOT h.memory_claimed_mib + d.memory <= h.memory_limit_mib THEN 'MEMORY' WHEN NOT (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))
-OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind))) THEN 'DATASTORE'
+WHEN NOT h.cpu_claimed + d.cpu <= h.cpu_limit THEN 'CPU' WHEN NOT h.memory_claimed_mib + d.memory <= h.memory_limit_mib THEN 'MEMORY' WHEN NOT (d.disk = 0 OR EXISTS (SELECT FROM datastore_capacity AS s WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers)) AND s.claimed_gib + d.disk <= s.limit_gib)
+OR EXISTS (SELECT FROM datastore_capacity AS s WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers)) AND s.claimed_gib + d.disk <= s.limit_gib)) THEN 'DATASTORE'
 END AS filter FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
-traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
+offers text[], traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN host_capacity AS h) AS judged GROUP BY filter;
 
 -- placement.nearest
@@ -3310,11 +3390,11 @@ SELECT h.host_id, h.host_name, d.cpu, d.memory, d.disk, h.cpu_limit - h.cpu_clai
 h.memory_limit_mib - h.memory_claimed_mib AS memory_free,
 CASE WHEN d.disk = 0 THEN 0 ELSE greatest(
 (SELECT max(s.limit_gib - s.claimed_gib) FROM datastore_capacity AS s
-WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)),
+WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers))),
 (SELECT max(s.limit_gib - s.claimed_gib) FROM datastore_capacity AS s
-WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)), 0) END AS disk_free
+WHERE (s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id)) AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers))), 0) END AS disk_free
 FROM jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
-traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
+offers text[], traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
 near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean) CROSS JOIN host_capacity AS h
 WHERE (h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE')) AND (h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE')) AND h.host_id <> ALL (d.excluded) AND (d.backends IS NULL OR h.backend_id = ANY (d.backends)) AND (d.traits = '{}' OR h.traits @> d.traits) AND ((d.only_hosts IS NULL OR h.host_id = ANY (d.only_hosts)) AND (d.only_racks IS NULL OR coalesce(h.rack_id, h.zone_id) = ANY (d.only_racks))
 AND h.host_id <> ALL (d.not_hosts) AND coalesce(h.rack_id, h.zone_id) <> ALL (d.not_racks) AND h.zone_id = ANY (d.zones))
@@ -3325,9 +3405,9 @@ ORDER BY greatest(cpu - cpu_free, 0)::float8 / greatest(cpu, 1) + greatest(memor
 LIMIT 1;
 
 -- placement.pools
-SELECT datastore_id, backend_id, zone_id, host_id, kind, limit_gib, claimed_gib FROM datastore_capacity WHERE host_id = ANY ($1) AND state = 'ACTIVE'
+SELECT datastore_id, backend_id, zone_id, host_id, kind, offer, limit_gib, claimed_gib FROM datastore_capacity WHERE host_id = ANY ($1) AND state = 'ACTIVE'
 UNION ALL
-SELECT datastore_id, backend_id, zone_id, host_id, kind, limit_gib, claimed_gib FROM datastore_capacity WHERE host_id IS NULL AND backend_id = ANY ($2) AND state = 'ACTIVE';
+SELECT datastore_id, backend_id, zone_id, host_id, kind, offer, limit_gib, claimed_gib FROM datastore_capacity WHERE host_id IS NULL AND backend_id = ANY ($2) AND state = 'ACTIVE';
 
 -- port.count_in_scope
 SELECT count(*) AS count FROM port WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $2);
@@ -4940,6 +5020,67 @@ SELECT coalesce(max(id), 0)::float8 AS latest FROM event;
 -- simulation.settle
 SELECT settle($1, $2) AS settled;
 
+-- storage_policy.compliance
+SELECT storage_policy_id, compliance, count(*) AS disks FROM disk
+WHERE storage_policy_id = ANY($1) AND compliance IS NOT NULL GROUP BY storage_policy_id, compliance ORDER BY storage_policy_id, compliance;
+
+-- storage_policy.disks
+SELECT count(*) AS disks FROM (SELECT 1 FROM disk WHERE storage_policy_id = $1 LIMIT 100000) AS used;
+
+-- storage_policy.disks_by_offer
+SELECT c.offer, count(*) AS disks FROM disk AS d JOIN datastore_capacity AS c ON c.datastore_id = d.datastore_id
+WHERE d.storage_policy_id = $1 AND d.lifecycle = 'PRESENT' GROUP BY c.offer ORDER BY c.offer;
+
+-- storage_policy.find
+SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE id = ANY($1);
+
+-- storage_policy.find_by_reference
+SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at, (SELECT array_agg(DISTINCT offer) FROM datastore_capacity) AS offers
+FROM storage_policy WHERE id = ANY($1) OR name = ANY($1) OR is_default;
+
+-- storage_policy.find_default
+SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE is_default;
+
+-- storage_policy.list.NAME#77a2d42a
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) > ($2::text::text, $3::text)
+ORDER BY t.name ASC, t.id ASC LIMIT $4::int;
+
+-- storage_policy.list.NAME#a0e9f3d1
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t 
+ORDER BY t.name ASC, t.id ASC LIMIT $2::int;
+
+-- storage_policy.list.NAME#eaca717c
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $2::int;
+
+-- storage_policy.list.NAME#f3d1c40b
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t WHERE (t.name, t.id) < ($2::text::text, $3::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $4::int;
+
+-- storage_policy.list.count#27a15b46
+SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
+needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t;
+
+-- storage_policy.offer_of
+SELECT offer FROM datastore_capacity WHERE datastore_id = $1;
+
+-- storage_policy.offers
+SELECT offer, count(*) AS datastores FROM datastore_capacity WHERE state = 'ACTIVE' GROUP BY offer ORDER BY offer;
+
+-- storage_policy.remove_withdrawn
+DELETE FROM storage_policy WHERE id = $1 AND state = 'PENDING_DELETE';
+
+-- storage_policy.withdrawn
+SELECT id, version FROM storage_policy AS p WHERE state = 'PENDING_DELETE'
+AND NOT EXISTS (SELECT FROM disk AS d WHERE d.storage_policy_id = p.id) ORDER BY id LIMIT 100;
+
 -- subnet.blocks_of_project
 SELECT id, name, cidr, network_id FROM subnet WHERE project_id = $1 ORDER BY id;
 
@@ -5269,13 +5410,13 @@ ORDER BY h.id;
 
 -- virtual_machine.find
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE id = ANY($1);
 
 -- virtual_machine.find_by_name
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE project_id = $1 AND name = $2;
 
@@ -5285,55 +5426,19 @@ UNION SELECT successor_id FROM virtual_machine WHERE successor_id = ANY($1);
 
 -- virtual_machine.find_of_owners
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine WHERE owner_id = ANY($1) ORDER BY owner_id, name;
 
 -- virtual_machine.find_visible
 SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[])) AND id = ANY($4);
 
--- virtual_machine.list.CREATED#09a3fa23
+-- virtual_machine.list.CREATED#00f47378
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.CREATED#34fb29a0
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#3c72db4b
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
-
--- virtual_machine.list.CREATED#a3fae40f
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5343,9 +5448,9 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NAME#2c0a2df7
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.CREATED#881064af
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5353,11 +5458,23 @@ AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
 
--- virtual_machine.list.NAME#7a615db7
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.CREATED#a410b858
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.CREATED#e0700e2e
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5365,23 +5482,11 @@ AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NAME#85fa1fdc
+-- virtual_machine.list.NAME#384c1383
 SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
-ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
-
--- virtual_machine.list.NAME#8ef57721
-SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5391,33 +5496,21 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) > ($10::text::text, $11::text)
 ORDER BY t.name ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#09a3fa23
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.NAME#eda013f6
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
 AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
-ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.name, t.id) < ($10::text::text, $11::text)
+ORDER BY t.name DESC, t.id DESC LIMIT $12::int;
 
--- virtual_machine.list.NEWEST#34fb29a0
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
-instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
-created_at, updated_at FROM virtual_machine AS m
-WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
-AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
-AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
-AND ($8::text IS NULL OR name = $8)
-AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
-
--- virtual_machine.list.NEWEST#3c72db4b
-SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+-- virtual_machine.list.NAME#f3cf5a42
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5425,11 +5518,23 @@ AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $
 AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
 AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
-ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+ORDER BY t.name ASC, t.id ASC LIMIT $10::int;
 
--- virtual_machine.list.NEWEST#a3fae40f
+-- virtual_machine.list.NAME#f68986bd
+SELECT t.*, t.name::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.name DESC, t.id DESC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#00f47378
 SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5439,9 +5544,45 @@ AND ($8::text IS NULL OR name = $8)
 AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) > ($10::text::timestamptz, $11::text)
 ORDER BY t.created_at ASC, t.id ASC LIMIT $12::int;
 
--- virtual_machine.list.count#47f54b5a
+-- virtual_machine.list.NEWEST#881064af
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at DESC, t.id DESC LIMIT $10::int;
+
+-- virtual_machine.list.NEWEST#a410b858
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t WHERE (t.created_at, t.id) < ($10::text::timestamptz, $11::text)
+ORDER BY t.created_at DESC, t.id DESC LIMIT $12::int;
+
+-- virtual_machine.list.NEWEST#e0700e2e
+SELECT t.*, t.created_at::text AS keyset_key FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
+instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
+created_at, updated_at FROM virtual_machine AS m
+WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
+AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
+AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR host_id = $7)
+AND ($8::text IS NULL OR name = $8)
+AND ($9::text[] IS NULL OR concat_ws('/', lifecycle, desired_power, observed_power) = ANY($9))) AS t 
+ORDER BY t.created_at ASC, t.id ASC LIMIT $10::int;
+
+-- virtual_machine.list.count#0ae1759d
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
 instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
 created_at, updated_at FROM virtual_machine AS m
 WHERE ($1::boolean OR m.tenant_id = ANY($2::text[]) OR m.project_id = ANY($3::text[]))
@@ -5493,8 +5634,11 @@ UPDATE virtual_machine SET host_id = $2, rack_id = $3 WHERE id = $1;
 UPDATE virtual_machine SET observed_at = now(), drift = CASE drift ->> 'code' WHEN 'DISKS_DIFFER' THEN NULL ELSE drift END
 WHERE id = $1 AND lifecycle = 'PRESENT';
 
+-- virtual_machine.of_storage_policy
+SELECT count(*) AS count FROM (SELECT 1 FROM virtual_machine WHERE storage_policy_id = $1 LIMIT 100000) AS used;
+
 -- virtual_machine.on_host
-SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+SELECT m.id, m.name, m.owner_id, m.affinity_group_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
 coalesce(local.ids, '{}') AS local_disk_ids, coalesce(local.data_ids, '{}') AS local_data_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
 FROM virtual_machine AS m
 LEFT JOIN LATERAL (
@@ -5503,7 +5647,7 @@ FROM disk AS d WHERE d.owner_id = m.id AND d.host_id = m.host_id
 ) AS local ON true
 LEFT JOIN LATERAL (
 SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
-WHERE l.resource_id = m.id
+WHERE l.resource_id IN (m.id, m.owner_id) ORDER BY l.resource_id = m.id DESC LIMIT 1
 ) AS busy ON true
 WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int;
 

@@ -41,7 +41,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   SystemPause: 'of a system that is paused',
 };
 /** Tables of what no tenant has. */
-const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'external_network', 'provider_router', 'firewall_policy'] as const;
+const SHARED = ['zone', 'rack', 'backend', 'host', 'datastore', 'flavor', 'image', 'cluster_version', 'external_network', 'provider_router', 'firewall_policy', 'storage_policy'] as const;
 
 /** They carry what a mutation or a list is about; those stand in the tables. */
 const PLUMBING = /(Edge|Connection|Payload)$|^PageInfo$/;
@@ -89,7 +89,10 @@ describe('who may do what', () => {
     const version = { name: 'swarm', kind: 'SWARM', release: '20.10.24', image: 'debian-12' };
     await system.owner.request('mutation ($input: CreateClusterVersionInput!) { createClusterVersion(input: $input) { clusterVersion { id } } }', { input: version });
     swarm = await cluster(owner, { name: `${MARK}-swarm`, kind: 'SWARM', version: 'swarm', controlPlane: { count: 1, flavor: 'small' } });
-    const flavor = { name: 'tuned', cpu: 1, memoryMib: 256, diskGib: 1, costs: [{ key: 'vm.accelerator', amount: 1 }] };
+    const storage = { name: 'usual', datastoreKinds: ['standard'], costs: [{ key: 'usual.capacity', amountPerGib: 1 }] };
+    await system.owner.request('mutation ($input: CreateStoragePolicyInput!) { createStoragePolicy(input: $input) { storagePolicy { id } } }', { input: storage });
+    await keepTo(owner, `${MARK}-disk`, storage.name);
+    const flavor = { name: 'tuned', cpu: 1, memoryMib: 256, diskGib: 1, costs: [{ key: 'vm.accelerator', amount: 1 }], storagePolicy: storage.name };
     await system.owner.request('mutation ($input: CreateFlavorInput!) { createFlavor(input: $input) { flavor { id } } }', { input: flavor });
     const policy = { name: 'no-mail', rules: [{ action: 'DENY', direction: 'EGRESS', protocol: 'TCP', ports: { from: 25 } }] };
     await system.owner.request('mutation ($input: CreateFirewallPolicyInput!) { createFirewallPolicy(input: $input) { firewallPolicy { id } } }', { input: policy });
@@ -281,6 +284,12 @@ describe('who may do what', () => {
     }
   }
 
+  async function keepTo({ api, projectId }: Tenant, name: string, storagePolicy: string): Promise<void> {
+    const find = 'query ($projectId: ID!, $name: String!) { disks(projectId: $projectId, name: $name) { nodes { id } } }';
+    const { disks } = await api.request<{ disks: { nodes: { id: string }[] } }>(find, { projectId, name });
+    await api.request('mutation ($input: UpdateDiskInput!) { updateDisk(input: $input) { disk { id } } }', { input: { id: disks.nodes[0]?.id, storagePolicy } });
+  }
+
   async function idsOf(...tables: string[]): Promise<string[]> {
     const rows = await Promise.all(tables.map((table) => query<{ id: string }>(database, `SELECT id FROM "${table}"`)));
     return rows.flat().map((row) => row.id);
@@ -306,6 +315,9 @@ describe('who may do what', () => {
     // Ended before anybody asks, so that all see the same of it.
     await owner.api.request('mutation ($id: ID!) { revokeApiToken(input: { id: $id }) { tokenId } }', { id: token?.id });
     for (const table of SHARED) ids.set(table, (await idsOf(table))[0] ?? '');
+    // One of its own, that keeps to a storage policy.
+    const [disk] = await query<{ id: string }>(database, 'SELECT id FROM disk WHERE storage_policy_id IS NOT NULL LIMIT 1');
+    ids.set('disk', disk?.id ?? '');
     return { ...found, ids, id: (table) => ids.get(table) ?? owner.projectId };
   }
 

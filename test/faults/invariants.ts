@@ -206,9 +206,10 @@ const machines = statement<MachineRow, OfTenant>(
    FROM virtual_machine AS m JOIN host AS h ON h.id = m.host_id WHERE m.tenant_id = $1 AND m.lifecycle = 'PRESENT'`,
 );
 
-const disks = statement<{ id: string; size_gib: number; realised_gib: number; holder: string | null }, OfTenant>(
+const disks = statement<{ id: string; wanted: string; shown: string; holder: string | null }, OfTenant>(
   'faults.disks',
-  `SELECT d.id, d.size_gib, d.realised_gib, m.instance_id AS holder
+  `SELECT d.id, concat(d.size_gib, ' GiB, limit ', coalesce(d.iops_limit::text, 'none')) AS wanted,
+     concat(d.realised_gib, ' GiB, limit ', coalesce(d.realised_iops_limit::text, 'none')) AS shown, m.instance_id AS holder
    FROM disk AS d LEFT JOIN virtual_machine AS m ON m.id = d.owner_id WHERE d.tenant_id = $1 AND d.lifecycle = 'PRESENT'`,
 );
 
@@ -331,8 +332,9 @@ async function differences({ bench, world, tenantId, backendId }: Stage): Promis
     const real = await storage.getDisk(call, row.id);
     if (real === undefined) continue;
     if (real.attachedTo !== row.holder) found.push(`disk ${row.id} is attached to ${real.attachedTo} and shall be to ${row.holder}`);
-    if (real.sizeGib === row.size_gib && row.realised_gib === row.size_gib) continue;
-    found.push(`disk ${row.id} has ${real.sizeGib} GiB, shall have ${row.size_gib} and is shown with ${row.realised_gib}`);
+    const has = `${real.sizeGib} GiB, limit ${real.iopsLimit ?? 'none'}`;
+    if (has === row.wanted && row.shown === row.wanted) continue;
+    found.push(`disk ${row.id} has (${has}), shall have (${row.wanted}) and is shown with (${row.shown})`);
   }
   const told = new Map((await world.networkParts(tenantId)).map((part) => [part.id, part]));
   for (const row of await bench.database.rows(parts, tenantId, backendId)) {

@@ -38,7 +38,8 @@ async function setup(): Promise<ConformanceSubject> {
       installationId: 'installation_conformance',
       endpoint: `unix:${faulty.socketPath}`,
       secret: null,
-      options: { profiles: [PROFILE], hosts: { h1: { cpu: 2, memoryMib: 4096 } }, watchIntervalMs: 1000, ...options },
+      // What Incus sets for the limits of containers' disks is seen here; what each disk gets of it depends on the pool.
+      options: { profiles: [PROFILE], hosts: { h1: { cpu: 2, memoryMib: 4096 } }, watchIntervalMs: 1000, capabilities: { iopsLimit: true }, ...options },
     });
   const driver = await connect();
   return {

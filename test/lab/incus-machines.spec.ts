@@ -60,7 +60,7 @@ async function finish<Value>(attempt: (call: DriverCall) => Promise<Outcome<Valu
 function diskOf(overrides: Partial<DiskSpecification> = {}): DiskSpecification {
   const diskId = typeidUnboxed('disk');
   made.push(async (call) => driver.storage.deleteDisk(call, diskId));
-  return { diskId, ownership, poolName: POOL, hostName: 'h2', sizeGib: 1, imageReference: TINY_IMAGE, ...overrides };
+  return { diskId, ownership, poolName: POOL, hostName: 'h2', sizeGib: 1, iopsLimit: null, imageReference: TINY_IMAGE, ...overrides };
 }
 
 async function machine(overrides: Partial<MachineSpecification> = {}): Promise<MachineSpecification> {

@@ -77,7 +77,7 @@ export class DriverBench {
   diskOf(overrides: Partial<DiskSpecification> = {}): DiskSpecification {
     const diskId = typeidUnboxed('disk');
     this.made.push(async ({ storage }, call) => storage.deleteDisk(call, diskId));
-    return { diskId, ownership, poolName: POOL, hostName: 'h2', sizeGib: 1, imageReference: TINY_IMAGE, ...overrides };
+    return { diskId, ownership, poolName: POOL, hostName: 'h2', sizeGib: 1, iopsLimit: null, imageReference: TINY_IMAGE, ...overrides };
   }
 
   async disk(overrides: Partial<DiskSpecification> = {}): Promise<DiskSpecification> {

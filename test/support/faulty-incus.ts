@@ -14,6 +14,7 @@ type Matches = (method: string, path: string) => boolean;
 const REQUESTS: Record<string, Matches> = {
   createMachine: (method, path) => method === 'PUT' && /^\/1\.0\/instances\/[^/]+$/.test(path),
   createDisk: (method, path) => method === 'POST' && /^\/1\.0\/(instances|storage-pools\/[^/]+\/volumes\/custom)$/.test(path),
+  limitDisk: (method, path) => method === 'PATCH' && /^\/1\.0\/storage-pools\/[^/]+\/volumes\/custom\/[^/]+$/.test(path),
   startMachine: (method, path) => method === 'PUT' && /^\/1\.0\/instances\/[^/]+\/state$/.test(path),
   runInGuest: (method, path) => method === 'POST' && /^\/1\.0\/instances\/[^/]+\/exec$/.test(path),
   listHosts: (method, path) => method === 'GET' && path === '/1.0/cluster/members',

@@ -97,6 +97,7 @@ function text(name: string, target: Target, choice: Choice): unknown {
   if (/^name$/i.test(name)) return choice.unique === '' ? target.name : choice.unique;
   if (/^(flavor)$/i.test(name)) return 'small';
   if (/^(image)$/i.test(name)) return 'debian-12';
+  if (/^(storagePolicy)$/i.test(name)) return 'usual';
   if (name === 'release') return '1.34.2';
   if (/zone/i.test(name)) return 'north';
   return target.name;

@@ -2,6 +2,7 @@ import {
   ClusterContents,
   clusterExpiry,
   clusterHealth,
+  clusterNodeOwners,
   clusterOperations,
   ClusterService,
   ClusterVersionService,
@@ -27,6 +28,7 @@ import {
   machinesInZones,
   sealingUserData,
   VirtualMachineService,
+  storagePolicyUsers,
   withdrawnOffers,
 } from '#compute';
 import { identityServices, type IssuerPolicy } from '#identity';
@@ -88,8 +90,10 @@ import {
   DiskSnapshotService,
   STORAGE_DRIFT,
   STORAGE_HEALTH,
+  storageCompliance,
   storageKnownObjects,
   storageOperations,
+  StoragePolicyService,
   storageScopeContents,
 } from '#storage';
 import { goingOperations, ProjectService, ScopeContentsRegistry, TenantService, visibleZones, zoneDirectory } from '#tenancy';
@@ -137,7 +141,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
   };
   const tools = { drivers, networks: realisers.networks, secrets, guests: new GuestRunner(drivers) };
   const occupancy = new HostOccupancy();
-  occupancy.register(machineOccupants);
+  occupancy.register(machineOccupants(clusterNodeOwners));
   const usage = new InfrastructureUsage();
   usage.register(machinesInZones);
   usage.register(claimUsers);
@@ -154,7 +158,7 @@ function registerKinds({ registry, drivers, database, secrets }: Foundation, opt
     ...goingOperations({ contents }),
     ...networkOperations(realisers.networks),
     ...storageOperations(realisers.disks),
-    ...computeOperations(realisers),
+    ...computeOperations(realisers, clusterNodeOwners),
     ...clusterOperations(tools),
   );
   registry.verify();
@@ -218,6 +222,7 @@ function pillarServices({ database, commands, drivers, ledger, secrets }: Founda
     new SecurityGroupService(commands, ledger, drivers),
     new FirewallPolicyService(commands),
     disks,
+    new StoragePolicyService(commands, storagePolicyUsers),
     new DiskAttachmentService(commands, disks),
     new DiskSnapshotService(commands, ledger, drivers),
     new FlavorService(commands),
@@ -263,6 +268,7 @@ function backgroundWork(
       edgeDrift(database, drivers),
       diskDrift(drivers),
       diskHealth(database, drivers),
+      storageCompliance(database, storagePolicyUsers),
       machineDrift(database, drivers),
       machineRecovery(database),
       withdrawnOffers(database),

@@ -27,6 +27,7 @@ export { clusterHealth, CLUSTER_HEALTH, type ClusterHealthOptions } from './heal
 export { ClusterHostListener } from './health/host-listener.js';
 export * from './node/cluster-node.js';
 export { clusterNodes, findClusterNodes, findNodesOfClusters, findNodesOfMachines } from './node/cluster-node.sql.js';
+export { clusterNodeOwners } from './node/node-owner.js';
 export type { ClusterTools } from './node/node-steps.js';
 export * from './node-pool/node-pool.js';
 export {

@@ -5,11 +5,11 @@ import { EventFeed } from '#events';
 import { auditEntries, auditParameters, type Access } from '#identity';
 import { OperationQueries, OperationRequests } from '#operations';
 import { operationsResolvers } from '#operations/api';
-import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations } from '#storage';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, StoragePolicyService } from '#storage';
 import { storageResolvers } from '#storage/api';
 import { accessWith, computeBench, countStatements, systemAccess, testApi, type BenchProject, type ComputeBench, type TestApi } from '#testing';
 import { computeResolvers } from './api.js';
-import { DiskAttachmentService, MachineConsoleService } from './index.js';
+import { DiskAttachmentService, MachineConsoleService, storagePolicyUsers } from './index.js';
 
 const MACHINE = `id name tenantId projectId ownerId state conditions { type status reason message since } failure { code message }
   desiredPower observedPower observedAt cpu memoryMib zoneId hostId instanceId recovery metadata version revision createdAt updatedAt
@@ -68,6 +68,7 @@ describe('compute over GraphQL', () => {
         bench.images,
         disks,
         new DiskSnapshotService(commands, ledger, drivers),
+        new StoragePolicyService(commands, storagePolicyUsers),
         new DiskAttachmentService(commands, disks),
         new MachineConsoleService(database, commands, drivers),
         new OperationQueries(),

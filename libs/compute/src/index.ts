@@ -2,6 +2,7 @@ import type { ChangeSetApplier } from '#database';
 import type { OperationKind } from '#operations';
 import { AFFINITY_GROUPS, applyGroupJoins } from './affinity-group/affinity-group.service.js';
 import { attachDiskOperation, detachDiskOperation } from './disk-attachment/disk-attachment.operations.js';
+import { noOwners, type MachineOwners } from './host/machine-owners.js';
 import { wakingMaintenance } from './host/maintenance-signal.js';
 import { recreateMachineOperation } from './recovery/recreate.operation.js';
 import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
@@ -22,6 +23,7 @@ export { countMachineDrift } from './drift/machine-drift.sql.js';
 export { findMachineOwnersOnHosts } from './host/host-machines.sql.js';
 export { MACHINE_DRIFT, MachineHostListener } from './host/machine-host-listener.js';
 export { machineOccupants, machinesInZones } from './host/machine-occupants.js';
+export type { MachineOwners, OwnedMachine } from './host/machine-owners.js';
 export { computeKnownObjects } from './known-objects.js';
 export { MachineRealiser, type MachineRealiserOptions } from './realise/machine-realiser.js';
 export { machineRecovery, type MachineRecoveryOptions } from './recovery/machine-recovery.reconciler.js';
@@ -37,20 +39,24 @@ export { sealingUserData } from './virtual-machine/user-data.reconciler.js';
 export * from './virtual-machine/virtual-machine.js';
 export { PowerAction, VirtualMachineService, type CreateVirtualMachineInput } from './virtual-machine/virtual-machine.service.js';
 export { findVirtualMachines, findVirtualMachinesOfOwners } from './virtual-machine/virtual-machine.sql.js';
+export { storagePolicyUsers } from './storage-policy-users.sql.js';
 export { withdrawnOffers } from './withdrawn-offers.js';
 
 export function registerComputeSections(applier: ChangeSetApplier): void {
   applier.register(AFFINITY_GROUPS, applyGroupJoins);
 }
 
-/** All kinds of operation of this room. */
-export function computeOperations(realisers: MachineRealisers): OperationKind<unknown>[] {
+/**
+ * All kinds of operation of this room.
+ * @param owners asked before machines are moved; left out where nobody owns any
+ */
+export function computeOperations(realisers: MachineRealisers, owners: MachineOwners = noOwners): OperationKind<unknown>[] {
   return [
     createMachineOperation(realisers),
     wakingMaintenance(deleteMachineOperation(realisers)),
     wakingMaintenance(powerMachineOperation(realisers)),
     wakingMaintenance(resizeMachineOperation(realisers)),
-    moveMachineOperation(realisers),
+    moveMachineOperation(realisers, owners),
     wakingMaintenance(recreateMachineOperation(realisers), (input) => input.lost.hostId),
     wakingMaintenance(attachDiskOperation(realisers)),
     wakingMaintenance(detachDiskOperation(realisers)),

@@ -8,6 +8,7 @@ import { PlacementAndDrift1764001200001 } from './migrations/1764001200001-place
 import { MachineRecovery1764407000000 } from './migrations/1764407000000-machine-recovery.js';
 import { UserDataSecret1764506320000 } from './migrations/1764506320000-user-data-secret.js';
 import { MachineDatastoreKind1764506340000 } from './migrations/1764506340000-machine-datastore-kind.js';
+import { MachineStoragePolicies1764506350300 } from './migrations/1764506350300-storage-policies.js';
 import { VirtualMachineEntity } from './virtual-machine/virtual-machine.entity.js';
 
 export const computeRoom: RoomSchema = {
@@ -20,5 +21,6 @@ export const computeRoom: RoomSchema = {
     MachineRecovery1764407000000,
     UserDataSecret1764506320000,
     MachineDatastoreKind1764506340000,
+    MachineStoragePolicies1764506350300,
   ],
 };

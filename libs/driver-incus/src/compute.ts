@@ -21,6 +21,8 @@ import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { ifNotFound, isBusy, BUSY_RETRY_MS, RUNNING_RETRY_MS, type Catalog, type Found } from './catalog.js';
 import { isShared, usersOf } from './disk.js';
+import { DiskLimits } from './disk-limits.js';
+import { limitOfKey, withLimit } from './iops-limit.js';
 import { runInGuest } from './guest-run.js';
 import { dataDiskNames, diskDevice, diskSettings, machineIdOf, machineSettings, observedMachine, powerOf, sizeConfig } from './machine.js';
 import { idsOf, Key, nameOf } from './names.js';
@@ -40,6 +42,7 @@ interface Deletion {
 /** Machines as instances of Incus; what a root disk is, `machine.ts` tells. */
 export class IncusCompute implements ComputeDriver {
   private readonly power: MachinePower;
+  private readonly limits: DiskLimits;
   private readonly pages = new Pages<ObservedMachine>(({ machineId }) => machineId);
 
   constructor(
@@ -47,6 +50,7 @@ export class IncusCompute implements ComputeDriver {
     private readonly catalog: Catalog,
   ) {
     this.power = new MachinePower(backend, catalog);
+    this.limits = new DiskLimits(backend, catalog);
   }
 
   async createMachine(call: DriverCall, specification: MachineSpecification): Promise<Outcome<ObservedMachine>> {
@@ -114,7 +118,7 @@ export class IncusCompute implements ComputeDriver {
           if (isNotFound(error) && (await this.catalog.volume(diskId, budget)) === undefined) throw this.backend.missing('disk', diskId);
           throw error;
         });
-      return changed.state === 'DONE' ? DONE : changed;
+      return changed.state === 'DONE' ? this.limit([diskId], budget) : changed;
     });
   }
 
@@ -245,6 +249,8 @@ export class IncusCompute implements ComputeDriver {
       return undefined;
     });
     if (changed.state !== 'DONE') return changed;
+    const limited = await this.limit(dataDiskIds, budget);
+    if (limited.state !== 'DONE') return limited;
     const observed = await this.observe(changed.value.value, budget);
     if (observed === undefined) throw this.backend.missing('machine', machineId);
     return done(observed);
@@ -263,7 +269,16 @@ export class IncusCompute implements ComputeDriver {
     if (volume.location !== '' && volume.location !== 'none' && volume.location !== instance.location) {
       throw this.backend.invalidState(`The disk "${diskId}" is on ${volume.location}, and the machine on ${instance.location}.`);
     }
-    return { [volume.name]: diskDevice(volume.name, pool, instance.type) };
+    return { [volume.name]: withLimit(diskDevice(volume.name, pool, instance.type), limitOfKey(volume.config[Key.IOPS_LIMIT])) };
+  }
+
+  /** A limit that was set while the disk was attached may not have met the machine. */
+  private async limit(diskIds: readonly string[], budget: Budget): Promise<Outcome<void>> {
+    for (const diskId of this.backend.capabilities.iopsLimit ? diskIds : []) {
+      const limited = await this.limits.follow(diskId, budget);
+      if (limited.state !== 'DONE') return limited;
+    }
+    return DONE;
   }
 
   private async move(instance: Instance, hostName: string, budget: Budget): Promise<Outcome<void>> {

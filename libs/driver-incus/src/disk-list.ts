@@ -2,7 +2,7 @@ import { DiskHealth, type ObservedDisk } from '#drivers';
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import type { Catalog } from './catalog.js';
-import { observedRoot, observedVolume } from './disk.js';
+import { observedRoot, observedVolume, usersOf } from './disk.js';
 import { Key } from './names.js';
 import { Pages } from './pages.js';
 
@@ -60,7 +60,9 @@ export class DiskList {
 
   private async all(budget: Budget): Promise<ObservedDisk[]> {
     const [instances, volumes] = await Promise.all([this.catalog.list(budget), this.catalog.volumes(budget)]);
+    const holders = new Map(instances.map((instance) => [instance.name, instance]));
     const roots = instances.filter(({ config }) => config[Key.DISK] !== undefined).map(observedRoot);
-    return [...roots, ...volumes.filter(({ volume }) => volume.config[Key.DISK] !== undefined).map(observedVolume)];
+    const own = volumes.filter(({ volume }) => volume.config[Key.DISK] !== undefined);
+    return [...roots, ...own.map((each) => observedVolume(each, holders.get(usersOf(each.volume)[0] ?? '')))];
   }
 }

@@ -1,6 +1,7 @@
-import { hashOf, type DiskSpecification, type ObservedDisk } from '#drivers';
+import { distinguishingOf, hashOf, type DiskSpecification, type ObservedDisk } from '#drivers';
 import type { Config, Instance, Volume } from '#incus';
 import type { Found } from './catalog.js';
+import { limitOfDevice, limitOfKey } from './iops-limit.js';
 import { machineIdOf, ROOT_DEVICE } from './machine.js';
 import { idsOf, Key } from './names.js';
 import { gibOf } from './sizes.js';
@@ -25,7 +26,7 @@ export const diskConfig = (specification: DiskSpecification, origin: string | nu
   [Key.TENANT]: specification.ownership.tenantId,
   [Key.PROJECT]: specification.ownership.projectId,
   [Key.DISK]: specification.diskId,
-  [Key.DISK_SPECIFICATION]: hashOf({ ...specification, origin }),
+  [Key.DISK_SPECIFICATION]: hashOf({ ...distinguishingOf(specification), origin }),
 });
 
 /** Names of the instances that have it. */
@@ -48,14 +49,21 @@ export const observedRoot = (instance: Instance): ObservedDisk => ({
   poolName: instance.devices[ROOT_DEVICE]?.['pool'] ?? '',
   hostName: instance.location,
   sizeGib: gibOf(instance.devices[ROOT_DEVICE]?.['size']),
+  iopsLimit: limitOfDevice(instance.devices[ROOT_DEVICE]),
   attachedTo: machineIdOf(instance) ?? null,
 });
 
-export const observedVolume = ({ pool, volume }: PooledVolume): ObservedDisk => ({
+/** @param holder the instance that has it, where that is known: what its device is held to counts before what the volume says */
+export const observedVolume = ({ pool, volume }: PooledVolume, holder?: Instance): ObservedDisk => ({
   diskId: volume.config[Key.DISK] ?? '',
   installationId: volume.config[Key.INSTALLATION] ?? '',
   poolName: pool,
   hostName: volume.location === '' || volume.location === 'none' ? null : volume.location,
   sizeGib: gibOf(volume.config['size']),
+  iopsLimit: holder?.devices[volume.name] === undefined ? limitOfKey(volume.config[Key.IOPS_LIMIT]) : limitOfDevice(holder.devices[volume.name]),
   attachedTo: usersOf(volume).map((name) => idsOf(name)?.machineId ?? name)[0] ?? null,
 });
+
+/** Pools that all members share know no member. */
+export const targetOf = (hostName: string | null): { target?: string } =>
+  hostName === null || hostName === '' || hostName === 'none' ? {} : { target: hostName };

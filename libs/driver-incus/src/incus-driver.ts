@@ -104,12 +104,13 @@ export function incusDriverFactory(companions: IncusCompanions = {}, defaults: I
 }
 
 function capabilitiesOf(
-  { capabilities }: IncusSettings,
+  { capabilities, instanceType }: IncusSettings,
   given: { fence: Fence | undefined; network: OpenedNetwork | undefined },
 ): Capabilities {
   const network = given.network !== undefined;
   return {
     ...capabilities,
+    iopsLimit: capabilities.iopsLimit ?? instanceType === 'virtual-machine',
     network,
     loadBalancer: network && capabilities.loadBalancer,
     router: network && capabilities.router,

@@ -10,6 +10,8 @@ export const Key = {
   ORIGIN: 'user.muon.origin',
   MACHINE: 'user.muon.machine',
   MACHINE_SPECIFICATION: 'user.muon.machine-specification',
+  /** Of a volume: reads and writes in a second, for the machine that gets it. */
+  IOPS_LIMIT: 'user.muon.iops-limit',
   /** The deletion that last took a machine from it, or called one off: the rest of a creation that began before comes too late. */
   CALLED_OFF: 'user.muon.called-off',
   /** `pid keys`, a line each: the process that the restarts of those idempotency keys were to end. */

@@ -40,8 +40,11 @@ const optionsSchema = z.strictObject({
   createsPerMember: z.int().min(1).max(100).default(4),
   /** How often a watch looks whether members came or went, of which Incus sends no event. */
   watchIntervalMs: z.int().min(100).max(600_000).default(10_000),
-  /** What machines here can do less than Incus: guests without a shell, for one. Nodes of Kubernetes were not tried here yet: only where somebody says so. */
-  capabilities: capabilitiesSchema.extend({ kubernetesNodes: z.boolean().default(false) }).prefault({}),
+  /**
+   * What machines here can do less than Incus: guests without a shell, for one. Nodes of Kubernetes were not tried here yet:
+   * only where somebody says so. Limits of disks are for virtual machines, unless it says otherwise (`iops-limit.ts`).
+   */
+  capabilities: capabilitiesSchema.extend({ kubernetesNodes: z.boolean().default(false), iopsLimit: z.boolean().optional() }).prefault({}),
 });
 
 export type IncusOptions = z.input<typeof optionsSchema>;

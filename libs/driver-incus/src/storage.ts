@@ -15,8 +15,10 @@ import { IncusError, isConflict, isNotFound, type Config, type Instance, type Ne
 import type { IncusBackend } from './backend.js';
 import type { Budget } from './budget.js';
 import { BUSY_RETRY_MS, isBusy, isOutdated, isUnsettled, RUNNING_RETRY_MS, type Catalog } from './catalog.js';
-import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, type FoundDisk } from './disk.js';
+import { diskConfig, isAsBefore, nameOfFound, observedRoot, observedVolume, tagOf, targetOf, type FoundDisk } from './disk.js';
+import { DiskLimits } from './disk-limits.js';
 import { DiskList } from './disk-list.js';
+import { neededFor, withLimit } from './iops-limit.js';
 import { MACHINE_OFF, ROOT_DEVICE } from './machine.js';
 import { Key, nameOf } from './names.js';
 import { MachinePower } from './power.js';
@@ -31,6 +33,7 @@ const FINGERPRINT = /^[0-9a-f]{12,64}$/;
 export class IncusStorage implements StorageDriver {
   private readonly list: DiskList;
   private readonly power: MachinePower;
+  private readonly limits: DiskLimits;
 
   constructor(
     private readonly backend: IncusBackend,
@@ -38,10 +41,11 @@ export class IncusStorage implements StorageDriver {
   ) {
     this.power = new MachinePower(backend, catalog);
     this.list = new DiskList(backend, catalog);
+    this.limits = new DiskLimits(backend, catalog);
   }
 
   async createDisk(call: DriverCall, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
-    return this.ask(call, 'createDisk', [], async (budget) => {
+    return this.ask(call, 'createDisk', neededFor(specification.iopsLimit), async (budget) => {
       const { imageReference } = specification;
       const config = diskConfig(specification, null);
       return this.ensure(specification, config, budget, async () =>
@@ -53,7 +57,7 @@ export class IncusStorage implements StorageDriver {
   }
 
   async cloneDisk(call: DriverCall, sourceDiskId: string, specification: DiskSpecification): Promise<Outcome<ObservedDisk>> {
-    return this.ask(call, 'cloneDisk', [], async (budget) => {
+    return this.ask(call, 'cloneDisk', neededFor(specification.iopsLimit), async (budget) => {
       const config = { ...diskConfig(specification, sourceDiskId), [Key.ORIGIN]: sourceDiskId };
       const made = await this.ensure(specification, config, budget, async () => this.copy(sourceDiskId, specification, config, budget));
       if (made.state !== 'DONE' || made.value.sizeGib >= specification.sizeGib) return made;
@@ -64,6 +68,13 @@ export class IncusStorage implements StorageDriver {
 
   async resizeDisk(call: DriverCall, diskId: string, sizeGib: number): Promise<Outcome<void>> {
     return this.ask(call, 'resizeDisk', [], async (budget) => this.resize(diskId, sizeGib, budget));
+  }
+
+  async limitDisk(call: DriverCall, diskId: string, iopsLimit: number | null): Promise<Outcome<void>> {
+    return this.ask(call, 'limitDisk', neededFor(iopsLimit), async (budget) => {
+      const disk = await this.require(diskId, budget);
+      return this.limits.set(disk, diskId, iopsLimit, budget).catch(this.unlessChanged(disk, diskId, budget));
+    });
   }
 
   async deleteDisk(call: DriverCall, diskId: string): Promise<Outcome<void>> {
@@ -138,7 +149,7 @@ export class IncusStorage implements StorageDriver {
   async getDisk(call: DriverCall, diskId: string): Promise<ObservedDisk | undefined> {
     return this.ask(call, 'getDisk', [], async (budget) => {
       const disk = await this.find(diskId, budget);
-      return disk === undefined ? undefined : this.observe(disk);
+      return disk === undefined ? undefined : this.look(disk, budget);
     });
   }
 
@@ -169,7 +180,7 @@ export class IncusStorage implements StorageDriver {
       this.requireReachable(disk, diskId);
       const present = disk.kind === 'ROOT' ? disk.root.value.config : disk.volume.volume.config;
       if (present[Key.DISK_SPECIFICATION] !== config[Key.DISK_SPECIFICATION]) throw this.backend.conflict('disk', diskId);
-      return this.observe(disk);
+      return this.look(disk, budget);
     };
     const makeInPool = async (): Promise<Outcome<void>> => make().catch(async (error: unknown) => this.failedIn(poolName, error, budget));
     return this.make({ find, isBeingMade: async () => this.isBeingMade(diskId, config, budget), make: makeInPool }, budget);
@@ -217,14 +228,15 @@ export class IncusStorage implements StorageDriver {
   }
 
   private async createVolume(specification: DiskSpecification, settings: Pick<NewVolume, 'config' | 'source'>, budget: Budget): Promise<Outcome<void>> {
-    const { diskId, poolName, hostName, sizeGib } = specification;
+    const { diskId, poolName, hostName, sizeGib, iopsLimit } = specification;
     const contentType = this.backend.settings.instanceType === 'container' ? 'filesystem' : 'block';
-    const volume: NewVolume = { name: nameOf(diskId), content_type: contentType, ...settings, config: { ...settings.config, size: asGib(sizeGib) } };
+    const config = { ...settings.config, size: asGib(sizeGib), ...(iopsLimit === null ? {} : { [Key.IOPS_LIMIT]: String(iopsLimit) }) };
+    const volume: NewVolume = { name: nameOf(diskId), content_type: contentType, ...settings, config };
     return this.settle(budget, isNever, async () => this.backend.client.storagePools.createVolume(poolName, volume, { ...budget.request, ...targetOf(hostName) }));
   }
 
   private async createRoot(specification: DiskSpecification, config: Config, image: string, budget: Budget): Promise<Outcome<void>> {
-    const { diskId, poolName, hostName, sizeGib } = specification;
+    const { diskId, poolName, hostName, sizeGib, iopsLimit } = specification;
     const { instanceType, profiles } = this.backend.settings;
     const instance: NewInstance = {
       name: nameOf(diskId),
@@ -232,7 +244,7 @@ export class IncusStorage implements StorageDriver {
       source: FINGERPRINT.test(image) ? { type: 'image', fingerprint: image } : { type: 'image', alias: image },
       profiles,
       config: { ...config, 'boot.autostart': 'false' },
-      devices: { [ROOT_DEVICE]: { type: 'disk', path: '/', pool: poolName, size: asGib(sizeGib) } },
+      devices: { [ROOT_DEVICE]: withLimit({ type: 'disk', path: '/', pool: poolName, size: asGib(sizeGib) }, iopsLimit) },
     };
     return this.createInstance(instance, hostName, budget).catch((error: unknown) => {
       // What Incus says where it knows no image of that alias.
@@ -279,7 +291,7 @@ export class IncusStorage implements StorageDriver {
       config: { ...MACHINE_OFF, ...config, 'boot.autostart': 'false' },
       devices: {
         ...Object.fromEntries(others.map((name) => [name, { type: 'none' }])),
-        [ROOT_DEVICE]: { type: 'disk', path: '/', pool: specification.poolName, size: asGib(specification.sizeGib) },
+        [ROOT_DEVICE]: withLimit({ type: 'disk', path: '/', pool: specification.poolName, size: asGib(specification.sizeGib) }, specification.iopsLimit),
       },
     };
     return this.createInstance(instance, specification.hostName, budget);
@@ -375,13 +387,13 @@ export class IncusStorage implements StorageDriver {
     if (tagOf(disk) === '') throw this.backend.away(diskId, disk.kind === 'ROOT' ? disk.root.reason : undefined);
   }
 
+  private async look(disk: FoundDisk, budget: Budget): Promise<ObservedDisk> {
+    return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume, await this.limits.holder(disk, budget));
+  }
+
   private observe(disk: FoundDisk): ObservedDisk {
     return disk.kind === 'ROOT' ? observedRoot(disk.root.value) : observedVolume(disk.volume);
   }
 }
 
 const isNever = (): boolean => false;
-
-/** Pools that all members share know no member. */
-const targetOf = (hostName: string | null): { target?: string } =>
-  hostName === null || hostName === '' || hostName === 'none' ? {} : { target: hostName };

@@ -28,6 +28,7 @@ const CAPABILITIES = {
   kubernetesNodes: false,
   router: true,
   firewall: true,
+  iopsLimit: false,
 };
 
 function alone(network: Network): Driver {

@@ -17,6 +17,7 @@ export function diskOf(diskId: string, overrides: Partial<DiskSpecification> = {
     poolName: 'local',
     hostName: 'host-1',
     sizeGib: 10,
+    iopsLimit: null,
     imageReference: null,
     ...overrides,
   };

@@ -1,4 +1,4 @@
-import { hashOf, type DiskHealth, type DiskSpecification, type DriverCall, type ObservedDisk, type Outcome, type StorageDriver } from '#drivers';
+import { distinguishingOf, hashOf, type DiskHealth, type DiskSpecification, type DriverCall, type ObservedDisk, type Outcome, type StorageDriver } from '#drivers';
 import type { SimulatedBackend } from './backend.js';
 
 export class SimulatedStorage implements StorageDriver {
@@ -19,6 +19,16 @@ export class SimulatedStorage implements StorageDriver {
       needs: ['storage'],
       ids: [diskId],
       arguments: { sizeGib },
+    });
+  }
+
+  async limitDisk(call: DriverCall, diskId: string, iopsLimit: number | null): Promise<Outcome<void>> {
+    return this.backend.ask(call, {
+      method: 'limitDisk',
+      effect: 'CHANGE',
+      needs: ['storage', ...(iopsLimit === null ? [] : ['iopsLimit' as const])],
+      ids: [diskId],
+      arguments: { iopsLimit },
     });
   }
 
@@ -74,9 +84,9 @@ export class SimulatedStorage implements StorageDriver {
     return this.backend.ask(call, {
       method,
       effect: 'CHANGE',
-      needs: ['storage'],
+      needs: ['storage', ...(specification.iopsLimit === null ? [] : ['iopsLimit' as const])],
       ids: sourceDiskId === null ? [diskId] : [diskId, sourceDiskId],
-      arguments: { ...rest, ...ownership, sourceDiskId, hash: hashOf({ ...specification, sourceDiskId }) },
+      arguments: { ...rest, ...ownership, sourceDiskId, hash: hashOf({ ...distinguishingOf(specification), sourceDiskId }) },
     });
   }
 }

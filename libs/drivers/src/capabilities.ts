@@ -12,6 +12,8 @@ export const capabilitiesSchema = z.strictObject({
   resize: capability,
   moveStopped: capability,
   snapshot: capability,
+  /** Each disk is held to a limit of its own; without it none has one. */
+  iopsLimit: capability,
   guestRun: capability,
   fence: capability,
   loadBalancer: capability,

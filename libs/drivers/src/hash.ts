@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { DiskSpecification } from './storage.js';
 
 /** The same for equal values, in whatever order their fields were named. */
 export function hashOf(value: unknown): string {
@@ -8,4 +9,9 @@ export function hashOf(value: unknown): string {
       : part,
   );
   return createHash('sha256').update(text).digest('base64url');
+}
+
+/** What tells one disk from another by its hash. What disks came to have later counts only where it is asked for: the hash of those that were made before stays. */
+export function distinguishingOf({ iopsLimit, ...specification }: DiskSpecification): Record<string, unknown> {
+  return { ...specification, ...(iopsLimit === null ? {} : { iopsLimit }) };
 }

@@ -298,6 +298,34 @@ describe('an operation', () => {
   });
 });
 
+describe('a command', () => {
+  test('has its control socket before any other: Incus may end it as soon as the others are there, and dies when one connects just then', async () => {
+    const fds = { control: 'control', 0: 'stdin', 1: 'stdout', 2: 'stderr' };
+    const heard: string[] = [];
+    const sockets = new WebSocketServer({ noServer: true });
+    server.on('upgrade', (request, socket, head) => {
+      const secret = new URL(request.url ?? '', 'http://incus').searchParams.get('secret') ?? '';
+      heard.push(`${secret} asked`);
+      const connect = (): void =>
+        sockets.handleUpgrade(request, socket, head, (opened) => {
+          heard.push(`${secret} connected`);
+          if (secret.startsWith('std') && secret !== 'stdin') opened.send('');
+        });
+      if (secret === 'control') setTimeout(connect, 50);
+      else connect();
+    });
+    const ended = { id: 'op-1', class: 'websocket', status_code: 200, err: '', metadata: { return: 0 } };
+    answers = [
+      (_request, response) => response.end(JSON.stringify({ type: 'async', status_code: 100, operation: '/1.0/operations/op-1', metadata: { ...ended, status_code: 103, metadata: { fds } } })),
+      sync(ended),
+    ];
+    expect(await incus.instances.execute('web', { command: ['true'] })).toMatchObject({ exitCode: 0 });
+    expect(heard.slice(0, 2)).toEqual(['control asked', 'control connected']);
+    expect(heard).toHaveLength(8);
+    sockets.close();
+  });
+});
+
 describe('events', () => {
   const event = (action: string): IncusEvent => ({
     type: 'lifecycle',

@@ -67,7 +67,8 @@ it('lets an operator describe a datacenter, and shows it whole', async () => {
   const { registerHosts } = await api.data<{ registerHosts: { count: number; hosts: { name: string }[] } }>(
     'operator',
     `mutation ($backendId: ID!, $rackId: ID!) { registerHosts(input: { backendId: $backendId, zoneId: "berlin", hosts: [
-       { name: "b-1" }, { name: "b-2", rackId: $rackId, labels: ["gpu"] }], rackId: null }) { count hosts { name } } }`,
+       { name: "b-1" }, { name: "b-2", rackId: $rackId, labels: ["gpu"] }], rackId: null,
+       localGuarantees: { failuresToTolerate: 1, failureDomain: DISK, redundancyMethod: MIRRORING, isEncrypted: null } }) { count hosts { name } } }`,
     { backendId, rackId: createRack.rack.id },
   );
   expect(registerHosts).toEqual({ count: 2, hosts: [{ name: 'b-1' }, { name: 'b-2' }] });
@@ -75,8 +76,9 @@ it('lets an operator describe a datacenter, and shows it whole', async () => {
   const query = `query ($zoneId: ID) { hosts(zoneId: $zoneId, first: 10) { totalCount eventCursor nodes {
     name state intent labels traits cpu memoryMib cpuOvercommit zone { name } rack { name } backend { kind health capabilities }
     load { cpuPercent memoryUsedMib } conditions { type status reason } currentOperation { id } } }
-    datastores(zoneId: $zoneId) { nodes { name kind isShared capacityGib usedGib host { name } zone { name } backend { kind } } } }`;
-  const seen = await api.compiled<{ hosts: { totalCount: number; nodes: object[] }; datastores: { nodes: object[] } }>('operator', query, { zoneId });
+    datastores(zoneId: $zoneId) { nodes { id name kind isShared capacityGib usedGib limitsIops
+      guarantees { failuresToTolerate failureDomain redundancyMethod isEncrypted } host { name } zone { name } backend { kind } } } }`;
+  const seen = await api.compiled<{ hosts: { totalCount: number; nodes: object[] }; datastores: { nodes: { id: string }[] } }>('operator', query, { zoneId });
   expect(seen.hosts.totalCount).toBe(2);
   expect(seen.hosts.nodes[1]).toMatchObject({
     name: 'b-2',
@@ -90,6 +92,10 @@ it('lets an operator describe a datacenter, and shows it whole', async () => {
   });
   expect(seen.datastores.nodes).toHaveLength(2);
   expect(seen.datastores.nodes[0]).toMatchObject({ name: 'local', isShared: false, capacityGib: 70, usedGib: 0, zone: { name: 'berlin' } });
+  expect(seen.datastores.nodes[0]).toMatchObject({ guarantees: { failuresToTolerate: 1, failureDomain: 'DISK', redundancyMethod: 'MIRRORING', isEncrypted: false } });
+  const change = 'mutation ($id: ID!) { updateDatastore(input: { id: $id, guarantees: { isEncrypted: true } }) { datastore { guarantees { failuresToTolerate failureDomain isEncrypted } } } }';
+  const changed = await api.data('operator', change, { id: seen.datastores.nodes[0]?.id });
+  expect(changed).toEqual({ updateDatastore: { datastore: { guarantees: { failuresToTolerate: 0, failureDomain: null, isEncrypted: true } } } });
 });
 
 it('never shows a secret, and tells whether there is one', async () => {

@@ -2,6 +2,7 @@ export { backendId, Health, type BackendId, type BackendRow } from './backend/ba
 export { backends, findBackends } from './backend/backend.sql.js';
 export { datastoreId, DatastoreState, type DatastoreId, type DatastoreRow } from './datastore/datastore.js';
 export { datastores, findDatastores } from './datastore/datastore.sql.js';
+export { FailureDomain, isAsWide, MAX_FAILURES, offerOf, RedundancyMethod, type DatastoreGuarantees, type DatastoreOffer } from './datastore/guarantees.js';
 export { backendGone, BackendService, requireActiveBackend, type CreateBackendInput, type UpdateBackendInput } from './backend/backend.service.js';
 export { DatastoreService, type AddDatastoreInput, type UpdateDatastoreInput } from './datastore/datastore.service.js';
 export { DriverRegistry, type DriverRegistryOptions } from './driver/driver-registry.js';

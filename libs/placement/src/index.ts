@@ -19,6 +19,7 @@ export {
   AffinityStrength,
   PlacementFilter,
   PlacementStrategy,
+  type KeptPolicy,
   type Placement,
   type PlacementExplanation,
   type PlacementGroup,

@@ -1,6 +1,6 @@
 import { ChangeSet, type Reader } from '#database';
 import { ContentsOrder, type GoingScope, type ScopeContents } from '#tenancy';
-import { planDiskDeletion } from './disk/disk.service.js';
+import { planDiskDeletion } from './disk/disk-change-plan.js';
 import { countSnapshotsInScope, listSnapshotsInScope } from './disk-snapshot/disk-snapshot.sql.js';
 import { countDisksInScope, findDeletableDisks, findDisks, listDisksInScope } from './disk/disk.sql.js';
 

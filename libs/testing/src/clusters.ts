@@ -43,6 +43,7 @@ export async function clustersBench(options: ComputeBenchOptions = {}): Promise<
   const bench = await computeBench({
     hosts: 6,
     projects: 60,
+    owners: clusters.clusterNodeOwners,
     ...options,
     moreRooms: [clusters.clustersRoom, ...(options.moreRooms ?? [])],
     moreKinds: (drivers, secrets) => {

@@ -1,6 +1,6 @@
 import { insertRows, statement, type RoomSchema } from '#database';
 import type { DriverRegistry } from '#infrastructure';
-import type { VirtualMachineRow, VirtualMachineService, AffinityGroupService, FlavorService, ImageService, CreateVirtualMachineInput } from '#compute';
+import type { MachineOwners, VirtualMachineRow, VirtualMachineService, AffinityGroupService, FlavorService, ImageService, CreateVirtualMachineInput } from '#compute';
 import type { NetworkService } from '#network';
 import type { OperationKind } from '#operations';
 import type { SecretService } from '#secrets';
@@ -12,6 +12,8 @@ export interface ComputeBenchOptions extends DatacenterOptions {
   projects?: number;
   /** Rooms besides network, storage and compute, and those below. */
   moreRooms?: readonly RoomSchema[];
+  /** Who is asked before machines are moved. */
+  owners?: MachineOwners;
   /** Kinds of rooms besides network, storage and compute. */
   moreKinds?: (drivers: DriverRegistry, secrets: SecretService) => readonly OperationKind<unknown>[];
 }
@@ -78,7 +80,7 @@ export async function computeBench(options: ComputeBenchOptions = {}): Promise<C
       const machines = new compute.MachineRealiser(drivers, secrets, { settleMs: SETTLE_MS });
       return [
         ...network.networkOperations(networks),
-        ...compute.computeOperations({ networks, disks, machines }),
+        ...compute.computeOperations({ networks, disks, machines }, options.owners),
         ...(options.moreKinds?.(drivers, secrets) ?? []),
       ];
     },

@@ -164,7 +164,7 @@ async function makeRows(database: Database, endpoint: string, options: Datacente
   const { hosts = 3, cpu = 64, memoryMib = 262_144, poolGib = 1000, sharedGib = 0 } = options;
   const zoneId: string = ids.zoneId.create();
   const backendId: string = ids.backendId.create();
-  const capabilities = { compute: true, network: true, storage: true, snapshot: true, suspend: true, resize: true, moveStopped: true, guestRun: true, loadBalancer: true, kubernetesNodes: true, router: true, firewall: true };
+  const capabilities = { compute: true, network: true, storage: true, snapshot: true, iopsLimit: true, suspend: true, resize: true, moveStopped: true, guestRun: true, loadBalancer: true, kubernetesNodes: true, router: true, firewall: true };
   const hostIds: string[] = [];
   const datastoreIds: string[] = [];
   const numbers = Array.from({ length: hosts }, (_, index) => index + 1);
@@ -179,7 +179,7 @@ async function makeRows(database: Database, endpoint: string, options: Datacente
       return { id, backend_id: backendId, zone_id: zoneId, name: `host-${number}`, cpu, memory_mib: memoryMib, health: 'UP' };
     });
     await insertRows(transaction, 'host', hostRows);
-    const common = { backend_id: backendId, zone_id: zoneId };
+    const common = { backend_id: backendId, zone_id: zoneId, limits_iops: capabilities.iopsLimit };
     const local = hostIds.map((host_id) => ({ ...common, host_id, name: 'local', capacity_gib: poolGib }));
     const shared = { ...common, host_id: null, name: 'shared', capacity_gib: sharedGib };
     const datastoreRows = [...local, shared].filter((row) => row.capacity_gib > 0).map((row) => ({ ...row, id: ids.datastoreId.create() }));

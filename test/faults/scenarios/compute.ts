@@ -130,9 +130,9 @@ async function startMove(stage: Stage, machineId: string): Promise<string> {
   const [machine] = await bench.database.rows(findVirtualMachines, [machineId]);
   const [host] = await bench.database.rows(findHosts, [machine?.host_id ?? '']);
   if (host === undefined) throw new Error(`${machineId} has no host`);
-  const occupant = (await machineOccupants.list(bench.database, host, 500)).find((each) => each.resourceId === machineId);
+  const occupant = (await machineOccupants().list(bench.database, host, 500)).find((each) => each.resourceId === machineId);
   if (occupant === undefined || occupant.blocked !== null) throw new Error(`${machineId} cannot move: ${JSON.stringify(occupant)}`);
-  const { kind, resourceKind, resourceId, input, tenantId = null, projectId = null, backendId = null } = await machineOccupants.move(bench.database, host, occupant);
+  const { kind, resourceKind, resourceId, input, tenantId = null, projectId = null, backendId = null } = await machineOccupants().move(bench.database, host, occupant);
   const id = operationId.create();
   const changes = new ChangeSet().add(OPERATIONS, { id, kind, resourceKind, resourceId, input, tenantId, projectId, backendId });
   lockResources(changes, id, [machineId]);

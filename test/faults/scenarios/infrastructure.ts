@@ -50,7 +50,7 @@ async function leaveBehind({ bench, backendId, tenantId, projectId, hostNames }:
   const card = { portId: ids.port, networkId: ids.network, macAddress: '02:00:00:00:00:01', ipAddress: '10.0.0.5' };
   await network.ensureNetwork(call(), { networkId: ids.network, revision: 1, ownership, subnets: [] });
   await network.ensurePort(call(), { ...card, revision: 1, ownership, subnetId: 'sub', hostName });
-  await storage.createDisk(call(), { diskId: ids.disk, ownership, poolName: 'local', hostName, sizeGib: 1, imageReference: null });
+  await storage.createDisk(call(), { diskId: ids.disk, ownership, poolName: 'local', hostName, sizeGib: 1, iopsLimit: null, imageReference: null });
   await compute.createMachine(call(), {
     machineId: ids.machine,
     hostname: name,

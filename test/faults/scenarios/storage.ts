@@ -1,6 +1,13 @@
-import { DiskService, DiskSnapshotService } from '#storage';
+import { DiskService, DiskSnapshotService, findDisks, planDiskLimit, type DiskRow } from '#storage';
+import { idIn } from '../bench/ids.js';
+import type { Stage } from '../bench/lane.js';
 import type { Scenario } from '../scenario.js';
-import { finished, startDisk, startedBy } from './material.js';
+import { finished, startDisk, startedBy, type Made } from './material.js';
+
+async function startLimit({ bench }: Stage, id: string, toLimit: number | null): Promise<Made> {
+  const [disk] = await bench.database.rows(findDisks, [id]);
+  return { id, operationId: idIn(await bench.operations.submit(planDiskLimit(disk as DiskRow, toLimit)), 'operationId') };
+}
 
 export const storageScenarios: readonly Scenario[] = [
   {
@@ -13,6 +20,14 @@ export const storageScenarios: readonly Scenario[] = [
       const { bench } = stage;
       const id = await finished(stage, await startDisk(stage));
       return { submit: async () => startedBy(await bench.service(DiskService).resize(bench.access, { id, sizeGib: 8 })).operationId };
+    },
+  },
+  {
+    kind: 'storage.disk.limit',
+    async prepare(stage) {
+      const id = await finished(stage, await startDisk(stage));
+      await finished(stage, await startLimit(stage, id, 500));
+      return { submit: async () => (await startLimit(stage, id, 900)).operationId };
     },
   },
   {

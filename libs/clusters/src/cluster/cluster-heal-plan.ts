@@ -5,18 +5,19 @@ import { lockResources, operationId, OPERATIONS } from '#operations';
 import { CHARGES, findCharges, type ChargeRow, type NewCharge } from '#quota';
 import type { ClusterFacts, NodeFacts } from '../guest/cluster-facts.js';
 import type { HealingTarget } from '../health/healing.js';
-import { isServing, type NodeRole } from '../node/cluster-node.js';
+import { isServing } from '../node/cluster-node.js';
 import { newNodes, type NodeHome, type NodeKind, type PlanningTools } from '../node/node-plan.js';
 import { homeOf, lockIdsOfMachines, planNewNodes, type PlannedGrowth } from '../node-pool/node-pool-plan.js';
 import { agreementOf, refuseWithoutAgreement } from './agreement.js';
 import { CLUSTER_HEAL, type HealInput } from './cluster-heal.operation.js';
 import { flavorsById, lockScopes, requireActiveScopes, zoneChooser } from './cluster-resolve.js';
+import { planControlReplacement } from './control-spread.js';
 import { clusterId } from './cluster.js';
 
 /**
  * Plans the replacement of one node as one change set: the new machine with everything it stands on, which takes over what
  * the lost one was charged, and the operation. What has no place, or more than the quota, is a problem of the plan. A lost
- * control node is rather replaced beside another one than not at all.
+ * control node is rather replaced beside another one than not at all, and one that serves where the others can do without both.
  * @param access null when the reconciler asks
  * @throws INVALID_STATE while it is not proven that the lost machine is off or its deletion can prove it, and when too few
  *   control nodes would be left to agree
@@ -52,8 +53,9 @@ export async function planHealing(
   assert(node !== undefined, 'one node was asked for');
   const replacing = lost === undefined ? node : { ...node, replacesId: lost.row.machine_id };
   const home = await homeOf(reader, row);
-  const mayShare = lost === undefined || !isServing(lost.row);
-  const planned = await planReplacement((inHome) => planNewNodes(reader, access, tools, inHome, [replacing]), home, target.role, mayShare);
+  const plan = (inHome: NodeHome): Promise<PlannedGrowth> => planNewNodes(reader, access, tools, inHome, [replacing]);
+  const serves = lost !== undefined && isServing(lost.row);
+  const planned = target.role === 'CONTROL' ? await planControlReplacement(home, row.control_count, serves, plan) : await plan(home);
   const lostIds = lost === undefined ? [] : await lockIdsOfMachines(reader, [lost.row.machine_id]);
   const charges = lostIds.length === 0 ? [] : chargesOf(await reader.rows(findCharges, lostIds));
   const changes = new ChangeSet();
@@ -77,24 +79,6 @@ export async function planHealing(
   changes.resources.push({ action: 'CREATE', kind: 'node', id: node.id, name: node.name, data: { role: target.role } });
   changes.result = { id: row.id, operationId: operation };
   return changes;
-}
-
-/** Where nodes must be apart and there is no such place, beside another one if it may share. */
-async function planReplacement(
-  plan: (home: NodeHome) => Promise<PlannedGrowth>,
-  home: NodeHome,
-  role: NodeRole,
-  mayShare: boolean,
-): Promise<PlannedGrowth> {
-  const apart = await plan(home);
-  const group = home.groups[role];
-  if (apart.changes.problems.length === 0 || group.strength !== 'REQUIRE' || !mayShare) return apart;
-  const shared = await plan({ ...home, groups: { ...home.groups, [role]: { ...group, strength: 'PREFER' } } });
-  if (shared.changes.problems.length === 0) {
-    const message = 'No host without another control node has room, so this one shares its host until one of them is replaced again.';
-    shared.changes.reasons.push({ subject: 'placement', message });
-  }
-  return shared;
 }
 
 /** Nothing is started elsewhere while the machine might still run and nobody could stop it. */

@@ -88,8 +88,8 @@ export async function planTree(
   const tree = { changes, networkId, controlGroupId: control.group.id, workerGroupId: worker.group.id };
   let unplaced = unplacedCharges(shape, nodes);
   try {
-    const set = await planApart(home, shape.control.count, async (inHome, judge) =>
-      planNodes(reader, access, tools.secrets, inHome, nodes, changes, { ...options, ...(judge === undefined ? {} : { judge }) }),
+    const set = await planApart(home, shape.control.count, changes, async (inHome) =>
+      planNodes(reader, access, tools.secrets, inHome, nodes, changes, options),
     );
     // They are in the changes: what has no place from here on is something else.
     unplaced = [];

@@ -155,21 +155,22 @@ function faultTolerance(controls: readonly NodeFacts[], wanted: number): Conditi
   const ready = controls.filter((node) => node.health === 'READY');
   const spare = ready.length - majority(wanted);
   if (spare <= 0) return { type, status: 'FALSE', reason: 'NO_SPARE_CONTROL_NODE', message: 'The loss of another control node would stop the API.' };
-  const sharing = largestShare(ready);
-  const names = sharing.map((node) => `"${node.name}"`).join(' and ');
-  if (sharing.length > spare) {
-    const message = `${names} are on one host, whose loss would stop the API. Replace one of them when another host has room.`;
+  const [largest = [], ...more] = sharesOf(ready);
+  const namesOf = (nodes: readonly NodeFacts[]): string => nodes.map((node) => `"${node.name}"`).join(' and ');
+  if (largest.length > spare) {
+    const message = `${namesOf(largest)} are on one host, whose loss would stop the API. Replace one of them when another host has room.`;
     return { type, status: 'FALSE', reason: 'CONTROL_NODES_SHARE_HOST', message };
   }
-  const besides = sharing.length > 1 ? ` ${names} are on one host.` : '';
+  const others = more.map((nodes) => `, ${namesOf(nodes)} on another`).join('');
+  const besides = largest.length === 0 ? '' : ` ${namesOf(largest)} are on one host${others}. Replace one of them when another host has room.`;
   return { type, status: 'TRUE', reason: 'SPARE_CONTROL_NODES', message: `${spare} control nodes may be lost and the API still answers.${besides}` };
 }
 
-/** Those of the host that has the most of them. */
-function largestShare(nodes: readonly NodeFacts[]): NodeFacts[] {
+/** Those that share a host, host by host, the largest share first. */
+function sharesOf(nodes: readonly NodeFacts[]): NodeFacts[][] {
   const placed = nodes.filter((node) => node.hostId !== null);
-  const [largest = []] = [...Map.groupBy(placed, (node) => node.hostId).values()].sort((one, other) => other.length - one.length);
-  return largest;
+  const shares = [...Map.groupBy(placed, (node) => node.hostId).values()].filter(({ length }) => length > 1);
+  return shares.sort((one, other) => other.length - one.length);
 }
 
 /** Keeps the times of what has not changed. */

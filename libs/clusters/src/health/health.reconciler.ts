@@ -120,7 +120,9 @@ class ClusterLook {
         const { row } = node;
         const isSuspect = row.health !== 'READY' || observation.suspects[row.id] !== undefined;
         const asks = isWorthAsking(ground) && (asksAll || isSuspect);
-        const answer = asks ? await queue.run(() => checkGuest(check, facts, node, round, signal)) : undefined;
+        // What a check of this round has found before it was made or moved, is none of it any more.
+        const look = row.health === 'UNKNOWN' ? `${round}-${row.health_since.getTime()}` : round;
+        const answer = asks ? await queue.run(() => checkGuest(check, facts, node, look, signal)) : undefined;
         const before = { health: row.health, reason: row.health_reason, since: row.health_since };
         const folded = foldSighting(before, observation.suspects[row.id], sightingOf(ground, answer), thresholds, new Date());
         if (folded.suspect !== undefined) suspects[row.id] = folded.suspect;

@@ -151,7 +151,7 @@ describe('a cluster on three hosts', () => {
     expect(await condition(cluster, 'FAULT_TOLERANT')).toMatchObject({ status: 'TRUE', reason: 'SPARE_CONTROL_NODES' });
   }, 60_000);
 
-  it('gets no five control nodes where one host would have three of them', async () => {
+  it('gets no five control nodes where one host would have three of them, and no three where one would have two', async () => {
     const [away] = await hosts();
     const setIntent = async (intent: string): Promise<unknown> => bench.room.database.rows(intend, String(away?.id), intent);
     await setIntent('SUSPENDED');
@@ -162,6 +162,7 @@ describe('a cluster on three hosts', () => {
       // Nothing is shown as made, nor charged twice, that has no place.
       expect(plan?.changes.resources.filter(({ kind }) => kind === 'virtual machine' || kind === 'node')).toEqual([]);
       expect(plan?.changes.problems.map(({ code }) => code)).toEqual(['INSUFFICIENT_CAPACITY']);
+      await expect(bench.clusters.create(access, bench.request(bench.emptyProject(), 'paired', { nodePools: [] }))).rejects.toMatchObject({ code: 'INSUFFICIENT_CAPACITY' });
     } finally {
       await setIntent('ENABLED');
     }

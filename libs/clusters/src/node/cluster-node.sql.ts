@@ -77,6 +77,13 @@ export const setNodeHealth = statement<never, [observations: string]>(
    WHERE n.id = seen.id`,
 );
 
+/** One that was ready and may not be by now. */
+export const markNodeUnseen = statement<{ cluster_id: string }, [machineId: string]>(
+  'cluster_node.mark_unseen',
+  `UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
+   WHERE machine_id = $1 AND phase = 'JOINED' AND health = 'READY' RETURNING cluster_id`,
+);
+
 export const removeNodes = statement<never, [machineIds: string[]]>(
   'cluster_node.remove',
   `DELETE FROM cluster_node WHERE id IN (

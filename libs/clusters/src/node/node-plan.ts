@@ -55,7 +55,6 @@ export function newNodes(clusterName: string, kind: NodeKind, count: number): Ne
 /**
  * Plans the machines of new nodes, all placed at once, and the nodes' rows. Includes them in `changes`.
  * @param access null for the system's own work
- * @param options.judge looks at where they would be and refuses by throwing, before anything is included
  * @throws INSUFFICIENT_CAPACITY with the explanation
  */
 export async function planNodes(
@@ -65,7 +64,7 @@ export async function planNodes(
   home: NodeHome,
   nodes: readonly NewNode[],
   changes: ChangeSet,
-  options: { explain?: boolean; judge?: (set: MachineSetPlan) => void } = {},
+  options: { explain?: boolean } = {},
 ): Promise<MachineSetPlan> {
   const { tenantId, projectId, clusterId, image, networkId, groups, blueprint, release } = home;
   const set = await planVirtualMachines(
@@ -97,7 +96,6 @@ export async function planNodes(
     },
     changes,
   );
-  options.judge?.(set);
   changes.include(set.changes);
   for (const { id, machineId, name, role, pool } of nodes) {
     changes.add(ROWS, {

@@ -1,4 +1,5 @@
 import { ChangeSet, ROWS } from '#database';
+import type { PlacementGroup } from '#placement';
 import { affinityGroupId } from './affinity-group.service.js';
 import type { AffinityGroupRow } from './affinity-group.sql.js';
 
@@ -9,7 +10,10 @@ export interface AffinityGroupRequest extends Pick<AffinityGroupRow, 'policy' | 
   ownerId: string;
 }
 
-export type PlannedAffinityGroup = Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'>;
+export interface PlannedAffinityGroup extends Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> {
+  /** How many members may meet where a REQUIRE group keeps them apart, for those that are better in one place than nowhere. */
+  most?: number;
+}
 
 /** A group that is made together with its first members: include its changes before theirs. */
 export function planAffinityGroup(request: AffinityGroupRequest): { changes: ChangeSet; group: PlannedAffinityGroup } {
@@ -21,6 +25,16 @@ export function planAffinityGroup(request: AffinityGroupRequest): { changes: Cha
   });
   changes.resources.push({ action: 'CREATE', kind: 'affinity group', id, name, data: { policy, strength, scope } });
   return { changes, group: { id, policy, strength, scope } };
+}
+
+/** What the scheduler is told of a group. */
+export function placedBy({ id, policy, strength, scope, most = 1 }: PlannedAffinityGroup): Omit<PlacementGroup, 'existingHostIds'> {
+  return { id, policy, strength, scope, most };
+}
+
+/** Racks and zones, over which the group's members are spread as well where there are several. */
+export function widerGroups({ id }: Pick<PlannedAffinityGroup, 'id'>): Omit<PlacementGroup, 'existingHostIds'>[] {
+  return (['RACK', 'ZONE'] as const).map((scope) => ({ id: `${id}/${scope}`, policy: 'ANTI_AFFINITY', strength: 'PREFER', scope }));
 }
 
 /** Ends groups that have no members any more, with their owner. */

@@ -31,8 +31,8 @@ export interface GroupJoin {
   zoneId: string;
   /** A member that is deleted before. */
   replacesId: string | null;
-  /** How strictly it was placed: PREFER in a REQUIRE group, where a place that breaks the rule is better than none. */
-  strength: AffinityGroupRow['strength'];
+  /** How many members, it included, may meet there though the group requires them to be apart. */
+  most: number;
 }
 
 /** The group is locked, so that two plans cannot put two members that must be apart on one host. */

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { statement } from '#database';
-import { findHosts, HostMaintenanceService, hostOperations, HostOccupancy, type HostRow } from '#infrastructure';
+import { findHosts, HostMaintenanceService, hostOperations, HostOccupancy, hostState, type HostRow } from '#infrastructure';
 import { computeBench, systemAccess, type BenchProject, type ComputeBench } from '#testing';
+import { noOwners } from '../host/machine-owners.js';
 import { machineOccupants } from '../index.js';
 
 const movesUnderWay = statement<{ code: string | null }>(
@@ -10,17 +11,24 @@ const movesUnderWay = statement<{ code: string | null }>(
   `SELECT blocker ->> 'code' AS code FROM operation WHERE kind = 'compute.virtual_machine.move' AND ended_at IS NULL`,
 );
 
+const waitingForGroups = statement<{ waiting: number }>(
+  'spec.affinity_waiting',
+  `SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM affinity_group%FOR UPDATE%'`,
+);
+
 const access = systemAccess();
 const occupancy = new HostOccupancy();
-occupancy.register(machineOccupants);
+occupancy.register(machineOccupants());
 
 /** Three hosts without a rack, whose machines can be moved. */
 describe('affinity groups', () => {
   let bench: ComputeBench;
   let maintenance: HostMaintenanceService;
+  /** How many members may meet where they cannot be apart. */
+  let most = 1;
 
   beforeAll(async () => {
-    bench = await computeBench({ poolGib: 0, sharedGib: 1000, moreKinds: () => hostOperations(occupancy) });
+    bench = await computeBench({ poolGib: 0, sharedGib: 1000, owners: { ...noOwners, mostTogether: async () => most }, moreKinds: () => hostOperations(occupancy) });
     maintenance = new HostMaintenanceService(bench.center.commands, occupancy);
   });
   afterEach(() => bench.center.world.clearFaults());
@@ -31,6 +39,7 @@ describe('affinity groups', () => {
     if (host === undefined) throw new Error(`machine ${machineId} is on no host`);
     return host;
   }
+  const current = async ({ id }: HostRow): Promise<HostRow> => (await bench.room.database.rows(findHosts, [id]))[0] as HostRow;
   /** The hosts of the next test have no members of other groups, which may stand in each other's way as well. */
   async function remove(ids: readonly string[]): Promise<void> {
     for (const id of ids) {
@@ -78,6 +87,36 @@ describe('affinity groups', () => {
     await until(async () => (await bench.room.database.rows(movesUnderWay)).some(({ code }) => code === 'INSUFFICIENT_CAPACITY'));
     const places = await Promise.all(ids.map(hostOf));
     expect(new Set(places.map((host) => host.id)).size).toBe(2);
+    for (const { id, state } of await operations()) if (state === 'WAITING') await bench.center.operations.cancel(id);
+    await Promise.all(orders.map(({ result }) => bench.center.ended(result.operationId)));
+    for (const host of hosts) if (hostState(await current(host)) === 'IN_MAINTENANCE') await maintenance.exit(access, { id: host.id });
+    await remove(ids);
+  });
+
+  it('lets as many meet as their owner says, and not one more, though all are moved at once', async () => {
+    const project = await bench.freshProject();
+    const group = await bench.groups.create(access, { projectId: project.projectId, name: 'apart', policy: 'ANTI_AFFINITY' });
+    const ids: string[] = [];
+    for (const name of ['one', 'two', 'three']) ids.push(await bench.running(project, name, { affinityGroup: 'apart' }));
+    most = 2;
+    const leaving = await Promise.all(ids.slice(0, 2).map(hostOf));
+    const session = bench.room.database.dataSource.createQueryRunner();
+    let orders: Awaited<ReturnType<typeof maintenance.enter>>[] = [];
+    try {
+      // Both have chosen the third host before one of them has it.
+      await session.startTransaction();
+      await session.query('SELECT id FROM affinity_group WHERE id = $1 FOR UPDATE', [group.result.id]);
+      orders = await Promise.all(leaving.map((host) => maintenance.enter(access, { id: host.id, whenBlocked: 'WAIT' })));
+      await until(async () => (await bench.room.database.first(waitingForGroups))?.waiting === 2);
+    } finally {
+      await session.rollbackTransaction();
+      await session.release();
+    }
+    const operations = () => Promise.all(orders.map(({ result }) => bench.center.operation(result.operationId)));
+    await until(async () => (await operations()).some(({ state }) => state === 'SUCCEEDED'));
+    await until(async () => (await bench.room.database.rows(movesUnderWay)).some(({ code }) => code === 'INSUFFICIENT_CAPACITY'));
+    const hostIds = (await Promise.all(ids.map(hostOf))).map(({ id }) => id);
+    expect([...Map.groupBy(hostIds, (id) => id).values()].map(({ length }) => length).sort((one, other) => one - other)).toEqual([1, 2]);
     for (const { id, state } of await operations()) if (state === 'WAITING') await bench.center.operations.cancel(id);
     await Promise.all(orders.map(({ result }) => bench.center.ended(result.operationId)));
   });

@@ -46,13 +46,13 @@ const domain = (member: string): string =>
 
 /**
  * Groups whose REQUIRE rule a new member would break with another, present or new; seen under the group's lock. A member that
- * is being moved counts at both of its places. Members that were let in against the rule keep nobody else out.
+ * is being moved counts at both of its places. A plan of the release before does not say how many may meet: then none.
  */
 export const brokenGroups = statement<{ id: string; name: string }, [members: string]>(
   'affinity_group.broken',
   `WITH joining AS (
-     SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, strength
-     FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, strength text)
+     SELECT "groupId" AS group_id, "resourceId" AS id, "replacesId" AS replaces_id, "hostId" AS host_id, "rackId" AS rack_id, "zoneId" AS zone_id, most
+     FROM jsonb_to_recordset($1::jsonb) AS j("groupId" text, "resourceId" text, "hostId" text, "rackId" text, "zoneId" text, "replacesId" text, most int)
    ), member AS (
      SELECT group_id, id, host_id, rack_id, zone_id FROM joining
      UNION ALL
@@ -61,8 +61,12 @@ export const brokenGroups = statement<{ id: string; name: string }, [members: st
      WHERE v.affinity_group_id IN (SELECT group_id FROM joining) AND v.lifecycle <> 'FAILED'
        AND NOT EXISTS (SELECT FROM joining AS j WHERE v.id IN (j.id, j.replaces_id))
    )
-   SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id JOIN member AS m ON m.group_id = g.id AND m.id <> j.id
-   WHERE g.strength = 'REQUIRE' AND j.strength IS DISTINCT FROM 'PREFER' AND (${domain('j')} = ${domain('m')}) = (g.policy = 'ANTI_AFFINITY')`,
+   SELECT DISTINCT g.id, g.name FROM affinity_group AS g JOIN joining AS j ON j.group_id = g.id
+   CROSS JOIN LATERAL (
+     SELECT count(DISTINCT m.id) FILTER (WHERE ${domain('j')} = ${domain('m')}) AS there, count(*) FILTER (WHERE ${domain('j')} <> ${domain('m')}) AS elsewhere
+     FROM member AS m WHERE m.group_id = g.id AND m.id <> j.id
+   ) AS others
+   WHERE g.strength = 'REQUIRE' AND CASE g.policy WHEN 'ANTI_AFFINITY' THEN others.there >= coalesce(j.most, 1) ELSE others.elsewhere > 0 END`,
 );
 
 type ListParameters = [all: boolean, tenantIds: string[], projectIds: string[], projectId: string | null];

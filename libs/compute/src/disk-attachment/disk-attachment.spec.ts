@@ -215,7 +215,7 @@ describe('disks of machines on hosts with pools of their own', () => {
     const { machineId, diskId } = await pair('stays');
     await succeeds(attach(diskId, machineId));
     const [host] = await bench.room.database.rows(findHosts, [(await bench.machine(machineId)).host_id]);
-    const occupants = host === undefined ? [] : await machineOccupants.list(bench.room.database, host, 500);
+    const occupants = host === undefined ? [] : await machineOccupants().list(bench.room.database, host, 500);
     expect(occupants.find((each) => each.resourceId === machineId)?.blocked).toMatchObject({ data: { diskIds: expect.arrayContaining([diskId]) } });
   });
 

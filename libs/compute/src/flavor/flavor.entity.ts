@@ -1,4 +1,4 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
 
 @Entity('flavor')
@@ -7,6 +7,7 @@ import { RowTimes } from '#database';
 @Check('flavor_disk', 'disk_gib > 0')
 @Check('flavor_state', `state IN ('ACTIVE', 'PENDING_DELETE')`)
 @Index('flavor_name', ['name'], { unique: true })
+@Index('flavor_of_storage_policy', ['storagePolicyId'], { where: '(storage_policy_id IS NOT NULL)' })
 export class FlavorEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'flavor_pkey' })
   id!: string;
@@ -34,4 +35,8 @@ export class FlavorEntity extends RowTimes {
 
   @Column('text', { default: 'ACTIVE' })
   state!: string;
+
+  @ForeignKey('storage_policy', { name: 'flavor_storage_policy' })
+  @Column({ name: 'storage_policy_id', type: 'text', collation: 'C', nullable: true })
+  storagePolicyId!: string | null;
 }

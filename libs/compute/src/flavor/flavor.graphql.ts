@@ -1,4 +1,4 @@
-import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Query, Resolver } from '@nestjs/graphql';
+import { Args, ArgsType, Context, Field, ID, Info, InputType, Int, Mutation, ObjectType, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { invalidInput, notFound } from '#core';
 import { Database, type Reader } from '#database';
@@ -7,6 +7,7 @@ import { listSource, readConnection } from '#events/api';
 import { Authenticated, connectionOf, DateTime, forgetLoaded, loader, Long, Node, NodeRegistry, PageArguments, type Connection, type GraphqlContext } from '#graphql';
 import { SYSTEM_PLACE } from '#identity';
 import { accessOf, CommandPayload, onlyForMembers, toPayload } from '#identity/api';
+import { loadStoragePolicy, StoragePolicy } from '#storage/api';
 import { withoutNulls } from '../catalogue.graphql.js';
 import { CatalogueState } from '../catalogue.js';
 import { FlavorService } from './flavor.service.js';
@@ -49,6 +50,8 @@ export class Flavor extends Node {
 
   @Field(() => DateTime, { description: 'When it was made.' })
   readonly createdAt!: Date;
+
+  readonly storagePolicyId!: string | null;
 }
 
 export function toFlavor(row: FlavorRow): Flavor {
@@ -64,6 +67,7 @@ export function toFlavor(row: FlavorRow): Flavor {
     version: row.version,
     revision: row.revision,
     createdAt: row.created_at,
+    storagePolicyId: row.storage_policy_id,
   };
 }
 
@@ -110,6 +114,12 @@ export class CreateFlavorInput {
 
   @Field(() => [FlavorCostInput], { nullable: true, description: 'What a machine takes of the quota besides what follows from its size.' })
   readonly costs?: FlavorCostInput[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Id or name of the storage policy that root disks of its machines keep to, unless they name another; the default one if not given.',
+  })
+  readonly storagePolicy?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;
@@ -169,6 +179,15 @@ export class FlavorResolver {
   flavors(@Args() args: FlavorsArguments, @Context() context: GraphqlContext, @Info() info: GraphQLResolveInfo): Promise<Connection<Flavor>> {
     const source = onlyForMembers(context, listSource(flavors, this.database, [args.name ?? null], 'NAME'));
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toFlavor);
+  }
+
+  // Undecorated parameters: called once a row of a list.
+  @ResolveField('storagePolicy', () => StoragePolicy, {
+    nullable: true,
+    description: 'What root disks of its machines keep to, unless they name another; null for the default one.',
+  })
+  storagePolicy(flavor: Flavor, _args: unknown, context: GraphqlContext): Promise<StoragePolicy | null> {
+    return loadStoragePolicy(this.database, context, flavor.storagePolicyId);
   }
 
   @Mutation(() => CreateFlavorPayload, { description: 'For operators: offers a size of machines.' })

@@ -13,12 +13,16 @@ import {
 } from '#core';
 import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
+import { resolveStoragePolicies } from '#storage';
 import { findFlavors, findFlavorsByReference, flavorInUse, type FlavorRow } from './flavor.sql.js';
 
 export const flavorId = defineId('flv');
 
 // It went, or came into use, since the plan was made: plan again.
 constraintMeans('virtual_machine_flavor', (detail) => new LostRace('flavor', detail));
+
+constraintMeans('flavor_storage_policy', (detail) => new LostRace('storage policy', detail));
+constraintMeans('virtual_machine_storage_policy', (detail) => new LostRace('storage policy', detail));
 
 constraintMeans('flavor_name', () => new MuonError('ALREADY_EXISTS', 'A flavor of this name exists already.', { field: 'input.name' }));
 
@@ -40,6 +44,8 @@ export const createFlavorInput = z.strictObject({
     )
     .max(20)
     .default([]),
+  /** Id or name of what root disks of its machines keep to, unless they name another. */
+  storagePolicy: z.string().min(1).max(100).optional(),
 });
 export type CreateFlavorInput = z.input<typeof createFlavorInput>;
 
@@ -49,7 +55,7 @@ export class FlavorService {
 
   async create(access: Access, raw: CreateFlavorInput, options: CommandOptions = {}): Promise<CommandResult> {
     const input = parseInput(createFlavorInput, raw);
-    const plan = async (): Promise<ChangeSet> => {
+    const plan = async (reader: Reader): Promise<ChangeSet> => {
       access.requireSystem(Action.CREATE_CHILD, 'flavor');
       const costs = Object.fromEntries(input.costs.map((cost) => [cost.key, cost.amount]));
       for (const [index, cost] of input.costs.entries()) {
@@ -58,10 +64,12 @@ export class FlavorService {
         }
       }
       if (Object.keys(costs).length !== input.costs.length) throw invalidInput('input.costs', 'Name each quota key once.');
+      const { storagePolicy: reference } = input;
+      const [chosen = null] = reference === undefined ? [] : await resolveStoragePolicies(reader, [{ reference, field: 'input.storagePolicy' }]);
       const id = flavorId.create();
       const changes = new ChangeSet().add(ROWS, {
         table: 'flavor',
-        insert: { id, name: input.name, cpu: input.cpu, memory_mib: input.memoryMib, disk_gib: input.diskGib, costs },
+        insert: { id, name: input.name, cpu: input.cpu, memory_mib: input.memoryMib, disk_gib: input.diskGib, costs, storage_policy_id: chosen?.policy.id ?? null },
       });
       changes.resources.push({ action: 'CREATE', kind: 'flavor', id, name: input.name });
       changes.result = { id };

@@ -11,13 +11,15 @@ export interface FlavorRow {
   disk_gib: number;
   /** Amounts per quota key that a machine of this flavor takes, beyond its size. */
   costs: Record<string, number>;
+  /** What root disks of its machines keep to, unless they name another; null for the default one. */
+  storage_policy_id: string | null;
   state: CatalogueState;
   version: number;
   revision: number;
   created_at: Date;
 }
 
-const COLUMNS = 'id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, state, version, revision, created_at';
+const COLUMNS = 'id, tenant_id, project_id, name, cpu, memory_mib, disk_gib, costs, storage_policy_id, state, version, revision, created_at';
 
 export const findFlavors = statement<FlavorRow, [ids: string[]]>(
   'flavor.find',

@@ -4,13 +4,13 @@ import type { VirtualMachineRow } from '../virtual-machine/virtual-machine.js';
 export interface MachineOnHost
   extends Pick<
     VirtualMachineRow,
-    'id' | 'name' | 'owner_id' | 'tenant_id' | 'project_id' | 'backend_id' | 'rack_id' | 'lifecycle' | 'desired_power' | 'observed_power'
+    'id' | 'name' | 'owner_id' | 'affinity_group_id' | 'tenant_id' | 'project_id' | 'backend_id' | 'rack_id' | 'lifecycle' | 'desired_power' | 'observed_power'
   > {
   /** Disks that lie on the host itself. */
   local_disk_ids: string[];
   /** Those of them that can be detached. */
   local_data_disk_ids: string[];
-  /** Who is at it. */
+  /** Who is at it, or at what it belongs to. */
   busy_operation_id: string | null;
   busy_operation_kind: string | null;
 }
@@ -18,7 +18,7 @@ export interface MachineOnHost
 /** What is on a host, with what keeps it there. */
 export const findMachinesOnHost = statement<MachineOnHost, [hostId: string, limit: number]>(
   'virtual_machine.on_host',
-  `SELECT m.id, m.name, m.owner_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
+  `SELECT m.id, m.name, m.owner_id, m.affinity_group_id, m.tenant_id, m.project_id, m.backend_id, m.rack_id, m.lifecycle, m.desired_power, m.observed_power,
      coalesce(local.ids, '{}') AS local_disk_ids, coalesce(local.data_ids, '{}') AS local_data_disk_ids, busy.id AS busy_operation_id, busy.kind AS busy_operation_kind
    FROM virtual_machine AS m
    LEFT JOIN LATERAL (
@@ -27,7 +27,7 @@ export const findMachinesOnHost = statement<MachineOnHost, [hostId: string, limi
    ) AS local ON true
    LEFT JOIN LATERAL (
      SELECT o.id, o.kind FROM resource_lock AS l JOIN operation AS o ON o.id = l.root_operation_id
-     WHERE l.resource_id = m.id
+     WHERE l.resource_id IN (m.id, m.owner_id) ORDER BY l.resource_id = m.id DESC LIMIT 1
    ) AS busy ON true
    WHERE m.host_id = $1 AND m.lifecycle <> 'FAILED' ORDER BY m.id LIMIT $2::int`,
 );

@@ -20,7 +20,7 @@ interface Setting {
 }
 
 const occupancy = new HostOccupancy();
-occupancy.register(machineOccupants);
+occupancy.register(machineOccupants());
 
 async function setUp(pools: ComputeBenchOptions): Promise<Setting> {
   const bench = await computeBench({ ...pools, moreKinds: (drivers) => [...hostOperations(occupancy), ...storageOperations(new DiskRealiser(drivers))] });

@@ -2,32 +2,37 @@ import { MuonError, type ErrorRecord } from '#core';
 import type { Reader } from '#database';
 import { findBackends, type HostOccupant, type HostOccupants, type HostRow, type InfrastructureUsers } from '#infrastructure';
 import type { ChildOperation } from '#operations';
+import { noOwners, type MachineOwners } from './machine-owners.js';
 import { countMachinesInZone, countMachinesOnHost, findMachinesOnHost, type MachineOnHost } from './host-machines.sql.js';
 
 interface MachineOccupant extends HostOccupant {
   move: ChildOperation;
 }
 
-/** Virtual machines leave a host by being stopped, moved and started again. */
-export const machineOccupants: HostOccupants = {
-  name: 'compute',
-  async list(reader, host, limit): Promise<MachineOccupant[]> {
-    const machines = await reader.rows(findMachinesOnHost, host.id, limit);
-    const [backend] = machines.length === 0 ? [] : await reader.rows(findBackends, [host.backend_id]);
-    const canMove = backend?.capabilities.moveStopped === true;
-    return machines.map((machine) => ({
-      resourceId: machine.id,
-      kind: 'virtual machine',
-      name: machine.name,
-      blocked: whatHolds(machine, canMove),
-      move: moveOf(machine, host),
-    }));
-  },
-  async count(reader, host) {
-    return (await reader.first(countMachinesOnHost, host.id))?.machines ?? 0;
-  },
-  move: async (_reader: Reader, _host: HostRow, occupant: HostOccupant) => (occupant as MachineOccupant).move,
-};
+/** Virtual machines leave a host by being stopped, moved and started again; of one owner's one at a time, when it lets them. */
+export function machineOccupants(owners: MachineOwners = noOwners): HostOccupants {
+  return {
+    name: 'compute',
+    async list(reader, host, limit): Promise<MachineOccupant[]> {
+      const machines = await reader.rows(findMachinesOnHost, host.id, limit);
+      const [backend] = machines.length === 0 ? [] : await reader.rows(findBackends, [host.backend_id]);
+      const canMove = backend?.capabilities.moveStopped === true;
+      const held = await owners.whatHolds(reader, machines.filter((machine) => machine.owner_id !== null));
+      return machines.map((machine) => ({
+        resourceId: machine.id,
+        kind: 'virtual machine',
+        name: machine.name,
+        owner: machine.owner_id,
+        blocked: whatHolds(machine, canMove) ?? held.get(machine.id) ?? null,
+        move: moveOf(machine, host),
+      }));
+    },
+    async count(reader, host) {
+      return (await reader.first(countMachinesOnHost, host.id))?.machines ?? 0;
+    },
+    move: async (_reader: Reader, _host: HostRow, occupant: HostOccupant) => (occupant as MachineOccupant).move,
+  };
+}
 
 /** A zone stays until the last machine has left it. */
 export const machinesInZones: InfrastructureUsers = {
@@ -44,8 +49,9 @@ function moveOf(machine: MachineOnHost, host: HostRow): ChildOperation {
     projectId: machine.project_id,
     backendId: machine.backend_id,
     input: { machineId: machine.id, fromHostId: host.id, fromRackId: machine.rack_id },
-    // By itself: whoever deletes the machine calls off its move, and not the host's maintenance.
-    locks: [machine.id],
+    // By itself: whoever deletes the machine calls off its move, and not the host's maintenance. And nobody changes or heals
+    // what it belongs to while it is off.
+    locks: [machine.id, ...(machine.owner_id === null ? [] : [machine.owner_id])],
   };
 }
 

@@ -14,7 +14,7 @@ describe('hosts that die while they are emptied', () => {
 
   beforeAll(async () => {
     const occupancy = new HostOccupancy();
-    occupancy.register(machineOccupants);
+    occupancy.register(machineOccupants());
     bench = await recoveryBench({ poolGib: 0, sharedGib: 1000, moreKinds: () => hostOperations(occupancy) });
     maintenance = new HostMaintenanceService(bench.center.commands, occupancy);
   });

@@ -5,10 +5,10 @@ import { FaultKind, SimulatedHostState } from '#driver-simulated';
 import { findPortsOfOwners } from '#network';
 import { auditClaims, findHostClaims } from '#placement';
 import { auditCounters, findCharges, QuotaService } from '#quota';
-import { findDisksOfOwners } from '#storage';
+import { findDisksOfOwners, StoragePolicyService } from '#storage';
 import { zoneDirectory } from '#tenancy';
 import { recoveryBench, systemAccess, type RecoveryBench } from '#testing';
-import { machineConditions, machineState, virtualMachineId } from '../index.js';
+import { machineConditions, machineState, storagePolicyUsers, virtualMachineId } from '../index.js';
 import { takeOver } from './machine-recovery.sql.js';
 
 const addDataDisk = statement<never, [id: string, machineId: string]>(
@@ -58,24 +58,30 @@ describe.each([
 
   // What all share is of one kind.
   it.skipIf(pools.poolGib === 0).each([
-    ['of the kind that was asked for, and wait for one', 'standard'],
-    ['of any kind when none was asked for', undefined],
-  ] as const)('are made anew on a datastore %s', async (_words, datastoreKind) => {
+    ['of the kind that was asked for, and wait for one', { datastoreKind: 'standard' }],
+    ['that keeps their storage policy, and wait for one', { storagePolicy: 'standards' }],
+    ['of any kind when none was asked for', {}],
+  ])('are made anew on a datastore %s', async (_words, asked) => {
     const project = await bench.freshProject();
-    const id = await bench.running(project, 'kindred', { recovery: 'RECREATE', ...(datastoreKind === undefined ? {} : { datastoreKind }) });
+    const policies = new StoragePolicyService(bench.center.commands, storagePolicyUsers);
+    const { result: policy } = await policies.create(access, { name: 'standards', datastoreKinds: ['standard'] });
+    const id = await bench.running(project, 'kindred', { recovery: 'RECREATE', ...asked });
     const [host, [root]] = [await bench.hostOf(id), await bench.room.database.rows(findDisksOfOwners, [id])];
     const others = bench.center.datastoreIds.filter((each) => each !== root?.datastore_id);
     await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'fast'));
     try {
       await bench.setHost(host, SimulatedHostState.DEAD);
-      if (datastoreKind === undefined) await bench.isNew(id);
+      if (Object.keys(asked).length === 0) await bench.isNew(id);
       else await recoveryBecomes(id, 'INSUFFICIENT_CAPACITY');
     } finally {
       await bench.room.database.transaction((transaction) => transaction.execute(becomes, others, 'standard'));
     }
     await bench.isNew(id);
+    const [successor] = await bench.room.database.rows(findDisksOfOwners, [id]);
+    expect(successor?.storage_policy_id).toBe(root?.storage_policy_id);
     const { result } = await bench.machines.delete(access, id);
     expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    await policies.delete(access, String(policy.id));
   });
 
   it('are made anew elsewhere once the host is proven to be off, and the old ones never run again', async () => {

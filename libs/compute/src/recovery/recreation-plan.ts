@@ -3,7 +3,7 @@ import { ChangeSet, ROWS, type Reader } from '#database';
 import { findPortsOfOwners } from '#network';
 import { lockResources, operationId, OPERATIONS } from '#operations';
 import { SCOPES } from '#scopes';
-import { diskId, findDisksOfOwners, planDiskSuccessor } from '#storage';
+import { diskId, findDisksOfOwners, planDiskSuccessor, storagePolicyOf } from '#storage';
 import { chooseElsewhere } from '../virtual-machine/machine-move.js';
 import { virtualMachineId } from '../virtual-machine/virtual-machine.js';
 import { findVirtualMachines } from '../virtual-machine/virtual-machine.sql.js';
@@ -11,7 +11,7 @@ import { RECREATE_MACHINE, type RecreateInput } from './recreate.operation.js';
 
 /**
  * Plans to make a machine anew on another host of its zone and backend, beside the one that is lost: its place is claimed
- * there, and an empty root disk, on a datastore of the kind that was asked for, takes over the charge of the lost one. The backend
+ * there, and an empty root disk, on a datastore of the kind that was asked for and that keeps its policy, takes over the charge of the lost one. The backend
  * has both under ids of their own, so that neither stands in the other's way.
  * @throws INSUFFICIENT_CAPACITY when no other host fits
  */
@@ -21,8 +21,10 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
   const [root] = await reader.rows(findDisksOfOwners, [machineId]);
   assert(root !== undefined, `machine ${machineId} has no root disk`);
   const { tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
-  const { placement, claims } = await chooseElsewhere(reader, machine, { gib: root.size_gib, datastoreKind: machine.datastore_kind });
-  const { hostId, rackId, datastoreId } = placement;
+  const storagePolicy = (await storagePolicyOf(reader, root.storage_policy_id))?.kept ?? null;
+  const disk = { gib: root.size_gib, datastoreKind: machine.datastore_kind, storagePolicy };
+  const { placement, claims } = await chooseElsewhere(reader, machine, { disk });
+  const { hostId, rackId, datastoreId, datastoreOffer } = placement;
   assert(datastoreId !== null, `machine ${machineId} was placed without a datastore`);
   const successor = { instanceId: virtualMachineId.create(), hostId, rackId, diskId: diskId.create() };
   const input: RecreateInput = {
@@ -31,7 +33,7 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
     successor,
   };
   const id = operationId.create();
-  const changes = new ChangeSet().include(claims).include(await planDiskSuccessor(reader, root, { diskId: successor.diskId, datastoreId }));
+  const changes = new ChangeSet().include(claims).include(await planDiskSuccessor(reader, root, { diskId: successor.diskId, datastoreId, datastoreOffer }));
   changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
   changes.add(ROWS, {
     table: 'virtual_machine',

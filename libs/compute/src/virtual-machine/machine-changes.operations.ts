@@ -7,6 +7,7 @@ import { defineOperation, done, type OperationKind, type StepContext, type StepD
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, takeBackDiskGrowth } from '#storage';
+import type { MachineOwners } from '../host/machine-owners.js';
 import { placeElsewhere } from './machine-move.js';
 import type { MachineRealisers } from './virtual-machine.operations.js';
 import type { VirtualMachineRow } from './virtual-machine.js';
@@ -139,7 +140,7 @@ const moveInput = z.strictObject({ machineId: z.string(), fromHostId: z.string()
 type MoveInput = z.output<typeof moveInput>;
 
 /** Takes a machine to another host of its backend, which it chooses itself; a running one is stopped meanwhile. */
-export function moveMachineOperation({ machines, networks }: MachineRealisers): OperationKind<MoveInput> {
+export function moveMachineOperation({ machines, networks }: MachineRealisers, owners: MachineOwners): OperationKind<MoveInput> {
   const current = (context: StepContext<MoveInput>): Promise<VirtualMachineRow> => readMachine(context.reader, context.operation.input.machineId);
   const target = (context: StepContext<MoveInput>): { hostId: string; rackId: string | null } =>
     context.outputs.place as { hostId: string; rackId: string | null };
@@ -154,8 +155,10 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
       {
         name: 'place',
         run: async (context) => {
-          await requireNoLocalDisks(context.reader, context.operation.input.machineId);
-          return placeElsewhere(context.reader, await current(context));
+          const machine = await current(context);
+          await requireNoLocalDisks(context.reader, machine.id);
+          await requireNotHeld(context.reader, owners, machine);
+          return placeElsewhere(context.reader, owners, machine);
         },
       },
       {
@@ -230,12 +233,21 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers): 
       const { power } = outputs.confirm as { power: string };
       await transaction.execute(markPresent, operation.input.machineId, power);
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: operation.input.machineId, hostId }));
+      await owners.wasMoved(transaction, operation.input.machineId);
     },
-    async onFailed(transaction, { operation, apply }) {
+    async onFailed(transaction, { operation, outputs, apply }) {
       const { id, host_id: hostId } = await readMachine(transaction, operation.input.machineId);
       await apply(new ChangeSet().add(HOST_CLAIMS, { action: 'SETTLE', resourceId: id, hostId }));
+      // Without a place it was never stopped.
+      if (outputs.place !== undefined) await owners.wasMoved(transaction, id);
     },
   });
+}
+
+/** @throws what its owner has against it by now: somebody else of the same owner may have fallen ill since the move was planned */
+async function requireNotHeld(reader: Reader, owners: MachineOwners, machine: VirtualMachineRow): Promise<void> {
+  const held = (await owners.whatHolds(reader, [machine])).get(machine.id);
+  if (held !== undefined) throw MuonError.fromRecord(held);
 }
 
 /** @throws UNSUPPORTED naming what lies on the host itself: it may have been attached since the move was planned */

@@ -32,7 +32,17 @@ export class CreateVirtualMachineInput {
   @Field(() => String, { nullable: true, description: 'Id or name of a zone; any that the tenant may use if not given.' })
   readonly zone?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Only datastores of this kind for its root disk, in the operator’s word; any if not given.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Id or name of the storage policy that its root disk shall keep to; the flavor’s, or else the default one, if not given.',
+  })
+  readonly storagePolicy?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Only datastores of this kind for its root disk, in the operator’s word; any if not given.',
+    deprecationReason: 'Since 2026-11-28: name a storage policy, which says the kinds that will do. Goes on 2027-06-01.',
+  })
   readonly datastoreKind?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Id or name of an affinity group of the project.' })

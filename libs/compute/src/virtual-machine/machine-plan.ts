@@ -5,9 +5,10 @@ import { planPorts, portId, type PlannedPort } from '#network';
 import { HOST_CLAIMS, placeMachines, type Placement, type PlacementGroup } from '#placement';
 import { CHARGES } from '#quota';
 import { sealedSecretRow, type SealedSecret } from '#secrets';
-import { diskId, planDisks, type PlannedDisk } from '#storage';
+import { diskId, planDisks, resolveStoragePolicies, storagePolicyOf, type ChosenPolicy, type PlannedDisk } from '#storage';
+import { placedBy, widerGroups, type PlannedAffinityGroup } from '../affinity-group/affinity-group-plan.js';
 import { AFFINITY_GROUPS } from '../affinity-group/affinity-group.service.js';
-import { findGroupHosts, type AffinityGroupRow } from '../affinity-group/affinity-group.sql.js';
+import { findGroupHosts } from '../affinity-group/affinity-group.sql.js';
 import { flavorCharges } from '../flavor/flavor.service.js';
 import type { FlavorRow } from '../flavor/flavor.sql.js';
 import type { ImageRow } from '../image/image.sql.js';
@@ -33,8 +34,9 @@ export interface MachineRequest {
   zoneIds: readonly string[];
   /** Only datastores of this kind for its root disk; any when left out. */
   datastoreKind?: string;
-  /** Its strength may be less than the group's own, for a machine that is better in the wrong place than nowhere. */
-  affinityGroup: Pick<AffinityGroupRow, 'id' | 'policy' | 'strength' | 'scope'> | null;
+  /** Id or name of what its root disk shall keep to; what its flavor says, or the default policy, when left out. */
+  storagePolicy?: string;
+  affinityGroup: PlannedAffinityGroup | null;
   /** Where there are several racks and zones, the members of its group are spread over those, too. */
   spreads?: boolean;
   /** A member of its group that is deleted before this one is made, and stands in nobody's way. */
@@ -46,8 +48,8 @@ export interface MachineRequest {
   userData: SealedSecret | null;
   metadata: Record<string, string>;
   recovery: MachineRecovery;
-  /** Of a machine that has failed and is made again under its id: the version of its row. */
-  existingVersion?: number;
+  /** Of a machine that has failed and is made again under its id: the version of its row, and what its root disk kept to. */
+  existing?: { version: number; storagePolicyId: string | null };
 }
 
 /** All machines of a set are placed together: all fit, or none is made. */
@@ -95,7 +97,8 @@ export async function planVirtualMachines(
   alongside?: ChangeSet,
 ): Promise<MachineSetPlan> {
   const changes = new ChangeSet();
-  const placements = await place(reader, access, request, changes);
+  const policies = await policiesOf(reader, request.machines);
+  const placements = await place(reader, access, request, policies, changes);
   const { tenantId, projectId } = request;
   const ports = await planPorts(
     reader,
@@ -111,11 +114,12 @@ export async function planVirtualMachines(
   const disks = await planDisks(
     reader,
     request.machines.map((machine) => {
-      const { datastoreId, zoneId } = placementOf(placements, machine);
+      const { datastoreId, datastoreOffer, zoneId } = placementOf(placements, machine);
       assert(datastoreId !== null, `machine ${machine.id} was placed without a datastore`);
       const { name, id, flavor, image } = machine;
       const common = { diskId: diskId.create(), name, tenantId, projectId, datastoreId, zoneId, ownerId: id };
-      return { ...common, sizeGib: flavor.disk_gib, imageReference: image.reference };
+      const storagePolicy = policies.get(machine)?.policy ?? null;
+      return { ...common, datastoreOffer, storagePolicy, sizeGib: flavor.disk_gib, imageReference: image.reference };
     }),
     { showDatastores: access?.seesInfrastructure ?? false },
   );
@@ -123,23 +127,42 @@ export async function planVirtualMachines(
     const port = ports.ports[index] as PlannedPort;
     const disk = disks.disks[index] as PlannedDisk;
     const placement = placementOf(placements, machine);
-    addMachine(changes, request, machine, placement, { address: port.address, ...(access?.seesInfrastructure === true ? { hostId: placement.hostId } : {}) });
+    const policyId = policies.get(machine)?.policy.id ?? null;
+    addMachine(changes, request, { ...machine, storagePolicyId: policyId }, placement, { address: port.address, ...(access?.seesInfrastructure === true ? { hostId: placement.hostId } : {}) });
     return plannedMachine(machine.id, placement, port, disk);
   });
   changes.include(ports.changes).include(disks.changes);
   return { changes, machines, lockIds: machines.flatMap((each) => [each.id, each.portId, each.diskId]) };
 }
 
+/** What each root disk keeps to: what is asked for, or else the flavor's, or else the default; of one that is made again what it was. */
+async function policiesOf(reader: Reader, machines: readonly MachineRequest[]): Promise<Map<MachineRequest, ChosenPolicy | null>> {
+  const fresh = machines.filter((machine) => machine.existing === undefined);
+  const references = fresh.map(({ storagePolicy, flavor, field }) =>
+    storagePolicy === undefined
+      ? { reference: flavor.storage_policy_id ?? undefined, field: `${field}.flavor` }
+      : { reference: storagePolicy, field: `${field}.storagePolicy` },
+  );
+  const found = fresh.length === 0 ? [] : await resolveStoragePolicies(reader, references);
+  const policies = new Map(fresh.map((machine, index) => [machine, found[index] ?? null]));
+  for (const machine of machines) {
+    if (machine.existing !== undefined) policies.set(machine, await storagePolicyOf(reader, machine.existing.storagePolicyId));
+  }
+  return policies;
+}
+
 async function place(
   reader: Reader,
   access: Access | null,
   request: MachineSetRequest,
+  policies: ReadonlyMap<MachineRequest, ChosenPolicy | null>,
   changes: ChangeSet,
 ): Promise<Map<string, Placement>> {
   const groups = await placementGroups(reader, request.machines);
   const { placements, explanation } = await placeMachines(reader, {
     zoneIds: [...new Set(request.machines.flatMap((machine) => machine.zoneIds))],
     machines: request.machines.map((machine) => ({
+      ...keptBy(policies.get(machine) ?? null),
       resourceId: machine.id,
       cpu: machine.flavor.cpu,
       memoryMib: machine.flavor.memory_mib,
@@ -160,14 +183,12 @@ async function place(
   return new Map(placements.map((placement) => [placement.resourceId, placement]));
 }
 
+const keptBy = (chosen: ChosenPolicy | null): { storagePolicy?: ChosenPolicy['kept'] } => (chosen === null ? {} : { storagePolicy: chosen.kept });
+
 /** The groups that the scheduler is told of: the machine's own, and wider ones in which it prefers to keep apart. */
 function groupsOf({ affinityGroup, spreads }: MachineRequest): Omit<PlacementGroup, 'existingHostIds'>[] {
   if (affinityGroup === null) return [];
-  const { id, policy, strength, scope } = affinityGroup;
-  const own = { id, policy, strength, scope };
-  if (spreads !== true) return [own];
-  const wider = (['RACK', 'ZONE'] as const).map((each) => ({ id: `${id}/${each}`, policy: 'ANTI_AFFINITY' as const, strength: 'PREFER' as const, scope: each }));
-  return [own, ...wider];
+  return spreads === true ? [placedBy(affinityGroup), ...widerGroups(affinityGroup)] : [placedBy(affinityGroup)];
 }
 
 async function placementGroups(reader: Reader, machines: readonly MachineRequest[]): Promise<PlacementGroup[]> {
@@ -194,10 +215,13 @@ function plannedMachine(id: string, placement: Placement, port: PlannedPort, dis
   return { id, hostId, zoneId, rackId, backendId, portId: port.portId, address: port.address, diskId: disk.diskId };
 }
 
+/** With what its root disk keeps to. */
+type AdmittedMachine = MachineRequest & { storagePolicyId: string | null };
+
 function addMachine(
   changes: ChangeSet,
   { tenantId, projectId }: MachineSetRequest,
-  machine: MachineRequest,
+  machine: AdmittedMachine,
   placement: Placement,
   shown: JsonObject,
 ): void {
@@ -205,15 +229,15 @@ function addMachine(
   const { hostId, zoneId, rackId, backendId } = placement;
   changes.add(HOST_CLAIMS, { action: 'CLAIM', resourceId: id, hostId, tenantId, projectId, cpu: flavor.cpu, memoryMib: flavor.memory_mib });
   if (affinityGroup !== null) {
-    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null, strength: affinityGroup.strength });
+    changes.add(AFFINITY_GROUPS, { groupId: affinityGroup.id, resourceId: id, hostId, rackId, zoneId, replacesId: machine.replacesId ?? null, most: affinityGroup.most ?? 1 });
   }
   const place = { network_id: machine.networkId, zone_ids: [...machine.zoneIds], zone_id: zoneId, rack_id: rackId, host_id: hostId, backend_id: backendId };
-  if (machine.existingVersion === undefined) {
+  if (machine.existing === undefined) {
     changes.add(ROWS, { table: 'virtual_machine', insert: { ...newRow(tenantId, projectId, machine), ...place } });
     if (machine.userData !== null) changes.add(ROWS, sealedSecretRow(machine.userData));
   } else {
     const update = { ...place, lifecycle: 'CREATING', failure: null, observed_power: 'UNKNOWN', observed_reason: null };
-    changes.add(ROWS, { table: 'virtual_machine', update, id, version: machine.existingVersion });
+    changes.add(ROWS, { table: 'virtual_machine', update, id, version: machine.existing.version });
   }
   changes.add(CHARGES, {
     action: 'CHARGE',
@@ -227,7 +251,7 @@ function addMachine(
   changes.resources.push({ action: 'CREATE', kind: 'virtual machine', id, name, data: { zoneId, ...shown, flavor: flavor.name } });
 }
 
-function newRow(tenantId: string, projectId: string, machine: MachineRequest): Record<string, unknown> {
+function newRow(tenantId: string, projectId: string, machine: AdmittedMachine): Record<string, unknown> {
   return {
     id: machine.id,
     instance_id: machine.id,
@@ -240,6 +264,7 @@ function newRow(tenantId: string, projectId: string, machine: MachineRequest): R
     affinity_group_id: machine.affinityGroup?.id ?? null,
     security_group_ids: [...(machine.securityGroupIds ?? [])],
     datastore_kind: machine.datastoreKind ?? null,
+    storage_policy_id: machine.storagePolicyId,
     cpu: machine.flavor.cpu,
     memory_mib: machine.flavor.memory_mib,
     desired_power: machine.power,

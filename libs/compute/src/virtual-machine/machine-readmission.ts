@@ -60,6 +60,6 @@ async function requestOf(reader: Reader, row: VirtualMachineRow): Promise<Machin
     userData: null,
     metadata: row.metadata,
     recovery: row.recovery,
-    existingVersion: row.version,
+    existing: { version: row.version, storagePolicyId: row.storage_policy_id },
   };
 }

@@ -23,6 +23,7 @@ import { RowTimes } from '#database';
 @Index('virtual_machine_to_recover', ['hostId'], { where: `(recovery = 'RECREATE'::text)` })
 @Index('virtual_machine_plain_user_data', ['id'], { where: `(user_data <> ''::text)` })
 @Index('virtual_machine_drift', ['backendId'], { where: '(drift IS NOT NULL)' })
+@Index('virtual_machine_of_storage_policy', ['storagePolicyId'], { where: '(storage_policy_id IS NOT NULL)' })
 export class VirtualMachineEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'virtual_machine_pkey' })
   id!: string;
@@ -133,4 +134,8 @@ export class VirtualMachineEntity extends RowTimes {
   /** How the machine that the backend has differs from this one. */
   @Column('jsonb', { nullable: true })
   drift!: unknown;
+
+  @ForeignKey('storage_policy', { name: 'virtual_machine_storage_policy' })
+  @Column({ name: 'storage_policy_id', type: 'text', collation: 'C', nullable: true })
+  storagePolicyId!: string | null;
 }

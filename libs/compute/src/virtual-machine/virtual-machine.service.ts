@@ -39,6 +39,8 @@ export const createVirtualMachineInput = z.strictObject({
   securityGroupIds: z.array(reference).max(MAX_GROUPS, `A port is in at most ${MAX_GROUPS} security groups.`).default([]),
   /** Id or name; any zone of the tenant when left out. */
   zone: reference.optional(),
+  /** Id or name of what its root disk shall keep to; what the flavor says, or the default policy, when left out. */
+  storagePolicy: reference.optional(),
   /** Only datastores of this kind for its root disk; any when left out. */
   datastoreKind: nameSchema.optional(),
   /** Id or name. */
@@ -265,6 +267,7 @@ export class VirtualMachineService {
       securityGroupIds: [...new Set(input.securityGroupIds)],
       zoneIds: await zonesFor(reader, tenantId, input.zone),
       ...(input.datastoreKind === undefined ? {} : { datastoreKind: input.datastoreKind }),
+      ...(input.storagePolicy === undefined ? {} : { storagePolicy: input.storagePolicy }),
       affinityGroup: input.affinityGroup === undefined ? null : (groups.get(input.affinityGroup) ?? null),
       ownerId: null,
       power: input.power,

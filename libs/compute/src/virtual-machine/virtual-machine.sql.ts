@@ -4,7 +4,7 @@ import type { SecretRef } from '#secrets';
 import type { VirtualMachineRow } from './virtual-machine.js';
 
 const COLUMNS = `id, tenant_id, project_id, name, owner_id, flavor_id, image_id, affinity_group_id, cpu, memory_mib,
-  desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, zone_id, rack_id, host_id, backend_id,
+  desired_power, recovery, metadata, network_id, security_group_ids, zone_ids, datastore_kind, storage_policy_id, zone_id, rack_id, host_id, backend_id,
   instance_id, successor_id, recovery_block, lifecycle, observed_power, observed_at, observed_reason, failure, drift, version, revision,
   created_at, updated_at`;
 

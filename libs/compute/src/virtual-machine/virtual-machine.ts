@@ -99,6 +99,8 @@ export interface VirtualMachineRow {
   zone_ids: string[];
   /** Of the datastores that its root disk may be on; null for any. */
   datastore_kind: string | null;
+  /** What its root disk was to keep to. */
+  storage_policy_id: string | null;
   zone_id: string;
   rack_id: string | null;
   host_id: string;

@@ -27,6 +27,7 @@ export const diskOf = (): DiskSpecification => ({
   poolName: 'local',
   hostName: 'h1',
   sizeGib: 1,
+  iopsLimit: null,
   imageReference: 'tiny',
 });
 

@@ -25,6 +25,7 @@ BEGIN
     WHEN 'createDisk' THEN disk_create(b, i, a)
     WHEN 'cloneDisk' THEN disk_create(b, i, a)
     WHEN 'resizeDisk' THEN disk_resize(b, i, a)
+    WHEN 'limitDisk' THEN disk_limit(b, i, a)
     WHEN 'deleteDisk' THEN disk_delete(b, i)
     WHEN 'createSnapshot' THEN snapshot_create(b, i, ids[2])
     WHEN 'deleteSnapshot' THEN snapshot_delete(b, i, ids[2])

@@ -2,7 +2,7 @@
 export const DISKS = `
 CREATE OR REPLACE FUNCTION disk_observed(d disk) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_build_object('diskId', d.id, 'installationId', d.installation_id, 'poolName', d.pool_name,
-    'hostName', nullif(d.host_name, ''), 'sizeGib', d.size_gib, 'attachedTo', d.attached_to)
+    'hostName', nullif(d.host_name, ''), 'sizeGib', d.size_gib, 'iopsLimit', d.iops_limit, 'attachedTo', d.attached_to)
 $$;
 
 -- Makes an empty disk, a copy of an image, or with sourceDiskId a copy of a disk.
@@ -39,10 +39,10 @@ BEGIN
     RETURN failure('BACKEND_FAILED', format('The pool "%s" has %s GiB free; %s are needed.',
       pool_name, p.capacity_gib - p.used_gib, size), p.host_name);
   END IF;
-  INSERT INTO disk (backend_id, id, installation_id, tenant_id, project_id, pool_name, host_name, size_gib, image_reference,
-    source_disk_id, specification_hash)
+  INSERT INTO disk (backend_id, id, installation_id, tenant_id, project_id, pool_name, host_name, size_gib, iops_limit,
+    image_reference, source_disk_id, specification_hash)
   VALUES (b, i, a ->> 'installationId', a ->> 'tenantId', a ->> 'projectId', pool_name, p.host_name, size,
-    a ->> 'imageReference', a ->> 'sourceDiskId', a ->> 'hash')
+    (a ->> 'iopsLimit')::int, a ->> 'imageReference', a ->> 'sourceDiskId', a ->> 'hash')
   RETURNING * INTO d;
   UPDATE pool SET used_gib = used_gib + size WHERE backend_id = b AND name = p.name AND host_name = p.host_name;
   RETURN changed(disk_observed(d));
@@ -64,6 +64,17 @@ BEGIN
     RETURN failure('BACKEND_FAILED', format('The pool "%s" has no room for a larger disk.', d.pool_name), d.host_name);
   END IF;
   UPDATE disk SET size_gib = size WHERE backend_id = b AND id = i;
+  RETURN changed();
+END $$;
+
+CREATE OR REPLACE FUNCTION disk_limit(b text, i text, a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE d disk; wanted int := a ->> 'iopsLimit';
+BEGIN
+  SELECT * INTO d FROM disk WHERE backend_id = b AND id = i FOR UPDATE;
+  IF NOT FOUND THEN RETURN unknown('disk', i); END IF;
+  IF is_away(b, d.host_name) THEN RETURN away(d.host_name); END IF;
+  IF wanted IS NOT DISTINCT FROM d.iops_limit THEN RETURN unchanged(); END IF;
+  UPDATE disk SET iops_limit = wanted WHERE backend_id = b AND id = i;
   RETURN changed();
 END $$;
 

@@ -11,7 +11,7 @@ import { TABLES } from './tables.sql.js';
 import { WORLD } from './world-functions.sql.js';
 
 /** Rises when the text below changes, so that an older program beside a newer one leaves the newer one's alone. */
-const VERSION = 5;
+const VERSION = 6;
 
 const DEFINITIONS = [TABLES, ANSWERS, MACHINES, GUESTS, DISKS, NETWORK, HOSTS, CALLS, WORLD].join('\n');
 const FINGERPRINT = createHash('sha256').update(DEFINITIONS).digest('hex');

@@ -92,6 +92,9 @@ CREATE TABLE IF NOT EXISTS disk (
   PRIMARY KEY (backend_id, id)
 ) WITH (fillfactor = 80);
 
+-- Reads and writes in a second; null is unlimited.
+ALTER TABLE disk ADD COLUMN IF NOT EXISTS iops_limit int;
+
 CREATE TABLE IF NOT EXISTS snapshot (
   backend_id text COLLATE "C" NOT NULL,
   id text COLLATE "C" NOT NULL,

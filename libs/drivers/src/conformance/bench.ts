@@ -20,6 +20,7 @@ export class Bench extends Examiner {
       poolName: this.subject.poolName,
       hostName: this.host,
       sizeGib: 4,
+      iopsLimit: null,
       imageReference: null,
       ...overrides,
     };

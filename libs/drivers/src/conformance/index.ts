@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { Bench } from './bench.js';
 import { callConformance } from './calls.js';
 import { computeConformance } from './compute.js';
+import { diskLimitConformance } from './disk-limits.js';
 import { firewallConformance } from './firewall.js';
 import { hostConformance } from './hosts.js';
 import { intactConformance } from './intact.js';
@@ -17,7 +18,10 @@ export type { ConformanceHooks, ConformanceSubject, Contract } from './subject.j
 
 const EXAMINATIONS: Record<Contract, (bench: Bench) => void> = {
   compute: computeConformance,
-  storage: storageConformance,
+  storage: (bench) => {
+    storageConformance(bench);
+    describe('limits', () => diskLimitConformance(bench));
+  },
   network: (bench) => {
     networkConformance(bench);
     describe('edge', () => edgeConformance(bench));

@@ -34,6 +34,7 @@ const PREFIX_OF_KIND = {
   'firewall policy': 'fwp',
   disk: 'dsk',
   'disk snapshot': 'dsn',
+  'storage policy': 'stp',
   flavor: 'flv',
   image: 'img',
   'affinity group': 'afg',

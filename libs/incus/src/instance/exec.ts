@@ -50,30 +50,36 @@ export async function execute(session: Session, instance: string, command: Comma
   const open = (secret: string): WebSocket =>
     // Who waits for the socket hears of an error, too; one that nobody waits for must not end the process.
     session.openWebSocket(['operations', id, 'websocket'], { secret }).on('error', () => undefined);
-  const sockets = { control: open(secrets.control), stdin: open(secrets['0']), stdout: open(secrets['1']), stderr: open(secrets['2']) };
+  const control = open(secrets.control);
+  const all = [control];
   const timeout = AbortSignal.timeout(Math.ceil(timeoutMs));
   const given = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
-  const end = (): void => Object.values(sockets).forEach((socket) => socket.terminate());
+  const end = (): void => all.forEach((socket) => socket.terminate());
   let grace: NodeJS.Timeout | undefined;
   const kill = (): void => {
-    if (sockets.control.readyState === sockets.control.OPEN) sockets.control.send(JSON.stringify({ command: 'signal', signal: SIGKILL }));
+    if (control.readyState === control.OPEN) control.send(JSON.stringify({ command: 'signal', signal: SIGKILL }));
     // Children of the command may keep its outputs open.
     grace ??= setTimeout(end, KILL_GRACE_MS);
   };
   given.addEventListener('abort', kill, { once: true });
   try {
-    const outputs = Promise.all([collect(sockets.stdout, limitBytes), collect(sockets.stderr, limitBytes)]);
-    const opened = Promise.all(Object.values(sockets).map(async (socket) => opening(socket)));
+    // Before the others: with those the command runs and may have ended, and Incus 6.0 dies of a socket that connects while its
+    // operation ends.
+    await opening(control);
+    const [stdin, stdout, stderr] = [open(secrets['0']), open(secrets['1']), open(secrets['2'])];
+    all.push(stdin, stdout, stderr);
+    const outputs = Promise.all([collect(stdout, limitBytes), collect(stderr, limitBytes)]);
+    const opened = Promise.all([stdin, stdout, stderr].map(async (socket) => opening(socket)));
     const done = opened.then(async () => {
       if (given.aborted) kill();
-      feed(sockets.stdin, input);
+      feed(stdin, input);
       return await Promise.all([started.wait({ timeoutMs: timeoutMs + ANSWER_MARGIN_MS }), outputs] as const);
     });
     // Should a socket not open, then nobody asks for the outputs any more.
     outputs.catch(() => undefined);
-    const [ended, [stdout, stderr]] = await done;
+    const [ended, [said, complained]] = await done;
     if (given.aborted) throw killed(timeout.aborted, command.command, timeoutMs);
-    return { exitCode: exitCodeOf(ended), stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated };
+    return { exitCode: exitCodeOf(ended), stdout: said.text, stderr: complained.text, truncated: said.truncated || complained.truncated };
   } finally {
     given.removeEventListener('abort', kill);
     clearTimeout(grace);

@@ -5,6 +5,13 @@ import { RowTimes } from '#database';
 @Check('datastore_overcommit', 'overcommit BETWEEN 0.1 AND 100')
 @Check('datastore_state', `state IN ('ACTIVE', 'SUSPENDED', 'PENDING_DELETE')`)
 @Check('datastore_capacity_gib', 'capacity_gib >= 0')
+@Check('datastore_failures_to_tolerate', 'failures_to_tolerate BETWEEN 0 AND 3')
+@Check('datastore_failure_domain', `failure_domain IN ('DISK', 'HOST', 'RACK', 'ZONE')`)
+@Check('datastore_redundancy_method', `redundancy_method IN ('MIRRORING', 'ERASURE_CODING')`)
+@Check(
+  'datastore_redundancy',
+  '(failures_to_tolerate > 0) = (failure_domain IS NOT NULL) AND (failures_to_tolerate > 0) = (redundancy_method IS NOT NULL)',
+)
 @Index('datastore_name', ['hostId', 'name'], { unique: true })
 @Index('datastore_shared_name', ['backendId', 'name'], { unique: true, where: '(host_id IS NULL)' })
 @Index('datastore_of_backend', ['backendId'])
@@ -45,6 +52,23 @@ export class DatastoreEntity extends RowTimes {
 
   @Column('bigint', { name: 'capacity_gib' })
   capacityGib!: number;
+
+  /** Guarantees, as the operator says them. */
+  @Column('integer', { name: 'failures_to_tolerate', default: 0 })
+  failuresToTolerate!: number;
+
+  @Column('text', { name: 'failure_domain', nullable: true })
+  failureDomain!: string | null;
+
+  @Column('text', { name: 'redundancy_method', nullable: true })
+  redundancyMethod!: string | null;
+
+  @Column('boolean', { name: 'is_encrypted', default: false })
+  isEncrypted!: boolean;
+
+  /** Seen of the backend. */
+  @Column('boolean', { name: 'limits_iops', default: false })
+  limitsIops!: boolean;
 }
 
 /** What a pool is seen to hold, apart from the row that is watched. */

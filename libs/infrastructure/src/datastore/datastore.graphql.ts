@@ -11,8 +11,9 @@ import { Host, loadHost } from '../host/host.graphql.js';
 import { commandOf, onlyOperators, seesInfrastructure } from '../infrastructure.graphql.js';
 import { loadZone, Zone } from '../zone/zone.graphql.js';
 import { DatastoreState, type DatastoreRow } from './datastore.js';
-import { DatastoreService, type UpdateDatastoreInput as UpdateDatastore } from './datastore.service.js';
+import { DatastoreService, type AddDatastoreInput as AddDatastore, type UpdateDatastoreInput as UpdateDatastore } from './datastore.service.js';
 import { datastores, findDatastores, findDatastoreUses } from './datastore.sql.js';
+import { DatastoreGuaranteesInput, DatastoreGuaranteesObject, toGuarantees, withGuarantees } from './guarantees.graphql.js';
 
 registerEnumType(DatastoreState, {
   name: 'DatastoreState',
@@ -44,6 +45,12 @@ export class Datastore extends Node {
   @Field(() => Long, { description: 'Its real size in GiB.' })
   readonly capacityGib!: number;
 
+  @Field(() => DatastoreGuaranteesObject, { description: 'What it survives, as operators say.' })
+  readonly guarantees!: DatastoreGuaranteesObject;
+
+  @Field(() => Boolean, { description: 'Whether its backend holds disks to a number of accesses a second.' })
+  readonly limitsIops!: boolean;
+
   @Field(() => Long, { description: 'Rises with every change of what is wanted.' })
   readonly version!: number;
 
@@ -68,6 +75,8 @@ function toDatastore(row: DatastoreRow): Datastore {
     overcommit: row.overcommit,
     state: row.state,
     capacityGib: row.capacity_gib,
+    guarantees: toGuarantees(row),
+    limitsIops: row.limits_iops,
     version: row.version,
     revision: row.revision,
     createdAt: row.created_at,
@@ -122,6 +131,9 @@ export class AddDatastoreInput extends CommandInput {
 
   @Field(() => Float, { nullable: true, description: 'GiB promised per real one, 0.1 to 100; 1 if not given.' })
   readonly overcommit?: number | null;
+
+  @Field(() => DatastoreGuaranteesInput, { nullable: true, description: 'What it survives; no failure, and not encrypted, if not given.' })
+  readonly guarantees?: DatastoreGuaranteesInput | null;
 }
 
 @InputType({ description: 'What to change of a datastore; what is not given stays.' })
@@ -137,6 +149,12 @@ export class UpdateDatastoreInput extends CommandInput {
 
   @Field(() => Float, { nullable: true, description: 'GiB promised per real one, 0.1 to 100.' })
   readonly overcommit?: number | null;
+
+  @Field(() => DatastoreGuaranteesInput, {
+    nullable: true,
+    description: 'What it survives, all of it anew. Disks whose storage policy asks for more become NONCOMPLIANT.',
+  })
+  readonly guarantees?: DatastoreGuaranteesInput | null;
 
   @Field(() => DatastoreState, { nullable: true, description: 'ACTIVE or SUSPENDED.' })
   readonly state?: DatastoreState | null;
@@ -207,7 +225,7 @@ export class DatastoreResolver {
     @Context() context: GraphqlContext,
   ): Promise<DatastorePayload> {
     const { command, options } = commandOf(input, context);
-    const outcome = await this.service.add(accessOf(context), command, options);
+    const outcome = await this.service.add(accessOf(context), withGuarantees(command, 'guarantees') as AddDatastore, options);
     return { ...toPayload(outcome), datastore: await loadDatastore(this.database, context, outcome.result.id) };
   }
 
@@ -217,7 +235,7 @@ export class DatastoreResolver {
     @Context() context: GraphqlContext,
   ): Promise<DatastorePayload> {
     const { command, options } = commandOf(input, context);
-    const outcome = await this.service.update(accessOf(context), command as UpdateDatastore, options);
+    const outcome = await this.service.update(accessOf(context), withGuarantees(command, 'guarantees') as UpdateDatastore, options);
     return { ...toPayload(outcome), datastore: await loadDatastore(this.database, context, input.id) };
   }
 

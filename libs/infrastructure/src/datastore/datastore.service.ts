@@ -11,6 +11,7 @@ import type { InfrastructureUsage } from '../usage/usage.js';
 import { requireActiveZone } from '../zone/zone.service.js';
 import { datastoreId, type DatastoreRow } from './datastore.js';
 import { findDatastores } from './datastore.sql.js';
+import { guaranteeColumns, guaranteesSchema } from './guarantees.js';
 
 const taken = (): MuonError => new MuonError('ALREADY_EXISTS', 'This pool is a datastore already.', { field: 'input.name' });
 for (const constraint of ['datastore_name', 'datastore_shared_name']) constraintMeans(constraint, taken);
@@ -30,12 +31,16 @@ const addSchema = z.strictObject({
   zoneId: z.string().max(100).optional(),
   kind: nameSchema.default('standard'),
   overcommit: overcommit.default(1),
+  /** None when left out. */
+  guarantees: guaranteesSchema.prefault({}),
 });
 const updateSchema = z.strictObject({
   id: z.string().max(100),
   expectedVersion: z.int().min(0).optional(),
   kind: nameSchema.optional(),
   overcommit: overcommit.optional(),
+  /** All of them anew; disks whose policy asks for more become NONCOMPLIANT. */
+  guarantees: guaranteesSchema.optional(),
   /** A suspended one keeps its disks and gets no new ones. */
   state: z.enum(['ACTIVE', 'SUSPENDED']).optional(),
 });
@@ -70,13 +75,14 @@ export class DatastoreService {
   }
 
   async update(access: Access, raw: UpdateDatastoreInput, options: CommandOptions = {}): Promise<CommandResult> {
-    const { id, expectedVersion, ...set } = parseInput(updateSchema, raw);
+    const { id, expectedVersion, guarantees, ...plain } = parseInput(updateSchema, raw);
     const plan = async (reader: Reader): Promise<ChangeSet> => {
       access.requireSystem(Action.MODIFY, 'datastore');
       const row = await requireDatastore(reader, id);
       const version = expectedVersion ?? row.version;
+      const set = { ...plain, ...(guarantees === undefined ? {} : guaranteeColumns(guarantees, row, 'input.guarantees')) };
       if (version !== row.version) throw versionConflict('datastore', { id, version });
-      if (row.state === 'PENDING_DELETE' && set.state !== undefined) {
+      if (row.state === 'PENDING_DELETE' && plain.state !== undefined) {
         throw new MuonError('INVALID_STATE', `The datastore "${row.name}" is being withdrawn.`, { field: 'input.state' });
       }
       const changes = new ChangeSet();
@@ -103,7 +109,7 @@ async function planDatastore(
   input: z.output<typeof addSchema>,
   inventory: Inventory,
 ): Promise<Record<string, unknown> & { id: string }> {
-  await requireActiveBackend(reader, input.backendId, 'input.backendId');
+  const backend = await requireActiveBackend(reader, input.backendId, 'input.backendId');
   const host = input.hostId === undefined ? undefined : (await reader.rows(findHosts, [input.hostId]))[0];
   if (input.hostId !== undefined && host?.backend_id !== input.backendId) throw notFound('host', input.hostId, 'input.hostId');
   if (host !== undefined && input.zoneId !== undefined) throw invalidInput('input.zoneId', 'A host’s own pool is in its zone; leave this out.');
@@ -114,15 +120,17 @@ async function planDatastore(
     const kind = host === undefined ? 'shared pool' : `pool of the host "${host.name}"`;
     throw invalidInput('input.name', `The backend reports no ${kind} "${input.name}"; name one that it has.`);
   }
+  const place = { zone_id: host?.zone_id ?? zone?.id ?? null, host_id: host?.id ?? null };
   return {
     id: datastoreId.create(),
     backend_id: input.backendId,
-    zone_id: host?.zone_id ?? zone?.id ?? null,
-    host_id: host?.id ?? null,
+    ...place,
     name: input.name,
     kind: input.kind,
     overcommit: input.overcommit,
     capacity_gib: pool.capacityGib,
+    limits_iops: backend.capabilities.iopsLimit ?? false,
+    ...guaranteeColumns(input.guarantees, place, 'input.guarantees'),
   };
 }
 

@@ -2,7 +2,7 @@ import { keysetList, statement } from '#database';
 import type { DatastoreRow } from './datastore.js';
 
 export const DATASTORE_COLUMNS = `id, tenant_id, project_id, backend_id, zone_id, host_id, name, kind, overcommit, state, capacity_gib,
-  version, revision, created_at, updated_at`;
+  failures_to_tolerate, failure_domain, redundancy_method, is_encrypted, limits_iops, version, revision, created_at, updated_at`;
 
 export const findDatastores = statement<DatastoreRow, [ids: string[]]>(
   'datastore.find',

@@ -1,4 +1,5 @@
 import { defineId, type Id } from '#core';
+import type { FailureDomain, RedundancyMethod } from './guarantees.js';
 
 export const datastoreId = defineId('dst');
 export type DatastoreId = Id<'dst'>;
@@ -24,6 +25,13 @@ export interface DatastoreRow {
   overcommit: number;
   state: DatastoreState;
   capacity_gib: number;
+  failures_to_tolerate: number;
+  /** Both null when it tolerates no failure. */
+  failure_domain: FailureDomain | null;
+  redundancy_method: RedundancyMethod | null;
+  is_encrypted: boolean;
+  /** Whether its backend limits the accesses to a disk. */
+  limits_iops: boolean;
   version: number;
   revision: number;
   created_at: Date;

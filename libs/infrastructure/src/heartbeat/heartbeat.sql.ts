@@ -109,7 +109,9 @@ export const recordPools = statement<never, [backendId: string, pools: string]>(
      ON CONFLICT (datastore_id) DO UPDATE SET used_gib = excluded.used_gib, observed_at = excluded.observed_at
      WHERE b.used_gib <> excluded.used_gib
    )
-   UPDATE datastore AS d SET capacity_gib = s.capacity_gib FROM seen AS s WHERE d.id = s.id AND d.capacity_gib <> s.capacity_gib`,
+   UPDATE datastore AS d SET capacity_gib = s.capacity_gib, limits_iops = b.limits_iops
+   FROM seen AS s CROSS JOIN (SELECT coalesce((capabilities->>'iopsLimit')::boolean, false) AS limits_iops FROM backend WHERE id = $1) AS b
+   WHERE d.id = s.id AND (d.capacity_gib, d.limits_iops) <> (s.capacity_gib, b.limits_iops)`,
 );
 
 export const recordBackendUp = statement<never, [backendId: string, capabilities: string]>(

@@ -8,7 +8,7 @@ export interface EvacuationPace {
   lookAgainMs: number;
   /** A move that failed is tried again after twice `lookAgainMs`, then ever later, up to this; counted from its round's end. */
   maxPauseMs: number;
-  /** After so many moves that failed an occupant is left to the operator. */
+  /** After so many moves that failed an occupant is left to the operator, unless it was for want of room. */
   maxMoves: number;
   /** How long a move may take of what has failed to move before: it holds what it moves all that time. */
   repeatedMoveMs: number;
@@ -62,9 +62,22 @@ export function remaining(left: readonly Found[], tried: Tried, failures: readon
     const { times, at } = tried[occupant.resourceId] ?? { times: 0, at: null };
     const failure = failureOf.get(occupant.resourceId);
     const dueAt = times === 0 || at === null ? now : at + Math.min(pace.lookAgainMs * 2 ** times, pace.maxPauseMs);
-    const isGivenUp = times >= pace.maxMoves || failure?.abandoned === true;
+    // Room may come by itself, from others or with another host.
+    const lacksRoom = failure?.error?.code === 'INSUFFICIENT_CAPACITY';
+    const isGivenUp = (times >= pace.maxMoves && !lacksRoom) || failure?.abandoned === true;
     const open = isGivenUp ? 'GIVEN_UP' : now >= dueAt ? 'DUE' : 'PAUSING';
     return { ...found, times, failure, standing: occupant.blocked === null ? open : 'BLOCKED' };
+  });
+}
+
+/** Those that may leave in one round: the first of each owner, and whoever has none. */
+export function oneOfEach<Each extends Found>(found: readonly Each[]): Each[] {
+  const owners = new Set<string>();
+  return found.filter(({ occupant: { owner = null } }) => {
+    if (owner === null) return true;
+    if (owners.has(owner)) return false;
+    owners.add(owner);
+    return true;
   });
 }
 

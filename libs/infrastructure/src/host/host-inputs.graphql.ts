@@ -2,6 +2,7 @@ import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '
 import { Long } from '#graphql';
 import { CommandPayload } from '#identity/api';
 import { OperationPayload } from '#operations/api';
+import { DatastoreGuaranteesInput } from '../datastore/guarantees.graphql.js';
 import { WhenBlocked } from './host-maintenance.js';
 import { Host } from './host.graphql.js';
 
@@ -54,6 +55,12 @@ export class RegisterHostsInput {
 
   @Field(() => String, { nullable: true, description: 'The kind of the datastores that their pools become; `standard` if not given.' })
   readonly datastoreKind?: string | null;
+
+  @Field(() => DatastoreGuaranteesInput, {
+    nullable: true,
+    description: 'What the hosts’ own pools survive: disks at most, as they go with their host. Of shared ones say it with `updateDatastore`.',
+  })
+  readonly localGuarantees?: DatastoreGuaranteesInput | null;
 
   @Field(() => Boolean, { nullable: true, description: 'Only plan.' })
   readonly dryRun?: boolean | null;

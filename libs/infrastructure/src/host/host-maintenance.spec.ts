@@ -61,6 +61,7 @@ const things: HostOccupants = {
       resourceId: thing.id,
       kind: 'thing',
       name: `the ${thing.id}`,
+      owner: /^of-(\w+)/.exec(thing.id)?.[1] ?? null,
       blocked: thing.pinned ? new MuonError('INVALID_STATE', 'It is bolted to the floor.', { fault: 'OPERATOR' }).toRecord() : null,
     })),
   count: async (reader, host) => (await reader.first(countThings, host.id))?.things ?? 0,
@@ -85,6 +86,7 @@ const move = defineOperation<{ id: string; to: string }>({
           await sleep(MOVE_MS);
           throw new MuonError('BACKEND_FAILED', 'It is glued to the floor.');
         }
+        if (operation.input.id.startsWith('bulky')) throw new MuonError('INSUFFICIENT_CAPACITY', 'It fits nowhere.', { retryable: false });
         return done({ commit: async (transaction) => void (await transaction.execute(moveThing, operation.input.id, operation.input.to)) });
       },
     },
@@ -154,6 +156,27 @@ it('moves everything away, then is in maintenance, and comes back', async () => 
   await expect(bench.maintenance.exit(access, { id: from.id })).rejects.toMatchObject({ code: 'INVALID_STATE' });
 });
 
+it('moves those of one owner one after the other, and the others beside them', async () => {
+  Object.assign(pace, { lookAgainMs: 10 });
+  await put('of-ann-1', 'of-ann-2', 'of-ann-3', 'of-bob', 'chair', 'lamp');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await ended(result.operationId, 'SUCCEEDED');
+  expect(await left()).toEqual([]);
+  const moves = await each(result.operationId);
+  const rounds = [...Map.groupBy(moves, ({ queued_at: at }) => at.getTime()).entries()].sort(([one], [other]) => one - other);
+  expect(rounds.map(([, round]) => round.map((one) => one.resource_id).sort())).toEqual([['chair', 'lamp', 'of-ann-1', 'of-bob'], ['of-ann-2'], ['of-ann-3']]);
+});
+
+it('does not let one of an owner that cannot be moved keep the others', async () => {
+  Object.assign(pace, { lookAgainMs: 30, maxMoves: 2 });
+  await put('of-ann-1', 'of-ann-2', 'stubborn-mule');
+  await room.database.transaction(async (transaction) => void (await transaction.raw(`UPDATE thing SET stubborn = true WHERE id = 'of-ann-1'`)));
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(left, { timeout: 10_000 }).toEqual(['of-ann-1', 'stubborn-mule']);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
 it('lists what blocks it and does nothing; a dry run shows that as its problem', async () => {
   await put('chair', 'pinned-safe');
   const refusal = toMuonError(await bench.maintenance.enter(access, { id: from.id }).catch((error: unknown) => error));
@@ -221,6 +244,18 @@ it('leaves a move that failed alone for ever longer after its end, then for good
   // Several looks later.
   await sleep(300);
   expect(await each(result.operationId)).toHaveLength(4);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+it('goes on trying what has no room elsewhere', async () => {
+  Object.assign(pace, { lookAgainMs: 10, maxPauseMs: 20, maxMoves: 2 });
+  await put('bulky-wardrobe');
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(async () => (await each(result.operationId)).length, { timeout: 10_000 }).toBeGreaterThan(3);
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the bulky-wardrobe", which could not be moved and is tried again: It fits nowhere.',
+  );
   await operations.cancel(result.operationId as string);
   await ended(result.operationId, 'CANCELLED');
 });

@@ -9,6 +9,8 @@ export interface HostOccupant {
   /** As `virtual machine`, for people. */
   kind: string;
   name: string;
+  /** Of those with the same one only one moves at a time, so that it never loses several at once; absent or null for none. */
+  owner?: string | null;
   /** Why it cannot be moved away now; null when it can. */
   blocked: ErrorRecord | null;
 }

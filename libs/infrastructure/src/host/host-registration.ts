@@ -3,9 +3,11 @@ import { invalidInput, MuonError, nameSchema, parseInput } from '#core';
 import { ChangeSet, constraintMeans, ROWS, type Database, type Reader } from '#database';
 import type { ObservedHost } from '#drivers';
 import { Action, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult, type CommandRunner } from '#identity';
+import type { BackendRow } from '../backend/backend.js';
 import { requireActiveBackend } from '../backend/backend.service.js';
 import { datastoreId } from '../datastore/datastore.js';
 import { findSharedPoolNames } from '../datastore/datastore.sql.js';
+import { guaranteeColumns, guaranteesSchema, NO_GUARANTEES } from '../datastore/guarantees.js';
 import type { DriverRegistry } from '../driver/driver-registry.js';
 import { requireActiveRacks } from '../rack/rack.service.js';
 import type { ZoneRow } from '../zone/zone.js';
@@ -47,6 +49,8 @@ const registerSchema = z.strictObject({
   memoryOvercommit: overcommitSchema.memory.default(1),
   /** What kind of datastore the hosts' own pools become, and the shared ones that are seen for the first time. */
   datastoreKind: nameSchema.default('standard'),
+  /** What the hosts' own pools survive; no failure when left out. Of shared ones it is said one by one. */
+  localGuarantees: guaranteesSchema.prefault({}),
 });
 export type RegisterHostsInput = z.input<typeof registerSchema>;
 type RegisterHosts = z.output<typeof registerSchema>;
@@ -74,10 +78,11 @@ export class HostRegistration {
     };
     const plan = async (reader: Reader, inventory: Inventory): Promise<ChangeSet> => {
       access.requireSystem(Action.CREATE_CHILD, 'host');
-      await requireActiveBackend(reader, input.backendId, 'input.backendId');
+      const backend = await requireActiveBackend(reader, input.backendId, 'input.backendId');
       const zone = await requireActiveZone(reader, input.zoneId, 'input.zoneId');
       const chosen = await choose(reader, input, zone, inventory);
-      return planHosts(input, zone, chosen, new Set((await reader.rows(findSharedPoolNames, input.backendId)).map((row) => row.name)));
+      const knownPools = new Set((await reader.rows(findSharedPoolNames, input.backendId)).map((row) => row.name));
+      return planHosts(input, { zone, backend }, chosen, knownPools);
     };
     const { hosts, ...rest } = input;
     const audited = { ...rest, hosts: hosts === undefined ? null : { count: hosts.length, first: hosts[0]?.name ?? null } };
@@ -121,7 +126,12 @@ async function choose(
   return chosen;
 }
 
-function planHosts(input: RegisterHosts, zone: ZoneRow, chosen: readonly Chosen[], knownPools: ReadonlySet<string>): ChangeSet {
+function planHosts(
+  input: RegisterHosts,
+  { zone, backend }: { zone: ZoneRow; backend: BackendRow },
+  chosen: readonly Chosen[],
+  knownPools: ReadonlySet<string>,
+): ChangeSet {
   const changes = new ChangeSet();
   const datastores: Record<string, unknown>[] = [];
   const shared = new Set(knownPools);
@@ -160,6 +170,8 @@ function planHosts(input: RegisterHosts, zone: ZoneRow, chosen: readonly Chosen[
         name: pool.name,
         kind: input.datastoreKind,
         capacity_gib: pool.capacityGib,
+        limits_iops: backend.capabilities.iopsLimit ?? false,
+        ...guaranteeColumns(pool.shared ? NO_GUARANTEES : input.localGuarantees, { host_id: id, zone_id: zone.id }, 'input.localGuarantees'),
       });
     }
     if (ids.length <= MAX_LISTED) changes.resources.push({ action: 'CREATE', kind: 'host', id, name: observed.hostName });

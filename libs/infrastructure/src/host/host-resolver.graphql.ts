@@ -10,6 +10,7 @@ import { accessOf, toPayload } from '#identity/api';
 import { loadCurrentOperation, Operation, toOperationPayload } from '#operations/api';
 import { Backend, loadBackend } from '../backend/backend.graphql.js';
 import { Health } from '../backend/backend.js';
+import { withGuarantees } from '../datastore/guarantees.graphql.js';
 import { commandOf, given, onlyOperators } from '../infrastructure.graphql.js';
 import { loadRack, Rack } from '../rack/rack.graphql.js';
 import { loadZone, Zone } from '../zone/zone.graphql.js';
@@ -25,7 +26,7 @@ import {
   UpdateHostInput,
 } from './host-inputs.graphql.js';
 import { HostMaintenanceService } from './host-maintenance.js';
-import { HostRegistration } from './host-registration.js';
+import { HostRegistration, type RegisterHostsInput as RegisterHosts } from './host-registration.js';
 import { Host, HostConnection, HostLoad, loadHost, loadHosts, toHost } from './host.graphql.js';
 import { HostService, type UpdateHostInput as UpdateHost } from './host.service.js';
 import { findHostLoads, hosts } from './host.sql.js';
@@ -117,9 +118,9 @@ export class HostResolver {
     @Context() context: GraphqlContext,
   ): Promise<RegisterHostsPayload> {
     const { command, options } = commandOf(input, context);
-    const { hosts: named, ...rest } = command;
+    const { hosts: named, ...rest } = withGuarantees(command, 'localGuarantees');
     const wanted = { ...rest, ...(named === undefined ? {} : { hosts: named.map((host) => given(host)) }) };
-    const outcome = await this.registration.register(accessOf(context), wanted, options);
+    const outcome = await this.registration.register(accessOf(context), wanted as RegisterHosts, options);
     const { hosts: count, hostIds } = outcome.result;
     const found = await loadHosts(this.database, context, Array.isArray(hostIds) ? hostIds.map(String) : []);
     return { ...toPayload(outcome), count: typeof count === 'number' ? count : null, hosts: [...found.values()] };

@@ -16,7 +16,7 @@ import {
   type StepContext,
   type StepResult,
 } from '#operations';
-import { begun, boundedMove, EVACUATION_PACE, remaining, triedOf, whatIsLeft, type EvacuationPace, type Tried } from './host-evacuation.js';
+import { begun, boundedMove, EVACUATION_PACE, oneOfEach, remaining, triedOf, whatIsLeft, type EvacuationPace, type Tried } from './host-evacuation.js';
 import type { HostOccupancy } from './host-occupants.js';
 import type { HostRow } from './host.js';
 import { findHosts } from './host.sql.js';
@@ -85,9 +85,9 @@ export function hostOperations(occupancy: HostOccupancy, pace: EvacuationPace = 
   const evacuate = async (context: StepContext<Input>): Promise<StepResult> => {
     const host = await hostOf(context.reader, context.operation.input.hostId);
     const found = await occupancy.list(context.reader, host, MAX_MOVES);
-    const movable = found.filter(({ occupant }) => occupant.blocked === null);
+    const movable = oneOfEach(found.filter(({ occupant }) => occupant.blocked === null));
     if (movable.length === 0) return done();
-    // Whatever cannot leave is waited for in the next step, by name.
+    // Whatever cannot leave, or not yet, is left to the next step.
     return fanOut({ children: await movesOf(context, host, movable), policy: keep(0) });
   };
   const awaitEmpty = async (context: StepContext<Input>): Promise<StepResult> => {
@@ -98,7 +98,7 @@ export function hostOperations(occupancy: HostOccupancy, pace: EvacuationPace = 
     const now = Date.now();
     const tried = triedOf(found, triedBefore(context), now);
     const left = remaining(found, tried, await reader.rows(findFailedChildren, operation.id, Object.keys(tried)), pace, now);
-    const due = left.filter(({ standing }) => standing === 'DUE');
+    const due = oneOfEach(left.filter(({ standing }) => standing === 'DUE'));
     // The time of its moves does not count against the operation's own deadline.
     const isTooLate = now - step.since.getTime() >= pace.patienceMs;
     if (due.length > 0 && !isTooLate) {

@@ -87,7 +87,7 @@ function call(): DriverCall {
 const ownership = (owner = installation) => ({ installationId: owner, tenantId: 'ten', projectId: 'prj' });
 
 async function makeDisk(diskId: string, owner = installation): Promise<void> {
-  const place = { poolName: 'local', hostName: 'host-1', sizeGib: 1, imageReference: null };
+  const place = { poolName: 'local', hostName: 'host-1', sizeGib: 1, iopsLimit: null, imageReference: null };
   await driver.storage.createDisk(call(), { diskId, ownership: ownership(owner), ...place });
 }
 

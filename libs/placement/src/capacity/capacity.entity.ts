@@ -47,6 +47,7 @@ export class HostCapacityEntity {
 @Entity('datastore_capacity')
 @Check('datastore_capacity_claimed', 'claimed_gib >= 0')
 @Index('datastore_capacity_of_host', ['hostId'])
+@Index('datastore_capacity_offer', ['offer'])
 @Index('datastore_capacity_shared', ['backendId'], { where: '(host_id IS NULL)' })
 export class DatastoreCapacityEntity {
   @ForeignKey('datastore', { name: 'datastore_capacity_datastore', onDelete: 'CASCADE' })
@@ -70,6 +71,10 @@ export class DatastoreCapacityEntity {
 
   @Column('bigint', { name: 'limit_gib' })
   limitGib!: number;
+
+  /** What it has to offer besides room, as text: equal for those that offer the same. */
+  @Column('text')
+  offer!: string;
 
   @Column('bigint', { name: 'claimed_gib', default: 0 })
   claimedGib!: number;

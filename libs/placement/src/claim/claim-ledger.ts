@@ -4,7 +4,7 @@ import type { ClaimRow } from './claim.sql.js';
 
 /** A change of claims, whatever is claimed: `holder` is the host or datastore, amounts come in the ledger's order. */
 export type ClaimChange =
-  | { action: 'CLAIM'; resourceId: string; holderId: string; tenantId: string; projectId: string; amounts: number[] }
+  | { action: 'CLAIM'; resourceId: string; holderId: string; tenantId: string; projectId: string; amounts: number[]; offer?: string | undefined }
   | { action: 'RELEASE'; resourceId: string }
   | { action: 'MOVE'; resourceId: string; holderId: string }
   | { action: 'SETTLE'; resourceId: string; holderId: string }
@@ -27,6 +27,8 @@ interface Delta {
   amounts: number[];
   /** Somebody comes who was not there before. */
   newcomers: boolean;
+  /** What the holder must still offer; absent when anything will do. */
+  offer?: string | undefined;
 }
 
 interface Writes {
@@ -66,7 +68,7 @@ async function adjustHolders(transaction: Transaction, statements: LedgerStateme
   if (wanted.length === 0) return;
   const taken = new Set((await transaction.rows(statements.adjust, JSON.stringify(wanted))).map((row) => row.id));
   const lost = wanted.find((delta) => !taken.has(delta.id));
-  if (lost !== undefined) throw new LostRace(`${statements.noun} ${lost.id}`, `no room or not active: ${JSON.stringify(lost)}`);
+  if (lost !== undefined) throw new LostRace(`${statements.noun} ${lost.id}`, `no room, not active or not as it was: ${JSON.stringify(lost)}`);
 }
 
 /** Those that are claimed anew, in their order. A single one has no order to keep: its guarded update locks it. */
@@ -102,16 +104,17 @@ function settleUp(
 ): { deltas: Map<string, Delta>; writes: Writes } {
   const deltas = new Map<string, Delta>();
   const writes: Writes = { remove: [], insert: [], copy: [], resize: [] };
-  const add = (id: string, amounts: readonly number[], sign: 1 | -1, newcomer: boolean): void => {
+  const add = (id: string, amounts: readonly number[], sign: 1 | -1, newcomer: boolean, offer?: string): void => {
     const delta = deltas.get(id) ?? { id, amounts: amounts.map(() => 0), newcomers: false };
     delta.amounts = delta.amounts.map((amount, index) => amount + sign * (amounts[index] ?? 0));
     delta.newcomers ||= newcomer;
+    delta.offer ??= offer;
     deltas.set(id, delta);
   };
   for (const change of changes) {
     const claims = existing.get(change.resourceId) ?? [];
     if (change.action === 'CLAIM') {
-      add(change.holderId, change.amounts, 1, true);
+      add(change.holderId, change.amounts, 1, true, change.offer);
       writes.insert.push({
         resource_id: change.resourceId,
         holder_id: change.holderId,

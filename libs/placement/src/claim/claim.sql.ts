@@ -73,9 +73,10 @@ export const findDatastoreClaims = statement<ClaimRow, [resourceIds: string[]]>(
 export const adjustDatastores = statement<{ id: string }, [changes: string]>(
   'datastore_claim.adjust',
   `UPDATE datastore_capacity AS s SET claimed_gib = s.claimed_gib + d.amounts[1]
-   FROM jsonb_to_recordset($1::jsonb) AS d (id text, amounts bigint[], newcomers boolean)
+   FROM jsonb_to_recordset($1::jsonb) AS d (id text, amounts bigint[], newcomers boolean, offer text)
    WHERE s.datastore_id = d.id
      AND (NOT d.newcomers OR s.state = 'ACTIVE')
+     AND (d.offer IS NULL OR s.offer = d.offer)
      AND (d.amounts[1] <= 0 OR s.claimed_gib + d.amounts[1] <= s.limit_gib)
    RETURNING s.datastore_id AS id`,
 );

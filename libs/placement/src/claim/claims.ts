@@ -16,7 +16,16 @@ export type HostClaim =
 
 /** A change of what a disk takes of datastores; the actions mean the same. */
 export type DatastoreClaim =
-  | { action: 'CLAIM'; resourceId: string; datastoreId: string; tenantId: string; projectId: string; gib: number }
+  | {
+      action: 'CLAIM';
+      resourceId: string;
+      datastoreId: string;
+      tenantId: string;
+      projectId: string;
+      gib: number;
+      /** What the datastore must still offer, as the plan has seen it; anything when absent. */
+      offer?: string;
+    }
   | { action: 'RELEASE'; resourceId: string }
   | { action: 'MOVE'; resourceId: string; datastoreId: string }
   | { action: 'SETTLE'; resourceId: string; datastoreId: string }
@@ -64,7 +73,7 @@ function hostChange(claim: HostClaim): ClaimChange {
 function datastoreChange(claim: DatastoreClaim): ClaimChange {
   switch (claim.action) {
     case 'CLAIM':
-      return { ...claim, holderId: claim.datastoreId, amounts: [claim.gib] };
+      return { ...claim, holderId: claim.datastoreId, amounts: [claim.gib], offer: claim.offer };
     case 'MOVE':
     case 'SETTLE':
       return { action: claim.action, resourceId: claim.resourceId, holderId: claim.datastoreId };

@@ -43,18 +43,28 @@ export class GroupState {
 
   /** Whether a REQUIRE group allows one more member there. */
   allows(location: Location): boolean {
-    if (this.group.policy === 'ANTI_AFFINITY') return this.in(location) === 0;
+    if (this.group.policy === 'ANTI_AFFINITY') return this.in(location) < this.most;
     return this.total === 0 || this.in(location) > 0;
   }
 
-  /** How much a PREFER group dislikes one more member there: 0 is well. */
+  /** How much one more member there is disliked, by a PREFER group or where several may meet: 0 is well. */
   dislike(location: Location): number {
     if (this.group.policy === 'ANTI_AFFINITY') return this.in(location);
     return this.total === 0 || this.in(location) > 0 ? 0 : 1;
   }
 
+  /** Where members are. */
   get domains(): string[] {
     return [...this.members.keys()];
+  }
+
+  /** Where a REQUIRE group whose members keep apart allows no more. */
+  get full(): string[] {
+    return [...this.members].flatMap(([domain, members]) => (members < this.most ? [] : [domain]));
+  }
+
+  private get most(): number {
+    return this.group.most ?? 1;
   }
 }
 

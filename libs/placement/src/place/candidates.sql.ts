@@ -10,6 +10,7 @@ export interface DemandRecord {
   memory: number;
   disk: number;
   kind: string | null;
+  offers: string[] | null;
   traits: string[];
   backends: string[] | null;
   only_hosts: string[] | null;
@@ -25,13 +26,14 @@ export interface DemandRecord {
 }
 
 const DEMAND = `jsonb_to_recordset($1::jsonb) AS d (class int, zones text[], asked_zones text[], cpu bigint, memory bigint, disk bigint, kind text,
-  traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
+  offers text[], traits text[], backends text[], only_hosts text[], only_racks text[], not_hosts text[], not_racks text[], excluded text[],
   near_hosts text[], near_racks text[], far_hosts text[], far_racks text[], pack boolean)`;
 
 /** Hosts without a rack count as one rack a zone: nobody knows better. */
 const RACK = 'coalesce(h.rack_id, h.zone_id)';
 const REACHES = '(s.host_id IS NULL AND s.backend_id = h.backend_id AND (s.zone_id IS NULL OR s.zone_id = h.zone_id))';
-const HOLDS = `s.state = 'ACTIVE' AND s.claimed_gib + d.disk <= s.limit_gib AND (d.kind IS NULL OR s.kind = d.kind)`;
+const TAKES = `s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind) AND (d.offers IS NULL OR s.offer = ANY (d.offers))`;
+const HOLDS = `${TAKES} AND s.claimed_gib + d.disk <= s.limit_gib`;
 
 const ZONE_OK = `(h.zone_id = ANY(d.asked_zones) AND h.zone_id IN (SELECT id FROM zone WHERE state = 'ACTIVE'))`;
 const STATE_OK = `(h.state = 'ACTIVE' AND h.backend_id IN (SELECT id FROM backend WHERE state = 'ACTIVE'))`;
@@ -94,11 +96,12 @@ export interface PoolRow {
   zone_id: string | null;
   host_id: string | null;
   kind: string;
+  offer: string;
   limit_gib: number;
   claimed_gib: number;
 }
 
-const POOL_COLUMNS = 'datastore_id, backend_id, zone_id, host_id, kind, limit_gib, claimed_gib';
+const POOL_COLUMNS = 'datastore_id, backend_id, zone_id, host_id, kind, offer, limit_gib, claimed_gib';
 
 /** What these hosts have for themselves, and what their backends share. */
 export const findPools = statement<PoolRow, [hostIds: string[], backendIds: string[]]>(
@@ -158,9 +161,9 @@ export const explainNearest = statement<NearestRow, [demand: string]>(
        h.memory_limit_mib - h.memory_claimed_mib AS memory_free,
        CASE WHEN d.disk = 0 THEN 0 ELSE greatest(
          (SELECT max(s.limit_gib - s.claimed_gib) FROM datastore_capacity AS s
-          WHERE s.host_id = h.host_id AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)),
+          WHERE s.host_id = h.host_id AND ${TAKES}),
          (SELECT max(s.limit_gib - s.claimed_gib) FROM datastore_capacity AS s
-          WHERE ${REACHES} AND s.state = 'ACTIVE' AND (d.kind IS NULL OR s.kind = d.kind)), 0) END AS disk_free
+          WHERE ${REACHES} AND ${TAKES}), 0) END AS disk_free
      FROM ${DEMAND} CROSS JOIN host_capacity AS h
      WHERE ${ZONE_OK} AND ${STATE_OK} AND ${EXCLUDED_OK} AND ${NETWORK_OK} AND ${TRAITS_OK} AND ${AFFINITY_OK}
    )

@@ -8,6 +8,7 @@ import type { PlacementGroup, PlacementStrategy, PlannedClaim } from './request.
 export interface Pool {
   readonly datastoreId: string;
   readonly kind: string;
+  readonly offer: string;
   readonly limitGib: number;
   claimedGib: number;
 }
@@ -52,15 +53,17 @@ export function demandRecord(
   strategy: PlacementStrategy,
 ): DemandRecord {
   const { sample } = each;
-  const old = (list: readonly PlacementGroup[], policy: string, scope: string): string[][] =>
+  const old = (list: readonly PlacementGroup[], policy: string, scope: string, of: 'domains' | 'full' = 'domains'): string[][] =>
     list
       .filter((group) => group.policy === policy && group.scope === scope)
       .flatMap((group) => {
-        const domains = states.get(group)?.domains ?? [];
+        const domains = states.get(group)?.[of] ?? [];
         return domains.length === 0 ? [] : [domains];
       });
   const onlyZones = old(each.required, 'AFFINITY', 'ZONE');
-  const notZones = new Set(old(each.required, 'ANTI_AFFINITY', 'ZONE').flat());
+  const notZones = new Set(old(each.required, 'ANTI_AFFINITY', 'ZONE', 'full').flat());
+  // Those that are full are left out anyway.
+  const all = [...each.required, ...each.preferred];
   return {
     class: index,
     asked_zones: [...each.zoneIds],
@@ -69,17 +72,18 @@ export function demandRecord(
     memory: each.bundle.memoryMib,
     disk: sample.diskGib,
     kind: sample.datastoreKind ?? null,
+    offers: sample.storagePolicy === undefined ? null : [...sample.storagePolicy.offers],
     traits: [...(sample.traits ?? [])],
     backends: sample.backendIds === undefined ? null : [...sample.backendIds],
     only_hosts: intersection(old(each.required, 'AFFINITY', 'HOST')),
     only_racks: intersection(old(each.required, 'AFFINITY', 'RACK')),
-    not_hosts: old(each.required, 'ANTI_AFFINITY', 'HOST').flat(),
-    not_racks: old(each.required, 'ANTI_AFFINITY', 'RACK').flat(),
+    not_hosts: old(each.required, 'ANTI_AFFINITY', 'HOST', 'full').flat(),
+    not_racks: old(each.required, 'ANTI_AFFINITY', 'RACK', 'full').flat(),
     excluded: [...(sample.excludedHostIds ?? [])],
     near_hosts: intersection(old(each.preferred, 'AFFINITY', 'HOST')),
     near_racks: intersection(old(each.preferred, 'AFFINITY', 'RACK')),
-    far_hosts: old(each.preferred, 'ANTI_AFFINITY', 'HOST').flat(),
-    far_racks: old(each.preferred, 'ANTI_AFFINITY', 'RACK').flat(),
+    far_hosts: old(all, 'ANTI_AFFINITY', 'HOST').flat(),
+    far_racks: old(all, 'ANTI_AFFINITY', 'RACK').flat(),
     pack: strategy === 'PACK',
   };
 }
@@ -149,7 +153,7 @@ async function attachPools(reader: Reader, rooms: ReadonlyMap<string, HostRoom>)
   const pools = new Map<string, Pool>();
   const shared: { row: PoolRow; pool: Pool }[] = [];
   for (const row of rows) {
-    const pool = { datastoreId: row.datastore_id, kind: row.kind, limitGib: row.limit_gib, claimedGib: row.claimed_gib };
+    const pool = { datastoreId: row.datastore_id, kind: row.kind, offer: row.offer, limitGib: row.limit_gib, claimedGib: row.claimed_gib };
     pools.set(row.datastore_id, pool);
     if (row.host_id === null) shared.push({ row, pool });
     else rooms.get(row.host_id)?.pools.push(pool);

@@ -57,6 +57,7 @@ function classKey(machine: PlacementMachine): unknown[] {
     machine.memoryMib,
     machine.diskGib,
     machine.datastoreKind ?? null,
+    machine.storagePolicy === undefined ? null : [machine.storagePolicy.name, sorted(machine.storagePolicy.offers)],
     sorted(machine.traits),
     sorted(machine.zoneIds),
     sorted(machine.backendIds),

@@ -2,7 +2,7 @@ import { MuonError } from '#core';
 import type { Reader } from '#database';
 import { explainFilters, explainNearest, type DemandRecord, type NearestRow } from './candidates.sql.js';
 import type { MachineClass } from './demand.js';
-import { explanationData, PlacementFilter, type PlacementExplanation, type Shortage } from './request.js';
+import { explanationData, PlacementFilter, type PlacementExplanation, type PlacementMachine, type Shortage } from './request.js';
 
 export interface Progress {
   requested: number;
@@ -69,15 +69,22 @@ const WORDS: Record<PlacementFilter, string> = {
 
 const UNITS: Record<Shortage['resource'], string> = { CPU: 'processors', MEMORY_MIB: 'MiB of memory', DISK_GIB: 'GiB of disk' };
 
+/** Of what datastore a machine's disks need room. */
+function datastoreOf({ datastoreKind: kind, storagePolicy: policy }: PlacementMachine): string | undefined {
+  const ofKind = kind === undefined ? '' : ` of the kind "${kind}"`;
+  const keeping = policy === undefined ? '' : ` that keeps the storage policy "${policy.name}"`;
+  return ofKind + keeping === '' ? undefined : `without room on a datastore${ofKind}${keeping}`;
+}
+
 /**
  * The refusal, in a sentence and in numbers.
- * @param datastoreKind that was asked for
+ * @param machine one that found no place
  */
-export function insufficientCapacity(explanation: PlacementExplanation, datastoreKind: string | undefined): MuonError {
+export function insufficientCapacity(explanation: PlacementExplanation, machine: PlacementMachine): MuonError {
   const { placed, requested, considered, removed, nearestMiss: miss } = explanation;
   const head =
     requested === 1 ? 'No host has room for this machine.' : `Only ${placed} of ${requested} machines found a place, so none was placed.`;
-  const words = datastoreKind === undefined ? WORDS : { ...WORDS, DATASTORE: `without room on a datastore of the kind "${datastoreKind}"` };
+  const words = { ...WORDS, DATASTORE: datastoreOf(machine) ?? WORDS.DATASTORE };
   const counts = removed.map(({ filter, hosts }) => `${hosts} ${words[filter]}`).join(', ');
   const why = considered === 0 ? ' There are no hosts.' : ` Of ${considered} hosts: ${counts}.`;
   const lacks = (miss?.lacks ?? []).map(({ resource, needed, free }) => `${needed - free} ${UNITS[resource]}`).join(' and ');

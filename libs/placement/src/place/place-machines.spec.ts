@@ -194,6 +194,24 @@ it('minds the members that are there already', async () => {
   expect(new Set(near.placements.map((each) => each.rackId))).toEqual(new Set([center.rackIds[5]]));
 });
 
+it('lets as many members meet as a group allows, as few as can be, and refuses one more', async () => {
+  const apart = (most: number, existingHostIds: readonly string[] = []): PlacementGroup[] => [group({ existingHostIds, most })];
+  const request = { groupIds: ['afg_1'], excludedHostIds: center.hosts.slice(4).map((host) => host.id) };
+  const sharesOf = (result: PlacementResult): number[] =>
+    [...Map.groupBy(result.placements, ({ hostId }) => hostId).values()].map(({ length }) => length).sort((one, other) => other - one);
+  expect(await refused({ machines: machines(5, request), groups: apart(1) })).toMatchObject({ placed: 4 });
+  expect(sharesOf(await place({ machines: machines(5, request), groups: apart(2) }))).toEqual([2, 1, 1, 1]);
+  expect(sharesOf(await place({ machines: machines(8, request), groups: apart(2) }))).toEqual([2, 2, 2, 2]);
+  expect(await refused({ machines: machines(9, request), groups: apart(2) })).toMatchObject({ placed: 8 });
+  // Those that are there count, and where fewer are is better.
+  const [first = '', second = '', third = '', fourth = ''] = center.hosts.map((host) => host.id);
+  const there = [first, first, second, second, third, third, fourth];
+  expect((await place({ machines: machines(1, request), groups: apart(2, there) })).placements).toMatchObject([{ hostId: fourth }]);
+  expect((await place({ machines: machines(1, request), groups: apart(3, there) })).placements).toMatchObject([{ hostId: fourth }]);
+  const why = await refused({ machines: machines(1, request), groups: apart(2, [...there, fourth]) });
+  expect(why.removed).toContainEqual({ filter: 'AFFINITY', hosts: 4 });
+});
+
 it('finds the one host, rack or zone where a group that must stay together fits', async () => {
   // Every host has room for one machine, only one for three; only one rack has room for six in all.
   for (const [index, host] of center.hosts.entries()) {

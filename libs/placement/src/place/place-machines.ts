@@ -23,7 +23,7 @@ export async function placeMachines(reader: Reader, request: PlacementRequest): 
   const progress = { requested: request.machines.length, placed: result.deepest, isStuck: result.choices === null };
   const why = async (each: MachineClass): Promise<NonNullable<PlacementResult['explanation']>> =>
     explain(reader, each, demands[classes.indexOf(each)] as DemandRecord, progress, request.showHosts === true);
-  if (result.choices === null) throw insufficientCapacity(await why(result.stuckAt), result.stuckAt.sample.datastoreKind);
+  if (result.choices === null) throw insufficientCapacity(await why(result.stuckAt), result.stuckAt.sample);
   const { choices } = result;
   return {
     placements: request.machines.map((machine) => placementOf(machine, choices.get(machine) as Choice)),
@@ -49,6 +49,7 @@ async function search(reader: Reader, request: PlacementRequest, prepared: Prepa
 
 function placementOf(machine: PlacementMachine, choice: Choice): Placement {
   const { room, pool } = choice;
+  const isChoosy = machine.datastoreKind !== undefined || machine.storagePolicy !== undefined;
   return {
     resourceId: machine.resourceId,
     hostId: room.hostId,
@@ -57,5 +58,6 @@ function placementOf(machine: PlacementMachine, choice: Choice): Placement {
     zoneId: room.zoneId,
     rackId: room.rackId,
     datastoreId: pool?.datastoreId ?? null,
+    ...(pool !== null && isChoosy ? { datastoreOffer: pool.offer } : {}),
   };
 }

@@ -14,6 +14,14 @@ export type AffinityScope = (typeof AffinityScope)[keyof typeof AffinityScope];
 export const PlacementStrategy = { SPREAD: 'SPREAD', PACK: 'PACK' } as const;
 export type PlacementStrategy = (typeof PlacementStrategy)[keyof typeof PlacementStrategy];
 
+/** A storage policy, as far as it matters here where its disks may go. */
+export interface KeptPolicy {
+  /** For the refusal. */
+  name: string;
+  /** What datastores that keep it offer, each as `datastore_capacity.offer` says it. */
+  offers: readonly string[];
+}
+
 /** One machine that needs a place. */
 export interface PlacementMachine {
   resourceId: string;
@@ -24,6 +32,8 @@ export interface PlacementMachine {
   diskGib: number;
   /** Only datastores of this kind; any when absent. */
   datastoreKind?: string;
+  /** Only datastores that keep this storage policy; any when absent. */
+  storagePolicy?: KeptPolicy;
   /** What the host must have, all of it. */
   traits?: readonly string[];
   /** Narrower than the request's zones. */
@@ -43,6 +53,8 @@ export interface PlacementGroup {
   scope: AffinityScope;
   /** Where its other members are, one entry a member. Hosts without a rack count as one rack a zone. */
   existingHostIds: readonly string[];
+  /** How many members may meet where those of a REQUIRE group keep apart; still as few as can be. 1 when absent. */
+  most?: number;
 }
 
 /** What the same plan has chosen before and not yet claimed. */
@@ -78,6 +90,8 @@ export interface Placement {
   rackId: string | null;
   /** Where its disks go; null when it needs none. */
   datastoreId: string | null;
+  /** What that was seen to offer, for the claim: where the machine needs more of it than room. */
+  datastoreOffer?: string;
 }
 
 /** In the order in which they are applied; a host is counted at the first that removes it. */

@@ -170,7 +170,8 @@ export class SetSearch {
     const shares = [cpu / room.cpuLimit, memory / Math.max(1, room.memoryLimitMib)];
     if (pool !== null) shares.push((pool.claimedGib + machine.diskGib) / pool.limitGib);
     let score = fillScore(shares, this.strategy);
-    for (const state of slot.preferred) score += DISLIKE * state.dislike(room);
+    // A REQUIRE group dislikes nothing of what it allows, unless several of its members may meet.
+    for (const state of [...slot.required, ...slot.preferred]) score += DISLIKE * state.dislike(room);
     return { room, pool, score };
   }
 
@@ -201,6 +202,7 @@ function emptiestPool(pools: readonly Pool[], machine: PlacementMachine): Pool |
   let best: Pool | undefined;
   for (const pool of pools) {
     if (machine.datastoreKind !== undefined && pool.kind !== machine.datastoreKind) continue;
+    if (machine.storagePolicy?.offers.includes(pool.offer) === false) continue;
     const free = pool.limitGib - pool.claimedGib;
     if (free >= machine.diskGib && (best === undefined || free > best.limitGib - best.claimedGib)) best = pool;
   }

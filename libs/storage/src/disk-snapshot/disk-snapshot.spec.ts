@@ -3,7 +3,7 @@ import { statement } from '#database';
 import { EventFeed } from '#events';
 import { accessWith, datacenterDatabase, newTenantInAllZones, systemAccess, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
-import { DiskRealiser, DiskService, diskSnapshotState, DiskSnapshotService, findDiskSnapshots, storageOperations, storageRoom, storageScopeContents } from '../index.js';
+import { DiskRealiser, DiskService, diskSnapshotState, DiskSnapshotService, findDiskSnapshots, storageOperations, StoragePolicyService, storageRoom, storageScopeContents } from '../index.js';
 
 const charged = statement<{ resource_id: string; amount: number }, [tenantId: string]>(
   'spec.snapshot_charges',
@@ -32,7 +32,7 @@ describe('snapshots of disks', () => {
     tenant = await newTenantInAllZones(room.database);
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), disks, snapshots],
+      services: [room.database, new EventFeed(room.database, room.log), disks, snapshots, new StoragePolicyService(center.commands, [])],
       resolvers: storageResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),

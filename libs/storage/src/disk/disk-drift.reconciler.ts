@@ -1,8 +1,9 @@
 import { MuonError, toMuonError } from '#core';
+import type { ChangeSet } from '#database';
 import type { DriverCall, ObservedDisk, StorageDriver } from '#drivers';
 import type { DriverRegistry } from '#infrastructure';
 import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
-import { planDiskResize } from './disk.service.js';
+import { planDiskLimit, planDiskResize } from './disk-change-plan.js';
 import { findBackendsOfDisks, findRestingDisks, type RestingDisk } from './disk.sql.js';
 import type { DiskRow } from './disk.js';
 
@@ -22,8 +23,8 @@ const RUN_TIMEOUT_MS = 180_000;
 const PAGE = 500;
 const MAX_PAGES = 2000;
 const MAX_BACKENDS = 1000;
-/** Disks that are taken over in their real size in one run and backend; the rest is for the next. */
-const MAX_GROWN = 50;
+/** Disks that are taken over in their real size, or held to their limit again, in one run and backend; the rest is for the next. */
+const MAX_CHANGED = 50;
 /** Disks that are asked for one by one in one run and backend; the rest is for the next. */
 const MAX_CONFIRMED = 100;
 
@@ -34,10 +35,12 @@ export const STORAGE_DRIFT = 'storage-drift';
 interface Look {
   context: ReconcilerContext;
   storage: StorageDriver;
+  /** Whether its disks can be held to limits. */
+  limits: boolean;
   backendId: string;
   unchangedSince: Date;
   confirmed: number;
-  grown: number;
+  changed: number;
   /** What the last look has reported, and what this one has. */
   known: ReadonlySet<string>;
   reported: Set<string>;
@@ -45,8 +48,9 @@ interface Look {
 
 /**
  * Compares the disks that backends have with their rows. One that is larger than it shall be, because a change that was
- * given up has come late, cannot shrink again: it is taken over as it is, counted in quota and capacity. One that is missing
- * or smaller is reported when it is first seen so, never touched.
+ * given up has come late, cannot shrink again: it is taken over as it is, counted in quota and capacity. One that is held to
+ * another limit is held to its own again. One that is missing or smaller, or whose backend knows no limits any more, is
+ * reported when it is first seen so, never touched.
  */
 export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {}): Reconciler {
   const { everyMs = DEFAULT_EVERY_MS, graceMs = DEFAULT_GRACE_MS } = options;
@@ -59,9 +63,9 @@ export function diskDrift(drivers: DriverRegistry, options: DiskDriftOptions = {
       for (const { backend_id: backendId } of await context.reader.rows(findBackendsOfDisks, MAX_BACKENDS)) {
         if (context.signal.aborted) return;
         try {
-          const { storage } = await drivers.driver(backendId);
+          const { storage, capabilities } = await drivers.driver(backendId);
           const known = reported.get(backendId) ?? new Set();
-          const look: Look = { context, storage, backendId, unchangedSince: new Date(Date.now() - graceMs), confirmed: 0, grown: 0, known, reported: new Set() };
+          const look: Look = { context, storage, limits: capabilities.iopsLimit, backendId, unchangedSince: new Date(Date.now() - graceMs), confirmed: 0, changed: 0, known, reported: new Set() };
           await checkBackend(look);
           reported.set(backendId, look.reported);
         } catch (error) {
@@ -88,7 +92,7 @@ async function checkBackend(look: Look): Promise<void> {
 }
 
 async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | undefined): Promise<void> {
-  const isAsKnown = (disk: ObservedDisk | undefined): boolean => disk?.sizeGib === row.size_gib || isHidden(disk);
+  const isAsKnown = (disk: ObservedDisk | undefined): boolean => isHidden(disk) || (disk?.sizeGib === row.size_gib && isHeld(look, row, disk.iopsLimit));
   if (isAsKnown(listed)) return;
   let seen = listed;
   if (row.has_just_changed) {
@@ -97,18 +101,25 @@ async function compare(look: Look, row: RestingDisk, listed: ObservedDisk | unde
     seen = await look.storage.getDisk(callOf(look.context, `${look.backendId}/${row.id}`), row.id);
     if (isAsKnown(seen)) return;
   }
-  if (seen === undefined || seen.sizeGib < row.size_gib) report(look, row, seen?.sizeGib ?? null);
-  else if (look.grown < MAX_GROWN) {
-    look.grown += 1;
-    await takeOver(look.context, row, seen.sizeGib);
+  const { size_gib: gib, iops_limit: limit } = row;
+  if (seen === undefined || seen.sizeGib < gib) {
+    report(look, row, { gib: seen?.sizeGib ?? null, shallHaveGib: gib }, 'a disk is missing or too small');
+  } else if (seen.sizeGib === gib && limit !== null && !look.limits) {
+    report(look, row, { limit: seen.iopsLimit, shallHaveLimit: limit }, 'a disk has a limit that its backend cannot hold it to');
+  } else if (look.changed < MAX_CHANGED) {
+    look.changed += 1;
+    await (seen.sizeGib > gib ? takeOver(look.context, row, seen.sizeGib) : holdAgain(look.context, row, seen.iopsLimit));
   }
 }
 
-function report(look: Look, row: DiskRow, gib: number | null): void {
-  const what = `${row.id}/${gib}`;
+/** Limits that somebody has set where Muon cannot are theirs. */
+const isHeld = (look: Look, row: DiskRow, limit: number | null): boolean => limit === row.iops_limit || (row.iops_limit === null && !look.limits);
+
+function report(look: Look, row: DiskRow, facts: Record<string, number | null>, message: string): void {
+  const what = JSON.stringify([row.id, facts]);
   look.reported.add(what);
   if (look.known.has(what)) return;
-  look.context.log.error({ diskId: row.id, backendId: look.backendId, gib, shallHaveGib: row.size_gib }, 'a disk is missing or too small');
+  look.context.log.error({ diskId: row.id, backendId: look.backendId, ...facts }, message);
 }
 
 /** Of a disk whose host is away the backend may tell no more than that it has it. */
@@ -133,13 +144,22 @@ function callOf({ signal }: ReconcilerContext, what: string, timeoutMs = CALL_TI
 
 async function takeOver(context: ReconcilerContext, row: DiskRow, sizeGib: number): Promise<void> {
   const facts = { diskId: row.id, gib: sizeGib, shallHaveGib: row.size_gib };
+  await mend(context, planDiskResize(row, sizeGib), facts, 'a disk is larger than it shall be and is taken over so');
+}
+
+async function holdAgain(context: ReconcilerContext, row: DiskRow, limit: number | null): Promise<void> {
+  const facts = { diskId: row.id, limit, shallHaveLimit: row.iops_limit };
+  await mend(context, planDiskLimit(row, row.iops_limit), facts, 'a disk has another limit than it shall have and is held to its own again');
+}
+
+async function mend(context: ReconcilerContext, changes: ChangeSet, facts: Record<string, unknown>, what: string): Promise<void> {
   try {
-    await context.submit(planDiskResize(row, sizeGib));
-    context.log.warn(facts, 'a disk is larger than it shall be and is taken over so');
+    await context.submit(changes);
+    context.log.warn(facts, what);
   } catch (error) {
     const { code, message } = toMuonError(error);
     // Whoever holds it is changing it: the next run sees what is left.
     if (code === 'RESOURCE_BUSY') return;
-    context.log.error({ ...facts, code, reason: message }, 'a disk is larger than it shall be and cannot be taken over');
+    context.log.error({ ...facts, code, reason: message }, `could not be begun: ${what}`);
   }
 }

@@ -52,7 +52,7 @@ async function remade(sizeGib: number, installationId: string): Promise<void> {
   const { storage } = await center.drivers.driver(center.backendId);
   await storage.deleteDisk(call(`${sizeGib}/gone`), diskId);
   const ownership = { installationId, tenantId: 'ten', projectId: 'prj' };
-  await storage.createDisk(call(`${sizeGib}/made`), { diskId, ownership, poolName: 'local', hostName: 'host-1', sizeGib, imageReference: null });
+  await storage.createDisk(call(`${sizeGib}/made`), { diskId, ownership, poolName: 'local', hostName: 'host-1', sizeGib, iopsLimit: null, imageReference: null });
 }
 
 it('reports a disk that is missing or too small, but not one of which its backend tells no more than that it has it', async () => {

@@ -1,16 +1,22 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { RowTimes } from '#database';
 
 @Entity('disk')
 @Check('disk_size', 'size_gib > 0')
+@Check('disk_iops_limit', 'iops_limit > 0')
 @Check('disk_lifecycle', `lifecycle IN ('CREATING', 'PRESENT', 'DELETING', 'FAILED')`)
 @Check('disk_attachment', `attachment IN ('ATTACHING', 'ATTACHED', 'DETACHING')`)
 @Check('disk_attached', '((attachment IS NOT NULL) = ((owner_id IS NOT NULL) AND (image_reference IS NULL)))')
-@Check('disk_health', `health IN ('HEALTHY', 'DEGRADED', 'UNAVAILABLE', 'UNKNOWN')`)
+@Check('disk_health', `health IN ('HEALTHY', 'DEGRADED', 'REBUILDING', 'BLOCKED', 'UNAVAILABLE', 'UNKNOWN')`)
+@Check(
+  'disk_compliance',
+  `compliance IN ('COMPLIANT', 'REDUCED_WAITING', 'REDUCED_REBUILDING', 'REDUCED_BLOCKED', 'RECONFIGURING', 'NONCOMPLIANT', 'UNAVAILABLE', 'UNKNOWN')`,
+)
 @Index('disk_name', ['projectId', 'name'], { unique: true, where: '(image_reference IS NULL)' })
 @Index('disk_of_owner', ['ownerId'], { where: '(owner_id IS NOT NULL)' })
 @Index('disk_of_backend', ['backendId', 'id'])
 @Index('disk_of_tenant', ['tenantId'])
+@Index('disk_of_storage_policy', ['storagePolicyId'], { where: '(storage_policy_id IS NOT NULL)' })
 export class DiskEntity extends RowTimes {
   @PrimaryColumn({ type: 'text', collation: 'C', primaryKeyConstraintName: 'disk_pkey' })
   id!: string;
@@ -26,6 +32,10 @@ export class DiskEntity extends RowTimes {
 
   @Column('integer', { name: 'size_gib' })
   sizeGib!: number;
+
+  /** Reads and writes together in a second; null is unlimited. */
+  @Column('integer', { name: 'iops_limit', nullable: true })
+  iopsLimit!: number | null;
 
   @Column('text', { name: 'image_reference', nullable: true })
   imageReference!: string | null;
@@ -55,6 +65,13 @@ export class DiskEntity extends RowTimes {
   @Column({ name: 'host_id', type: 'text', collation: 'C', nullable: true })
   hostId!: string | null;
 
+  @ForeignKey('storage_policy', { name: 'disk_storage_policy' })
+  @Column({ name: 'storage_policy_id', type: 'text', collation: 'C', nullable: true })
+  storagePolicyId!: string | null;
+
+  @Column('jsonb', { default: {} })
+  costs!: Record<string, number>;
+
   @Column('text')
   lifecycle!: string;
 
@@ -62,11 +79,24 @@ export class DiskEntity extends RowTimes {
   @Column('integer', { name: 'realised_gib', default: 0 })
   realisedGib!: number;
 
+  /** The limit that the backend was last known to hold it to. */
+  @Column('integer', { name: 'realised_iops_limit', nullable: true })
+  realisedIopsLimit!: number | null;
+
   @Column('text', { default: 'UNKNOWN' })
   health!: string;
 
   @Column('timestamptz', { name: 'observed_at', nullable: true })
   observedAt!: Date | null;
+
+  @Column('text', { nullable: true })
+  compliance!: string | null;
+
+  @Column('jsonb', { name: 'compliance_rules', nullable: true })
+  complianceRules!: unknown;
+
+  @Column('timestamptz', { name: 'compliance_since', nullable: true })
+  complianceSince!: Date | null;
 
   @Column('jsonb', { nullable: true })
   failure!: unknown;

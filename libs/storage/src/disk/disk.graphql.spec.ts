@@ -2,19 +2,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventFeed } from '#events';
 import { accessWith, datacenterDatabase, newTenantInAllZones, testApi, testDatacenter, type RoomDatabase, type TestApi, type TestDatacenter, type TestTenant } from '#testing';
 import { storageResolvers } from '../api.js';
-import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, storageRoom } from '../index.js';
+import { DiskRealiser, DiskService, DiskSnapshotService, storageOperations, StoragePolicyService, storageRoom } from '../index.js';
 
 interface DiskShown {
   id: string;
   name: string;
   state: string;
   sizeGib: number;
+  iopsLimit: number | null;
   health: string;
   version: number;
   currentOperation: { id: string; kind: string } | null;
 }
 
-const FIELDS = 'id name state sizeGib health version currentOperation { id kind }';
+const FIELDS = 'id name state sizeGib iopsLimit health version currentOperation { id kind }';
 const CREATE = `mutation ($input: CreateDiskInput!) { createDisk(input: $input) { disk { ${FIELDS} } operation { id } plan { resources { kind data } } } }`;
 const RESIZE = `mutation ($input: ResizeDiskInput!) { resizeDisk(input: $input) { disk { ${FIELDS} } operation { id } } }`;
 
@@ -30,7 +31,13 @@ describe('disks over GraphQL', () => {
     tenant = await newTenantInAllZones(room.database);
     api = await testApi({
       log: room.log,
-      services: [room.database, new EventFeed(room.database, room.log), new DiskService(center.commands, center.ledger), new DiskSnapshotService(center.commands, center.ledger, center.drivers)],
+      services: [
+        room.database,
+        new EventFeed(room.database, room.log),
+        new DiskService(center.commands, center.ledger),
+        new DiskSnapshotService(center.commands, center.ledger, center.drivers),
+        new StoragePolicyService(center.commands, []),
+      ],
       resolvers: storageResolvers,
       callers: {
         ann: accessWith([{ role: 'OWNER', tenantId: tenant.id, projectId: null }]),
@@ -51,7 +58,7 @@ describe('disks over GraphQL', () => {
     await center.ended(createDisk.operation.id);
     const { id } = createDisk.disk;
     const { node } = await api.data<{ node: DiskShown }>('ann', `query ($id: ID!) { node(id: $id) { ... on Disk { ${FIELDS} } } }`, { id });
-    expect(node).toMatchObject({ state: 'AVAILABLE', health: 'HEALTHY', currentOperation: null });
+    expect(node).toMatchObject({ state: 'AVAILABLE', health: 'HEALTHY', iopsLimit: null, currentOperation: null });
     const stale = await api.ask('ann', RESIZE, { input: { id, sizeGib: 9, expectedVersion: node.version + 1 } });
     expect(stale.errors?.[0]?.extensions).toMatchObject({ code: 'CONFLICT', field: 'input.expectedVersion' });
     const { resizeDisk } = await api.data<{ resizeDisk: { disk: DiskShown; operation: { id: string } } }>('ann', RESIZE, {

@@ -9,8 +9,10 @@ import type { CommandResult } from '#identity';
 import { accessOf, CommandInput, commandOf, optionsOf, Problem, toProblem } from '#identity/api';
 import { loadCurrentOperation, Operation, OperationPayload, toOperationPayload } from '#operations/api';
 import { ProjectResource, ProjectResourcesArguments, toProjectResource } from '#tenancy/api';
+import { ComplianceState, PolicyRule, type PolicyRuleResult } from '../storage-policy/storage-policy.js';
+import { loadStoragePolicy, StoragePolicy } from '../storage-policy/storage-policy.graphql.js';
 import { diskId, DiskState, diskState, isRootDisk, type DiskRow } from './disk.js';
-import { DiskService } from './disk.service.js';
+import { DiskService, type UpdateDiskInput as UpdateDisk } from './disk.service.js';
 import { disks, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 registerEnumType(DiskState, {
@@ -33,10 +35,52 @@ registerEnumType(DiskHealth, {
   valuesMap: {
     HEALTHY: { description: 'As it shall be.' },
     DEGRADED: { description: 'It works, with fewer copies or less speed than it shall have.' },
+    REBUILDING: { description: 'It works with fewer copies than it shall have, and they are being made again.' },
+    BLOCKED: { description: 'It works with fewer copies than it shall have, which cannot be made again now: for want of room or of hosts.' },
     UNAVAILABLE: { description: 'It cannot be used now.' },
     UNKNOWN: { description: 'Nobody could tell yet, or the backend does not know it.' },
   },
 });
+
+registerEnumType(PolicyRule, {
+  name: 'StoragePolicyRule',
+  description: 'One thing that a storage policy can ask for.',
+  valuesMap: {
+    FAILURES_TO_TOLERATE: { description: 'Failures at once, and of what.' },
+    REDUNDANCY_METHOD: { description: 'The means by which failures are survived.' },
+    ENCRYPTION: { description: 'Encryption at rest.' },
+    SHARED_ACCESS: { description: 'That several hosts reach it.' },
+    DATASTORE_KIND: { description: 'The kind of datastore, in the operator’s word.' },
+    IOPS_LIMIT: { description: 'A limit of reads and writes a second.' },
+  },
+});
+
+@ObjectType({ description: 'One thing that a disk’s storage policy asks for, and what there is.' })
+export class DiskComplianceRule {
+  @Field(() => PolicyRule, { description: 'Which.' })
+  readonly rule!: PolicyRule;
+
+  @Field(() => String, { description: 'What is asked for.' })
+  readonly expected!: string;
+
+  @Field(() => String, { description: 'What its datastore has.' })
+  readonly actual!: string;
+
+  @Field(() => Boolean, { description: 'Whether that will do.' })
+  readonly isKept!: boolean;
+}
+
+@ObjectType({ description: 'How a disk keeps to its storage policy.' })
+export class DiskCompliance {
+  @Field(() => ComplianceState, { description: 'How.' })
+  readonly state!: ComplianceState;
+
+  @Field(() => DateTime, { description: 'Since when it is so.' })
+  readonly since!: Date;
+
+  @Field(() => [DiskComplianceRule], { description: 'Each thing that the policy asks for.' })
+  readonly rules!: PolicyRuleResult[];
+}
 
 const DiskOrder = listOrder('DiskOrder', 'disks');
 
@@ -57,6 +101,9 @@ export class Disk extends ProjectResource {
   @Field(() => Int, { description: 'How large it shall be, in GiB.' })
   readonly sizeGib!: number;
 
+  @Field(() => Int, { nullable: true, description: 'How many reads and writes together it may do in a second; null when nothing limits it.' })
+  readonly iopsLimit!: number | null;
+
   @Field(() => DiskState, { description: 'How it is.' })
   readonly state!: DiskState;
 
@@ -66,11 +113,16 @@ export class Disk extends ProjectResource {
   @Field(() => DateTime, { nullable: true, description: 'When the backend last said something new.' })
   readonly observedAt!: Date | null;
 
+  @Field(() => DiskCompliance, { nullable: true, description: 'How it keeps to its storage policy; null without one, and while it is not there.' })
+  readonly compliance!: DiskCompliance | null;
+
   @Field(() => Problem, { nullable: true, description: 'Why it could not be made.' })
   readonly failure!: Problem | null;
 
   @Field(() => Long, { description: 'Rises with every change of what is wanted; give it as `expectedVersion`.' })
   override readonly version!: number;
+
+  readonly storagePolicyId!: string | null;
 }
 
 const DiskConnection = connectionOf(Disk);
@@ -82,11 +134,18 @@ export function toDisk(row: DiskRow): Disk {
     isRoot: isRootDisk(row),
     zoneId: row.zone_id,
     sizeGib: row.size_gib,
+    iopsLimit: row.iops_limit,
     state: diskState(row),
     health: row.health,
     observedAt: row.observed_at,
+    compliance: complianceOfRow(row),
+    storagePolicyId: row.storage_policy_id,
     failure: row.failure === null ? null : toProblem(row.failure),
   };
+}
+
+function complianceOfRow({ compliance: state, compliance_since: since, compliance_rules: rules }: DiskRow): DiskCompliance | null {
+  return state === null || since === null ? null : { state, since, rules: rules ?? [] };
 }
 
 /** Of these disks, those that the caller may see. */
@@ -115,6 +174,12 @@ class DisksArguments extends ProjectResourcesArguments {
   @Field(() => ID, { nullable: true, description: 'Only those of this machine.' })
   readonly ownerId?: string | null;
 
+  @Field(() => ID, { nullable: true, description: 'Only those of this storage policy.' })
+  readonly storagePolicyId?: string | null;
+
+  @Field(() => ComplianceState, { nullable: true, description: 'Only those that keep to their storage policy so.' })
+  readonly compliance?: ComplianceState | null;
+
   @Field(() => DiskOrder, { nullable: true, description: 'By name if not given.' })
   readonly order?: ListOrder | null;
 }
@@ -139,8 +204,27 @@ export class CreateDiskInput extends CommandInput {
   })
   readonly virtualMachineId?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Only datastores of this kind, in the operator’s word; any if not given.' })
+  @Field(() => String, { nullable: true, description: 'Id or name of the storage policy that it shall keep to; the default one, if there is one, if not given.' })
+  readonly storagePolicy?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Only datastores of this kind, in the operator’s word; any if not given.',
+    deprecationReason: 'Since 2026-11-28: name a storage policy, which says the kinds that will do. Goes on 2027-06-01.',
+  })
   readonly datastoreKind?: string | null;
+}
+
+@InputType({ description: 'What a disk of its own shall keep to.' })
+export class UpdateDiskInput extends CommandInput {
+  @Field(() => ID, { description: 'The disk.' })
+  readonly id!: string;
+
+  @Field(() => String, { nullable: true, description: 'Id or name of its storage policy from now on; null for none.' })
+  readonly storagePolicy!: string | null;
+
+  @Field(() => Long, { nullable: true, description: 'The version that the disk must still have; CONFLICT when it has another.' })
+  readonly expectedVersion?: number | null;
 }
 
 @InputType({ description: 'How large a disk of its own shall be.' })
@@ -193,6 +277,8 @@ export class DiskResolver {
       args.ownerId ?? null,
       args.name ?? null,
       null,
+      args.storagePolicyId ?? null,
+      args.compliance ?? null,
     ];
     const source = listSource(disks, this.database, parameters, args.order ?? 'NAME');
     return readConnection({ info, args }, { feed: this.feed, reader: this.database }, source, toDisk);
@@ -210,6 +296,22 @@ export class DiskResolver {
   ): Promise<DiskPayload> {
     const { command, options } = commandOf(input, context);
     return this.payload(await this.service.create(accessOf(context), command, options), context);
+  }
+
+  @ResolveField('storagePolicy', () => StoragePolicy, { nullable: true, description: 'What it keeps to; null for nothing.' })
+  storagePolicy(disk: Disk, _args: unknown, context: GraphqlContext): Promise<StoragePolicy | null> {
+    return loadStoragePolicy(this.database, context, disk.storagePolicyId);
+  }
+
+  @Mutation(() => DiskPayload, {
+    description: 'Gives a disk of its own another storage policy. It stays where it is: refused, naming the rules, when its datastore does not keep that.',
+  })
+  async updateDisk(
+    @Args('input', { type: () => UpdateDiskInput, description: 'Which, and what it shall keep to.' }) input: UpdateDiskInput,
+    @Context() context: GraphqlContext,
+  ): Promise<DiskPayload> {
+    const { command, options } = commandOf(input, context, ['storagePolicy']);
+    return this.payload(await this.service.update(accessOf(context), command as UpdateDisk, options), context);
   }
 
   @Mutation(() => DiskPayload, { description: 'Makes a disk of its own larger, also while a machine has it.' })

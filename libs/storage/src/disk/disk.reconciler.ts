@@ -1,7 +1,8 @@
 import { toMuonError } from '#core';
 import type { Database } from '#database';
 import type { DriverRegistry } from '#infrastructure';
-import { defineReconciler, type Reconciler, type ReconcilerContext } from '#operations';
+import { defineReconciler, nudgeReconcilers, type Reconciler, type ReconcilerContext } from '#operations';
+import { STORAGE_COMPLIANCE } from '../storage-policy/compliance.reconciler.js';
 import { findBackendsOfDisks, findPresentDisks, observeHealth } from './disk.sql.js';
 
 export interface DiskHealthOptions {
@@ -51,7 +52,11 @@ async function observeBackend(context: ReconcilerContext, database: Database, dr
     const call = { idempotencyKey: `${STORAGE_HEALTH}/${backendId}/${batch}`, timeoutMs: CALL_TIMEOUT_MS, signal: context.signal };
     const seen = await storage.diskHealth(call, ids);
     const observations = ids.map((id) => ({ id, health: seen.get(id) ?? 'UNKNOWN' })).sort((one, other) => (one.id < other.id ? -1 : 1));
-    const changed = await database.transaction((transaction) => transaction.rows(observeHealth, JSON.stringify(observations)));
+    const changed = await database.transaction(async (transaction) => {
+      const rows = await transaction.rows(observeHealth, JSON.stringify(observations));
+      if (rows.length > 0) await nudgeReconcilers(transaction, [STORAGE_COMPLIANCE]);
+      return rows;
+    });
     for (const disk of changed.filter((row) => row.health !== 'HEALTHY').slice(0, 20)) {
       context.log.warn({ diskId: disk.id, health: disk.health }, 'a disk is not healthy');
     }

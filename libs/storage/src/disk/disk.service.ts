@@ -1,16 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { invalidInput, MAX_DISK_GIB, MuonError, nameSchema, notFound, parseInput } from '#core';
-import { ChangeSet, ROWS, versionConflict, type Reader } from '#database';
+import { ChangeSet, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, type Access, type CommandOptions, type CommandResult, type Place } from '#identity';
-import { busyOr, lockResources, operationId, OPERATIONS, succeedResources, type NewOperation } from '#operations';
+import { busyOr, lockResources } from '#operations';
 import { QuotaLedger } from '#quota';
 import { findScopes, requireActive, SCOPES, type ScopeRow } from '#scopes';
 import { usableZones } from '#tenancy';
+import { resolveStoragePolicies } from '../storage-policy/policy-choice.js';
+import { planPolicyChange } from '../storage-policy/policy-change.js';
 import { chooseDatastore } from './datastore-choice.js';
-import { lackOfRoom, planDiskGrowth, planDisks } from './disk-plan.js';
-import { diskId, isRootDisk, type DiskRow } from './disk.js';
-import { DISK_CREATE, DISK_DELETE, DISK_RESIZE } from './disk.operations.js';
+import { planDiskDeletion, planDiskResize, startDiskOperation } from './disk-change-plan.js';
+import { lackOfRoom, planDisks } from './disk-plan.js';
+import { isRootDisk, type DiskRow } from './disk.js';
+import { DISK_CREATE } from './disk.operations.js';
 import { findDiskByName, findDisksOfOwners, findVisibleDisks } from './disk.sql.js';
 
 const sizeGib = z.int().min(1, 'A disk has at least 1 GiB.').max(MAX_DISK_GIB, `A disk has at most ${MAX_DISK_GIB} GiB.`);
@@ -23,6 +26,8 @@ export const createDiskInput = z.strictObject({
   zone: z.string().min(1).max(100).optional(),
   /** A machine that it can be attached to: it is made where that reaches it. */
   virtualMachineId: z.string().max(100).optional(),
+  /** Id or name of what it shall keep to; the default policy when left out. */
+  storagePolicy: z.string().min(1).max(100).optional(),
   /** Only datastores of this kind; any when left out. */
   datastoreKind: nameSchema.optional(),
 });
@@ -30,6 +35,14 @@ export type CreateDiskInput = z.input<typeof createDiskInput>;
 
 export const resizeDiskInput = z.strictObject({ id: z.string().max(100), sizeGib, expectedVersion: z.int().optional() });
 export type ResizeDiskInput = z.input<typeof resizeDiskInput>;
+
+export const updateDiskInput = z.strictObject({
+  id: z.string().max(100),
+  /** Id or name of what it shall keep to from now on; null for nothing. */
+  storagePolicy: z.string().min(1).max(100).nullable(),
+  expectedVersion: z.int().optional(),
+});
+export type UpdateDiskInput = z.input<typeof updateDiskInput>;
 
 /**
  * The rules of disks of their own, which may be attached to machines. A machine's root disk is made, resized and deleted with
@@ -56,12 +69,15 @@ export class DiskService {
       if (input.zone !== undefined && zoneIds.length === 0) throw invalidInput('input.zone', 'The machine is in another zone.');
       const { datastoreKind: kind } = input;
       const reach = machine === null ? undefined : { backendId: machine.backend_id, hostId: machine.host_id };
-      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, { reach, kind });
+      const [chosen] = await resolveStoragePolicies(reader, [{ reference: input.storagePolicy, field: 'input.storagePolicy' }]);
+      const datastore = await chooseDatastore(reader, zoneIds, input.sizeGib, { reach, kind, policy: chosen?.kept });
       const request = {
         name: input.name,
         tenantId,
         projectId,
         datastoreId: datastore.datastore_id,
+        datastoreOffer: chosen == null && kind === undefined ? undefined : datastore.offer,
+        storagePolicy: chosen?.policy ?? null,
         zoneId: datastore.zone_id,
         sizeGib: input.sizeGib,
         imageReference: null,
@@ -74,7 +90,7 @@ export class DiskService {
         changes.problems.push(taken.toRecord());
       }
       changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
-      const operation = startOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
+      const operation = startDiskOperation(changes, DISK_CREATE, { id, tenant_id: tenantId, project_id: projectId, backend_id: datastore.backend_id }, {
         diskId: id,
         zoneIds,
         ...(reach === undefined ? {} : { reach }),
@@ -115,6 +131,30 @@ export class DiskService {
     });
   }
 
+  /**
+   * Gives a disk another policy to keep to, or none. It stays on its datastore, which must keep that.
+   * @throws INVALID_STATE naming the rules that the datastore would break; QUOTA_EXCEEDED for what the policy costs
+   */
+  async update(access: Access, raw: UpdateDiskInput, options: CommandOptions = {}): Promise<CommandResult> {
+    const input = parseInput(updateDiskInput, raw);
+    return this.change(access, 'updateDisk', Action.MODIFY, input.id, { ...input }, options, async (reader, disk, changes) => {
+      if (input.expectedVersion !== undefined && input.expectedVersion !== disk.version) {
+        throw versionConflict('disk', { id: disk.id, version: input.expectedVersion });
+      }
+      if (disk.lifecycle !== 'PRESENT') {
+        const message = `The disk "${disk.name}" is ${disk.lifecycle}; only a disk that is there gets another policy.`;
+        throw await busyOr(reader, disk.id, new MuonError('INVALID_STATE', message, { data: { state: disk.lifecycle } }));
+      }
+      const { storagePolicy: reference } = input;
+      const [chosen = null] = reference === null ? [] : await resolveStoragePolicies(reader, [{ reference, field: 'input.storagePolicy' }]);
+      changes.add(SCOPES, { scopeId: disk.tenant_id, need: 'ACTIVE' }, { scopeId: disk.project_id, need: 'ACTIVE' });
+      const change = await planPolicyChange(reader, disk, chosen?.policy ?? null);
+      changes.include(change);
+      changes.result = change.result;
+      await this.ledger.previewPlan(reader, changes);
+    });
+  }
+
   async delete(access: Access, id: string, options: CommandOptions = {}): Promise<CommandResult> {
     return this.change(access, 'deleteDisk', Action.DELETE, id, { id }, options, async (reader, disk, changes) => {
       if (disk.owner_id !== null) {
@@ -140,7 +180,7 @@ export class DiskService {
     name: string,
     action: Action,
     id: string,
-    input: Record<string, string | number | undefined>,
+    input: Record<string, string | number | null | undefined>,
     options: CommandOptions,
     plan: (reader: Reader, disk: DiskRow, changes: ChangeSet) => Promise<void>,
   ): Promise<CommandResult> {
@@ -180,36 +220,4 @@ export class DiskService {
     requireActive(project);
     return project as ScopeRow & { tenant_id: string };
   }
-}
-
-/** What makes a disk of its own larger. */
-export function planDiskResize(disk: DiskRow, toGib: number): ChangeSet {
-  const { id, size_gib: fromGib } = disk;
-  const changes = planDiskGrowth(disk, toGib);
-  const operation = startOperation(changes, DISK_RESIZE, disk, { diskId: id, fromGib, toGib });
-  lockResources(changes, operation, [id]);
-  return changes;
-}
-
-/** What deletes a disk of its own. */
-export function planDiskDeletion(disk: DiskRow): ChangeSet {
-  const changes = new ChangeSet();
-  changes.add(ROWS, { table: 'disk', update: { lifecycle: 'DELETING' }, id: disk.id, version: disk.version });
-  const operation = startOperation(changes, DISK_DELETE, disk, { diskId: disk.id });
-  succeedResources(changes, operation, [disk.id]);
-  changes.resources.push({ action: 'DELETE', kind: 'disk', id: disk.id, name: disk.name });
-  return changes;
-}
-
-function startOperation(
-  changes: ChangeSet,
-  kind: string,
-  disk: Pick<DiskRow, 'id' | 'tenant_id' | 'project_id' | 'backend_id'>,
-  input: NewOperation['input'],
-): string {
-  const operation = operationId.create();
-  const { id, tenant_id: tenantId, project_id: projectId, backend_id: backendId } = disk;
-  changes.add(OPERATIONS, { id: operation, kind, resourceKind: diskId.prefix, resourceId: id, tenantId, projectId, backendId, input });
-  changes.result = { id, operationId: operation };
-  return operation;
 }

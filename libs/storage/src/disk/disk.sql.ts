@@ -2,8 +2,8 @@ import { keysetList, statement } from '#database';
 import { visible } from '#identity';
 import type { DiskAttachment, DiskRow } from './disk.js';
 
-const COLUMNS = `id, tenant_id, project_id, name, size_gib, image_reference, owner_id, position, attachment, datastore_id, backend_id,
-  zone_id, host_id, lifecycle, realised_gib, health, observed_at, failure, version, revision, created_at, updated_at`;
+const COLUMNS = `id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
+  zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at`;
 
 export const findDisks = statement<DiskRow, [ids: string[]]>('disk.find', `SELECT ${COLUMNS} FROM disk WHERE id = ANY($1) ORDER BY id`);
 
@@ -34,14 +34,17 @@ export const disks = keysetList<
     ownerId: string | null,
     name: string | null,
     lifecycles: string[] | null,
+    storagePolicyId: string | null,
+    compliance: string | null,
   ]
 >(
   'disk.list',
   `SELECT ${COLUMNS} FROM disk AS d
    WHERE ${visible('d', 1)} AND ($4::text IS NULL OR project_id = $4) AND ($5::text IS NULL OR tenant_id = $5)
      AND ($6::text IS NULL OR owner_id = $6) AND ($7::text IS NULL OR name = $7)
-     AND ($8::text[] IS NULL OR lifecycle = ANY($8))`,
-  8,
+     AND ($8::text[] IS NULL OR lifecycle = ANY($8)) AND ($9::text IS NULL OR storage_policy_id = $9)
+     AND ($10::text IS NULL OR compliance = $10)`,
+  10,
   {
     CREATED: { column: 'created_at', direction: 'ASC', type: 'timestamptz' },
     NEWEST: { column: 'created_at', direction: 'DESC', type: 'timestamptz' },
@@ -49,18 +52,24 @@ export const disks = keysetList<
   },
 );
 
+/** It was made where its policy is kept. */
+const IS_NEW = `d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL`;
+
 export const markDisksRealised = statement<never, [ids: string[]]>(
   'disk.mark_realised',
-  `UPDATE disk AS d SET realised_gib = d.size_gib, health = 'HEALTHY', observed_at = now(), failure = NULL,
-     lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END
+  `UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
+     lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END,
+     compliance = CASE WHEN ${IS_NEW} THEN 'COMPLIANT' ELSE d.compliance END,
+     compliance_since = CASE WHEN ${IS_NEW} THEN now() ELSE d.compliance_since END
    FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
-   WHERE d.id = locked.id AND (d.realised_gib <> d.size_gib OR d.lifecycle = 'CREATING')`,
+   WHERE d.id = locked.id
+     AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING')`,
 );
 
 /** Not made, or called off when it just was, and everything taken back: only the name is left. */
 export const markDiskFailed = statement<{ id: string; backend_id: string }, [id: string, failure: string]>(
   'disk.mark_failed',
-  `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, health = 'UNKNOWN', observed_at = now(),
+  `UPDATE disk SET failure = $2::jsonb, realised_gib = 0, realised_iops_limit = NULL, health = 'UNKNOWN', observed_at = now(),
      lifecycle = CASE lifecycle WHEN 'DELETING' THEN lifecycle ELSE 'FAILED' END
    WHERE id = $1 RETURNING id, backend_id`,
 );
@@ -72,15 +81,27 @@ export const markDiskKept = statement<never, [id: string]>(
 );
 
 /** What the backend was seen to have after a change that failed. */
-export const markDiskObserved = statement<never, [id: string, sizeGib: number]>(
+export const markDiskObserved = statement<never, [id: string, sizeGib: number, iopsLimit: number | null]>(
   'disk.mark_observed',
-  'UPDATE disk SET realised_gib = $2, observed_at = now() WHERE id = $1',
+  'UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now() WHERE id = $1',
+);
+
+/** What the backend holds it to. */
+export const markDiskLimited = statement<never, [id: string, iopsLimit: number | null]>(
+  'disk.mark_limited',
+  'UPDATE disk SET realised_iops_limit = $2, observed_at = now() WHERE id = $1',
+);
+
+/** A change of the limit failed: the limit of before holds again. */
+export const restoreDiskLimit = statement<never, [id: string, iopsLimit: number | null]>(
+  'disk.restore_limit',
+  'UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2',
 );
 
 /** A change of size failed: the size of before holds again, or what the backend has if that is more. */
-export const restoreDiskSize = statement<{ size_gib: number }, [id: string, sizeGib: number]>(
+export const restoreDiskSize = statement<{ size_gib: number; costs: Record<string, number> }, [id: string, sizeGib: number]>(
   'disk.restore_size',
-  'UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib',
+  'UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs',
 );
 
 /** The machine has got it, or has kept it because detaching it has failed. */
@@ -101,6 +122,14 @@ export const freeDisksOfOwners = statement<never, [ownerIds: string[]]>(
   'disk.free_of_owners',
   `UPDATE disk AS d SET owner_id = NULL, position = 0, attachment = NULL, version = d.version + 1
    FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id`,
+);
+
+/** A change of the limit that another policy asked for failed: the policy of before holds again, if it is still there, and how it is kept is looked at anew. */
+export const restoreDiskPolicy = statement<{ size_gib: number }, [id: string, storagePolicyId: string | null, costs: string]>(
+  'disk.restore_policy',
+  `UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
+     compliance = NULL, compliance_rules = NULL, compliance_since = NULL
+   WHERE id = $1 RETURNING size_gib`,
 );
 
 export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
@@ -159,6 +188,7 @@ export interface DatastoreChoice {
   zone_id: string | null;
   free_gib: number;
   shared: boolean;
+  offer: string;
 }
 
 /**
@@ -168,11 +198,19 @@ export interface DatastoreChoice {
  */
 export const chooseDatastores = statement<
   DatastoreChoice,
-  [zoneIds: string[], sizeGib: number, limit: number, backendId: string | null, hostId: string | null, kind: string | null]
+  [
+    zoneIds: string[],
+    sizeGib: number,
+    limit: number,
+    backendId: string | null,
+    hostId: string | null,
+    kind: string | null,
+    offers: string[] | null,
+  ]
 >(
   'datastore.choose',
   `SELECT c.datastore_id, c.backend_id, c.host_id, coalesce(c.zone_id, h.zone_id) AS zone_id,
-     c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared
+     c.limit_gib - c.claimed_gib AS free_gib, c.host_id IS NULL AS shared, c.offer
    FROM datastore_capacity AS c
    LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
    WHERE c.state = 'ACTIVE' AND c.limit_gib - c.claimed_gib >= $2
@@ -180,6 +218,7 @@ export const chooseDatastores = statement<
               WHEN c.zone_id IS NOT NULL THEN c.zone_id = ANY($1)
               ELSE EXISTS (SELECT FROM host_capacity AS o WHERE o.backend_id = c.backend_id AND o.zone_id = ANY($1)) END
      AND ($4::text IS NULL OR (c.backend_id = $4 AND (c.host_id IS NULL OR c.host_id = $5))) AND ($6::text IS NULL OR c.kind = $6)
+     AND ($7::text[] IS NULL OR c.offer = ANY($7))
    ORDER BY c.host_id IS NULL DESC, c.limit_gib - c.claimed_gib DESC, c.datastore_id LIMIT $3::int`,
 );
 
@@ -192,7 +231,7 @@ export const findRoom = statement<{ free_gib: number }, [datastoreId: string]>(
 /** For the refusal: how many pools there are, and the most room that one of them has. */
 export const largestRoom = statement<
   { datastores: number; largest_gib: number | null },
-  [zoneIds: string[], backendId: string | null, hostId: string | null, kind: string | null]
+  [zoneIds: string[], backendId: string | null, hostId: string | null, kind: string | null, offers: string[] | null]
 >(
   'datastore.largest_room',
   `SELECT count(*) AS datastores, max(c.limit_gib - c.claimed_gib) AS largest_gib
@@ -200,7 +239,8 @@ export const largestRoom = statement<
    LEFT JOIN host_capacity AS h ON h.host_id = c.host_id
    WHERE c.state = 'ACTIVE' AND (c.host_id IS NULL OR h.state = 'ACTIVE')
      AND (coalesce(c.zone_id, h.zone_id) IS NULL OR coalesce(c.zone_id, h.zone_id) = ANY($1))
-     AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4)`,
+     AND ($2::text IS NULL OR (c.backend_id = $2 AND (c.host_id IS NULL OR c.host_id = $3))) AND ($4::text IS NULL OR c.kind = $4)
+     AND ($5::text[] IS NULL OR c.offer = ANY($5))`,
 );
 
 /** What is of a tenant, or of one of its projects. */

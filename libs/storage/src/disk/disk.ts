@@ -1,5 +1,6 @@
 import { defineId, type ErrorRecord, type Id } from '#core';
 import type { DiskHealth } from '#drivers';
+import type { ComplianceState, PolicyRuleResult } from '../storage-policy/storage-policy.js';
 
 export const diskId = defineId('dsk');
 export type DiskId = Id<'dsk'>;
@@ -26,6 +27,8 @@ export interface DiskRow {
   project_id: string;
   name: string;
   size_gib: number;
+  /** Reads and writes together in a second; null is unlimited. */
+  iops_limit: number | null;
   image_reference: string | null;
   owner_id: string | null;
   position: number;
@@ -34,10 +37,19 @@ export interface DiskRow {
   backend_id: string;
   zone_id: string | null;
   host_id: string | null;
+  /** Null when it keeps to none. */
+  storage_policy_id: string | null;
+  /** What each GiB takes of quota keys besides its own, by the policy that it was made with. */
+  costs: Record<string, number>;
   lifecycle: 'CREATING' | 'PRESENT' | 'DELETING' | 'FAILED';
   realised_gib: number;
+  realised_iops_limit: number | null;
   health: DiskHealth;
   observed_at: Date | null;
+  /** How it keeps to its policy, each rule of that, and since when it is so; null before the first look, and without a policy. */
+  compliance: ComplianceState | null;
+  compliance_rules: PolicyRuleResult[] | null;
+  compliance_since: Date | null;
   failure: ErrorRecord | null;
   version: number;
   revision: number;

@@ -5,7 +5,7 @@ import { HostOccupancy, HostService, InfrastructureUsage, type HostRow } from '#
 import { auditClaims, claimUsers, findDatastoreClaims } from '#placement';
 import { auditCounters, findCharges } from '#quota';
 import { recoveryBench, systemAccess, type RecoveryBench } from '#testing';
-import { DiskRealiser, DiskService, DiskSnapshotService, findDisks, storageOperations } from '../index.js';
+import { DiskRealiser, DiskService, DiskSnapshotService, findDisks, planDiskLimit, storageOperations, type DiskRow } from '../index.js';
 
 const tombstones = statement<{ object_kind: string }, [id: string]>('spec.lost_disk_tombstones', 'SELECT object_kind FROM tombstone WHERE object_id = $1');
 
@@ -78,6 +78,18 @@ describe('disks of their own on a host that is lost', () => {
     expect(await held(String(result.id))).toEqual([]);
     await bench.setHost(await host(), SimulatedHostState.ALIVE);
     await bench.until('the volume is gone', async () => !(await isReal(String(result.id))));
+  });
+
+  it('keep their limit when the change of it is given up, and what the host has when it returns is named', async () => {
+    const id = await made('limited');
+    await bench.setHost(await host(), SimulatedHostState.DEAD);
+    const { operationId } = await bench.center.operations.submit(planDiskLimit((await disk(id)) as DiskRow, 500));
+    await bench.until('it waits', async () => (await bench.center.operation(operationId)).blocker?.code === 'UNAVAILABLE');
+    await bench.center.operations.cancel(String(operationId));
+    expect(await bench.center.ended(operationId)).toMatchObject({ state: 'CANCELLED', not_restored: [{ resourceId: id }] });
+    expect(await disk(id)).toMatchObject({ iops_limit: null, realised_iops_limit: null });
+    const { result } = await disks.delete(access, id);
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   });
 
   it('lose snapshots, and are in nobody’s way after that', async () => {

@@ -4,7 +4,7 @@ import { DONE, type DiskSpecification, type DriverCall, type Outcome } from '#dr
 import { findDatastores, findHosts, HostState, hostState, installationId, type DriverRegistry } from '#infrastructure';
 import { done, fromOutcome, wait, type StepContext, type StepDone, type StepWait, type Unrestored } from '#operations';
 import { isRootDisk, type DiskRow } from '../disk/disk.js';
-import { findDisks, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
+import { findDisks, markDiskLimited, markDiskObserved, markDisksRealised } from '../disk/disk.sql.js';
 
 export interface DiskRealiserOptions {
   /** How long an undo lets a late effect of a lost call show itself before it looks again. */
@@ -36,21 +36,19 @@ export class DiskRealiser {
     this.settleMs = options.settleMs ?? DEFAULT_SETTLE_MS;
   }
 
-  /** Makes these disks real in their size. */
+  /** Makes these disks real in their size and with their limit. */
   async ensureDisks(context: StepContext<unknown>, diskIds: readonly string[]): Promise<StepDone | StepWait> {
     const rows = await context.reader.rows(findDisks, [...diskIds]);
     const found = new Set(rows.filter((row) => row.lifecycle !== 'DELETING').map((row) => row.id));
     const missing = diskIds.find((id) => !found.has(id));
     if (missing !== undefined) throw new MuonError('INVALID_STATE', `The disk "${missing}" is gone or on its way out.`);
-    const behind = rows.filter((row) => row.realised_gib !== row.size_gib);
+    const behind = rows.filter((row) => row.realised_gib !== row.size_gib || row.realised_iops_limit !== row.iops_limit);
     const specifications = await diskSpecifications(context.reader, behind);
     const again = await settleAll(
       behind.map(async (row) => {
-        const { storage } = await this.drivers.driver(row.backend_id);
         const specification = specifications.get(row.id);
         if (specification === undefined) throw new MuonError('INTERNAL', 'An internal error occurred.', { detail: `no specification of ${row.id}` });
-        if (row.realised_gib > 0) return storage.resizeDisk(context.call(`${row.id}/${row.size_gib}`), row.id, row.size_gib);
-        return storage.createDisk(context.call(row.id), specification);
+        return this.ensureDisk(context, row, specification);
       }),
     );
     if (again !== null) return wait({ afterMs: again, blocker: 'The backend is making the disks.' });
@@ -59,6 +57,32 @@ export class DiskRealiser {
         if (behind.length > 0) await transaction.execute(markDisksRealised, behind.map((row) => row.id));
       },
     });
+  }
+
+  /** Holds a disk to the limit of its row, whatever the backend was last known to have. */
+  async limitDisk(context: StepContext<unknown>, diskId: string): Promise<StepDone | StepWait> {
+    const [row] = await context.reader.rows(findDisks, [diskId]);
+    if (row?.lifecycle !== 'PRESENT') throw new MuonError('INVALID_STATE', 'The disk is gone or on its way out.');
+    const { storage } = await this.drivers.driver(row.backend_id);
+    const { iops_limit: iopsLimit } = row;
+    const outcome = await storage.limitDisk(context.call(diskId), diskId, iopsLimit);
+    if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is setting the limit.' });
+    return done({ commit: async (transaction) => void (await transaction.execute(markDiskLimited, diskId, iopsLimit)) });
+  }
+
+  /** Ensures the limit of before, also when a call that was given up comes late. On a host that is proven to be off it is put right later. */
+  async restoreLimit(context: StepContext<unknown>, diskId: string, fromLimit: number | null): Promise<StepDone | StepWait> {
+    const [row] = await context.reader.rows(findDisks, [diskId]);
+    if (row === undefined) return done();
+    const looksAgain = context.step.memo === 'settled';
+    const memo = looksAgain ? { memo: 'settled' } : {};
+    const { storage } = await this.drivers.driver(row.backend_id);
+    const call = context.call(looksAgain ? `${diskId}/again` : diskId);
+    const outcome = await unlessHostIsOff(context, row, () => storage.limitDisk(call, diskId, fromLimit).catch(unlessGone));
+    if (outcome === LEFT) return done({ notRestored: [limitLeft(diskId)] });
+    if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is setting the limit of before.', ...memo });
+    if (!looksAgain) return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has changed the limit.', memo: 'settled' });
+    return done({ commit: async (transaction) => void (await transaction.execute(markDiskLimited, diskId, fromLimit)) });
   }
 
   /**
@@ -78,7 +102,7 @@ export class DiskRealiser {
     return done({
       notRestored: isLarger ? [{ resourceId: diskId, message }] : [],
       commit: async (transaction) => {
-        if (seen !== undefined) await transaction.execute(markDiskObserved, diskId, seen.sizeGib);
+        if (seen !== undefined) await transaction.execute(markDiskObserved, diskId, seen.sizeGib, seen.iopsLimit);
       },
     });
   }
@@ -145,6 +169,17 @@ export class DiskRealiser {
     return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has brought it back.', memo: 'settled' });
   }
 
+  private async ensureDisk(context: StepContext<unknown>, row: DiskRow, specification: DiskSpecification): Promise<Outcome<unknown>> {
+    const { storage } = await this.drivers.driver(row.backend_id);
+    const { id, size_gib: sizeGib, iops_limit: iopsLimit } = row;
+    if (row.realised_gib === 0) return storage.createDisk(context.call(id), specification);
+    if (row.realised_gib !== sizeGib) {
+      const resized = await storage.resizeDisk(context.call(`${id}/${sizeGib}`), id, sizeGib);
+      if (resized.state !== 'DONE') return resized;
+    }
+    return row.realised_iops_limit === iopsLimit ? DONE : storage.limitDisk(context.call(`${id}/limit/${iopsLimit}`), id, iopsLimit);
+  }
+
   /** A disk that shall be nobody's may still hang on a machine, by a call that was given up and came late: it is taken from it. */
   private async removeDisk(call: DriverCall, detach: DriverCall, row: DiskRow): Promise<Outcome<void>> {
     const { storage, compute } = await this.drivers.driver(row.backend_id);
@@ -183,6 +218,15 @@ function snapshotLeft(resourceId: string): Unrestored {
   return { resourceId, message: 'The host is proven to be off; if the snapshot is there, it goes with its disk.' };
 }
 
+function limitLeft(resourceId: string): Unrestored {
+  return { resourceId, message: 'The host is proven to be off; the disk is held to its limit of before when it returns.' };
+}
+
+function unlessGone(error: unknown): Outcome<void> {
+  if (!(error instanceof MuonError) || error.code !== 'NOT_FOUND') throw error;
+  return DONE;
+}
+
 /** What the storage driver is told of each disk, read by a handful of statements. */
 async function diskSpecifications(reader: Reader, rows: readonly DiskRow[]): Promise<Map<string, DiskSpecification>> {
   if (rows.length === 0) return new Map();
@@ -201,6 +245,7 @@ async function diskSpecifications(reader: Reader, rows: readonly DiskRow[]): Pro
         poolName: pools.get(row.datastore_id) ?? '',
         hostName: row.host_id === null ? null : (names.get(row.host_id) ?? null),
         sizeGib: row.size_gib,
+        iopsLimit: row.iops_limit,
         imageReference: row.image_reference,
       },
     ]),
