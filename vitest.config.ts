@@ -10,6 +10,9 @@ interface Project {
   include: string[];
   testTimeout: number;
   fileParallelism?: boolean;
+  maxWorkers?: number;
+  isolate?: boolean;
+  sequence?: { groupOrder: number };
   exclude?: string[];
   setupFiles?: string[];
   env?: Record<string, string>;
@@ -47,7 +50,16 @@ export default defineConfig({
     // `--tags-filter='!lengthy'` leaves them out.
     tags: [{ name: 'lengthy', description: 'Takes a minute and more on a lab; for those who have it.' }],
     projects: [
-      project({ name: 'room', include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], testTimeout: 20_000 }),
+      project({
+        name: 'room',
+        include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'],
+        testTimeout: 20_000,
+        // Two hundred files: to load the rooms anew for each takes longer than most need. As in an app, they are loaded once.
+        isolate: false,
+        // One waits while two work. Another number than the others', hence a turn of its own.
+        maxWorkers: 3,
+        sequence: { groupOrder: 1 },
+      }),
       project({ name: 'acceptance', include: ['test/acceptance/**/*.spec.ts'], testTimeout: 60_000 }),
       project({ name: 'faults', include: ['test/faults/**/*.spec.ts'], testTimeout: 120_000 }),
       project({ name: 'front-door', include: ['test/front-door/**/*.spec.ts'], testTimeout: 300_000 }),

@@ -3845,6 +3845,7 @@ ORDER BY c.resource_key, c.zone_id, c.scope_id FOR UPDATE OF c
 SELECT tenant_id, resource_key, zone_id,
 coalesce(new_limit, used_amount) - coalesce(limit_amount, used_amount) AS amount
 FROM project
+WHERE new_limit IS NULL OR used_amount <= new_limit
 ), tenant AS MATERIALIZED (
 SELECT c.scope_id, c.resource_key, c.zone_id, c.limit_amount, c.used_amount, w.amount
 FROM shift AS w JOIN quota_counter AS c
@@ -5365,7 +5366,7 @@ SELECT provider_router_id, count(*) AS used FROM transit_address WHERE provider_
 SELECT host(every.address) AS address FROM (
 SELECT p.id, p.transit_address, host(p.transit_cidr)::inet + n AS address
 FROM provider_router AS p
-CROSS JOIN LATERAL generate_series(1, broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1) AS n
+CROSS JOIN LATERAL generate_series(1, broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1) AS place (n)
 WHERE p.id = $1
 ) AS every
 WHERE every.address <> every.transit_address AND NOT every.address <<= '100.64.0.0/24' AND NOT every.address = ANY($2::inet[])
@@ -5377,6 +5378,17 @@ UPDATE transit_address SET owner_id = $2 WHERE owner_id = $1;
 
 -- transit_address.of_owners
 SELECT provider_router_id, host(address) AS address, owner_id FROM transit_address WHERE owner_id = ANY($1) ORDER BY owner_id;
+
+-- transit_address.probe_free
+SELECT host(every.address) AS address FROM (
+SELECT p.id, p.transit_address, host(p.transit_cidr)::inet + n AS address
+FROM provider_router AS p
+CROSS JOIN LATERAL (SELECT 1 + floor(random() * (broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1))::bigint FROM generate_series(1, 16)) AS place (n)
+WHERE p.id = $1
+) AS every
+WHERE every.address <> every.transit_address AND NOT every.address <<= '100.64.0.0/24' AND NOT every.address = ANY($2::inet[])
+AND NOT EXISTS (SELECT FROM transit_address AS t WHERE t.provider_router_id = every.id AND t.address = every.address)
+ORDER BY random() LIMIT 1;
 
 -- transit_address.release
 DELETE FROM transit_address WHERE owner_id = ANY($1);

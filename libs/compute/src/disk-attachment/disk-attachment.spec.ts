@@ -226,16 +226,21 @@ describe('disks of machines on hosts with pools of their own', () => {
     const { compute } = await driver();
     await compute.detachDisk(call(), machineId, diskId);
     await compute.attachDisk(call(), machineId, surplus);
+    const reasonsBefore: string[] = [];
     const context: ReconcilerContext = {
       signal: AbortSignal.timeout(10_000),
       fence: 1,
       reader: bench.room.database,
       log: bench.room.log,
-      submit: (changes) => bench.center.operations.submit(changes),
+      async submit(changes) {
+        // Once it is submitted it may be mended at any moment.
+        reasonsBefore.push(...machineConditions(await bench.machine(machineId)).map(({ reason }) => reason));
+        return bench.center.operations.submit(changes);
+      },
     };
     const drift = machineDrift(bench.room.database, bench.center.drivers, { graceMs: 0, startAgainAfterMs: 0 });
     await drift.run(context);
-    expect(machineConditions(await bench.machine(machineId)).map(({ reason }) => reason)).toContain('DISKS_DIFFER');
+    expect(reasonsBefore).toContain('DISKS_DIFFER');
     await expect
       .poll(async () => {
         await drift.run(context);

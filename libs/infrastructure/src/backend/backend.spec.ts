@@ -122,7 +122,7 @@ it('changes what is entered after trying it, forgets the old secret, and minds t
   await bench.backends.update(access, { id, secret: bench.password, maxConcurrentCalls: 3, expectedVersion: 1 });
   expect(await room.database.first(countSecrets)).toEqual(before);
   expect((await room.database.rows(findBackends, [id]))[0]).toMatchObject({ version: 2, max_concurrent_calls: 3 });
-  await expect(bench.backends.update(access, { id, callTimeoutMs: 200, expectedVersion: 1 })).rejects.toMatchObject({ code: 'CONFLICT' });
+  await expect(bench.backends.update(access, { id, callTimeoutMs: 2000, expectedVersion: 1 })).rejects.toMatchObject({ code: 'CONFLICT' });
   await expect(bench.backends.update(access, { id, options: { poolSize: 0 } })).rejects.toMatchObject({ code: 'INVALID_INPUT' });
   await expect.poll(async () => (await bench.drivers.driver(id)) !== first).toBe(true);
 });

@@ -90,21 +90,29 @@ export const countTransitAddresses = statement<{ provider_router_id: string; use
   'SELECT provider_router_id, count(*) AS used FROM transit_address WHERE provider_router_id = ANY($1) GROUP BY provider_router_id',
 );
 
-/**
- * One free address at random; none when all are given out. Routers have links in 100.64.0.0/24 to their networks, so that
- * nothing else is there.
- */
-export const findFreeTransitAddress = statement<{ address: string }, [providerRouterId: string, takenAddresses: string[]]>(
-  'transit_address.find_free',
-  `SELECT host(every.address) AS address FROM (
+const transitSize = 'broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1';
+
+/** Routers have links in 100.64.0.0/24 to their networks, so that nothing else is there. */
+const freeTransitAddress = (places: string): string => `SELECT host(every.address) AS address FROM (
      SELECT p.id, p.transit_address, host(p.transit_cidr)::inet + n AS address
      FROM provider_router AS p
-     CROSS JOIN LATERAL generate_series(1, broadcast(p.transit_cidr) - host(p.transit_cidr)::inet - 1) AS n
+     CROSS JOIN LATERAL ${places} AS place (n)
      WHERE p.id = $1
    ) AS every
    WHERE every.address <> every.transit_address AND NOT every.address <<= '100.64.0.0/24' AND NOT every.address = ANY($2::inet[])
      AND NOT EXISTS (SELECT FROM transit_address AS t WHERE t.provider_router_id = every.id AND t.address = every.address)
-   ORDER BY random() LIMIT 1`,
+   ORDER BY random() LIMIT 1`;
+
+/** A free address at random, by a few probes: quick in any block that is not nearly full. None may be found though some are free. */
+export const probeFreeTransitAddress = statement<{ address: string }, [providerRouterId: string, takenAddresses: string[]]>(
+  'transit_address.probe_free',
+  freeTransitAddress(`(SELECT 1 + floor(random() * (${transitSize}))::bigint FROM generate_series(1, 16))`),
+);
+
+/** The same by looking at every address, of which a block has 65,534 at most: none when all are given out. */
+export const findFreeTransitAddress = statement<{ address: string }, [providerRouterId: string, takenAddresses: string[]]>(
+  'transit_address.find_free',
+  freeTransitAddress(`generate_series(1, ${transitSize})`),
 );
 
 export const claimTransitAddress = statement<

@@ -3,7 +3,7 @@ import type { ChangeSet, Reader } from '#database';
 import { ADDRESS_CLAIMS } from '../address/address-claims.js';
 import { requireReach, type ExternalAddressWish } from '../external-network/external-address.js';
 import type { ProviderRouterRow } from './provider-router.js';
-import { findFreeTransitAddress, findProviderRouters, findProviderRoutersByReference } from './provider-router.sql.js';
+import { findFreeTransitAddress, findProviderRouters, findProviderRoutersByReference, probeFreeTransitAddress } from './provider-router.sql.js';
 
 /**
  * A provider's router that a tenant may use, by id or by name: hosts of its zones reach it.
@@ -37,7 +37,8 @@ export async function claimFreeTransitAddress(
 ): Promise<string> {
   const claims = [...changes.items(ADDRESS_CLAIMS), ...(alongside?.items(ADDRESS_CLAIMS) ?? [])];
   const taken = claims.flatMap((item) => (item.action === 'CLAIM_TRANSIT' && item.providerRouterId === providerRouterId ? [item.address] : []));
-  const free = await reader.first(findFreeTransitAddress, providerRouterId, taken);
+  const free =
+    (await reader.first(probeFreeTransitAddress, providerRouterId, taken)) ?? (await reader.first(findFreeTransitAddress, providerRouterId, taken));
   if (free === undefined) {
     // It may have gone since it was found.
     if ((await reader.rows(findProviderRouters, [providerRouterId])).length === 0) throw notFound('provider router', providerRouterId);

@@ -4,10 +4,11 @@ import { statement, type Database, type Transaction } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
 import { scopesRoom } from '#scopes';
-import { newTenant, roomDatabase, type RoomDatabase, type TestTenant } from '#testing';
+import { besides, newTenant, roomDatabase, type RoomDatabase, type TestTenant } from '#testing';
 import { auditCounters, QuotaLedger, quotaRoom, type Charge, type LimitChange } from '../index.js';
 import { applyLimitChanges } from '../quota/quota.limits.js';
 import { quotaId } from '../quota/quota.js';
+import { setProjectLimits } from '../quota/quota.sql.js';
 import { findUsage } from '../quota/usage.sql.js';
 
 const ZONES = [null, 'zon_00000000000000000000000001', 'zon_00000000000000000000000002'];
@@ -307,5 +308,23 @@ test('a charge of a carved project does not wait for its tenant’s counter', as
   const letGo = await hold(tenant.id, 'vm.count');
   await pools[0].transaction((transaction) => ledger.apply(transaction, [charge(tenant, project, 'vm_free', { 'vm.count': 1 })]));
   await letGo();
+  await noDrift();
+});
+
+test('a carve that waited behind a charge which takes more than it leaves is refused as what it is', async () => {
+  const tenant = await newTenant(room.database);
+  const project = tenant.projectIds[0]!;
+  const take = (transaction: Transaction, resourceId: string, count: number): Promise<unknown> =>
+    ledger.apply(transaction, [charge(tenant, project, resourceId, { 'vm.count': count })]);
+  await room.database.transaction((transaction) => take(transaction, 'vm_one', 1));
+  // Behind the very statement, as a charge does that comes after what a carve does before it.
+  const line = { resource_key: 'vm.count', zone_id: '', new_limit: 8 };
+  const carved = await besides(
+    room.database,
+    (transaction) => take(transaction, 'vm_nine', 9),
+    () => pools[1].transaction((transaction) => transaction.rows(setProjectLimits, project, JSON.stringify([line]))),
+  );
+  expect(carved).toMatchObject({ status: 'fulfilled', value: [{ scope_id: project, used_amount: 10, requested: null }] });
+  expect(await usedOf(tenant.id, 'vm.count')).toBe(10);
   await noDrift();
 });

@@ -81,7 +81,9 @@ export const setTenantLimits = statement<RefusedLimit, [tenantId: string, lines:
 
 /**
  * Carves: a carved key counts its whole limit at the tenant, another counts what the project uses, so the tenant's use
- * moves by the difference, in the same statement and under the project's lock.
+ * moves by the difference, in the same statement and under the project's lock. A limit that is refused moves nothing:
+ * PostgreSQL checks what an update makes of the row as the statement first saw it, and the project's use, read later, may
+ * be more than the tenant's was then.
  */
 export const setProjectLimits = statement<RefusedLimit, [projectId: string, lines: string]>(
   'quota.set_project_limits',
@@ -95,6 +97,7 @@ export const setProjectLimits = statement<RefusedLimit, [projectId: string, line
      SELECT tenant_id, resource_key, zone_id,
        coalesce(new_limit, used_amount) - coalesce(limit_amount, used_amount) AS amount
      FROM project
+     WHERE new_limit IS NULL OR used_amount <= new_limit
    ), tenant AS MATERIALIZED (
      SELECT c.scope_id, c.resource_key, c.zone_id, c.limit_amount, c.used_amount, w.amount
      FROM shift AS w JOIN quota_counter AS c
