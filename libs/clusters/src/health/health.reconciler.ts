@@ -111,7 +111,7 @@ class ClusterLook {
     const check: GuestCheckOptions = { drivers: this.tools.drivers, log, patienceMs, callTimeoutMs: CALL_TIMEOUT_MS };
     const round = String(Math.floor(Date.now() / Math.max(1, observeEveryMs)));
     const members = facts.nodes.filter((node) => node.row.phase === 'JOINED');
-    const changed: { id: string; health: string; reason: string; since: string }[] = [];
+    const changed: { id: string; health: string; reason: string; since: string; revision: number }[] = [];
     const suspects: Suspects = {};
     const asksAll = this.isTimeToAsk(facts.row.id);
     await Promise.all(
@@ -128,7 +128,7 @@ class ClusterLook {
         if (folded.suspect !== undefined) suspects[row.id] = folded.suspect;
         const { health, reason, since } = folded.believed;
         if (health === row.health && reason === row.health_reason) return;
-        changed.push({ id: row.id, health, reason, since: since.toISOString() });
+        changed.push({ id: row.id, health, reason, since: since.toISOString(), revision: row.revision });
         Object.assign(row, { health, health_reason: reason, health_since: since });
       }),
     );
@@ -206,11 +206,13 @@ async function readHolders(reader: Reader, clusterIds: readonly string[]): Promi
   return new Map(operations.map(({ held_resource_id: held, id, kind, state }) => [held, { operationId: id, kind, state, heals: kind === CLUSTER_HEAL }]));
 }
 
-/** What this look has seen is not written yet. */
+/** What this look has seen is not written yet. Of a node that has changed since, as one that was moved, it has seen nothing. */
 function takeOver(seen: ClusterFacts, now: ClusterFacts): void {
   const rows = new Map(seen.nodes.map(({ row }) => [row.id, row]));
   for (const { row } of now.nodes) {
-    const { health = row.health, health_reason = row.health_reason, health_since = row.health_since } = rows.get(row.id) ?? {};
+    const before = rows.get(row.id);
+    if (before?.revision !== row.revision) continue;
+    const { health, health_reason, health_since } = before;
     Object.assign(row, { health, health_reason, health_since });
   }
 }

@@ -28,6 +28,13 @@ describe('what is believed of a node', () => {
     expect(fold(ready, [[10, notReady], [20, silent], [40, silent]]).believed).toEqual({ ...silent, since: after(20_000) });
   });
 
+  it('does not lean on a suspicion from before the node was moved', () => {
+    const moved: HealthFact = { health: 'UNKNOWN', reason: 'NOT_OBSERVED', since: after(30_000) };
+    const suspect: Suspect = { ...notReady, since: after(10_000).toISOString() };
+    const seen = foldSighting(moved, suspect, notReady, thresholds, after(55_000));
+    expect(seen).toEqual({ believed: moved, suspect: { ...notReady, since: after(55_000).toISOString() } });
+  });
+
   it('keeps what it has when nothing could be learned', () => {
     const state = fold(ready, [[10, notReady], [30, undefined], [50, notReady]]);
     expect(state.believed).toEqual({ ...notReady, since: after(10_000) });

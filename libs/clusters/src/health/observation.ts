@@ -40,7 +40,8 @@ export interface HealthFact extends Sighting {
 
 /**
  * Folds a sighting into what is believed: it flips only when the same health has been seen for its threshold. Another reason
- * for the same health is taken over at once, with the time since when the health holds.
+ * for the same health is taken over at once, with the time since when the health holds. What was seen before that time is of
+ * no use: the node was another one then, as one that was moved.
  */
 export function foldSighting(
   believed: HealthFact,
@@ -52,7 +53,8 @@ export function foldSighting(
   // Nothing could be learned this time: neither for nor against it.
   if (seen === undefined) return { believed, suspect };
   if (seen.health === believed.health) return { believed: { ...seen, since: believed.since }, suspect: undefined };
-  const since = suspect?.health === seen.health ? suspect.since : at.toISOString();
+  const isConfirmed = suspect?.health === seen.health && Date.parse(suspect.since) >= believed.since.getTime();
+  const since = isConfirmed ? suspect.since : at.toISOString();
   if (at.getTime() - Date.parse(since) >= thresholdOf(seen, thresholds)) {
     return { believed: { ...seen, since: new Date(since) }, suspect: undefined };
   }

@@ -64,24 +64,30 @@ export const moveNodePhase = statement<never, [machineIds: string[], from: NodeP
    WHERE n.id = locked.id`,
 );
 
-/** What was seen, for as long as it must hold; writes only what differs, so that looking costs no events. */
+/**
+ * What was seen, for as long as it must hold; writes only what differs, so that looking costs no events, and nothing of a node
+ * that has changed since the look has read its `revision`, if that is given: it was moved, or has left.
+ */
 export const setNodeHealth = statement<never, [observations: string]>(
   'cluster_node.set_health',
   `UPDATE cluster_node AS n SET health = seen.health, health_reason = seen.reason, health_since = seen.since
    FROM (
      SELECT n.id, o.health, o.reason, o.since FROM cluster_node AS n
-     JOIN jsonb_to_recordset($1::jsonb) AS o (id text, health text, reason text, since timestamptz) ON o.id = n.id
-     WHERE n.health <> o.health OR n.health_reason <> o.reason
+     JOIN jsonb_to_recordset($1::jsonb) AS o (id text, health text, reason text, since timestamptz, revision bigint) ON o.id = n.id
+     WHERE (n.health <> o.health OR n.health_reason <> o.reason) AND n.revision = coalesce(o.revision, n.revision)
      ORDER BY n.id FOR UPDATE OF n
    ) AS seen
    WHERE n.id = seen.id`,
 );
 
-/** One that was ready and may not be by now. */
+/** Whatever was seen of it before holds no more, and no time counts from then; but for what is known of its host. */
 export const markNodeUnseen = statement<{ cluster_id: string }, [machineId: string]>(
   'cluster_node.mark_unseen',
-  `UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
-   WHERE machine_id = $1 AND phase = 'JOINED' AND health = 'READY' RETURNING cluster_id`,
+  `WITH marked AS (
+     UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
+     WHERE machine_id = $1 AND phase = 'JOINED' AND health NOT IN ('LOST', 'UNREACHABLE')
+   )
+   SELECT cluster_id FROM cluster_node WHERE machine_id = $1`,
 );
 
 export const removeNodes = statement<never, [machineIds: string[]]>(

@@ -202,7 +202,9 @@ describe('control nodes on hosts that are emptied', () => {
   it('are looked at before the next try, too, when a move has come to nothing', async () => {
     await made(3, 5);
     const hostId = await hostWith(1);
-    await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'moveMachine', times: 1 });
+    // Others may be on the host, too.
+    const resourceId = (await controls()).find((node) => node.hostId === hostId)?.machine_id ?? '';
+    await bench.center.world.addFault({ kind: FaultKind.REFUSED, method: 'moveMachine', resourceId, times: 1 });
     const { result } = await maintenance.enter(access, { id: hostId });
     await expect.poll(async () => (await moves()).map(({ state }) => state), { timeout: 10_000 }).toEqual(['FAILED']);
     expect((await controls()).filter((node) => node.health === 'UNKNOWN')).toMatchObject([{ hostId, health_reason: 'NOT_OBSERVED' }]);
