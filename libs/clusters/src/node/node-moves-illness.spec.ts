@@ -191,6 +191,18 @@ describe('nodes that leave their hosts while somebody is not well', () => {
     expect(await again(node)).toMatchObject({ health: 'READY' });
   }, 60_000);
 
+  it('keep the others from being replaced until they are seen: they may be starting still', async () => {
+    await made();
+    const [node, peer] = await controls();
+    expect(await bench.center.ended(await leave(node.hostId))).toMatchObject({ state: 'SUCCEEDED' });
+    const refused = bench.clusters.replaceNode(access, peer.id);
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_STATE', data: { nodeId: peer.id, ready: 1, needed: 2, unseenNodeId: node.id } });
+    await expect(refused).rejects.toThrow(`"${node.name}" has not been seen to be ready since it was made or moved`);
+    await look();
+    const { plan } = await bench.clusters.replaceNode(access, peer.id, { dryRun: true });
+    expect(plan?.changes.problems).toEqual([]);
+  }, 60_000);
+
   it('stay when another one falls ill after it was seen what may leave the host', async () => {
     await made();
     const [node, peer] = await controls();
