@@ -219,4 +219,33 @@ describe('nodes that leave their hosts while somebody is not well', () => {
     await succeeds(entering);
     await became('FAILED', 'SUCCEEDED');
   }, 60_000);
+
+  it('stay when another one falls ill while the backend is away, before they are told to stop', async () => {
+    await made();
+    const [node, peer] = await controls();
+    const before = await boots(node);
+    const tried = await fault(FaultKind.UNAVAILABLE, 'getMachine', { keyContains: '/stop/' });
+    const entering = await leave(node.hostId);
+    await tried();
+    await setHost(peer.hostId, SimulatedHostState.PARTITIONED);
+    await bench.center.world.clearFaults();
+    await became('FAILED');
+    expect((await moves())[0]?.error?.message).toContain(`while its control node "${peer.name}" is not ready`);
+    expect(await boots(node)).toEqual(before);
+    await setHost(peer.hostId, SimulatedHostState.ALIVE);
+    await succeeds(entering);
+    await became('FAILED', 'SUCCEEDED');
+  }, 60_000);
+
+  it('go on once they have been told to stop, whoever falls ill then', async () => {
+    await made();
+    const [node, peer] = await controls();
+    const tried = await fault(FaultKind.BUSY, 'stopMachine');
+    const entering = await leave(node.hostId);
+    await tried();
+    await setHost(peer.hostId, SimulatedHostState.PARTITIONED);
+    await bench.center.world.clearFaults();
+    expect(await bench.center.ended(entering)).toMatchObject({ state: 'SUCCEEDED' });
+    await became('SUCCEEDED');
+  }, 60_000);
 });

@@ -3,7 +3,7 @@ import { MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
 import { findHosts } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
-import { defineOperation, done, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
+import { defineOperation, done, wait, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
 import { CHARGES } from '#quota';
 import { findDisksOfOwners, takeBackDiskGrowth } from '#storage';
@@ -165,7 +165,8 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers, o
         name: 'stop',
         run: async (context) => {
           const { machineId } = context.operation.input;
-          return machines.refuseOnceHostIsOff(context, machineId, () => stop(context, machines));
+          const begin = async (): Promise<StepDone | StepWait> => (await askOnceMore(context, machines, owners)) ?? stop(context, machines);
+          return machines.refuseOnceHostIsOff(context, machineId, begin);
         },
         // By now it is back where it was, or stays where it is: its ports first, then its power.
         undo: async (context) => {
@@ -248,6 +249,23 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers, o
 async function requireNotHeld(reader: Reader, owners: MachineOwners, machine: VirtualMachineRow): Promise<void> {
   const held = (await owners.whatHolds(reader, [machine])).get(machine.id);
   if (held !== undefined) throw MuonError.fromRecord(held);
+}
+
+/** Nobody is asked again once the machine is told to stop: what has been told may still come, whatever is answered then. */
+const TOLD_TO_STOP = 'told to stop';
+
+/**
+ * Its backend may have been away for long since the place was chosen: when it answers, the owner is asked again, and that is
+ * written down before the machine is told to stop.
+ * @returns undefined when it may be told, or need not
+ */
+async function askOnceMore(context: StepContext<MoveInput>, machines: MachineRealisers['machines'], owners: MachineOwners): Promise<StepWait | undefined> {
+  const machine = await readMachine(context.reader, context.operation.input.machineId);
+  if (machine.owner_id === null || context.step.memo === TOLD_TO_STOP) return undefined;
+  const { power } = await machines.look(context, machine.id);
+  if (power === 'STOPPED') return undefined;
+  await requireNotHeld(context.reader, owners, machine);
+  return wait({ afterMs: 0, blocker: 'The machine is being stopped.', memo: TOLD_TO_STOP });
 }
 
 /** @throws UNSUPPORTED naming what lies on the host itself: it may have been attached since the move was planned */
