@@ -8,7 +8,7 @@ export { DatastoreService, type AddDatastoreInput, type UpdateDatastoreInput } f
 export { DriverRegistry, type DriverRegistryOptions } from './driver/driver-registry.js';
 export * from './host/host.js';
 export { EVACUATION_PACE, type EvacuationPace } from './host/host-evacuation.js';
-export { HostOccupancy, type HostOccupant, type HostOccupants } from './host/host-occupants.js';
+export { heldBack, HostOccupancy, type HostOccupant, type HostOccupants } from './host/host-occupants.js';
 export { HostStateNews, type HostStateChange, type HostStateListener } from './host/host-state-listener.js';
 export { countHostsBehind, explainHostBehind, findHosts, findHostsBehind, hosts, markHostCurrent, markHostsBehind } from './host/host.sql.js';
 export { installationId } from './installation/installation.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MuonError, notFound } from '#core';
 import { ChangeSet, type Reader } from '#database';
-import { findHosts } from '#infrastructure';
+import { findHosts, heldBack } from '#infrastructure';
 import { findPortsOfOwners, movePorts } from '#network';
 import { defineOperation, done, wait, type OperationKind, type StepContext, type StepDone, type StepWait } from '#operations';
 import { HOST_CLAIMS } from '#placement';
@@ -248,7 +248,7 @@ export function moveMachineOperation({ machines, networks }: MachineRealisers, o
 /** @throws what its owner has against it by now: somebody else of the same owner may have fallen ill since the move was planned */
 async function requireNotHeld(reader: Reader, owners: MachineOwners, machine: VirtualMachineRow): Promise<void> {
   const held = (await owners.whatHolds(reader, [machine])).get(machine.id);
-  if (held !== undefined) throw MuonError.fromRecord(held);
+  if (held !== undefined) throw MuonError.fromRecord(heldBack(held));
 }
 
 /** Nobody is asked again once the machine is told to stop: what has been told may still come, whatever is answered then. */

@@ -1,6 +1,6 @@
-import { assert } from '#core';
+import { assert, type ErrorRecord } from '#core';
 import type { BlockerReason, ChildOperation, FailedChildRow } from '#operations';
-import type { HostOccupancy } from './host-occupants.js';
+import { isHeldBack, type HostOccupancy } from './host-occupants.js';
 
 /** How often, and for how long, what is on a host is tried to be moved away. */
 export interface EvacuationPace {
@@ -8,7 +8,7 @@ export interface EvacuationPace {
   lookAgainMs: number;
   /** A move that failed is tried again after twice `lookAgainMs`, then ever later, up to this; counted from its round's end. */
   maxPauseMs: number;
-  /** After so many moves that failed an occupant is left to the operator, unless it was for want of room. */
+  /** After so many moves that failed an occupant is left to the operator; those that failed for want of room are not counted. */
   maxMoves: number;
   /** How long a move may take of what has failed to move before: it holds what it moves all that time. */
   repeatedMoveMs: number;
@@ -27,14 +27,27 @@ export const EVACUATION_PACE: EvacuationPace = {
   patienceMs: DAY_MS,
 };
 
-/** Occupants that a move was begun of and that have not left since: how often, and the end of the last; null until it was seen. */
-export type Tried = Record<string, { times: number; at: number | null }>;
+/** What became of the moves of an occupant that has not left. */
+export type Tries = {
+  /** Moves that have ended; not those that were held back. */
+  times: number;
+  /** Those of them that failed, and not for want of room; none where an older worker has written this. */
+  failures?: number;
+  /** The end of the last, as it was seen; null until then. */
+  at: number | null;
+  /** The latest that had failed before that one was begun. */
+  failedBefore?: string | null;
+};
+/** Occupants that a move was begun of and that have not left since. */
+export type Tried = Record<string, Tries>;
 
 type Found = Awaited<ReturnType<HostOccupancy['list']>>[number];
 
 /** Something that has not left its host. */
 export interface Remaining extends Found {
   times: number;
+  /** How many of its moves have failed for another reason than want of room. */
+  failures: number;
   /** Its latest move that failed. */
   failure: FailedChildRow | undefined;
   /** What is to become of it. */
@@ -44,29 +57,46 @@ export interface Remaining extends Found {
 /**
  * What was tried of those that are left, seen after its round has ended. One that is blocked for the moment stays in it: else
  * whoever changes it would have it moved again at once.
+ * @param latest the latest failed move of each
  */
-export function triedOf(left: readonly Found[], before: Tried, now: number): Tried {
+export function triedOf(left: readonly Found[], before: Tried, latest: readonly FailedChildRow[], now: number): Tried {
+  const failureOf = byResource(latest);
   const tried: Tried = {};
-  for (const { occupant } of left) {
-    const earlier = before[occupant.resourceId];
-    if (earlier !== undefined) tried[occupant.resourceId] = { times: earlier.times, at: earlier.at ?? now };
+  for (const { occupant: { resourceId } } of left) {
+    const earlier = before[resourceId];
+    if (earlier !== undefined) tried[resourceId] = earlier.at === null ? counted(earlier, failureOf.get(resourceId), now) : earlier;
   }
   return tried;
 }
 
-/** @param failures the latest failed move of each */
-export function remaining(left: readonly Found[], tried: Tried, failures: readonly FailedChildRow[], pace: EvacuationPace, now: number): Remaining[] {
-  const failureOf = new Map(failures.map((failure) => [failure.resource_id, failure]));
+/** The move that was begun last has ended, and has not taken its occupant away, whether it failed or not. */
+function counted({ times, failures = 0, failedBefore }: Tries, latest: FailedChildRow | undefined, at: number): Tries {
+  const error = latest === undefined || latest.id === failedBefore ? null : latest.error;
+  if (isHeldBack(error)) return { times, failures, at };
+  return { times: times + 1, failures: lacksRoom(error) ? failures : failures + 1, at };
+}
+
+/** Room may come by itself, from others or with another host. */
+function lacksRoom(error: ErrorRecord | null): boolean {
+  return error?.code === 'INSUFFICIENT_CAPACITY';
+}
+
+function byResource(failures: readonly FailedChildRow[]): Map<string, FailedChildRow> {
+  return new Map(failures.map((failure) => [failure.resource_id, failure]));
+}
+
+/** @param latest the latest failed move of each */
+export function remaining(left: readonly Found[], tried: Tried, latest: readonly FailedChildRow[], pace: EvacuationPace, now: number): Remaining[] {
+  const failureOf = byResource(latest);
   return left.map((found) => {
     const { occupant } = found;
-    const { times, at } = tried[occupant.resourceId] ?? { times: 0, at: null };
+    const { times, at, failures = 0 }: Tries = tried[occupant.resourceId] ?? { times: 0, at: null };
     const failure = failureOf.get(occupant.resourceId);
-    const dueAt = times === 0 || at === null ? now : at + Math.min(pace.lookAgainMs * 2 ** times, pace.maxPauseMs);
-    // Room may come by itself, from others or with another host.
-    const lacksRoom = failure?.error?.code === 'INSUFFICIENT_CAPACITY';
-    const isGivenUp = (times >= pace.maxMoves && !lacksRoom) || failure?.abandoned === true;
-    const open = isGivenUp ? 'GIVEN_UP' : now >= dueAt ? 'DUE' : 'PAUSING';
-    return { ...found, times, failure, standing: occupant.blocked === null ? open : 'BLOCKED' };
+    const dueAt = at === null ? now : at + Math.min(pace.lookAgainMs * 2 ** times, pace.maxPauseMs);
+    const isGivenUp = failures >= pace.maxMoves || failure?.abandoned === true;
+    const pausing = isHeldBack(failure?.error ?? null) ? 'BLOCKED' : 'PAUSING';
+    const open = isGivenUp ? 'GIVEN_UP' : now >= dueAt ? 'DUE' : pausing;
+    return { ...found, times, failures, failure, standing: occupant.blocked === null ? open : 'BLOCKED' };
   });
 }
 
@@ -83,7 +113,8 @@ export function oneOfEach<Each extends Found>(found: readonly Each[]): Each[] {
 
 /** The memory once moves of these have begun. */
 export function begun(tried: Tried, due: readonly Remaining[]): Tried {
-  return { ...tried, ...Object.fromEntries(due.map(({ occupant, times }) => [occupant.resourceId, { times: times + 1, at: null }])) };
+  const entries = due.map(({ occupant, times, failures, failure }) => [occupant.resourceId, { times, failures, at: null, failedBefore: failure?.id ?? null }]);
+  return { ...tried, ...Object.fromEntries(entries) };
 }
 
 /** A move that has failed before may not take as long as a first one. */
@@ -118,9 +149,9 @@ export function whatIsLeft(left: readonly Remaining[], count: number): BlockerRe
   };
 }
 
-function manner({ standing, times, failure }: Remaining): string {
+function manner({ standing, times, failures, failure }: Remaining): string {
   if (standing === 'BLOCKED' || times === 0) return '';
   if (standing !== 'GIVEN_UP') return ', which could not be moved and is tried again';
   if (failure?.abandoned === true) return ', whose move was abandoned and is not tried again';
-  return `, which could not be moved in ${times} tries and is not tried again`;
+  return `, which could not be moved in ${failures} tries and is not tried again`;
 }

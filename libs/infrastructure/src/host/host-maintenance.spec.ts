@@ -4,7 +4,7 @@ import { MuonError, sleep, toMuonError, type ErrorRecord } from '#core';
 import { statement, type Reader } from '#database';
 import { eventsRoom } from '#events';
 import { identityRoom } from '#identity';
-import { EVACUATION_PACE, findHosts, hostOperations, hosts, hostState, infrastructureRoom, signalHostOccupants, type HostOccupants, type HostRow } from '#infrastructure';
+import { EVACUATION_PACE, findHosts, heldBack, hostOperations, hosts, hostState, infrastructureRoom, signalHostOccupants, type HostOccupants, type HostRow } from '#infrastructure';
 import { defineOperation, done, OperationEngine, OperationRegistry, OperationService, operationsRoom, registerOperationSections, silentBell, type Blocker, type OperationKind } from '#operations';
 import { scopesRoom } from '#scopes';
 import { secretsRoom } from '#secrets';
@@ -41,6 +41,8 @@ const movesOf = statement<{ resource_id: string; moves: number }, [id: string]>(
   'SELECT resource_id, count(*) AS moves FROM operation WHERE parent_id = $1 GROUP BY resource_id',
 );
 
+/** What the next moves of a thing end in, one after the other. */
+const moods = new Map<string, MuonError[]>();
 /** How long a move takes that fails. */
 const MOVE_MS = 300;
 /** As in production, unless a spec is in a hurry. */
@@ -82,6 +84,8 @@ const move = defineOperation<{ id: string; to: string }>({
     {
       name: 'move',
       run: async ({ operation }) => {
+        const mood = moods.get(operation.input.id)?.shift();
+        if (mood !== undefined) throw mood;
         if (operation.input.id.startsWith('glued')) {
           await sleep(MOVE_MS);
           throw new MuonError('BACKEND_FAILED', 'It is glued to the floor.');
@@ -115,6 +119,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   Object.assign(pace, EVACUATION_PACE);
+  moods.clear();
   const { backendId } = await bench.datacenter({ count: 2, pools: [] });
   [from, to] = (await hosts.page(room.database, [null, null, backendId, null, null], 'NAME', {})).rows as [HostRow, HostRow];
   await room.database.transaction(async (transaction) => void (await transaction.raw('DELETE FROM thing')));
@@ -256,6 +261,35 @@ it('goes on trying what has no room elsewhere', async () => {
   await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
     '1 still on the host, the first of them the thing "the bulky-wardrobe", which could not be moved and is tried again: It fits nowhere.',
   );
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+const noRoom = new MuonError('INSUFFICIENT_CAPACITY', 'It fits nowhere.', { retryable: false });
+const kept = MuonError.fromRecord(heldBack(new MuonError('INVALID_STATE', 'Its owner sits on it.').toRecord()));
+const broken = new MuonError('BACKEND_FAILED', 'A leg is broken.');
+
+it('counts what went wrong, and neither want of room nor being held back after all', async () => {
+  Object.assign(pace, { lookAgainMs: 10, maxPauseMs: 20, maxMoves: 2 });
+  await put('fickle-chair');
+  moods.set('fickle-chair', [noRoom, kept, noRoom, kept, broken, kept, noRoom, broken]);
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe(
+    '1 still on the host, the first of them the thing "the fickle-chair", which could not be moved in 2 tries and is not tried again: A leg is broken.',
+  );
+  expect(await each(result.operationId)).toHaveLength(8);
+  await operations.cancel(result.operationId as string);
+  await ended(result.operationId, 'CANCELLED');
+});
+
+it('takes what was held back after all for blocked, and does not try it again at once', async () => {
+  await put('fickle-chair');
+  moods.set('fickle-chair', [kept]);
+  const { result } = await bench.maintenance.enter(access, { id: from.id });
+  await expect.poll(() => says(result.operationId), { timeout: 10_000 }).toBe('1 still on the host, the first of them the thing "the fickle-chair": Its owner sits on it.');
+  await room.database.transaction((transaction) => signalHostOccupants(transaction, from.id));
+  await expect.poll(async () => (await operationOf(result.operationId))?.wake_signal, { timeout: 10_000 }).not.toBeNull();
+  expect(await each(result.operationId)).toHaveLength(1);
   await operations.cancel(result.operationId as string);
   await ended(result.operationId, 'CANCELLED');
 });

@@ -28,9 +28,19 @@ export interface HostOccupants {
   count(reader: Reader, host: HostRow): Promise<number>;
   /**
    * The operation that takes the occupant to another host; it chooses the place itself, and may fail without harm. It locks
-   * what it moves by itself (`locks`).
+   * what it moves by itself (`locks`). When it fails because the occupant may not leave at present after all, its error is
+   * `heldBack`.
    */
   move(reader: Reader, host: HostRow, occupant: HostOccupant): Promise<ChildOperation>;
+}
+
+/** The error of a move that was not begun, since what has kept others from leaving keeps this one by now: no try was made. */
+export function heldBack(error: ErrorRecord): ErrorRecord {
+  return { ...error, retryable: false, data: { ...error.data, heldBack: true } };
+}
+
+export function isHeldBack(error: ErrorRecord | null): boolean {
+  return error?.data?.['heldBack'] === true;
 }
 
 /** Collects what the rooms above say of hosts; the app registers each of them once. */

@@ -57,7 +57,7 @@ async function hostOf(reader: Reader, id: string): Promise<HostRow> {
 function triedBefore({ step, outputs }: StepContext<Input>): Tried {
   if (step.memo !== undefined) return step.memo as unknown as Tried;
   const { children = [] } = (outputs.evacuate ?? {}) as { children?: { resourceId: string }[] };
-  return Object.fromEntries(children.map(({ resourceId }) => [resourceId, { times: 1, at: step.since.getTime() }]));
+  return Object.fromEntries(children.map(({ resourceId }) => [resourceId, { times: 0, at: null }]));
 }
 
 /** Whoever waits for the host to become empty looks at it at once: something has left it, or may have become free to leave. */
@@ -96,8 +96,10 @@ export function hostOperations(occupancy: HostOccupancy, pace: EvacuationPace = 
     const found = await occupancy.list(reader, host, MAX_MOVES);
     if (found.length === 0) return done();
     const now = Date.now();
-    const tried = triedOf(found, triedBefore(context), now);
-    const left = remaining(found, tried, await reader.rows(findFailedChildren, operation.id, Object.keys(tried)), pace, now);
+    const before = triedBefore(context);
+    const latest = await reader.rows(findFailedChildren, operation.id, Object.keys(before));
+    const tried = triedOf(found, before, latest, now);
+    const left = remaining(found, tried, latest, pace, now);
     const due = oneOfEach(left.filter(({ standing }) => standing === 'DUE'));
     // The time of its moves does not count against the operation's own deadline.
     const isTooLate = now - step.since.getTime() >= pace.patienceMs;
