@@ -21,6 +21,21 @@ export const findNodesOfClusters = statement<ClusterNodeRow, [clusterIds: string
   `SELECT ${COLUMNS} FROM cluster_node WHERE cluster_id = ANY($1) ORDER BY cluster_id, id`,
 );
 
+/** What may keep another node of its cluster where it is. */
+export type DecidingNode = Pick<ClusterNodeRow, 'id' | 'name' | 'cluster_id' | 'machine_id' | 'role' | 'health' | 'health_reason'>;
+
+/**
+ * Members of clusters that are there which the others are asked about before they are moved: the control nodes, and those that
+ * nobody has seen yet. Nobody looks at the nodes of other clusters, so nothing would ever come of waiting for them.
+ */
+export const findDecidingNodes = statement<DecidingNode, [clusterIds: string[]]>(
+  'cluster_node.deciding',
+  `SELECT n.id, n.name, n.cluster_id, n.machine_id, n.role, n.health, n.health_reason
+   FROM cluster AS c JOIN cluster_node AS n ON n.cluster_id = c.id
+   WHERE c.id = ANY($1) AND c.lifecycle = 'PRESENT' AND n.phase = 'JOINED' AND (n.role = 'CONTROL' OR n.health = 'UNKNOWN')
+   ORDER BY n.cluster_id, n.id`,
+);
+
 export const findVisibleNodes = statement<ClusterNodeRow, [all: boolean, tenantIds: string[], projectIds: string[], ids: string[]]>(
   'cluster_node.find_visible',
   `SELECT ${COLUMNS} FROM cluster_node AS n WHERE ${visible('n', 1)} AND n.id = ANY($4)`,

@@ -248,4 +248,16 @@ describe('nodes that leave their hosts while somebody is not well', () => {
     expect(await bench.center.ended(entering)).toMatchObject({ state: 'SUCCEEDED' });
     await became('SUCCEEDED');
   }, 60_000);
+
+  it('are nobody’s to wait for when their cluster is not there any more, though its deletion was given up', async () => {
+    await made();
+    await fault(FaultKind.REFUSED, 'removeLoadBalancer');
+    const { result } = await bench.clusters.delete(access, cluster.id);
+    expect(await bench.center.ended(result.operationId)).toMatchObject({ state: 'STUCK' });
+    await bench.center.operations.abandon(String(result.operationId), 'It is needed.');
+    await expect.poll(async () => (await bench.cluster(cluster.id)).lifecycle, { timeout: 10_000 }).toBe('FAILED');
+    await bench.center.world.clearFaults();
+    const [one, other] = await controls();
+    for (const { hostId } of [one, other]) expect(await bench.center.ended(await leave(hostId))).toMatchObject({ state: 'SUCCEEDED' });
+  }, 60_000);
 });

@@ -5,17 +5,19 @@ import { findHosts, hostState, HostState } from '#infrastructure';
 import { quorum, spareControls } from '../cluster/cluster.js';
 import { findClusters } from '../cluster/cluster.sql.js';
 import { hastenObservations } from '../health/observation.sql.js';
-import { explainHealth, type ClusterNodeRow } from './cluster-node.js';
-import { findNodesOfClusters, markNodeUnseen } from './cluster-node.sql.js';
+import { explainHealth } from './cluster-node.js';
+import { findDecidingNodes, markNodeUnseen, type DecidingNode } from './cluster-node.sql.js';
 
 /** What clusters have to say when the machine of one of their nodes is to be moved. */
 export const clusterNodeOwners: MachineOwners = {
   async whatHolds(reader, machines) {
     const clusterIds = [...new Set(machines.flatMap(({ owner_id: owner }) => owner ?? []))];
     if (clusterIds.length === 0) return new Map();
-    const rows = await reader.rows(findNodesOfClusters, clusterIds);
-    const silent = await onSilentHosts(reader, rows);
+    const rows = await reader.rows(findDecidingNodes, clusterIds);
     const nodesOf = Map.groupBy(rows, (row) => row.cluster_id);
+    const asked = new Set(machines.map(({ id }) => id));
+    const leaving = new Set(rows.filter(({ role, machine_id: id }) => role === 'CONTROL' && asked.has(id)).map((row) => row.cluster_id));
+    const silent = await onSilentHosts(reader, rows.filter((row) => leaving.has(row.cluster_id)));
     return new Map(
       machines.flatMap(({ id, owner_id: owner }) => {
         const held = whatHoldsNode(id, nodesOf.get(owner ?? '') ?? [], silent);
@@ -35,7 +37,7 @@ export const clusterNodeOwners: MachineOwners = {
 };
 
 /** Control nodes whose hosts are known not to answer, before their health says so. */
-async function onSilentHosts(reader: Reader, nodes: readonly ClusterNodeRow[]): Promise<Set<string>> {
+async function onSilentHosts(reader: Reader, nodes: readonly DecidingNode[]): Promise<Set<string>> {
   const controls = nodes.filter((node) => node.role === 'CONTROL').map((node) => node.machine_id);
   const machines = await reader.rows(findVirtualMachines, controls);
   const hosts = await reader.rows(findHosts, [...new Set(machines.map((machine) => machine.host_id))]);
@@ -44,16 +46,16 @@ async function onSilentHosts(reader: Reader, nodes: readonly ClusterNodeRow[]): 
 }
 
 /** One node of a cluster is away at a time, and of its control nodes none while another one is not well. */
-function whatHoldsNode(machineId: string, nodes: readonly ClusterNodeRow[], silent: ReadonlySet<string>): MuonError | null {
+function whatHoldsNode(machineId: string, nodes: readonly DecidingNode[], silent: ReadonlySet<string>): MuonError | null {
   const node = nodes.find((each) => each.machine_id === machineId);
-  const others = nodes.filter((each) => each !== node && each.phase === 'JOINED');
+  const others = nodes.filter((each) => each !== node);
   const unseen = others.find((each) => each.health === 'UNKNOWN');
   if (unseen !== undefined) {
     return stays(`Node "${unseen.name}" of its cluster has not been seen to be ready since it was made or moved.`, 'SYSTEM', { nodeId: unseen.id });
   }
-  if (node?.role !== 'CONTROL' || node.phase !== 'JOINED') return null;
+  if (node?.role !== 'CONTROL') return null;
   const controls = others.filter((each) => each.role === 'CONTROL');
-  const isWell = (each: ClusterNodeRow): boolean => each.health === 'READY' && !silent.has(each.machine_id);
+  const isWell = (each: DecidingNode): boolean => each.health === 'READY' && !silent.has(each.machine_id);
   const sick = controls.find((each) => !isWell(each));
   if (sick !== undefined) {
     const why = sick.health === 'READY' ? explainHealth('HOST_SILENT') : explainHealth(sick.health_reason);
