@@ -84,7 +84,7 @@ export class DiskRealiser {
     const memo = looksAgain ? { memo: 'settled' } : {};
     const { storage } = await this.drivers.driver(row.backend_id);
     const call = context.call(looksAgain ? `${diskId}/again` : diskId);
-    const away = Number(/^away-(\d)$/.exec(String(context.step.memo ?? ''))?.[1] ?? 0);
+    const away = typeof context.step.memo === 'number' ? context.step.memo : 0;
     let outcome: Outcome<void>;
     try {
       outcome = await storage.limitDisk(call, diskId, fromLimit).catch(unlessGone);
@@ -93,7 +93,7 @@ export class DiskRealiser {
       const isAway = code === 'UNAVAILABLE' || code === 'TIMEOUT';
       if (code === 'UNSUPPORTED' || (isAway && away === MAX_AWAY)) return done({ notRestored: [limitLeft(diskId, message)] });
       if (!isAway) throw error;
-      return wait({ afterMs: this.settleMs * AWAY_PAUSES, blocker: { code, message, fault }, memo: `away-${away + 1}` });
+      return wait({ afterMs: this.settleMs * AWAY_PAUSES, blocker: { code, message, fault }, memo: away + 1 });
     }
     if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is setting the limit of before.', ...memo });
     if (!looksAgain) return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has changed the limit.', memo: 'settled' });
