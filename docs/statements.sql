@@ -825,7 +825,7 @@ SELECT id FROM disk WHERE tenant_id = $1 AND ($2::text IS NULL OR project_id = $
 
 -- disk.failed_limits
 SELECT DISTINCT resource_id AS id FROM operation WHERE resource_id = ANY($1) AND kind = $2 AND origin = 'RECONCILER'
-AND state IN ('FAILED', 'CANCELLED') AND ended_at > $3;
+AND state = 'FAILED' AND ended_at > $3;
 
 -- disk.find
 SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, owner_id, position, attachment, datastore_id, backend_id,
@@ -986,8 +986,9 @@ UPDATE disk SET realised_gib = $2, realised_iops_limit = $3, observed_at = now()
 -- disk.mark_realised
 UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
 lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END,
-compliance = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN 'COMPLIANT' ELSE d.compliance END,
-compliance_since = CASE WHEN d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL THEN now() ELSE d.compliance_since END
+compliance = CASE WHEN NOT (d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL) THEN d.compliance
+WHEN jsonb_path_exists(d.compliance_rules, '$[*] ? (@.isKept == false)') THEN 'NONCOMPLIANT' ELSE 'COMPLIANT' END,
+compliance_since = CASE WHEN (d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL) THEN now() ELSE d.compliance_since END
 FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
 WHERE d.id = locked.id
 AND (d.realised_gib <> d.size_gib OR d.realised_iops_limit IS DISTINCT FROM d.iops_limit OR d.lifecycle = 'CREATING');
@@ -1003,7 +1004,7 @@ SELECT id, tenant_id, project_id, name, size_gib, iops_limit, image_reference, o
 zone_id, host_id, storage_policy_id, costs, lifecycle, realised_gib, realised_iops_limit, health, observed_at, compliance, compliance_rules, compliance_since, failure, version, revision, created_at, updated_at FROM disk WHERE owner_id = ANY($1) ORDER BY owner_id, position, id;
 
 -- disk.otherwise_limited
-SELECT d.id, p.iops_limit AS policy_limit
+SELECT d.id, p.id AS policy_id, p.iops_limit AS policy_limit
 FROM storage_policy AS p JOIN disk AS d ON d.storage_policy_id = p.id AND d.iops_limit IS DISTINCT FROM p.iops_limit
 JOIN datastore AS s ON s.id = d.datastore_id AND s.limits_iops
 JOIN backend AS b ON b.id = d.backend_id AND b.health = 'UP'
@@ -1011,7 +1012,7 @@ LEFT JOIN host AS h ON h.id = d.host_id
 WHERE d.lifecycle = 'PRESENT' AND coalesce(h.health, 'UP') = 'UP'
 AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
 AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
-AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2 AND (o.input->>'toLimit')::int IS NOT DISTINCT FROM p.iops_limit)
+AND o.state = 'FAILED' AND o.ended_at > $2 AND (o.input->>'toLimit')::int IS NOT DISTINCT FROM p.iops_limit)
 ORDER BY d.id LIMIT $3::int;
 
 -- disk.present
@@ -1044,10 +1045,9 @@ ORDER BY id LIMIT $3::int;
 UPDATE disk SET iops_limit = $2, version = version + 1 WHERE id = $1 AND iops_limit IS DISTINCT FROM $2;
 
 -- disk.restore_policy
-UPDATE disk AS d SET storage_policy_id = p.id, costs = CASE WHEN p.id IS NULL THEN '{}'::jsonb ELSE $3::jsonb END, version = d.version + 1,
+UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
 compliance = NULL, compliance_rules = NULL, compliance_since = NULL
-FROM (SELECT (SELECT id FROM storage_policy WHERE id = $2) AS id) AS p
-WHERE d.id = $1 RETURNING d.size_gib, d.costs;
+WHERE id = $1 RETURNING size_gib, costs;
 
 -- disk.restore_size
 UPDATE disk SET size_gib = greatest($2::int, realised_gib), version = version + 1 WHERE id = $1 RETURNING size_gib, costs;
@@ -5076,8 +5076,8 @@ SELECT offer, count(*) AS datastores FROM datastore_capacity WHERE state = 'ACTI
 -- storage_policy.remove_withdrawn
 DELETE FROM storage_policy WHERE id = $1 AND state = 'PENDING_DELETE';
 
--- storage_policy.share
-SELECT id, version FROM storage_policy WHERE id = ANY($1) ORDER BY id FOR SHARE;
+-- storage_policy.versions
+SELECT id, version FROM storage_policy WHERE id = ANY($1);
 
 -- storage_policy.withdrawn
 SELECT id, version FROM storage_policy AS p WHERE state = 'PENDING_DELETE'

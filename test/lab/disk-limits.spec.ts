@@ -88,7 +88,8 @@ test('a disk that is attached and limited at once is held to that limit', async 
     expect(ends).toEqual(['attach: DONE', 'limit: DONE']);
     const name = (await incus.instances.names()).find((each) => each.includes(nameOf(machineId))) ?? '';
     const { devices } = (await incus.instances.get(name)).value;
-    expect(devices[nameOf(diskId)]?.['limits.max']).toBe(iopsLimit === null ? undefined : `${iopsLimit}iops`);
+    // Where the limit of before came first, it is lifted by one that is never reached.
+    expect(iopsLimit === null ? [undefined, '1000000000iops'] : [`${iopsLimit}iops`]).toContain(devices[nameOf(diskId)]?.['limits.max']);
     await bench.finish(async ({ compute }, call) => compute.detachDisk(call, machineId, diskId));
   }
   await bench.finish(async ({ compute }, call) => compute.deleteMachine(call, machineId));

@@ -21,8 +21,8 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
   const [root] = await reader.rows(findDisksOfOwners, [machineId]);
   assert(root !== undefined, `machine ${machineId} has no root disk`);
   const { tenant_id: tenantId, project_id: projectId, backend_id: backendId } = machine;
-  const storagePolicy = (await storagePolicyOf(reader, root.storage_policy_id))?.kept ?? null;
-  const disk = { gib: root.size_gib, datastoreKind: machine.datastore_kind, storagePolicy };
+  const chosen = await storagePolicyOf(reader, root.storage_policy_id);
+  const disk = { gib: root.size_gib, datastoreKind: machine.datastore_kind, storagePolicy: chosen?.kept ?? null };
   const { placement, claims } = await chooseElsewhere(reader, machine, { disk });
   const { hostId, rackId, datastoreId, datastoreOffer } = placement;
   assert(datastoreId !== null, `machine ${machineId} was placed without a datastore`);
@@ -33,7 +33,7 @@ export async function planRecreation(reader: Reader, machineId: string): Promise
     successor,
   };
   const id = operationId.create();
-  const changes = new ChangeSet().include(claims).include(await planDiskSuccessor(reader, root, { diskId: successor.diskId, datastoreId, datastoreOffer }));
+  const changes = new ChangeSet().include(claims).include(await planDiskSuccessor(reader, root, { diskId: successor.diskId, datastoreId, datastoreOffer, policy: chosen?.policy ?? null }));
   changes.add(SCOPES, { scopeId: tenantId, need: 'ACTIVE' }, { scopeId: projectId, need: 'ACTIVE' });
   changes.add(ROWS, {
     table: 'virtual_machine',

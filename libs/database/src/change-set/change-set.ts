@@ -11,7 +11,7 @@ export const SECTION_ORDER = [
   'operationRoots', // operations: roots to cancel or to hand over from
   'scopes', // scopes: parents FOR SHARE, their state checked
   'resourceLocks', // operations: by resource id
-  'storagePolicies', // storage: FOR SHARE by id, their version checked
+  'storagePolicies', // storage: their version checked, without a lock
   'affinityGroups', // compute: FOR UPDATE by id
   'hostClaims', // placement: guarded updates by host id
   'datastoreClaims', // storage: guarded updates by datastore id

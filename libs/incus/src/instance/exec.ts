@@ -34,6 +34,7 @@ const TIMEOUT_MS = 60_000;
 const LIMIT_BYTES = 1024 * 1024;
 const ANSWER_MARGIN_MS = 5000;
 const KILL_GRACE_MS = 2000;
+const CONNECT_WITHIN_MS = 2500;
 const SIGKILL = 9;
 const CONTROL = 'control';
 
@@ -45,6 +46,7 @@ const CONTROL = 'control';
 export async function execute(session: Session, instance: string, command: Command): Promise<CommandResult> {
   const { timeoutMs = TIMEOUT_MS, limitBytes = LIMIT_BYTES, signal, input = '' } = command;
   const started = await session.change(request(instance, command, { 'wait-for-websocket': true, interactive: false }));
+  const startedAt = Date.now();
   const { id, metadata } = started.operation as Operation;
   const secrets = metadata?.['fds'] as Record<'0' | '1' | '2' | typeof CONTROL, string>;
   const open = (secret: string): WebSocket =>
@@ -66,6 +68,9 @@ export async function execute(session: Session, instance: string, command: Comma
     // Before the others: with those the command runs and may have ended, and Incus 6.0 dies of a socket that connects while its
     // operation ends.
     await opening(control);
+    if (given.aborted) throw killed(timeout.aborted, command.command, timeoutMs);
+    // Incus waits five seconds for the others, and then ends the operation: not to be met by them, either.
+    if (Date.now() - startedAt > CONNECT_WITHIN_MS) throw lostConnection(new Error('it took too long to open'));
     const [stdin, stdout, stderr] = [open(secrets['0']), open(secrets['1']), open(secrets['2'])];
     all.push(stdin, stdout, stderr);
     const outputs = Promise.all([collect(stdout, limitBytes), collect(stderr, limitBytes)]);

@@ -15,6 +15,11 @@ const setCapability = statement<{ id: string }, [can: boolean]>(
 const setOptions = statement<{ id: string }, [options: string]>('spec.disk_backend_options', 'UPDATE backend SET options = $1::jsonb, version = version + 1 RETURNING id');
 const locked = statement<{ resource_id: string }, [operationId: string]>('spec.disk_locked', 'SELECT resource_id FROM resource_lock WHERE operation_id = $1 ORDER BY 1');
 
+const longAgo = statement<{ id: string }, [diskId: string]>(
+  'spec.disk_long_ago',
+  `UPDATE operation SET ended_at = ended_at - interval '11 minutes' WHERE resource_id = $1 AND state = 'FAILED' RETURNING id`,
+);
+
 const call = (key: string): DriverCall => ({ idempotencyKey: key, timeoutMs: 5000, signal: new AbortController().signal });
 
 describe('limits of disks on a simulated datacenter', () => {
@@ -108,6 +113,16 @@ describe('limits of disks on a simulated datacenter', () => {
     expect(await limits(id)).toEqual([500, 500, 500]);
   });
 
+  it('the limit of before is left to later, and told, when nobody can set it: the machine that has the disk does not wait for that', async () => {
+    const id = await limited(500);
+    await center.world.addFault({ kind: 'UNAVAILABLE', method: 'limitDisk', times: 1000 });
+    const operation = String(await startLimit(id, 900));
+    await center.operations.cancel(operation);
+    expect(await center.ended(operation, 30_000)).toMatchObject({ state: 'CANCELLED', not_restored: [{ resourceId: id, message: expect.stringContaining('could not be set') }] });
+    expect(await limits(id)).toEqual([500, 500, 500]);
+    expect(await room.database.rows(locked, operation)).toEqual([]);
+  });
+
   it.each(['LOST_ANSWER', 'BUSY', 'UNAVAILABLE', 'STILL_RUNNING'] as const)('a change goes on after %s', async (kind) => {
     const id = await plain('data');
     await center.world.addFault({ kind, method: 'limitDisk', delayMs: 50 });
@@ -156,6 +171,7 @@ describe('limits of disks on a simulated datacenter', () => {
       const log = createLogger('spec', 'warn', { write: (line: string) => void lines.push(JSON.parse(line)) });
       const signal = new AbortController().signal;
       const submit: ReconcilerContext['submit'] = async (changes) => {
+        for (const item of changes.items(OPERATIONS)) if ('id' in item) item.origin = 'RECONCILER';
         const result = await center.operations.submit(changes);
         started.push(result['operationId']);
         return result;
@@ -194,7 +210,7 @@ describe('limits of disks on a simulated datacenter', () => {
       expect([await limits(id), await limits(other)]).toEqual([[500, 500, 500], [null, null, null]]);
     });
 
-    it('a disk that cannot be held to its limit again keeps that, and is looked at again', async () => {
+    it('a disk that cannot be held to its limit again keeps that, and is left alone for a while', async () => {
       const id = await limited(500);
       const { storage } = await center.drivers.driver(center.backendId);
       await storage.limitDisk(call('behind'), id, 9);
@@ -202,6 +218,8 @@ describe('limits of disks on a simulated datacenter', () => {
       const { started } = await look();
       expect((await center.ended(started[0])).state).toBe('FAILED');
       expect(await limits(id)).toEqual([500, 500, 9]);
+      expect(await look()).toEqual({ lines: [], started: [] });
+      await room.database.rows(longAgo, id);
       const again = await look();
       expect((await center.ended(again.started[0])).state).toBe('SUCCEEDED');
       expect(await limits(id)).toEqual([500, 500, 500]);

@@ -5,7 +5,6 @@ import { DATASTORE_CLAIMS } from '#placement';
 import { CHARGES, ResourceKey } from '#quota';
 import { policyRules, type StoragePolicyRow } from '../storage-policy/storage-policy.js';
 import { STORAGE_POLICIES } from '../storage-policy/policy-section.js';
-import { findStoragePolicies } from '../storage-policy/storage-policy.sql.js';
 import { DiskAttachment, diskId, type DiskRow } from './disk.js';
 import { findRoom, restoreDiskSize } from './disk.sql.js';
 
@@ -171,15 +170,24 @@ export async function takeBackDiskGrowth(transaction: Transaction, diskId: strin
   return changes.add(CHARGES, { action: 'ADJUST', resourceId: diskId, amounts: diskAmounts(gib, restored?.costs ?? {}) });
 }
 
+/** Where the successor of a lost disk goes. */
+export interface DiskSuccessor {
+  diskId: string;
+  datastoreId: string;
+  datastoreOffer?: string | undefined;
+  /** What the lost one kept to, as it was read when the place was chosen. */
+  policy?: StoragePolicyRow | null;
+}
+
 /**
  * An empty disk, of the image, for when the one that its machine has is lost. It takes over the charge at once; both have
  * their claim until one of them is let go by `planDiskSuccession`.
  */
-export async function planDiskSuccessor(reader: Reader, lost: DiskRow, successor: { diskId: string; datastoreId: string; datastoreOffer?: string | undefined }): Promise<ChangeSet> {
+export async function planDiskSuccessor(reader: Reader, lost: DiskRow, successor: DiskSuccessor): Promise<ChangeSet> {
   const { name, tenant_id: tenantId, project_id: projectId, zone_id: zoneId, size_gib: sizeGib, iops_limit: iopsLimit, image_reference: imageReference } = lost;
-  const [policy] = lost.storage_policy_id === null ? [] : await reader.rows(findStoragePolicies, [lost.storage_policy_id]);
-  const storagePolicy = policy === undefined ? null : { ...policy, costs: lost.costs };
-  const request = { ...successor, name, tenantId, projectId, zoneId, sizeGib, iopsLimit, imageReference, storagePolicy, ownerId: lost.owner_id, position: lost.position };
+  const { policy = null, ...place } = successor;
+  const storagePolicy = policy === null ? null : { ...policy, costs: lost.costs };
+  const request = { ...place, name, tenantId, projectId, zoneId, sizeGib, iopsLimit, imageReference, storagePolicy, ownerId: lost.owner_id, position: lost.position };
   const { changes } = await planDisks(reader, [request], { showDatastores: false });
   return changes.add(CHARGES, { action: 'REFUND', resourceId: lost.id });
 }

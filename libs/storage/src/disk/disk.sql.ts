@@ -52,14 +52,15 @@ export const disks = keysetList<
   },
 );
 
-/** It was made where its policy is kept. */
-const IS_NEW = `d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL`;
+/** What its datastore keeps of its policy was found when it was planned. */
+const IS_NEW = `(d.lifecycle = 'CREATING' AND d.storage_policy_id IS NOT NULL)`;
 
 export const markDisksRealised = statement<never, [ids: string[]]>(
   'disk.mark_realised',
   `UPDATE disk AS d SET realised_gib = d.size_gib, realised_iops_limit = d.iops_limit, health = 'HEALTHY', observed_at = now(), failure = NULL,
      lifecycle = CASE d.lifecycle WHEN 'CREATING' THEN 'PRESENT' ELSE d.lifecycle END,
-     compliance = CASE WHEN ${IS_NEW} THEN 'COMPLIANT' ELSE d.compliance END,
+     compliance = CASE WHEN NOT ${IS_NEW} THEN d.compliance
+       WHEN jsonb_path_exists(d.compliance_rules, '$[*] ? (@.isKept == false)') THEN 'NONCOMPLIANT' ELSE 'COMPLIANT' END,
      compliance_since = CASE WHEN ${IS_NEW} THEN now() ELSE d.compliance_since END
    FROM (SELECT id FROM disk WHERE id = ANY($1) ORDER BY id FOR UPDATE) AS locked
    WHERE d.id = locked.id
@@ -124,13 +125,12 @@ export const freeDisksOfOwners = statement<never, [ownerIds: string[]]>(
    FROM (SELECT id FROM disk WHERE owner_id = ANY($1) AND attachment IS NOT NULL ORDER BY id FOR UPDATE) AS locked WHERE d.id = locked.id`,
 );
 
-/** A change of the limit that another policy asked for failed: the policy of before holds again, if it is still there, and how it is kept is looked at anew. */
+/** A change of the limit that another policy asked for failed: the policy of before holds again, if it is still there, with what it cost, and how it is kept is looked at anew. */
 export const restoreDiskPolicy = statement<Pick<DiskRow, 'size_gib' | 'costs'>, [id: string, storagePolicyId: string | null, costs: string]>(
   'disk.restore_policy',
-  `UPDATE disk AS d SET storage_policy_id = p.id, costs = CASE WHEN p.id IS NULL THEN '{}'::jsonb ELSE $3::jsonb END, version = d.version + 1,
+  `UPDATE disk SET storage_policy_id = (SELECT id FROM storage_policy WHERE id = $2), costs = $3::jsonb, version = version + 1,
      compliance = NULL, compliance_rules = NULL, compliance_since = NULL
-   FROM (SELECT (SELECT id FROM storage_policy WHERE id = $2) AS id) AS p
-   WHERE d.id = $1 RETURNING d.size_gib, d.costs`,
+   WHERE id = $1 RETURNING size_gib, costs`,
 );
 
 export const findBackendsOfDisks = statement<{ backend_id: string }, [limit: number]>(
@@ -148,7 +148,7 @@ export const findPresentDisks = statement<{ id: string }, [backendId: string, af
 export const findFailedLimits = statement<{ id: string }, [ids: string[], limitKind: string, failedSince: Date]>(
   'disk.failed_limits',
   `SELECT DISTINCT resource_id AS id FROM operation WHERE resource_id = ANY($1) AND kind = $2 AND origin = 'RECONCILER'
-     AND state IN ('FAILED', 'CANCELLED') AND ended_at > $3`,
+     AND state = 'FAILED' AND ended_at > $3`,
 );
 
 /** One that no operation is at. */

@@ -24,6 +24,9 @@ export interface SnapshotOfDisk {
 
 const DEFAULT_SETTLE_MS = 500;
 const ATTACHED_RETRY_MS = 500;
+/** How often, and after how many settling times, an undo tries again to set a limit. */
+const MAX_AWAY = 5;
+const AWAY_PAUSES = 4;
 
 /** Makes backends equal to the disks' rows, for the steps of this room's operations and of those above. */
 export class DiskRealiser {
@@ -70,7 +73,10 @@ export class DiskRealiser {
     return done({ commit: async (transaction) => void (await transaction.execute(markDiskLimited, diskId, iopsLimit)) });
   }
 
-  /** Ensures the limit of before, also when a call that was given up comes late. On a host that is proven to be off it is put right later. */
+  /**
+   * Ensures the limit of before, also when a call that was given up comes late. Where nobody can set it for a while, or ever, it is
+   * left, and told: the disk's machine shall not wait for it, and the look at what backends have puts it right.
+   */
   async restoreLimit(context: StepContext<unknown>, diskId: string, fromLimit: number | null): Promise<StepDone | StepWait> {
     const [row] = await context.reader.rows(findDisks, [diskId]);
     if (row === undefined) return done();
@@ -78,8 +84,17 @@ export class DiskRealiser {
     const memo = looksAgain ? { memo: 'settled' } : {};
     const { storage } = await this.drivers.driver(row.backend_id);
     const call = context.call(looksAgain ? `${diskId}/again` : diskId);
-    const outcome = await unlessHostIsOff(context, row, () => storage.limitDisk(call, diskId, fromLimit).catch(unlessGone));
-    if (outcome === LEFT) return done({ notRestored: [limitLeft(diskId)] });
+    const away = typeof context.step.memo === 'number' ? context.step.memo : 0;
+    let outcome: Outcome<void>;
+    try {
+      outcome = await storage.limitDisk(call, diskId, fromLimit).catch(unlessGone);
+    } catch (error) {
+      const { code, message, fault } = toMuonError(error);
+      const isAway = code === 'UNAVAILABLE' || code === 'TIMEOUT';
+      if (code === 'UNSUPPORTED' || (isAway && away === MAX_AWAY)) return done({ notRestored: [limitLeft(diskId, message)] });
+      if (!isAway) throw error;
+      return wait({ afterMs: this.settleMs * AWAY_PAUSES, blocker: { code, message, fault }, memo: away + 1 });
+    }
     if (outcome.state === 'PENDING') return wait({ afterMs: outcome.retryAfterMs, blocker: 'The backend is setting the limit of before.', ...memo });
     if (!looksAgain) return wait({ afterMs: this.settleMs, blocker: 'Looking again whether a late effect has changed the limit.', memo: 'settled' });
     return done({ commit: async (transaction) => void (await transaction.execute(markDiskLimited, diskId, fromLimit)) });
@@ -218,8 +233,8 @@ function snapshotLeft(resourceId: string): Unrestored {
   return { resourceId, message: 'The host is proven to be off; if the snapshot is there, it goes with its disk.' };
 }
 
-function limitLeft(resourceId: string): Unrestored {
-  return { resourceId, message: 'The host is proven to be off; the disk is held to its limit of before when it returns.' };
+function limitLeft(resourceId: string, why: string): Unrestored {
+  return { resourceId, message: `The limit of before could not be set: ${why} The disk is held to it when that can be done.` };
 }
 
 function unlessGone(error: unknown): Outcome<void> {

@@ -46,7 +46,7 @@ export function storageCompliance(database: Database, users: readonly StoragePol
     name: STORAGE_COMPLIANCE,
     everyMs: options.everyMs ?? DEFAULT_EVERY_MS,
     async run(context) {
-      await setLimits(context);
+      await setLimits(context).catch((error: unknown) => context.log.warn({ err: toMuonError(error) }, 'limits that policies ask for could not be looked for'));
       const startedAt = Date.now();
       const isWhole = startedAt - lookedAtAll >= ALL_EVERY_MS;
       await judge(context, database, isWhole ? null : new Date(startedAt - CHANGED_WITHIN_MS));
@@ -58,11 +58,14 @@ export function storageCompliance(database: Database, users: readonly StoragePol
 
 async function setLimits({ reader, submit, log, signal }: ReconcilerContext): Promise<void> {
   const found = await reader.rows(findOtherwiseLimitedDisks, DISK_LIMIT, new Date(Date.now() - RETRY_AFTER_MS), MAX_LIMITED);
-  const wanted = new Map(found.map((row) => [row.id, row.policy_limit]));
+  const wanted = new Map(found.map((row) => [row.id, row]));
   for (const disk of wanted.size === 0 ? [] : await reader.rows(findDisks, [...wanted.keys()])) {
+    const by = wanted.get(disk.id);
     if (signal.aborted) return;
+    // It got another policy meanwhile, with that one's limit.
+    if (by === undefined || by.policy_id !== disk.storage_policy_id) continue;
     try {
-      await submit(planDiskLimit(disk, wanted.get(disk.id) ?? null));
+      await submit(planDiskLimit(disk, by.policy_limit));
     } catch (error) {
       const { code, message } = toMuonError(error);
       // Whoever holds it is changing it: the next run sees what is left.

@@ -1,5 +1,5 @@
 import { LostRace, type ChangeSetApplier, type Section, type Transaction } from '#database';
-import { shareStoragePolicies } from './storage-policy.sql.js';
+import { readPolicyVersions } from './storage-policy.sql.js';
 
 /** A policy that disks of the plan keep to, as the plan has read it. */
 export interface PolicyFact {
@@ -9,9 +9,12 @@ export interface PolicyFact {
 
 export const STORAGE_POLICIES: Section<PolicyFact> = { name: 'storagePolicies' };
 
-/** @throws LostRace when a policy was changed, withdrawn or deleted since the plan was made */
+/**
+ * What changes at the same moment is seen afterwards: a disk is watched how it keeps to its policy, and holds that by a foreign key.
+ * @throws LostRace when a policy was changed, withdrawn or deleted since the plan was made
+ */
 export async function applyPolicyFacts(transaction: Transaction, items: readonly PolicyFact[]): Promise<void> {
-  const versions = new Map((await transaction.rows(shareStoragePolicies, [...new Set(items.map((item) => item.policyId))])).map((row) => [row.id, row.version]));
+  const versions = new Map((await transaction.rows(readPolicyVersions, [...new Set(items.map((item) => item.policyId))])).map((row) => [row.id, row.version]));
   const stale = items.find((item) => versions.get(item.policyId) !== item.version);
   if (stale !== undefined) throw new LostRace(`storage policy ${stale.policyId}`, 'it was changed since the plan was made');
 }

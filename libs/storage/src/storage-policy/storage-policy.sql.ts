@@ -15,10 +15,10 @@ export interface OfferedPolicyRow extends StoragePolicyRow {
   offers: string[] | null;
 }
 
-/** In the order of their ids; whoever changes one waits. */
-export const shareStoragePolicies = statement<{ id: string; version: number }, [ids: string[]]>(
-  'storage_policy.share',
-  'SELECT id, version FROM storage_policy WHERE id = ANY($1) ORDER BY id FOR SHARE',
+/** Without a lock, as they are now: a burst of new disks must not keep operators from changing their policy. */
+export const readPolicyVersions = statement<{ id: string; version: number }, [ids: string[]]>(
+  'storage_policy.versions',
+  'SELECT id, version FROM storage_policy WHERE id = ANY($1)',
 );
 
 /** What differs among datastores, from one to the next by the index: there are many datastores, and few different offers. */
@@ -125,9 +125,9 @@ export const recordCompliance = statement<{ id: string; compliance: ComplianceSt
  * Disks whose policy asks for another limit of accesses than their rows: those that can be reached, that no operation is at, nor at
  * their machine, and that have not just failed to get it.
  */
-export const findOtherwiseLimitedDisks = statement<{ id: string; policy_limit: number | null }, [limitKind: string, failedSince: Date, limit: number]>(
+export const findOtherwiseLimitedDisks = statement<{ id: string; policy_id: string; policy_limit: number | null }, [limitKind: string, failedSince: Date, limit: number]>(
   'disk.otherwise_limited',
-  `SELECT d.id, p.iops_limit AS policy_limit
+  `SELECT d.id, p.id AS policy_id, p.iops_limit AS policy_limit
    FROM storage_policy AS p JOIN disk AS d ON d.storage_policy_id = p.id AND d.iops_limit IS DISTINCT FROM p.iops_limit
    JOIN datastore AS s ON s.id = d.datastore_id AND s.limits_iops
    JOIN backend AS b ON b.id = d.backend_id AND b.health = 'UP'
@@ -135,6 +135,6 @@ export const findOtherwiseLimitedDisks = statement<{ id: string; policy_limit: n
    WHERE d.lifecycle = 'PRESENT' AND coalesce(h.health, 'UP') = 'UP'
      AND NOT EXISTS (SELECT FROM resource_lock AS l WHERE l.resource_id IN (d.id, d.owner_id))
      AND NOT EXISTS (SELECT FROM operation AS o WHERE o.resource_id = d.id AND o.kind = $1 AND o.origin = 'RECONCILER'
-       AND o.state IN ('FAILED', 'CANCELLED') AND o.ended_at > $2 AND (o.input->>'toLimit')::int IS NOT DISTINCT FROM p.iops_limit)
+       AND o.state = 'FAILED' AND o.ended_at > $2 AND (o.input->>'toLimit')::int IS NOT DISTINCT FROM p.iops_limit)
    ORDER BY d.id LIMIT $3::int`,
 );
