@@ -436,6 +436,12 @@ UPDATE cluster SET pki_secret = $2, join_secret = $3 WHERE id = $1;
 SELECT pool_id, count(*) AS total, count(*) FILTER (WHERE phase = 'JOINED' AND health = 'READY') AS ready
 FROM cluster_node WHERE pool_id = ANY($1) GROUP BY pool_id;
 
+-- cluster_node.deciding
+SELECT n.id, n.name, n.cluster_id, n.machine_id, n.role, n.health, n.health_reason
+FROM cluster AS c JOIN cluster_node AS n ON n.cluster_id = c.id
+WHERE c.id = ANY($1) AND c.lifecycle = 'PRESENT' AND n.phase = 'JOINED' AND (n.role = 'CONTROL' OR n.health = 'UNKNOWN')
+ORDER BY n.cluster_id, n.id;
+
 -- cluster_node.find
 SELECT id, tenant_id, project_id, name, cluster_id, pool_id, machine_id, role, phase, health, health_reason, health_since,
 version, revision, created_at, updated_at FROM cluster_node WHERE id = ANY($1) ORDER BY id;
@@ -507,8 +513,11 @@ WHERE ($1::boolean OR n.tenant_id = ANY($2::text[]) OR n.project_id = ANY($3::te
 AND ($6::text IS NULL OR role = $6) AND ($7::text IS NULL OR health = $7)) AS t;
 
 -- cluster_node.mark_unseen
+WITH marked AS (
 UPDATE cluster_node SET health = 'UNKNOWN', health_reason = 'NOT_OBSERVED', health_since = now()
-WHERE machine_id = $1 AND phase = 'JOINED' AND health = 'READY' RETURNING cluster_id;
+WHERE machine_id = $1 AND phase = 'JOINED' AND health NOT IN ('LOST', 'UNREACHABLE')
+)
+SELECT cluster_id FROM cluster_node WHERE machine_id = $1;
 
 -- cluster_node.move_phase
 UPDATE cluster_node AS n SET phase = $3
@@ -531,8 +540,8 @@ SELECT id FROM cluster_node WHERE machine_id = ANY($1) ORDER BY id FOR UPDATE);
 UPDATE cluster_node AS n SET health = seen.health, health_reason = seen.reason, health_since = seen.since
 FROM (
 SELECT n.id, o.health, o.reason, o.since FROM cluster_node AS n
-JOIN jsonb_to_recordset($1::jsonb) AS o (id text, health text, reason text, since timestamptz) ON o.id = n.id
-WHERE n.health <> o.health OR n.health_reason <> o.reason
+JOIN jsonb_to_recordset($1::jsonb) AS o (id text, health text, reason text, since timestamptz, revision bigint) ON o.id = n.id
+WHERE (n.health <> o.health OR n.health_reason <> o.reason) AND n.revision = coalesce(o.revision, n.revision)
 ORDER BY n.id FOR UPDATE OF n
 ) AS seen
 WHERE n.id = seen.id;
