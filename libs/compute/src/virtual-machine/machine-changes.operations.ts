@@ -260,8 +260,8 @@ const TOLD_TO_STOP = 'told to stop';
  * @returns undefined when it may be told, or need not
  */
 async function askOnceMore(context: StepContext<MoveInput>, machines: MachineRealisers['machines'], owners: MachineOwners): Promise<StepWait | undefined> {
+  if (context.step.memo === TOLD_TO_STOP) return undefined;
   const machine = await readMachine(context.reader, context.operation.input.machineId);
-  if (machine.owner_id === null || context.step.memo === TOLD_TO_STOP) return undefined;
   const { power } = await machines.look(context, machine.id);
   if (power === 'STOPPED') return undefined;
   await requireNotHeld(context.reader, owners, machine);
