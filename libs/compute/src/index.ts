@@ -5,7 +5,8 @@ import { attachDiskOperation, detachDiskOperation } from './disk-attachment/disk
 import { noOwners, type MachineOwners } from './host/machine-owners.js';
 import { wakingMaintenance } from './host/maintenance-signal.js';
 import { recreateMachineOperation } from './recovery/recreate.operation.js';
-import { moveMachineOperation, powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
+import { powerMachineOperation, resizeMachineOperation } from './virtual-machine/machine-changes.operations.js';
+import { moveMachineOperation } from './virtual-machine/machine-move.operation.js';
 import { createMachineOperation, deleteMachineOperation, type MachineRealisers } from './virtual-machine/virtual-machine.operations.js';
 
 export { AFFINITY_GROUPS, affinityGroupId, AffinityGroupService, resolveAffinityGroups, type GroupJoin } from './affinity-group/affinity-group.service.js';
