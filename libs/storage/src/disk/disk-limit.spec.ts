@@ -117,6 +117,7 @@ describe('limits of disks on a simulated datacenter', () => {
     const id = await limited(500);
     await center.world.addFault({ kind: 'UNAVAILABLE', method: 'limitDisk', times: 1000 });
     const operation = String(await startLimit(id, 900));
+    await expect.poll(async () => (await center.world.faults())[0]?.fired ?? 0).toBeGreaterThan(0);
     await center.operations.cancel(operation);
     expect(await center.ended(operation, 30_000)).toMatchObject({ state: 'CANCELLED', not_restored: [{ resourceId: id, message: expect.stringContaining('could not be set') }] });
     expect(await limits(id)).toEqual([500, 500, 500]);
