@@ -12,6 +12,8 @@ const GRACE_SECONDS = 30;
 const ATTEMPTS = 3;
 /** What is not so any more when the instance is looked at says that somebody else has changed it once more, or meanwhile. */
 const CONTRADICTED = /already (stopped|running|frozen)|(isn't|is not) running|^Failed stopping instance, status is|freezing the container failed/i;
+/** What Incus calls a suspension that is under way. */
+const FREEZE = 'Freezing instance';
 /** Restarts that an instance remembers; of one that is forgotten a repeat restarts once more. */
 const MAX_RESTARTS = 50;
 const RESTART_MARK = /^(\d+) (.*)$/s;
@@ -136,6 +138,7 @@ export class MachinePower {
     isOther: () => Promise<boolean | undefined> = async () => true,
   ): Promise<Outcome<void>> {
     const { name } = found.value;
+    if (await this.wouldMeet(name, change, budget)) return pending(BUSY_RETRY_MS);
     for (let attempt = 1; ; attempt += 1) {
       let failure: IncusError | undefined;
       try {
@@ -156,6 +159,16 @@ export class MachinePower {
       if (attempt === ATTEMPTS) throw failure ?? backendRefused(this.backend.backendId, `The machine "${idOf(found)}" was to be ${wanted}, and a moment later is ${now}.`);
       await sleep(BUSY_RETRY_MS, budget.signal);
     }
+  }
+
+  /**
+   * A stop that meets a suspension waits for processes that are frozen, and Incus then neither stops nor thaws them any more: it
+   * takes the machine for one that runs. Neither is begun while the other is under way.
+   */
+  private async wouldMeet(name: string, { action }: PowerChange, budget: Budget): Promise<boolean> {
+    if (action === 'freeze') return this.catalog.isWorkedOn(name, budget);
+    if (action !== 'stop' && action !== 'restart') return false;
+    return (await this.catalog.underWay(name, budget)).some(({ description }) => description === FREEZE);
   }
 
   private async powerNow(found: Found, budget: Budget): Promise<PowerState> {
