@@ -1,6 +1,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch, run, type RunOptions } from '../machine/command.js';
+import { thawDying } from '../machine/cgroups.js';
 import { listProcesses, type Process } from '../machine/processes.js';
 import { until } from '../machine/until.js';
 
@@ -99,9 +100,11 @@ export async function killMachines(machines: readonly Machine[]): Promise<void> 
     }
   }
   const spaces = new Set(machines.map(({ pidNamespace }) => pidNamespace));
-  await until('The end of all processes of a machine whose power was cut', END_TIMEOUT_MS, async () =>
-    (await listProcesses()).some(({ pidNamespace }) => spaces.has(pidNamespace)) ? undefined : true,
-  );
+  await until('The end of all processes of a machine whose power was cut', END_TIMEOUT_MS, async () => {
+    if (!(await listProcesses()).some(({ pidNamespace }) => spaces.has(pidNamespace))) return true;
+    await thawDying();
+    return undefined;
+  });
 }
 
 /** Ends every machine of this computer, those too that are only just being switched on. */
@@ -110,6 +113,7 @@ export async function killAllMachines(): Promise<void> {
     const processes = await listProcesses();
     if (!processes.some((one) => ['unshare', 'bash'].includes(one.program) && one.arguments.includes(MARK))) return true;
     await killMachines(await findMachines(processes));
+    await thawDying();
     return undefined;
   });
 }

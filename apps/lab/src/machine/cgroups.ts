@@ -1,4 +1,4 @@
-import { readdir, readFile, rmdir } from 'node:fs/promises';
+import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { until } from './until.js';
 
@@ -31,6 +31,32 @@ export async function removeContainerGroups(before: readonly string[]): Promise<
     }
     return left === 0 ? true : undefined;
   });
+}
+
+/** Of version 1 and 2: what says that a group is frozen, and what thaws it. */
+const FREEZERS = [
+  { file: 'freezer.state', frozen: 'FROZEN', thawed: 'THAWED' },
+  { file: 'cgroup.freeze', frozen: '1', thawed: '0' },
+];
+/** SIGKILL, among the signals that a process has not taken yet. */
+const KILLED = 0x100n;
+
+/** Thaws containers whose processes were killed while they were suspended: till then they do not end. */
+export async function thawDying(): Promise<void> {
+  for (const path of await containerGroups()) {
+    for (const { file, frozen, thawed } of FREEZERS) {
+      const state = await readFile(join(path, file), 'utf8').catch(() => '');
+      if (state.trim() !== frozen) continue;
+      const pids = (await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')).split('\n').filter((pid) => pid !== '');
+      const dying = await Promise.all(pids.map(isDying));
+      if (dying.includes(true)) await writeFile(join(path, file), thawed).catch(() => undefined);
+    }
+  }
+}
+
+async function isDying(pid: string): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].some(([, signals]) => (BigInt(`0x${signals}`) & KILLED) !== 0n);
 }
 
 async function isUsed(path: string): Promise<boolean> {
