@@ -5076,9 +5076,6 @@ ORDER BY t.name DESC, t.id DESC LIMIT $4::int;
 SELECT count(*) AS count FROM (SELECT id, tenant_id, project_id, name, description, failures_to_tolerate, failure_domain, redundancy_method, needs_encryption,
 needs_shared_access, datastore_kinds, iops_limit, costs, is_default, state, version, revision, created_at, updated_at FROM storage_policy WHERE ($1::text IS NULL OR name = $1)) AS t;
 
--- storage_policy.offer_of
-SELECT offer FROM datastore_capacity WHERE datastore_id = $1;
-
 -- storage_policy.offers
 SELECT offer, count(*) AS datastores FROM datastore_capacity WHERE state = 'ACTIVE' GROUP BY offer ORDER BY offer;
 

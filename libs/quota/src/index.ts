@@ -3,6 +3,7 @@ export type { DriftRow } from './audit/audit.sql.js';
 export {
   CHARGES,
   isResourceKey,
+  largerAmounts,
   MAX_RESOURCE_KEY_LENGTH,
   RESOURCE_KEY_PATTERN,
   RESOURCE_KEY_RULE,

@@ -13,6 +13,7 @@ import {
 } from '#core';
 import { ChangeSet, constraintMeans, LostRace, ROWS, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, CommandRunner, type Access, type CommandOptions, type CommandResult } from '#identity';
+import { isResourceKey, RESOURCE_KEY_RULE } from '#quota';
 import { resolveStoragePolicies } from '#storage';
 import { findFlavors, findFlavorsByReference, flavorInUse, type FlavorRow } from './flavor.sql.js';
 
@@ -28,7 +29,6 @@ constraintMeans('flavor_name', () => new MuonError('ALREADY_EXISTS', 'A flavor o
 
 /** Quota keys that a machine's size itself takes; a cost may not name them a second time. */
 const SIZE_KEYS = new Set(['vm.count', 'vm.cpu', 'vm.memory', 'disk.count', 'disk.capacity']);
-const QUOTA_KEY = /^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*){1,3}$/;
 
 export const createFlavorInput = z.strictObject({
   name: nameSchema,
@@ -38,7 +38,7 @@ export const createFlavorInput = z.strictObject({
   costs: z
     .array(
       z.strictObject({
-        key: z.string().max(100).regex(QUOTA_KEY, 'A quota key reads like "gpu.count".'),
+        key: z.string().refine(isResourceKey, RESOURCE_KEY_RULE),
         amount: z.int().min(1).max(MAX_AMOUNT),
       }),
     )

@@ -7,7 +7,7 @@ import { DriverRegistry } from '#infrastructure';
 import { MAX_GROUPS, usableGroups } from '#network';
 import { busyOr, lockResources } from '#operations';
 import { HOST_CLAIMS } from '#placement';
-import { CHARGES, QuotaLedger } from '#quota';
+import { CHARGES, largerAmounts, QuotaLedger } from '#quota';
 import { SecretService } from '#secrets';
 import { findScopes, requireActive, SCOPES } from '#scopes';
 import { findDisksOfOwners, isRootDisk, lackOfRoom, planDiskGrowth } from '#storage';
@@ -187,7 +187,7 @@ export class VirtualMachineService {
       });
       const [cpu, memoryMib] = [Math.max(from.cpu, to.cpu), Math.max(from.memoryMib, to.memoryMib)];
       changes.add(HOST_CLAIMS, { action: 'RESIZE', resourceId: id, cpu, memoryMib });
-      changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: larger(from.charges, to.charges) });
+      changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: largerAmounts(from.charges, to.charges) });
       changes.resources.push({ action: 'UPDATE', kind: 'virtual machine', id, name: machine.name, data: { flavor: after.name } });
       if (after.storage_policy_id !== before.storage_policy_id) {
         changes.reasons.push({ subject: machine.name, message: 'Its root disk stays where it is, and keeps to the storage policy that it has.' });
@@ -304,9 +304,4 @@ async function requireNoDataDisks(reader: Reader, { id, name }: VirtualMachineRo
 
 function sizeOf(flavor: Parameters<typeof flavorCharges>[0]): { flavorId: string; cpu: number; memoryMib: number; charges: Record<string, number> } {
   return { flavorId: flavor.id, cpu: flavor.cpu, memoryMib: flavor.memory_mib, charges: flavorCharges(flavor) };
-}
-
-function larger(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
-  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return Object.fromEntries([...keys].map((key) => [key, Math.max(one[key] ?? 0, other[key] ?? 0)]));
 }

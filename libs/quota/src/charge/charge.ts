@@ -61,6 +61,12 @@ export type Adjustment = Extract<Charge, { action: 'ADJUST' }>;
 
 export const CHARGES: Section<Charge> = { name: 'charges' };
 
+/** Of each key the larger of the two: what a resource holds while it may still become either. */
+export function largerAmounts(one: Amounts, other: Amounts): Record<string, number> {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return Object.fromEntries([...keys].map((key) => [key, Math.max(one[key] ?? 0, other[key] ?? 0)]));
+}
+
 /** The amounts above zero; costs are checked where they come in, so a wrong one here is a defect. */
 export function positiveAmounts(amounts: Amounts): [key: string, amount: number][] {
   for (const [key, amount] of Object.entries(amounts)) {

@@ -1,14 +1,13 @@
 import { MuonError, type JsonObject } from '#core';
 import { ChangeSet, ROWS, type Reader } from '#database';
 import { Action, SYSTEM_PLACE, type Access } from '#identity';
-import { CHARGES } from '#quota';
+import { findDatastores, offerOf } from '#infrastructure';
+import { CHARGES, largerAmounts } from '#quota';
 import { planDiskLimit } from '../disk/disk-change-plan.js';
 import { diskAmounts } from '../disk/disk-plan.js';
 import type { DiskRow } from '../disk/disk.js';
-import { readOffer } from './policy-choice.js';
 import { STORAGE_POLICIES } from './policy-section.js';
 import { complianceOf, policyRules, type StoragePolicyRow } from './storage-policy.js';
-import { findOfferOfDatastore } from './storage-policy.sql.js';
 
 /**
  * A disk was put where it lies because of its policy: to pay less for it there is not for whoever has it to decide.
@@ -32,8 +31,8 @@ export function requireNoDiscount(access: Access, disk: DiskRow, policy: Storage
  */
 export async function planPolicyChange(reader: Reader, disk: DiskRow, policy: StoragePolicyRow | null): Promise<ChangeSet> {
   const { id, name, version, size_gib: sizeGib } = disk;
-  const offer = await reader.first(findOfferOfDatastore, disk.datastore_id);
-  const rules = policy === null || offer === undefined ? null : policyRules(policy, readOffer(offer.offer));
+  const [datastore] = policy === null ? [] : await reader.rows(findDatastores, [disk.datastore_id]);
+  const rules = policy === null || datastore === undefined ? null : policyRules(policy, offerOf(datastore));
   const broken = (rules ?? []).filter((rule) => !rule.isKept);
   if (broken.length > 0) {
     const list = broken.map(({ rule, expected, actual }) => `${rule} (${expected}, and it has ${actual})`).join(', ');
@@ -47,15 +46,10 @@ export async function planPolicyChange(reader: Reader, disk: DiskRow, policy: St
   const update = { storage_policy_id: policy?.id ?? null, costs, ...seen };
   const changes = limit === disk.iops_limit ? new ChangeSet().add(ROWS, { table: 'disk', update, id, version }) : planDiskLimit(disk, limit, update);
   // Until the limit is set, what was before may come again: the disk holds the larger of the two.
-  const held = limit === disk.iops_limit ? costs : larger(disk.costs, costs);
+  const held = limit === disk.iops_limit ? costs : largerAmounts(disk.costs, costs);
   changes.add(CHARGES, { action: 'ADJUST', resourceId: id, amounts: diskAmounts(sizeGib, held) });
   if (policy !== null) changes.add(STORAGE_POLICIES, { policyId: policy.id, version: policy.version });
   changes.resources.push({ action: 'UPDATE', kind: 'disk', id, name, data: { storagePolicy: policy?.name ?? null } });
   changes.result = { id, ...changes.result };
   return changes;
-}
-
-function larger(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
-  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return Object.fromEntries([...keys].map((key) => [key, Math.max(one[key] ?? 0, other[key] ?? 0)]));
 }

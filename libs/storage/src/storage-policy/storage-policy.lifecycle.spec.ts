@@ -344,6 +344,7 @@ describe('storage policies on a simulated datacenter', () => {
       [{ name: 'half', failuresToTolerate: 1 }, 'input.failureDomain'],
       [{ name: 'half', failureDomain: 'HOST' }, 'input.failuresToTolerate'],
       [{ name: 'half', costs: [{ key: 'disk.capacity', amountPerGib: 1 }] }, 'input.costs.0.key'],
+      [{ name: 'half', costs: [{ key: 'gold.cap-x', amountPerGib: 1 }] }, 'input.costs.0.key'],
     ];
     for (const [input, field] of wrong) expect(await refusal(policies.create(access, input))).toMatchObject({ field });
     expect(await refusal(policies.update(access, { id, failureDomain: 'RACK' }))).toMatchObject({ field: 'input.failuresToTolerate' });

@@ -4,6 +4,7 @@ import { descriptionSchema, invalidInput, MuonError, nameSchema, notFound, parse
 import { ChangeSet, constraintMeans, ROWS, versionConflict, type Reader } from '#database';
 import { Action, CommandRunner, SYSTEM_PLACE, type Access, type CommandOptions, type CommandResult } from '#identity';
 import { FailureDomain, MAX_FAILURES, RedundancyMethod } from '#infrastructure';
+import { isResourceKey, RESOURCE_KEY_RULE } from '#quota';
 import { readOffer } from './policy-choice.js';
 import { usesOfPolicy, type StoragePolicyUsers } from './policy-users.js';
 import { isKeptBy, storagePolicyId, StoragePolicyState, type StorageNeeds, type StoragePolicyRow } from './storage-policy.js';
@@ -19,7 +20,6 @@ const MAX_IOPS = 10_000_000;
 const MAX_AMOUNT_PER_GIB = 1_000_000;
 /** Keys that a disk's size itself takes; a cost may not name them a second time. */
 const SIZE_KEYS = new Set(['disk.count', 'disk.capacity']);
-const QUOTA_KEY = /^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*){1,3}$/;
 
 const needs = {
   /** 0 to 3. */
@@ -47,7 +47,7 @@ export const createStoragePolicyInput = z.strictObject({
   costs: z
     .array(
       z.strictObject({
-        key: z.string().max(100).regex(QUOTA_KEY, 'A quota key reads like "gold.capacity".'),
+        key: z.string().refine(isResourceKey, RESOURCE_KEY_RULE),
         amountPerGib: z.int().min(1).max(MAX_AMOUNT_PER_GIB),
       }),
     )

@@ -75,12 +75,6 @@ export const countDisksByOffer = statement<{ offer: string; disks: number }, [id
    WHERE d.storage_policy_id = $1 AND d.lifecycle = 'PRESENT' GROUP BY c.offer ORDER BY c.offer`,
 );
 
-/** What a disk's present datastore offers. */
-export const findOfferOfDatastore = statement<{ offer: string }, [datastoreId: string]>(
-  'storage_policy.offer_of',
-  'SELECT offer FROM datastore_capacity WHERE datastore_id = $1',
-);
-
 export const countCompliance = statement<{ storage_policy_id: string; compliance: ComplianceState; disks: number }, [ids: string[]]>(
   'storage_policy.compliance',
   `SELECT storage_policy_id, compliance, count(*) AS disks FROM disk
